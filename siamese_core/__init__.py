@@ -1,0 +1,1 @@
+"""The core of Siamese Playground: losses, training, projection. It never imports streamlit."""

@@ -1,0 +1,44 @@
+"""Losses on triplets: an anchor, a positive of its class and a negative of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siamese_core.losses.record import Loss
+from siamese_core.params import Citation, Param
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def triplet(d_ap: Tensor, d_an: Tensor, *, margin: float) -> Tensor:
+    """max(d⁺ − d⁻ + margin, 0), on squared L2 distances (Schroff 2015)."""
+    return (d_ap - d_an + margin).clamp(min=0)
+
+
+TRIPLET = Loss(
+    key="triplet",
+    title="Triplet (Schroff 2015)",
+    takes="triplet",
+    fn=triplet,
+    params=(
+        Param(
+            name="margin",
+            title="Margin m",
+            default=1.0,
+            low=0.0,
+            high=10.0,
+            step=0.05,
+            help="The negative must be farther than the positive by this much, in squared distance. FaceNet's 0.2 "
+            "belongs to L2-normalised embeddings, whose squared distances end at 4.",
+        ),
+    ),
+    formula=r"\max(d^{+} - d^{-} + m,\ 0),\qquad d = \lVert h_1 - h_2 \rVert_2^2",
+    citation=Citation(
+        "Schroff, Kalenichenko & Philbin",
+        2015,
+        "FaceNet: A Unified Embedding for Face Recognition and Clustering",
+        "CVPR",
+    ),
+    measures=("squared_euclidean",),
+)
