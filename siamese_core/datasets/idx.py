@@ -1,0 +1,142 @@
+"""Reads image sets kept as four IDX files, gzipped or not, without trusting them.
+
+The format (http://yann.lecun.com/exdb/mnist/): two zero bytes, the type (8: unsigned byte), the number of
+dimensions, each dimension as a big-endian uint32, then the data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_core.datasets.record import DatasetMissing, Images
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """What one file must hold; `sha256` is that of its content without gzip, header included."""
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def header(self) -> bytes:
+        return struct.pack(f">HBB{len(self.shape)}I", 0, 8, len(self.shape), *self.shape)
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + prod(self.shape)
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """The four files of one image set: images are (N, H, W), labels (N,) and below `classes`."""
+
+    train_images: IdxFile
+    train_labels: IdxFile
+    test_images: IdxFile
+    test_labels: IdxFile
+    classes: int = 10
+
+    @property
+    def files(self) -> tuple[IdxFile, ...]:
+        return self.train_images, self.train_labels, self.test_images, self.test_labels
+
+
+def mnist_like(train: int, test: int, sha256: tuple[str, str, str, str]) -> IdxSet:
+    """The layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
+    return IdxSet(
+        IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
+        IdxFile("train-labels-idx1-ubyte", (train,), sha256[1]),
+        IdxFile("t10k-images-idx3-ubyte", (test, 28, 28), sha256[2]),
+        IdxFile("t10k-labels-idx1-ubyte", (test,), sha256[3]),
+    )
+
+
+def locate(file: IdxFile, folder: Path) -> Path | None:
+    """The file in `folder`, as it is or with .gz; None where neither is."""
+    for path in (folder / file.name, folder / f"{file.name}.gz"):
+        try:
+            if path.is_file():
+                return path
+        except OSError:  # a folder that may not be entered holds nothing for us
+            return None
+    return None
+
+
+def missing(files: IdxSet, folder: Path) -> tuple[str, ...]:
+    """The names of those of the four files that `folder` lacks."""
+    return tuple(file.name for file in files.files if locate(file, folder) is None)
+
+
+@cache
+def read_set(files: IdxSet, folder: Path, remedy: str) -> Images:
+    """Read, check and keep a set; `remedy` ends the sentence of the DatasetMissing that a bad file raises."""
+    images, labels = (files.train_images, files.test_images), (files.train_labels, files.test_labels)
+    train_images, test_images = (_read(file, folder, remedy)[:, None] for file in images)
+    train_labels, test_labels = (_read_labels(file, folder, remedy, files.classes) for file in labels)
+    return Images(train_images, train_labels, test_images, test_labels)
+
+
+def _read_labels(file: IdxFile, folder: Path, remedy: str, classes: int) -> NDArray[np.int64]:
+    labels = _read(file, folder, remedy).astype(np.int64)
+    if labels.max(initial=0) >= classes:
+        raise DatasetMissing(f"{locate(file, folder)} has labels above {classes - 1}: {remedy}.")
+    labels.setflags(write=False)
+    return labels
+
+
+def _read(file: IdxFile, folder: Path, remedy: str) -> NDArray[np.uint8]:
+    path = locate(file, folder)
+    if path is None:
+        raise DatasetMissing(f"{folder / file.name} is missing: {remedy}.")
+    try:
+        content = _content(path, limit=file.size + 1)
+    except EOFError:
+        raise DatasetMissing(f"{path} is cut short: {remedy}.") from None
+    except (gzip.BadGzipFile, zlib.error):
+        raise DatasetMissing(f"{path} is damaged, or no gzip file: {remedy}.") from None
+    except OSError as error:
+        raise DatasetMissing(f"{path} cannot be read ({error.strerror or error}): {remedy}.") from None
+    if flaw := _flaw(content, file):
+        raise DatasetMissing(f"{path} {flaw}: {remedy}.")
+    # An array over bytes is read-only by itself.
+    return np.frombuffer(content, np.uint8, offset=len(file.header)).reshape(file.shape)
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """At most `limit` bytes, so that a small file cannot unpack into all of memory."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        return stream.read(limit)
+
+
+def _flaw(content: bytes, file: IdxFile) -> str | None:
+    header = file.header
+    if content[:4] != header[: len(content[:4])]:
+        return f"is no IDX file of {'images' if len(file.shape) == 3 else 'labels'}"
+    if len(content) < len(header):
+        return "is cut short"
+    if not content.startswith(header):
+        found = struct.unpack(f">{len(file.shape)}I", content[4 : len(header)])
+        return f"holds {_times(found)} values instead of {_times(file.shape)}"
+    if len(content) < file.size:
+        return "is cut short"
+    if len(content) > file.size:
+        return "is longer than it says"
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        return "has the right shape but other contents than the published file (its SHA-256 differs)"
+    return None
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(size) for size in shape)

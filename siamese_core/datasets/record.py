@@ -1,0 +1,59 @@
+"""What the app knows of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DatasetMissing(Exception):
+    """The images are not on this machine, or damaged; the message is one sentence that names the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Read-only arrays, shared by everybody who loads the dataset: copy before writing.
+
+    `*_images` are uint8 (N, C, H, W), `*_labels` int64 (N,), indices into the dataset's `classes`.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`mean` and `std` are those of pixels / 255 over all training images; `shape` is (C, H, W).
+
+    `load` returns the same `Images` each time in one process, or raises DatasetMissing.
+    `find` says cheaply whether the files are there; it does not open them.
+    """
+
+    key: str
+    title: str
+    source: str
+    licence: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    mean: float
+    std: float
+    load: Callable[[], Images]
+    find: Callable[[], bool]
+
+
+def select_probe(images: Images, per_class: int = 200) -> NDArray[np.int64]:
+    """The test images that every picture of a run shows: the first `per_class` of each class.
+
+    Returns int64 indices into `test_images`, ascending, so the classes stay mixed as the test set mixes
+    them. A class that has fewer images gives all it has.
+    """
+    if per_class < 1:
+        raise ValueError(f"per_class must be at least 1, not {per_class}")
+    labels = images.test_labels
+    chosen = [np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
