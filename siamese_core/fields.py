@@ -1,0 +1,119 @@
+"""The kinds of field that an experiment is made of: each reads, checks and writes its values.
+
+`read(text)` gives None for what is no value at all, `problem(value)` what a value may be where it is not that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class ChoiceField:
+    name: str
+    title: str
+    default: str
+    help: str
+    choices: Mapping[str, str]
+    """Key → title."""
+
+    def read(self, text: str) -> str:
+        return text
+
+    def problem(self, value: Any) -> str | None:
+        known = isinstance(value, str) and value in self.choices
+        return None if known else f"may be: {', '.join(self.choices)}"
+
+    def text(self, value: str) -> str:
+        return value
+
+
+@dataclass(frozen=True)
+class IntField:
+    name: str
+    title: str
+    default: int
+    low: int
+    high: int
+    step: int
+    help: str
+
+    def read(self, text: str) -> int | None:
+        return _tried(int, text)
+
+    def problem(self, value: Any) -> str | None:
+        fits = _is_whole(value) and self.low <= value <= self.high
+        return None if fits else f"may be a whole number from {self.low} to {self.high}"
+
+    def text(self, value: int) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class FloatField:
+    name: str
+    title: str
+    default: float
+    low: float
+    high: float
+    step: float
+    help: str
+
+    def read(self, text: str) -> float | None:
+        return _tried(float, text)
+
+    def problem(self, value: Any) -> str | None:
+        fits = (isinstance(value, float) or _is_whole(value)) and self.low <= value <= self.high
+        return None if fits else f"may be a number from {self.low:g} to {self.high:g}"
+
+    def text(self, value: float) -> str:
+        return repr(float(value))
+
+
+@dataclass(frozen=True)
+class ClassesField:
+    """Class numbers, separated by commas, kept in order and without repetition."""
+
+    name: str
+    title: str
+    default: tuple[int, ...]
+    help: str
+
+    def read(self, text: str) -> tuple[int, ...] | None:
+        return _tried(_class_numbers, text)
+
+    def problem(self, value: Any) -> str | None:
+        numbers = isinstance(value, tuple) and all(_is_whole(c) and c >= 0 for c in value)
+        tidy = numbers and list(value) == sorted(set(value))
+        return None if tidy else "may be class numbers separated by commas, such as 8,9"
+
+    def text(self, value: tuple[int, ...]) -> str:
+        return ",".join(map(str, value))
+
+
+Field = ChoiceField | IntField | FloatField | ClassesField
+
+
+def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField:
+    """A field over a catalogue: of titles, or of records that have a title."""
+    titles = {key: entry if isinstance(entry, str) else entry.title for key, entry in catalogue.items()}
+    return ChoiceField(name, title, default, help, titles)
+
+
+def _tried(read: Callable[[str], Value], text: str) -> Value | None:
+    try:
+        return read(text)
+    except ValueError:
+        return None
+
+
+def _class_numbers(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(part) for part in text.split(",")})) if text else ()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
