@@ -1,0 +1,142 @@
+"""The same thing without a browser: python -m siamese_core train | losses | datasets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from siamese_core.datasets import DATASETS, DatasetMissing
+from siamese_core.experiment import Experiment, ExperimentError
+from siamese_core.losses import LOSSES
+from siamese_core.machine import PRECISIONS, Machine, MachineError, checked
+from siamese_core.snapshot import Snapshot
+
+
+class Refused(Exception):
+    """One line for stderr; the exit status is 2."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise Refused(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where all went well, 2 for bad input, 1 for a run that ended early, 130 for Ctrl-C."""
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    except (Refused, ExperimentError, MachineError, DatasetMissing) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m siamese_core", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="train|losses|datasets", parser_class=_Parser)
+    train = commands.add_parser("train", help="train an experiment and print how good it is")
+    train.add_argument("query", nargs="?", default="", help='as in the address bar: "dataset=fashion_mnist&margin=1.0"')
+    train.add_argument("--device", default=Machine.device, help="cpu, cuda or mps")
+    train.add_argument("--threads", type=int, default=Machine.threads, help="CPU threads; 1 gives reproducible bits")
+    train.add_argument("--precision", default=Machine.precision, help=" or ".join(PRECISIONS))
+    train.add_argument("--json", action="store_true", help="print one JSON object")
+    train.add_argument("--out", type=Path, metavar="DIR", help="write DIR/model.safetensors")
+    train.set_defaults(run=_train)
+    for name, catalogue in (("losses", _losses), ("datasets", _datasets)):
+        commands.add_parser(name, help=f"list the {name}").set_defaults(run=catalogue)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    experiment, ignored = Experiment.from_query(options.query)
+    if ignored:
+        raise Refused(str(ignored[0]))
+    machine = checked(Machine(options.device, options.threads, options.precision))
+    if options.out is not None:
+        _make_folder(options.out)
+    last = _run(experiment, machine)
+    if options.out is not None:
+        _write(experiment, last, options.out)
+    _print_result(experiment, last, options.json)
+    if last.halted:
+        print(last.halted, file=sys.stderr)
+    return 1 if last.halted else 0
+
+
+def _run(experiment: Experiment, machine: Machine) -> Snapshot:
+    """The last snapshot, with a progress bar on stderr."""
+    from tqdm import tqdm
+
+    from siamese_core.training import never, train
+
+    with tqdm(train(experiment, machine=machine, wants_frame=never), total=experiment.steps, unit="step") as bar:
+        for last in bar:
+            bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
+    return last
+
+
+def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None:
+    metrics = dict(last.frame.metrics) if last.frame else {}
+    if as_json:
+        result = {
+            "experiment": experiment.to_query(),
+            "steps": last.step,
+            "images": last.images,
+            "seconds": round(last.seconds, 3),
+            "metrics": metrics,
+        }
+        print(json.dumps(result, allow_nan=False))
+        return
+    print(f"{last.step} steps, {last.images} images, {last.seconds:.1f} s of training")
+    print(f"{'on test images':16}{'seen':>10}{'held out':>10}")
+    for name, by_group in metrics.items():
+        shown = ("–" if value is None else f"{value:.3f}" for value in by_group.values())
+        print(f"{name:16}{''.join(f'{text:>10}' for text in shown)}")
+
+
+def _make_folder(folder: Path) -> None:
+    """Before the training, which may take hours."""
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"--out={folder}: is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _write(experiment: Experiment, last: Snapshot, folder: Path) -> None:
+    from siamese_core.model_file import save_model
+
+    try:
+        save_model(folder / "model.safetensors", experiment, last)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> Refused:
+    return Refused(f"--out={folder}: {error.strerror or error}; name a folder that can be written to")
+
+
+def _losses(options: argparse.Namespace) -> int:
+    for loss in LOSSES.values():
+        params = ", ".join(f"{p.name} {p.low:g}–{p.high:g} (default {p.default:g})" for p in loss.params)
+        print(f"{loss.key:14}{params}; measure: {', '.join(loss.measures)}\n{'':14}{loss.citation}")
+    return 0
+
+
+def _datasets(options: argparse.Namespace) -> int:
+    for dataset in DATASETS.values():
+        here = "here" if dataset.find() else "not on this machine"
+        shape = "×".join(map(str, dataset.shape))
+        print(f"{dataset.key:20}{dataset.title}; {len(dataset.classes)} classes, {shape}; {here}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

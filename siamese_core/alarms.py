@@ -1,0 +1,88 @@
+"""What goes wrong in training, and the sentence that says which setting to change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
+from siamese_core.objective import values
+from siamese_core.snapshot import Frame
+
+COLLAPSED_BELOW = 0.02
+"""Share of the spread at the start."""
+
+PINNED_WITHIN = 0.05
+"""Share of the loss of a network that sends every image to one point."""
+
+INVERTED_AFTER = 20
+"""Steps that a run gets before its distances are judged."""
+
+
+def spread(embeddings: Tensor) -> float:
+    """Root mean squared distance of embeddings (N, D) from their centre."""
+    return float((embeddings - embeddings.mean(0)).square().sum(1).mean().sqrt())
+
+
+def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) -> str | None:
+    """A sentence that names a failing embedding and its cause, or None."""
+    embeddings = torch.from_numpy(frame.embeddings)
+    if not embeddings.isfinite().all():
+        return None
+    share = spread(embeddings) / start_spread if start_spread else 1.0
+    if share < COLLAPSED_BELOW and _pinned(experiment, frame):
+        return (
+            f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start, and the loss is pinned "
+            f"at what it is when all images are one point. {_against_collapse(experiment)}"
+        )
+    same, different = float(np.median(frame.same_distances)), float(np.median(frame.different_distances))
+    if step >= INVERTED_AFTER and same >= different:
+        cause = (
+            "The labels are flipped: set labels to right."
+            if experiment.labels == "flipped"
+            else "Lower the learning rate, or try another seed."
+        )
+        return (
+            f"Inverted: half of the same pairs are {same:.3g} or more apart, half of the different pairs {different:.3g} "
+            f"or less. {cause}"
+        )
+    return None
+
+
+def _pinned(experiment: Experiment, frame: Frame) -> bool:
+    at_one_point = _loss_at_one_point(experiment)
+    loss = frame.metrics["loss"]["seen"]
+    return at_one_point == 0 or (loss is not None and abs(loss / at_one_point - 1) < PINNED_WITHIN)
+
+
+def _loss_at_one_point(experiment: Experiment) -> float:
+    zero = torch.zeros(1)
+    if LOSSES[experiment.loss].takes == "triplet":
+        return float(values(experiment, zero, zero))
+    return float(values(experiment, zero, torch.tensor([True])) + values(experiment, zero, torch.tensor([False])))
+
+
+def _against_collapse(experiment: Experiment) -> str:
+    if experiment.params.get("margin") == 0:
+        return "With margin 0 nothing pushes different images apart: raise the margin."
+    return f"Lower the learning rate (now {experiment.learning_rate:g}), or press Reset and try another seed."
+
+
+def not_finite(experiment: Experiment, step: int) -> str:
+    small_q = experiment.params.get("q", math.inf) < 1
+    remedy = " or raise q" if small_q else ""
+    return (
+        f"Stopped at step {step}: the loss is no longer a finite number. The last finite weights are kept. "
+        f"Lower learning_rate (now {experiment.learning_rate:g}){remedy}."
+    )
+
+
+def out_of_memory(experiment: Experiment) -> str:
+    return (
+        f"The GPU ran out of memory at batch_size {experiment.batch_size}. Try batch_size "
+        f"{max(experiment.batch_size // 2, 24)}."
+    )

@@ -1,0 +1,168 @@
+"""The test images that a run is looked at through: the same ones, and the same pairs of them, for the whole run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese_core.datasets import DATASETS, Images, select_probe
+from siamese_core.distances import MEASURES
+from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
+from siamese_core.metrics import retrieval, verification
+from siamese_core.objective import balanced, values
+from siamese_core.sampling import ClassIndex, all_pairs, random_pairs, random_triplets
+from siamese_core.snapshot import Frame, Scores
+
+PROBE_PER_CLASS = 200
+
+SHOWN_PAIRS = 4_000
+"""Pairs in a frame, half same, half different: enough for a smooth histogram."""
+
+SHOWN_TRIPLETS = 500
+
+EXACT_UP_TO = 2_000_000
+"""More pairs than this are sampled when a run is scored at its end."""
+
+GROUPS = ("seen", "held_out")
+LIVE_METRICS = ("loss", "map_at_r", "precision_at_1")
+METRICS = (*LIVE_METRICS, "auc", "eer")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Places of P pairs, `same` (P,) bool."""
+
+    first: Tensor
+    second: Tensor
+    same: Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """The probe images of the classes that were seen, or of those held out."""
+
+    places: Tensor
+    labels: Tensor
+    index: ClassIndex
+    pairs: Pairs
+    triplets: tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Probe:
+    indices: np.ndarray
+    """(N,) into the test images."""
+    groups: dict[str, Group | None]
+
+
+def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> Probe:
+    """The probe of a run; `per_class=None` takes every test image."""
+    chosen = np.arange(len(images.test_labels)) if per_class is None else select_probe(images, per_class)
+    labels = torch.tensor(images.test_labels[chosen])
+    groups = dict(zip(GROUPS, (experiment.seen, experiment.held_out), strict=True))
+    return Probe(chosen, {name: _group(labels, classes) for name, classes in groups.items()})
+
+
+def _group(labels: Tensor, classes: tuple[int, ...]) -> Group | None:
+    index = ClassIndex.of(labels, classes)
+    if len(index) < 2:
+        return None
+    # Not the run's generator: what is looked at must not change what is learnt.
+    generator = torch.Generator().manual_seed(0)
+    places = index.images.sort().values
+    pairs = Pairs(*random_pairs(index, SHOWN_PAIRS, generator))
+    return Group(places, labels[places], index, pairs, random_triplets(index, SHOWN_TRIPLETS, generator))
+
+
+def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe) -> Frame:
+    """What a page draws. `embeddings` (N, D) of the probe images, float32 on the CPU."""
+    seen = probe.groups["seen"]
+    assert seen is not None, "an experiment has at least two seen classes"
+    d = _distances(embeddings, experiment, seen.pairs)
+    is_triplet = LOSSES[experiment.loss].takes == "triplet"
+    triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
+    live = {
+        name: _retrieval_scores(embeddings, group) | _test_loss(embeddings, experiment, group, group.pairs)
+        for name, group in probe.groups.items()
+        if group
+    }
+    return Frame(
+        embeddings=embeddings.numpy(),
+        same_distances=d[seen.pairs.same].numpy(),
+        different_distances=d[~seen.pairs.same].numpy(),
+        triplet_distances=triplets.numpy(),
+        metrics=_by_metric(live, LIVE_METRICS),
+    )
+
+
+def final_metrics(embeddings: Tensor, experiment: Experiment, probe: Probe) -> dict[str, Scores]:
+    """All of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
+    return _by_metric(
+        {name: _final_scores(embeddings, experiment, group) for name, group in probe.groups.items() if group}, METRICS
+    )
+
+
+def pixels_map_at_r(experiment: Experiment) -> Scores:
+    """MAP@R of the probe images without a network: nearest neighbours on raw pixels."""
+    return _pixels(experiment.dataset, experiment.held_out)
+
+
+@lru_cache(maxsize=64)
+def _pixels(dataset: str, held_out: tuple[int, ...]) -> Scores:
+    experiment = Experiment(dataset=dataset, held_out=held_out)
+    images = DATASETS[dataset].load()
+    probe = probe_of(experiment, images, PROBE_PER_CLASS)
+    pixels = torch.tensor(images.test_images[probe.indices]).flatten(1).float() / 255
+    found = {name: _retrieval_scores(pixels, group) for name, group in probe.groups.items() if group}
+    return _by_metric(found, ("map_at_r",))["map_at_r"]
+
+
+def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) -> dict[str, Scores]:
+    return {metric: {name: by_group.get(name, {}).get(metric) for name in GROUPS} for metric in metrics}
+
+
+def _final_scores(embeddings: Tensor, experiment: Experiment, group: Group) -> dict[str, float]:
+    n = len(group.places)
+    if n * (n - 1) // 2 <= EXACT_UP_TO:
+        i, j, same = all_pairs(group.labels)
+        pairs = Pairs(group.places[i], group.places[j], same)
+    else:
+        pairs = Pairs(*random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0)))
+    d = _distances(embeddings, experiment, pairs)
+    verified = verification(d[pairs.same].numpy(), d[~pairs.same].numpy())
+    return (
+        _retrieval_scores(embeddings, group)
+        | _test_loss(embeddings, experiment, group, pairs)
+        | ({} if verified is None else verified._asdict())
+    )
+
+
+def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
+    found = retrieval(embeddings[group.places].numpy(), group.labels.numpy())
+    return {} if found is None else found._asdict()
+
+
+def _test_loss(embeddings: Tensor, experiment: Experiment, group: Group, pairs: Pairs) -> dict[str, float]:
+    """The loss with the right labels, averaged as over all pairs of a batch; left out where it is not finite."""
+    if LOSSES[experiment.loss].takes == "triplet":
+        loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
+    else:
+        d = _distances(embeddings, experiment, pairs)
+        loss = float(balanced(values(experiment, d, pairs.same), pairs.same))
+    return {"loss": loss} if math.isfinite(loss) else {}
+
+
+def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs) -> Tensor:
+    return MEASURES[experiment.measure].between(embeddings[pairs.first], embeddings[pairs.second])
+
+
+def _triplets(embeddings: Tensor, experiment: Experiment, group: Group) -> tuple[Tensor, Tensor]:
+    anchor, positive, negative = (embeddings[places] for places in group.triplets)
+    between = MEASURES[experiment.measure].between
+    return between(anchor, positive), between(anchor, negative)

@@ -1,0 +1,98 @@
+"""Which images meet in a step: index tensors drawn from the run's own generator, always on the CPU.
+
+Drawn on the CPU, the same seed draws the same batches on every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class ClassIndex:
+    """Where the images of each class are: `images` (N,) sorted by class, `starts` (C,) and `counts` (C,) into it."""
+
+    images: Tensor
+    starts: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, labels: Tensor, classes: tuple[int, ...]) -> ClassIndex:
+        """The images of `classes`, those without any left out. `labels` is (N,) int64."""
+        groups = [torch.nonzero(labels == c).flatten() for c in classes]
+        groups = [group for group in groups if len(group)]
+        counts = torch.tensor([len(group) for group in groups])
+        images = torch.cat(groups) if groups else torch.zeros(0, dtype=torch.int64)
+        return cls(images, counts.cumsum(0) - counts, counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+def pk_batch(index: ClassIndex, batch_size: int, per_class: int, generator: Generator) -> Tensor:
+    """(P·K,) image indices: K different images of each of P = min(classes, batch_size // K) classes, class by class.
+
+    A class with fewer than K images repeats some.
+    """
+    p = min(len(index), batch_size // per_class)
+    chosen = torch.randperm(len(index), generator=generator)[:p].sort().values
+    counts = index.counts[chosen]
+    places = _below(counts[:, None].expand(p, per_class), generator)
+    ordered = places.sort(dim=1).values
+    # Drawing with repetition and shuffling only the rows that repeat is uniform, and far cheaper than shuffling all.
+    repeats = (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
+    for row in repeats.nonzero().flatten().tolist():
+        if counts[row] >= per_class:
+            places[row] = torch.randperm(int(counts[row]), generator=generator)[:per_class]
+    return index.images[index.starts[chosen][:, None] + places].flatten()
+
+
+def random_pairs(index: ClassIndex, pairs: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """(P,), (P,) image indices and (P,) bool `same`: the first half same, the second half different.
+
+    An image is never paired with itself, unless it is the only one of its class.
+    """
+    same = torch.arange(pairs) < pairs // 2
+    c1, c2 = _two_classes(index, pairs, generator)
+    first = _below(index.counts[c1], generator)
+    second = torch.where(same, _another(first, index.counts[c1], generator), _below(index.counts[c2], generator))
+    c2 = torch.where(same, c1, c2)
+    return index.images[index.starts[c1] + first], index.images[index.starts[c2] + second], same
+
+
+def random_triplets(index: ClassIndex, triplets: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """(T,), (T,), (T,) image indices of anchors, positives and negatives."""
+    c1, c2 = _two_classes(index, triplets, generator)
+    anchor = _below(index.counts[c1], generator)
+    positive = _another(anchor, index.counts[c1], generator)
+    negative = _below(index.counts[c2], generator)
+    start1, start2 = index.starts[c1], index.starts[c2]
+    return index.images[start1 + anchor], index.images[start1 + positive], index.images[start2 + negative]
+
+
+def _two_classes(index: ClassIndex, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """(n,) classes and (n,) others, never the same one twice in a row of two."""
+    c1 = torch.randint(len(index), (n,), generator=generator)
+    shift = torch.randint(1, len(index), (n,), generator=generator)
+    return c1, (c1 + shift) % len(index)
+
+
+def _below(counts: Tensor, generator: Generator) -> Tensor:
+    """One whole number in [0, count) for each count."""
+    # In float64 the product stays below the count; in float32 it can round up to it.
+    return (torch.rand(counts.shape, generator=generator, dtype=torch.float64) * counts).long()
+
+
+def _another(places: Tensor, counts: Tensor, generator: Generator) -> Tensor:
+    """A place in each class that is not the given one; the same one where the class has no other."""
+    shift = _below((counts - 1).clamp(min=1), generator) + 1
+    return (places + shift) % counts
+
+
+def all_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(P,), (P,) places i < j in a batch and (P,) bool `same`, for labels (B,)."""
+    i, j = torch.triu_indices(len(labels), len(labels), offset=1).to(labels.device)
+    return i, j, labels[i] == labels[j]

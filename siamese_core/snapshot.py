@@ -1,0 +1,55 @@
+"""What a run shows of itself after a step: numpy only, so that a page reads it without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Scores = dict[str, float | None]
+"""{"seen": …, "held_out": …}: None where no such class exists."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The probe images as the network sees them now.
+
+    `embeddings` (N, D). `same_distances`, `different_distances` (P,): pairs of probe images, by the run's measure.
+    `triplet_distances` (2, T): anchor–positive and anchor–negative; empty for a loss on pairs.
+    """
+
+    embeddings: Array
+    same_distances: Array
+    different_distances: Array
+    triplet_distances: Array
+    metrics: Mapping[str, Scores]
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a run needs to go on bit for bit: weights, buffers, optimiser, generator, counters."""
+
+    step: int
+    tensors: Mapping[str, np.ndarray] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One optimiser step. `loss` is the batch's before the step, `active` the share of its pairs with a slope.
+
+    `images` counts the images that passed through the network in training, `seconds` is the time since the start.
+    `halted` is the sentence with which a run ended early, `alarm` one that names a failing embedding.
+    """
+
+    step: int
+    loss: float
+    active: float
+    images: int
+    seconds: float
+    frame: Frame | None = None
+    state: State | None = None
+    alarm: str | None = None
+    halted: str | None = None
