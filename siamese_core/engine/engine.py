@@ -1,0 +1,262 @@
+"""The server's side: owners, leases, and one slot a run that the reader threads fill and the pages read."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from siamese_core.engine.pipes import Child
+from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot
+from siamese_core.experiment import Experiment
+from siamese_core.machine import Machine
+from siamese_core.snapshot import Frame, State
+
+LEASE = 120.0
+"""Seconds without a look after which a run pauses and frees its place in the worker."""
+
+FORGET_AFTER = 1800.0
+"""Seconds without a look after which a run is gone."""
+
+TEND_EVERY = 1.0
+
+MAX_DEATHS = 3
+"""Workers that may die under a run before it is given up."""
+
+NO_FRAME = np.zeros((0, 0), np.float32)
+
+
+class Engine:
+    """Starts a training worker and the projection process at once; they warm up while the first page is read.
+
+    A run is reached only with its owner's token and its id: a wrong one of either answers like an unknown run.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._slots: dict[str, Slot] = {}
+        self._curves: dict[int, Future[dict[str, np.ndarray]]] = {}
+        self._numbers = itertools.count(1)
+        self._closed = threading.Event()
+        self.devices: dict[str, str] = {}
+        self.projector_warm = False
+        self._worker = self._new_worker()
+        self._projector = self._new_projector()
+        threading.Thread(target=self._tend_forever, name="tend", daemon=True).start()
+
+    def start(
+        self, owner: str, experiment: Experiment, machine: Machine = Machine(), *, steps: int | None = None  # noqa: B008
+    ) -> str:
+        """The id of a new run, which runs on, or rests after `steps`."""
+        with self._lock:
+            slot = Slot(secrets.token_urlsafe(12), owner, experiment, machine, experiment.projection, self._clock())
+            self._slots[slot.id] = slot
+            self._submit(slot, owed=steps)
+            return slot.id
+
+    def command(self, owner: str, run: str, command: str) -> bool:
+        """pause, resume, step or stop; False where the run is not in a status for it, or not the owner's."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            if slot is None or slot.status not in COMMANDS[command]:
+                return False
+            slot.status = COMMANDS[command][slot.status]
+            slot.seen_at = self._clock()
+            if slot.in_worker or command == "stop":
+                self._worker.say({"do": command, "run": run})
+            else:
+                self._submit(slot, owed=1 if command == "step" else None)
+            return True
+
+    def look(self, owner: str, run: str) -> RunView | None:
+        """The run as it is now; looking renews its lease, and continues it where the lease had paused it."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            if slot is None:
+                return None
+            slot.seen_at = self._clock()
+            if slot.status == "parked":
+                self._submit(slot, owed=None)
+            return slot.view()
+
+    def latest(self, owner: str) -> str | None:
+        """The id of the newest run of this owner."""
+        with self._lock:
+            return next((slot.id for slot in reversed(self._slots.values()) if slot.owner == owner), None)
+
+    def discard(self, owner: str, run: str) -> None:
+        """Stops the run and forgets it."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            if slot is not None:
+                self._forget(slot)
+
+    def project(self, owner: str, run: str, projection: str) -> None:
+        """Draw this run by another projection from now on."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            if slot is not None and slot.projection != projection:
+                slot.projection = projection
+                self._ask_for_layout(slot)
+
+    def curve(self, loss: str, params: Mapping[str, float], d_max: float) -> Future[dict[str, np.ndarray]]:
+        """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, computed by the worker."""
+        with self._lock:
+            number = next(self._numbers)
+            self._curves[number] = future = Future()
+            self._worker.say(
+                {"do": "curve", "id": number, "loss": loss, "params": dict(params), "d_max": d_max}
+            )
+            return future
+
+    def tend(self) -> None:
+        """What time brings: leases that end, runs that are forgotten. Called every second."""
+        with self._lock:
+            for slot in list(self._slots.values()):
+                unseen = self._clock() - slot.seen_at
+                if unseen > FORGET_AFTER:
+                    self._forget(slot)
+                elif unseen > LEASE and slot.status == "running":
+                    self._worker.say({"do": "park", "run": slot.id})
+                elif unseen > LEASE and slot.status == "paused" and slot.in_worker:
+                    self._worker.say({"do": "stop", "run": slot.id})
+                    slot.in_worker = False
+
+    def close(self) -> None:
+        self._closed.set()
+        self._worker.close()
+        self._projector.close()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {"worker": self._worker.pid, "projector": self._projector.pid}
+
+    def _owned(self, owner: str, run: str) -> Slot | None:
+        slot = self._slots.get(run)
+        return slot if slot is not None and secrets.compare_digest(slot.owner.encode(), owner.encode()) else None
+
+    def _submit(self, slot: Slot, owed: int | None) -> None:
+        """Gives the run to the worker, from its last state where it has one."""
+        slot.status = "running" if owed is None else "pausing"
+        slot.in_worker = True
+        self._worker.say(
+            {
+                "do": "start", "run": slot.id, "query": slot.experiment.to_query(), "machine": asdict(slot.machine),
+                "owed": owed, "step": slot.state.step if slot.state else 0,
+            },
+            **(dict(slot.state.tensors) if slot.state else {}),
+        )  # fmt: skip
+
+    def _forget(self, slot: Slot) -> None:
+        del self._slots[slot.id]
+        self._worker.say({"do": "stop", "run": slot.id})
+        self._projector.say({"do": "forget", "run": slot.id})
+
+    def _new_worker(self) -> Child:
+        return Child("siamese_core.engine.worker", self._worker_said, self._worker_died)
+
+    def _new_projector(self) -> Child:
+        return Child("siamese_core.engine.projector", self._projector_said, self._projector_died)
+
+    def _worker_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        with self._lock:
+            if meta["is"] == "ready":
+                self.devices = meta["devices"]
+            elif meta["is"] == "curve":
+                self._curves.pop(meta["id"]).set_result(arrays)
+            elif slot := self._slots.get(meta["run"]):
+                getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
+
+    def _on_baseline(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        slot.pixels = meta["map_at_r"]
+
+    def _on_steps(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        slot.record(arrays["steps"], arrays["loss"], arrays["active"])
+        slot.step, slot.images, slot.seconds = meta["step"], meta["images"], meta["seconds"]
+        if meta["resting"] and slot.status == "pausing":
+            slot.status = "paused"
+
+    def _on_frame(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        slot.frame = Frame(**arrays, metrics=meta["metrics"])
+        slot.frame_step = meta["step"]
+        slot.alarm = meta["alarm"]
+        slot.score(meta["step"], meta["metrics"])
+        self._ask_for_layout(slot)
+
+    def _on_state(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        slot.state = State(meta["step"], arrays)
+
+    def _on_end(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        if slot.status in ENDED:
+            return
+        slot.in_worker = False
+        slot.status, slot.sentence = meta["how"], meta["sentence"]
+        if slot.status == "parked" and self._clock() - slot.seen_at <= LEASE:
+            self._submit(slot, owed=None)
+
+    def _ask_for_layout(self, slot: Slot) -> None:
+        if slot.frame is not None:
+            self._projector.say(
+                {"do": "project", "run": slot.id, "kind": slot.projection, "step": slot.frame_step},
+                embeddings=slot.frame.embeddings,
+            )
+
+    def _projector_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        with self._lock:
+            if meta["is"] == "ready":
+                self.projector_warm = True
+                # A run that has come to rest gets its UMAP now.
+                for slot in self._slots.values():
+                    self._ask_for_layout(slot)
+            elif slot := self._slots.get(meta["run"]):
+                number = slot.layout.number + 1 if slot.layout else 1
+                empty = dict.fromkeys(("xy", "neighbours", "distances"), NO_FRAME)
+                slot.layout = Layout(
+                    kind=meta["kind"], step=meta["step"], number=number, stand_in=meta["stand_in"],
+                    problem=meta["problem"], **(empty | arrays),
+                )  # fmt: skip
+
+    def _worker_died(self) -> None:
+        if self._closed.is_set():
+            return
+        with self._lock:
+            self._worker = self._new_worker()
+            for future in self._curves.values():
+                future.cancel()
+            self._curves.clear()
+            for slot in self._slots.values():
+                slot.in_worker = False
+                if slot.status in LIVE:
+                    self._revive(slot)
+
+    def _revive(self, slot: Slot) -> None:
+        """Goes on from the last state; a run that keeps killing its worker is given up."""
+        slot.deaths += 1
+        if slot.deaths > MAX_DEATHS:
+            slot.status = "failed"
+            slot.sentence = "The training process died several times in this run. Try a smaller batch_size."
+            return
+        slot.rewind(slot.state.step if slot.state else 0)
+        self._submit(slot, owed=1 if slot.status == "pausing" else None)
+
+    def _projector_died(self) -> None:
+        if self._closed.is_set():
+            return
+        with self._lock:
+            self.projector_warm = False
+            self._projector = self._new_projector()
+            for slot in self._slots.values():
+                self._ask_for_layout(slot)
+
+    def _tend_forever(self) -> None:
+        while not self._closed.wait(TEND_EVERY):
+            self.tend()
+

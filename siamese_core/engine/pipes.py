@@ -1,0 +1,115 @@
+"""Messages over a pipe, and the child process at its other end."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from siamese_core.wire import pack, unpack
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""Each child keeps to one core: two cores shared by many threads are slower than one thread each, and other bits."""
+
+NICENESS = 10
+"""The page stays quick while a worker trains."""
+
+OnMessage = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
+
+
+def read_message(stream: BinaryIO) -> bytes | None:
+    """The next message, or None where the other end is gone."""
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    (size,) = struct.unpack("<Q", head)
+    message = stream.read(size)
+    return message if len(message) == size else None
+
+
+def write_message(stream: BinaryIO, message: bytes) -> None:
+    stream.write(struct.pack("<Q", len(message)) + message)
+    stream.flush()
+
+
+class Child:
+    """A child process of ours and the thread that reads what it says.
+
+    `on_message(meta, arrays)` and `on_exit()` are called by that thread. The child ends when its pipe closes, and the
+    pipe closes when this process ends, however it ends: no orphan is left.
+    """
+
+    def __init__(self, module: str, on_message: OnMessage, on_exit: Callable[[], None]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+            env=os.environ | ONE_THREAD,
+        )  # fmt: skip
+        self._writing = threading.Lock()
+        self._on_message, self._on_exit = on_message, on_exit
+        self._thread = threading.Thread(target=self._read, name=module, daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        """A child that is gone hears nothing; `on_exit` deals with it."""
+        assert self._process.stdin is not None
+        try:
+            with self._writing:
+                write_message(self._process.stdin, pack(meta, **arrays))
+        except (BrokenPipeError, ValueError):
+            pass
+
+    def close(self) -> None:
+        """Ends the child without calling `on_exit`."""
+        self._on_exit = lambda: None
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        while (message := read_message(self._process.stdout)) is not None:
+            self._on_message(*unpack(message))
+        self._process.wait()
+        self._on_exit()
+
+
+class Parent:
+    """The child's side: what it hears from the server and says to it."""
+
+    def __init__(self) -> None:
+        # What a library prints must not fall between the messages.
+        self._out = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        self._writing = threading.Lock()
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
+
+    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        try:
+            with self._writing:
+                write_message(self._out, pack(meta, **arrays))
+        except BrokenPipeError:
+            os._exit(0)
+
+    def listen(self, on_message: OnMessage) -> None:
+        """Hands every message to `on_message`, in a thread, and ends the process when the server is gone."""
+
+        def read() -> None:
+            while (message := read_message(sys.stdin.buffer)) is not None:
+                on_message(*unpack(message))
+            os._exit(0)
+
+        threading.Thread(target=read, name="listen", daemon=True).start()

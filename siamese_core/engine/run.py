@@ -1,0 +1,127 @@
+"""What the server knows of a run: a state machine, the newest picture, the history."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from siamese_core.experiment import Experiment
+from siamese_core.machine import Machine
+from siamese_core.snapshot import Frame, Scores, State
+
+Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
+
+COMMANDS: dict[str, dict[Status, Status]] = {
+    "pause": {"running": "pausing"},
+    "resume": {"pausing": "running", "paused": "running", "parked": "running"},
+    "step": {"pausing": "pausing", "paused": "pausing", "parked": "pausing"},
+    "stop": dict.fromkeys(("running", "pausing", "paused", "parked"), "stopped"),
+}
+"""Command → the status it leads to, from each status in which it may be given."""
+
+LIVE: frozenset[Status] = frozenset({"running", "pausing"})
+"""Something will change by itself."""
+
+ENDED: frozenset[Status] = frozenset({"finished", "halted", "failed", "stopped"})
+
+KEPT_SCORES = 4_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The probe images on the screen: `xy` (N, dim), their neighbours in the embedding space (N, 5).
+
+    `stand_in` says that PCA stands in for a UMAP that is not warm; `problem` says why there is no picture.
+    """
+
+    kind: str
+    step: int
+    number: int
+    xy: np.ndarray
+    neighbours: np.ndarray
+    distances: np.ndarray
+    stand_in: bool
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as a page reads it, at one moment. Arrays over steps: `loss`, `active` (S,); `scores` are per frame."""
+
+    id: str
+    experiment: Experiment
+    machine: Machine
+    status: Status
+    sentence: str
+    step: int
+    images: int
+    seconds: float
+    loss: np.ndarray
+    active: np.ndarray
+    scores: list[tuple[int, dict[str, Scores]]]
+    frame: Frame | None
+    frame_step: int
+    layout: Layout | None
+    alarm: str | None
+    pixels: Scores | None
+    projection: str
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+
+@dataclass
+class Slot:
+    """The engine's own record of a run; written by the reader threads, under the engine's lock."""
+
+    id: str
+    owner: str
+    experiment: Experiment
+    machine: Machine
+    projection: str
+    seen_at: float
+    status: Status = "running"
+    in_worker: bool = False
+    sentence: str = ""
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    loss: array[float] = field(default_factory=lambda: array("f"))
+    active: array[float] = field(default_factory=lambda: array("f"))
+    scores: list[tuple[int, dict[str, Scores]]] = field(default_factory=list)
+    frame: Frame | None = None
+    frame_step: int = 0
+    layout: Layout | None = None
+    alarm: str | None = None
+    pixels: Scores | None = None
+    state: State | None = None
+    deaths: int = 0
+
+    def record(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
+        """Losses of the steps (S,); those of a step made again after a restart replace the earlier ones."""
+        if len(steps):
+            self.rewind(int(steps[0]) - 1)
+            self.loss.extend(loss.tolist())
+            self.active.extend(active.tolist())
+
+    def rewind(self, step: int) -> None:
+        del self.loss[step:], self.active[step:]
+        while self.scores and self.scores[-1][0] > step:
+            self.scores.pop()
+
+    def score(self, step: int, metrics: dict[str, Scores]) -> None:
+        self.scores.append((step, metrics))
+        if len(self.scores) > KEPT_SCORES:
+            # Every other one: a long run keeps its shape, and a bounded history.
+            self.scores = self.scores[::2]
+
+    def view(self) -> RunView:
+        return RunView(
+            self.id, self.experiment, self.machine, self.status, self.sentence, self.step, self.images, self.seconds,
+            np.array(self.loss, np.float32), np.array(self.active, np.float32), list(self.scores), self.frame,
+            self.frame_step, self.layout, self.alarm, self.pixels, self.projection,
+        )  # fmt: skip

@@ -1,0 +1,231 @@
+"""A training worker: pulls the generators of its runs in slices, the one that has had least CPU first."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from siamese_core.curves import curve, surface
+from siamese_core.datasets import DatasetMissing
+from siamese_core.engine.pipes import Parent
+from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
+from siamese_core.machine import Machine, devices
+from siamese_core.probe import pixels_map_at_r
+from siamese_core.snapshot import Snapshot, State
+from siamese_core.training import train
+
+SLICE = 0.05
+"""CPU seconds that a run gets at a time."""
+
+FRAME_EVERY = 0.25
+"""Seconds between frames, as often as a page looks."""
+
+FRAME_SHARE = 0.2
+"""Of a run's CPU, at most this share goes into frames when many runs share the worker."""
+
+STATE_EVERY = 2.0
+"""Seconds of training that are lost at most when a worker dies."""
+
+
+@dataclass
+class _Run:
+    """A run in this worker. `owed` counts steps to make before it rests: None while it runs freely."""
+
+    id: str
+    snapshots: Iterator[Snapshot] = field(default_factory=lambda: iter(()))
+    owed: int | None = None
+    parking: bool = False
+    cpu: float = 0.0
+    slice_from: float = 0.0
+    frame_at: float = 0.0
+    frame_cpu: float = 0.0
+    state_at: float = 0.0
+
+    @property
+    def runnable(self) -> bool:
+        return self.owed is None or self.owed > 0
+
+    @property
+    def resting_next(self) -> bool:
+        """The step being made is the last before a rest: its picture and state are what the page keeps."""
+        return self.owed == 1
+
+    @property
+    def used(self) -> float:
+        """CPU seconds that this run has had, the slice under way included."""
+        return self.cpu + time.thread_time() - self.slice_from
+
+    def wants_frame(self) -> bool:
+        now = time.monotonic()
+        due = now >= self.frame_at and self.used >= self.frame_cpu
+        if due or self.resting_next:
+            self.frame_at = now + FRAME_EVERY
+        return due or self.resting_next
+
+    def wants_state(self) -> bool:
+        due = time.monotonic() >= self.state_at
+        if due:
+            self.state_at = time.monotonic() + STATE_EVERY
+        return due or self.resting_next
+
+
+class _Worker:
+    def __init__(self, parent: Parent) -> None:
+        self._parent = parent
+        self._runs: dict[str, _Run] = {}
+        self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
+        self._curves: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._draw_forever, name="curves", daemon=True).start()
+        parent.listen(self._hear)
+
+    def run_forever(self) -> None:
+        while True:
+            ready = [run for run in self._runs.values() if run.runnable]
+            self._obey(wait=not ready)
+            ready = [run for run in self._runs.values() if run.runnable]
+            if ready:
+                self._slice(min(ready, key=lambda run: run.cpu))
+
+    def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
+        if meta["do"] == "curve":
+            self._curves.put(meta)
+        else:
+            self._commands.put((meta, arrays))
+
+    def _draw_forever(self) -> None:
+        """A thread of its own: a curve is answered at once, whatever is being trained."""
+        torch.set_num_threads(1)
+        while True:
+            meta = self._curves.get()
+            self._parent.say({"is": "curve", "id": meta["id"]}, **_curve(meta))
+
+    def _obey(self, wait: bool) -> None:
+        while wait or not self._commands.empty():
+            meta, arrays = self._commands.get()
+            wait = False
+            if meta["do"] == "start":
+                self._start(meta, arrays)
+            elif run := self._runs.get(meta["run"]):
+                self._command(run, meta["do"])
+
+    def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        run = _Run(meta["run"], owed=meta["owed"], cpu=min((r.cpu for r in self._runs.values()), default=0.0))
+        experiment, _ = Experiment.from_query(meta["query"])
+        state = State(meta["step"], arrays) if arrays else None
+        run.snapshots = train(
+            experiment,
+            machine=Machine(**meta["machine"]),
+            state=state,
+            wants_frame=run.wants_frame,
+            wants_state=run.wants_state,
+        )
+        self._runs[run.id] = run
+        if state is None:
+            try:
+                self._parent.say({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
+            except DatasetMissing as missing:
+                self._end(run, "failed", str(missing))
+
+    def _command(self, run: _Run, command: str) -> None:
+        if command == "stop":
+            del self._runs[run.id]
+        elif command == "resume":
+            run.owed = None
+        elif command == "step":
+            run.owed = (run.owed or 0) + 1
+        elif run.runnable:
+            # Pause and park: one step more, so that the picture and the state that are kept are of the same step.
+            run.owed = 1
+            run.parking = command == "park"
+
+    def _slice(self, run: _Run) -> None:
+        run.slice_from = time.thread_time()
+        made: list[Snapshot] = []
+        ended = None
+        try:
+            while run.runnable and time.thread_time() - run.slice_from < SLICE and self._commands.empty():
+                before = run.used
+                snapshot = next(run.snapshots, None)
+                if snapshot is None:
+                    ended = ("finished", "")
+                    break
+                made.append(snapshot)
+                run.owed = run.owed - 1 if run.owed is not None else None
+                if snapshot.frame is not None:
+                    run.frame_cpu = run.used + (run.used - before) / FRAME_SHARE
+                    break
+                if snapshot.halted:
+                    break
+        except DatasetMissing as missing:
+            ended = ("failed", str(missing))
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            ended = ("failed", f"The run ended by an error of ours ({type(error).__name__}). Press Train to try again.")
+        run.cpu = run.used
+        self._report(run, made)
+        if ended:
+            self._end(run, *ended)
+        elif made and made[-1].halted:
+            self._end(run, "halted", made[-1].halted)
+        elif not run.runnable and run.parking:
+            self._end(run, "parked", "")
+
+    def _report(self, run: _Run, made: list[Snapshot]) -> None:
+        if not made:
+            return
+        last = made[-1]
+        done = [snapshot for snapshot in made if not snapshot.halted]
+        self._parent.say(
+            {"is": "steps", "run": run.id, "step": last.step, "images": last.images, "seconds": last.seconds,
+             "resting": not run.runnable},
+            steps=np.array([s.step for s in done], np.int64),
+            loss=np.array([s.loss for s in done], np.float64),
+            active=np.array([s.active for s in done], np.float64),
+        )  # fmt: skip
+        for snapshot in made:
+            if snapshot.frame is not None:
+                arrays = asdict(replace(snapshot.frame, metrics={}))
+                metrics = arrays.pop("metrics") or dict(snapshot.frame.metrics)
+                meta = {"is": "frame", "run": run.id, "step": snapshot.step, "metrics": metrics, "alarm": snapshot.alarm}
+                self._parent.say(meta, **arrays)
+            if snapshot.state is not None:
+                self._parent.say(
+                    {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)
+                )
+
+    def _end(self, run: _Run, how: str, sentence: str) -> None:
+        self._runs.pop(run.id, None)
+        self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
+
+
+def _curve(meta: dict[str, Any]) -> dict[str, np.ndarray]:
+    loss = LOSSES[meta["loss"]]
+    if loss.takes == "triplet":
+        return {"surface": surface(loss, meta["params"], meta["d_max"])}
+    return asdict(curve(loss, meta["params"], meta["d_max"]))
+
+
+def main() -> None:
+    parent = Parent()
+    worker = _Worker(parent)
+    found = devices()
+    for _ in islice(train(Experiment(steps=2), machine=Machine(next(iter(found)))), 2):
+        pass
+    parent.say({"is": "ready", "devices": found})
+    worker.run_forever()
+
+
+if __name__ == "__main__":
+    main()
