@@ -1,0 +1,112 @@
+"""An experiment as widgets: each field of the table becomes one, and the address bar follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import streamlit as st
+
+from siamese_core.datasets import DATASETS
+from siamese_core.experiment import FIELDS, Experiment, Ignored, loss_field
+from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
+from siamese_core.losses import LOSSES
+
+BASIC = ("dataset", "loss")
+MORE = {
+    "data": ("held_out", "sampling", "batch_size", "labels"),
+    "network": ("encoder", "embedding_dim", "output", "measure"),
+    "training": ("learning_rate", "steps", "seed"),
+}
+MACHINE = ("device",)
+"""In the address bar beside the experiment, but no part of it."""
+
+
+def key(name: str) -> str:
+    return f"field_{name}"
+
+
+def read_address() -> tuple[dict[str, str], list[Ignored]]:
+    """Fills the widgets from the address bar where it was changed from outside; gives the machine's settings in it.
+
+    What cannot be used is named until the next change.
+    """
+    query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+    machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
+    if query and query != st.session_state.get("address"):
+        pairs = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in MACHINE]
+        experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(pairs))
+        fill(experiment)
+        st.session_state["address"] = query
+    elif key("dataset") not in st.session_state:
+        fill(st.session_state.get("experiment") or Experiment())
+    return machine, st.session_state.get("ignored", [])
+
+
+def fill(experiment: Experiment) -> None:
+    """Sets every widget; to be called before they are drawn."""
+    for name in FIELDS:
+        st.session_state[key(name)] = getattr(experiment, name)
+    for name, value in experiment.params.items():
+        st.session_state[key(name)] = value
+
+
+def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
+    query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
+    st.session_state["experiment"] = experiment
+    if urlencode(query) != st.session_state.get("address"):
+        st.session_state["address"] = urlencode(query)
+        st.query_params.from_dict(query)
+
+
+def controls(text: Mapping[str, str]) -> Experiment:
+    """Draws the widgets and gives the experiment that they say."""
+    values = {name: _widget(FIELDS[name]) for name in BASIC}
+    loss = LOSSES[values["loss"]]
+    fields = [loss_field(loss, param.name) for param in loss.params]
+    params = {field.name: _slider(field) for field in fields if field is not None}
+    limits = {"measure": loss.measures, "held_out": range(len(DATASETS[values["dataset"]].classes))}
+    names = {"held_out": dict(enumerate(DATASETS[values["dataset"]].classes))}
+    for group, members in MORE.items():
+        with st.expander(text[group]):
+            for name in members:
+                values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
+    flat = values["embedding_dim"] == 2
+    shown = [p for p in FIELDS["projection"].choices if p != "raw" or flat]
+    values["projection"] = _widget(FIELDS["projection"], shown)
+    return Experiment(params=params, shared=FIELDS["shared"].default, **values)
+
+
+def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None = None) -> Any:
+    common = {"label": field.title, "key": key(field.name), "help": field.help}
+    if isinstance(field, ChoiceField):
+        options = list(allowed or field.choices)
+        if st.session_state.get(common["key"]) not in options:
+            st.session_state[common["key"]] = options[0]
+        return st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+    if isinstance(field, ClassesField):
+        return _classes(field, allowed, names or {})
+    number = "%.5g" if isinstance(field, FloatField) else "%d"
+    return st.number_input(min_value=field.low, max_value=field.high, step=field.step, format=number, **common)
+
+
+def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> tuple[int, ...]:
+    widget = key(field.name)
+    st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed]
+    chosen = st.multiselect(
+        field.title,
+        allowed,
+        format_func=names.__getitem__,
+        key=widget,
+        help=field.help,
+        # Two classes must be left to train on.
+        max_selections=len(allowed) - 2,
+    )
+    return tuple(sorted(chosen))
+
+
+def _slider(field: FloatField) -> float:
+    if key(field.name) not in st.session_state:
+        st.session_state[key(field.name)] = field.default
+    return st.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)

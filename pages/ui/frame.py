@@ -1,0 +1,27 @@
+"""What every page begins with: its title and the menu."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui.owner import engine
+
+TITLE = "Siamese Playground"
+ICON = str(Path(__file__).with_name("icon.png"))
+
+MENU = {
+    "app.py": ("Home", ":material/home:"),
+    "pages/1_Train.py": ("Train", ":material/play_circle:"),
+}
+
+
+def begin(title: str) -> None:
+    """To be called first by every page. Any page may be the first that a server shows, so each wakes the engine."""
+    page_title = TITLE if title == TITLE else f"{title} · {TITLE}"
+    st.set_page_config(page_title=page_title, page_icon=ICON, layout="wide")
+    engine()
+    with st.sidebar:
+        for page, (label, icon) in MENU.items():
+            st.page_link(page, label=label, icon=icon)

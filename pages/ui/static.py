@@ -1,0 +1,48 @@
+"""Files that the browser fetches once: plotly.js, our views, thumbnails. Generated, named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "static"
+VIEWS = Path(__file__).parent
+
+
+def publish(stem: str, suffix: str, content: bytes) -> str:
+    """The address of `content`, relative to the app, under a name that changes with it."""
+    return _write(f"{stem}-{_digest(content)}{suffix}", content)
+
+
+@lru_cache(maxsize=1)
+def plotly_js() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return publish("plotly", ".js", get_plotlyjs().encode())
+
+
+@lru_cache(maxsize=1)
+def views() -> str:
+    """The folder of our views; one folder, because they import each other."""
+    sources = {path.name: path.read_bytes() for path in sorted(VIEWS.glob("*.js"))}
+    folder = f"views-{_digest(b''.join(sources.values()))}"
+    for name, content in sources.items():
+        _write(f"{folder}/{name}", content)
+    return f"app/static/{folder}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _write(name: str, content: bytes) -> str:
+    path = STATIC / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    return f"app/static/{name}"

@@ -1,0 +1,105 @@
+"""The words of the Train page."""
+
+TITLE = "Train"
+
+GROUPS = {"data": "Data and sampling", "network": "Network", "training": "Training"}
+DEVICE = "Device"
+DEVICE_HELP = "Where the network is trained. It changes how fast a run is, not what is learnt."
+WARMING = "Getting ready: the training process is starting, which takes a few seconds."
+
+BUTTONS = {
+    "train": ("Train", "Start a new run with these settings"),
+    "pause": ("Pause", "Let the run rest after this step"),
+    "resume": ("Resume", "Go on from where the run rests"),
+    "step": ("Step", "Make one step and rest"),
+    "stop": ("Stop", "End the run and keep its last picture"),
+    "reset": ("Reset", "Forget the run"),
+}
+
+STATUS = {
+    None: "No run yet. Choose a dataset and a loss, then press **Train**.",
+    "running": "Training",
+    "pausing": "Pausing",
+    "paused": "Paused: **Resume** goes on, **Step** makes one step.",
+    "parked": "Paused because nobody was looking. It goes on now.",
+    "finished": "Finished. Drag the margin and press **Train** to see what changes.",
+    "halted": "Stopped early.",
+    "failed": "Ended.",
+    "stopped": "Stopped.",
+}
+PROGRESS = "Step {step} of {steps} · {seconds} · {rate} images/s · {left}"
+LEFT = "{seconds} left"
+DONE = "done"
+CHANGED = "Settings changed: press **Train** to use them. The run goes on with its own."
+IGNORED = "Not used from the address: {field}."
+
+NUMBERS = {
+    "loss": ("Test loss", "The loss on test images, averaged over pairs (or triplets)."),
+    "map_at_r": (
+        "MAP@R",
+        "Of the R nearest test images, how many are of the right class, and how early? 1 is perfect. R is the number "
+        "of other images of the class (Musgrave, Belongie & Lim 2020).",
+    ),
+    "precision_at_1": ("Precision@1", "How often the nearest test image is of the same class."),
+    "active": ("Active pairs", "The share of the batch's pairs, or triplets, that still have a loss."),
+}
+SEEN = "classes trained on"
+HELD_OUT = "held out: {value}"
+
+EMBEDDING_TITLE = "Embedding of {count} test images"
+EMBEDDING = {
+    "empty": "Press Train: the embedding appears here.",
+    "images": "Images",
+    "images_help": "Draw every point as its image",
+    "trails": "Trails",
+    "trails_help": "Show where the points were in the last frames",
+    "zoom_in": "Zoom in",
+    "zoom_out": "Zoom out",
+    "reset": "Show everything",
+    "tools": "View",
+    "legend": "Classes: press one to hide or show it",
+    "held_out": "held out",
+    "point": "image {index}",
+    "neighbours": "Nearest in the embedding space",
+    "summary": "{points} points, {dim}-D, {projection}, frame {frame}",
+    "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
+    "announce": "Image {index}, {name}. Nearest: {names}.",
+}
+STAND_IN = "PCA until UMAP is warm"
+
+PLOT = {
+    "loading": "Loading the chart…",
+    "failed": "The chart could not be loaded: reload the page.",
+    "drag_hint": "Drag the line",
+    "reset_axes": "Reset the axes",
+    "save_image": "Save as image",
+}
+LOSS_TITLE = "Loss against distance"
+SLOPE = "Show the slope"
+LOSS = {
+    "label": "The loss of a pair against its distance, and where the pairs are now",
+    "same": "same class",
+    "different": "different class",
+    "same_slope": "slope, same",
+    "different_slope": "slope, different",
+    "distance": "{measure} distance of the two embeddings",
+    "loss": "Loss of one pair",
+    "loss_and_slope": "Loss of one pair, and its slope",
+    "share": "Share of the test pairs, now",
+    "no_pairs": "Press Train to see where the pairs are",
+    "d_positive": "d⁺: anchor to positive (squared)",
+    "d_negative": "d⁻: anchor to negative (squared)",
+    "zero_line": "loss is zero above this line",
+    "triplets": "test triplets, now",
+    "no_triplets": "Press Train to see where the triplets are",
+}
+HISTORY_TITLE = "How the run went"
+HISTORY = {
+    "label": "Loss and scores over the steps of the run",
+    "step": "Step",
+    "loss": "Loss of the batch",
+    "scores": "On test images, and active pairs",
+    "held_out": "held-out classes",
+    "pixels": "MAP@R on raw pixels",
+    "no_history": "The loss appears here",
+}

@@ -1,0 +1,119 @@
+"""The Train page: settings on the left, the run and its live views on the right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.ui import controls
+from pages.ui.owner import engine, owner
+from pages.ui.text import train as text
+from pages.ui.train_live import is_busy, live
+from siamese_core.engine import RunView
+from siamese_core.experiment import Experiment
+from siamese_core.machine import Machine
+
+TITLE = text.TITLE
+
+LIVE_EVERY = 0.25
+REST_EVERY = 20.0
+"""Seconds between looks at a run that rests: often enough to keep it."""
+
+
+def page() -> None:
+    token, e = owner(), engine()
+    run_id = st.session_state.get("run") or e.latest(token)
+    run = e.look(token, run_id) if run_id else None
+    if run is not None:
+        # A reload, or a page switch: the settings of the run come back with it.
+        st.session_state.setdefault("experiment", run.experiment)
+    _take_dragged()
+    machine_asked, ignored = controls.read_address()
+    with st.sidebar:
+        experiment = controls.controls(text.GROUPS)
+        machine = _machine(machine_asked)
+    shown_machine = {"device": machine.device} if e.devices and machine.device != next(iter(e.devices)) else {}
+    controls.write_address(experiment, shown_machine)
+    for field in ignored:
+        st.warning(text.IGNORED.format(field=_plain(str(field))), icon=":material/info:")
+    _buttons(run, experiment, machine)
+    if run is not None:
+        e.project(token, run.id, experiment.projection)
+        if _changed(run, experiment):
+            st.info(text.CHANGED, icon=":material/edit:")
+    busy = is_busy(run)
+    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, busy)
+
+
+def _take_dragged() -> None:
+    """A line that was dragged moves its slider, before that is drawn."""
+    dragged = st.session_state.pop("dragged", None)
+    if dragged is not None:
+        name, value = dragged
+        st.session_state[controls.key(name)] = value
+
+
+def _machine(asked: dict[str, str]) -> Machine:
+    found = engine().devices or {"cpu": "CPU"}
+    widget = "machine_device"
+    if st.session_state.get(widget, asked.get("device")) not in found:
+        st.session_state.pop(widget, None)
+    elif widget not in st.session_state and asked:
+        st.session_state[widget] = asked["device"]
+    device = st.selectbox(text.DEVICE, list(found), format_func=found.__getitem__, key=widget, help=text.DEVICE_HELP)
+    return Machine(device=device)
+
+
+def _changed(run: RunView, experiment: Experiment) -> bool:
+    """Whether a new run would differ; another projection is only another way to look."""
+    return replace(run.experiment, projection=experiment.projection) != experiment
+
+
+def _buttons(run: RunView | None, experiment: Experiment, machine: Machine) -> None:
+    status = run.status if run else None
+    going = status in ("running", "pausing")
+    resting = status in ("paused", "parked")
+    second = "resume" if resting else "pause"
+    with st.container(horizontal=True):
+        _button("train", "t", _train, run, experiment, machine, None, kind="primary")
+        _button(second, "p", _command, run, second, disabled=not (going or resting))
+        if run is None or run.status in ("finished", "halted", "failed", "stopped"):
+            _button("step", "s", _train, run, experiment, machine, 1)
+        else:
+            _button("step", "s", _command, run, "step", disabled=not resting)
+        _button("stop", "x", _command, run, "stop", disabled=not (going or resting))
+        _button("reset", "0", _reset, run, disabled=run is None)
+
+
+def _button(name: str, shortcut: str, action: object, *args: object, kind: str = "secondary", disabled: bool = False) -> None:
+    label, help_ = text.BUTTONS[name]
+    st.button(
+        label, key=f"button_{name}", help=help_, shortcut=shortcut, type=kind, disabled=disabled,
+        on_click=action, args=args,
+    )  # fmt: skip
+
+
+def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None) -> None:
+    _reset(run)
+    st.session_state["run"] = engine().start(owner_token(), experiment, machine, steps=steps)
+
+
+def _command(run: RunView, command: str) -> None:
+    engine().command(owner_token(), run.id, command)
+
+
+def _reset(run: RunView | None) -> None:
+    if run is not None:
+        engine().discard(owner_token(), run.id)
+        st.session_state.pop("run", None)
+
+
+def owner_token() -> str:
+    token: str = st.session_state["owner"]
+    return token
+
+
+def _plain(sentence: str) -> str:
+    """Words from an address bar, with nothing left that Markdown would read."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~$:&" else c for c in sentence)

@@ -1,0 +1,44 @@
+"""Our live components: mounted once, then only given new bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from pages.ui import static
+from siamese_core.wire import pack
+
+
+def _view(name: str) -> Any:
+    # The module is a static file: inline JavaScript is sent again with every update.
+    return st.components.v2.component(
+        name,
+        js=f"""const view = import(new URL("{static.views()}/{name}.js", document.baseURI));
+export default function (component) {{ view.then((module) => module.render(component)); }}""",
+    )
+
+
+_embedding = _view("embedding_view")
+_plot = _view("plot_view")
+
+
+def embedding_view(message: bytes | None, key: str) -> None:
+    """Draws a message of `wire.pack` that embedding_view.js describes; None is its hint."""
+    _embedding(key=key, data=message)
+
+
+def plot_view(
+    figure: Any, key: str, *, height: int, text: dict[str, str], handle: dict[str, Any] | None = None
+) -> float | None:
+    """Draws a plotly figure; gives the value to which its line has just been dragged, or None."""
+    meta = {
+        "figure": figure.to_plotly_json() if hasattr(figure, "to_plotly_json") else figure,
+        "plotly_url": static.plotly_js(),
+        "height": height,
+        "handle": handle,
+        "text": text,
+    }
+    result = _plot(key=key, data=pack(meta), on_dragged_change=lambda: None)
+    dragged: float | None = result.dragged
+    return dragged
