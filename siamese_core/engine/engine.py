@@ -181,7 +181,9 @@ class Engine:
     def _on_steps(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         slot.record(arrays["steps"], arrays["loss"], arrays["active"])
         slot.step, slot.images, slot.seconds = meta["step"], meta["images"], meta["seconds"]
-        if meta["resting"] and slot.status == "pausing":
+
+    def _on_rest(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        if slot.status == "pausing":
             slot.status = "paused"
 
     def _on_frame(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -75,7 +76,6 @@ class Child:
         """Ends the child without calling `on_exit`."""
         self._on_exit = lambda: None
         self._process.kill()
-        self._process.wait()
         self._thread.join()
 
     def _read(self) -> None:
@@ -83,6 +83,10 @@ class Child:
         while (message := read_message(self._process.stdout)) is not None:
             self._on_message(*unpack(message))
         self._process.wait()
+        self._process.stdout.close()
+        with contextlib.suppress(BrokenPipeError), self._writing:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
         self._on_exit()
 
 

@@ -181,6 +181,8 @@ class _Worker:
             self._end(run, "halted", made[-1].halted)
         elif not run.runnable and run.parking:
             self._end(run, "parked", "")
+        elif not run.runnable:
+            self._parent.say({"is": "rest", "run": run.id})
 
     def _report(self, run: _Run, made: list[Snapshot]) -> None:
         if not made:
@@ -188,8 +190,7 @@ class _Worker:
         last = made[-1]
         done = [snapshot for snapshot in made if not snapshot.halted]
         self._parent.say(
-            {"is": "steps", "run": run.id, "step": last.step, "images": last.images, "seconds": last.seconds,
-             "resting": not run.runnable},
+            {"is": "steps", "run": run.id, "step": last.step, "images": last.images, "seconds": last.seconds},
             steps=np.array([s.step for s in done], np.int64),
             loss=np.array([s.loss for s in done], np.float64),
             active=np.array([s.active for s in done], np.float64),
