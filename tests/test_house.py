@@ -1,0 +1,182 @@
+"""The house keeps its shape: imports point one way, light rooms stay light, nothing runs what it reads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "siamese_core"
+
+LAYERS = (
+    {"params", "distances", "fields", "wire", "snapshot", "metrics", "figures", "machine"},
+    {"losses", "sampling", "datasets", "networks", "projection"},
+    {"experiment"},
+    {"objective", "curves", "model_file"},
+    {"probe", "alarms"},
+    {"training"},
+    {"engine"},
+    {"__main__"},
+)
+"""A room of the core may import rooms of the layers above its own line, and nothing else of the core."""
+
+LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
+
+WITH_TORCH = {"sampling", "objective", "curves", "probe", "alarms", "training", "engine.worker"}
+"""All other modules of the core are read by pages, which must not wait for torch."""
+
+HEAVY = ("torch", "torchvision", "umap", "numba", "sklearn", "plotly", "streamlit")
+
+PAGES_MAY_IMPORT = {"siamese_core", "pages", "streamlit", "numpy", "plotly"} | sys.stdlib_module_names
+
+CARRIES_CODE = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
+"""What can run code that it reads from a file."""
+
+LONGEST_FILE = 350
+
+
+def python_files() -> list[Path]:
+    """All of ours: a virtual environment or a cache in the folder is not."""
+    folders = (f for f in ROOT.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists())
+    return sorted([*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))])
+
+
+def module_name(path: Path) -> str:
+    """siamese_core/engine/worker.py → engine.worker."""
+    return ".".join(path.relative_to(CORE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def core_modules() -> dict[str, Path]:
+    paths = {module_name(path): path for path in CORE.rglob("*.py")}
+    # The package itself is no room: it is empty but for its docstring.
+    return {name: path for name, path in paths.items() if name != "__init__"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere, in functions too; `from a import b` may mean the module a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def imports_of(path: Path) -> set[str]:
+    return set(imports(ast.parse(path.read_text("utf-8"))))
+
+
+def rooms(modules: set[str]) -> set[str]:
+    return {parts[1] for module in modules if (parts := module.split("."))[0] == "siamese_core" and len(parts) > 1}
+
+
+def runs_back(room: str, modules: set[str]) -> set[str]:
+    """The rooms among `modules` that `room` must not import."""
+    return {other for other in rooms(modules) - {room} if LAYER.get(other, len(LAYERS)) >= LAYER[room]}
+
+
+def dangers(tree: ast.AST) -> Iterator[str]:
+    """Whatever runs code out of data, and whatever swallows every error."""
+    for module in imports(tree):
+        if module.split(".")[0] in CARRIES_CODE or module == "torch.load":
+            yield module
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="eval" | "exec" as name)):
+                yield f"{name}()"
+            case ast.Attribute(value=ast.Name(id="torch"), attr="load"):
+                yield "torch.load"
+            case ast.keyword(arg="allow_pickle", value=ast.Constant(value=True)):
+                yield "allow_pickle"
+            case ast.ExceptHandler(type=None):
+                yield "except:"
+
+
+def test_the_table_of_layers_names_every_room_once() -> None:
+    assert sum(map(len, LAYERS)) == len(LAYER)
+    assert {name.split(".")[0] for name in core_modules()} == set(LAYER)
+
+
+@pytest.mark.parametrize("module", sorted(core_modules()))
+def test_an_arrow_of_the_core_never_runs_back(module: str) -> None:
+    room = module.split(".")[0]
+    assert room in LAYER, f"give {room} its place in LAYERS"
+    modules = imports_of(core_modules()[module])
+    assert not runs_back(room, modules)
+    assert not [name for name in modules if name.startswith(".")], "relative imports hide an arrow"
+
+
+@pytest.mark.parametrize(
+    ("line", "back"),
+    [
+        ("from siamese_core.losses import LOSSES", set()),
+        ("from siamese_core.experiment import Experiment", set()),
+        ("import siamese_core.training", {"training"}),
+        ("from siamese_core import engine", {"engine"}),
+        ("from siamese_core.engine.run import Slot", {"engine"}),
+        ("def later():\n    from siamese_core import losses, alarms", {"alarms"}),
+        ("from siamese_core.curves import curve", {"curves"}),
+        ("from siamese_core.cellar import wine", {"cellar"}),
+    ],
+)
+def test_an_arrow_that_runs_back_is_seen(line: str, back: set[str]) -> None:
+    """As `objective` would import it: from its own layer, from one below, or from a room nobody knows."""
+    assert runs_back("objective", set(imports(ast.parse(line)))) == back
+
+
+@pytest.mark.parametrize("module", sorted(core_modules()))
+def test_the_core_knows_nothing_of_streamlit_or_of_the_pages(module: str) -> None:
+    found = {name.split(".")[0] for name in imports_of(core_modules()[module])}
+    assert not found & {"streamlit", "pages", "app"}
+
+
+@pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))], ids=lambda p: p.name)
+def test_a_page_imports_only_what_pages_may(path: Path) -> None:
+    found = imports_of(path)
+    assert {name.split(".")[0] for name in found} <= PAGES_MAY_IMPORT
+    assert all(name.startswith("pages.ui.") for name in found if name.split(".")[0] == "pages")
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_runs_code_out_of_data_or_swallows_every_error(path: Path) -> None:
+    assert not list(dangers(ast.parse(path.read_text("utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import os, joblib",
+        "from torch import load",
+        "torch.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "eval(text)",
+        "def f():\n    exec(text)",
+        "try:\n    pass\nexcept:\n    pass",
+    ],
+)
+def test_a_danger_is_seen(code: str) -> None:
+    assert len(list(dangers(ast.parse(code)))) == 1
+
+
+def test_putting_a_network_in_eval_mode_is_no_danger() -> None:
+    assert not list(dangers(ast.parse("network.eval()\ntry:\n    pass\nexcept ValueError:\n    pass")))
+
+
+@pytest.mark.parametrize("folder", [CORE, ROOT / "pages"], ids=lambda folder: folder.name)
+def test_a_file_can_be_read_in_one_sitting(folder: Path) -> None:
+    for path in folder.rglob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= LONGEST_FILE, path
+
+
+def test_what_a_page_reads_of_the_core_loads_nothing_heavy() -> None:
+    light = sorted(f"siamese_core.{name}" for name in core_modules() if name not in WITH_TORCH)
+    code = f"import sys, {', '.join(light)}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
