@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 import streamlit as st
 
 from siamese_core.datasets import DATASETS
-from siamese_core.experiment import FIELDS, Experiment, Ignored, loss_field
+from siamese_core.experiment import FIELDS, Experiment, Ignored, param_field
 from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
 from siamese_core.losses import LOSSES
 
@@ -32,11 +32,12 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
 
     What cannot be used is named until the next change.
     """
-    query = urlencode([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+    given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+    query = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if query and query != st.session_state.get("address"):
-        pairs = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in MACHINE]
-        experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(pairs))
+        own = [(name, value) for name, value in given if name not in MACHINE]
+        experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(own, errors="replace"))
         fill(experiment)
         st.session_state["address"] = query
     elif key("dataset") not in st.session_state:
@@ -64,8 +65,7 @@ def controls(text: Mapping[str, str]) -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
     values = {name: _widget(FIELDS[name]) for name in BASIC}
     loss = LOSSES[values["loss"]]
-    fields = [loss_field(loss, param.name) for param in loss.params]
-    params = {field.name: _slider(field) for field in fields if field is not None}
+    params = {param.name: _slider(param_field(param)) for param in loss.params}
     limits = {"measure": loss.measures, "held_out": range(len(DATASETS[values["dataset"]].classes))}
     names = {"held_out": dict(enumerate(DATASETS[values["dataset"]].classes))}
     for group, members in MORE.items():

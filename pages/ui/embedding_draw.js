@@ -1,9 +1,12 @@
-// How the embedding view is drawn: a projection, and a painter that owns the canvas and the marker bitmaps.
+// How the embedding view is drawn: a projection, and a painter that owns the canvas and the stamps of its markers.
+
+import { asStamp, Pixels } from "./embedding_pixels.js";
 
 const TRAIL = 12; // frames that a trail remembers
 const MOST_TRAILS = 2500;
-const MOST_THUMBNAILS = 4000;
-const LEVELS = 4; // marker sizes that tell near from far in 3-D
+const MOST_THUMBNAILS = 2500;
+const LEVELS = 8; // steps of size and strength that tell near from far in 3-D
+const FAINT = 0.35; // what is not pinned, while something is
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -53,7 +56,7 @@ export class Painter {
   constructor(canvas) {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d");
-    this.bitmaps = new Map();
+    this.stamps = new Map();
     this.atlas = null;
     this.radius = 4;
   }
@@ -63,88 +66,82 @@ export class Painter {
     this.dress(view);
     const [w, h] = [Math.round(view.width * this.dpr), Math.round(view.height * this.dpr)];
     if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-    this.inCss();
-    pen.globalAlpha = 1;
-    pen.clearRect(0, 0, view.width, view.height);
-    if (!view.screen) return;
-    this.thumbnails = view.pressed("images") && this.atlas;
+    if (!view.screen) return void pen.reset();
+    if (this.pixels?.width !== w || this.pixels.height !== h) this.pixels = new Pixels(w, h);
+    if (view.pressed("trails")) this.trails(view);
+    else this.pixels.clear();
+    this.points(view);
+    pen.putImageData(this.pixels.image, 0, 0);
+    pen.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
+    pen.globalCompositeOperation = "destination-over"; // behind the points that are there already
     if (view.dim === 3) this.box(view);
     else this.grid(view);
-    if (view.pressed("trails")) this.trails(view);
-    this.points(view);
+    pen.globalCompositeOperation = "source-over";
     if (active >= 0) this.links(view, active);
   }
 
-  inCss() { this.pen.setTransform(this.dpr, 0, 0, this.dpr, 0, 0); }
-
-  inPixels() { this.pen.setTransform(1, 0, 0, 1, 0, 0); }
-
-  dress(view) { // theme, resolution and marker size; bitmaps last while they stay the same
+  dress(view) { // theme, resolution and marker size; stamps last while they stay the same
     const style = getComputedStyle(view.root);
     const dpr = devicePixelRatio || 1;
     const zoom = view.camera ? view.camera.k / view.whole.k : 1;
     const roomy = clamp(0.29 * Math.sqrt((view.width * view.height) / Math.max(1, view.n)), 2, 5);
     const radius = Math.round(2 * clamp(roomy * zoom ** 0.3, 2, 8)) / 2;
     const colours = { text: style.color, ground: style.backgroundColor, line: style.borderTopColor };
-    const key = [dpr, radius, view.dim, ...Object.values(colours)].join();
-    if (key !== this.key) this.bitmaps.clear();
+    const key = [dpr, radius, view.dim, view.pinned >= 0, ...Object.values(colours)].join();
+    if (key !== this.key) this.stamps.clear();
     Object.assign(this, { key, dpr, radius, ...colours, font: style.fontFamily });
   }
 
-  bitmap(name, size, paint) { // in device px around its middle
-    let made = this.bitmaps.get(name);
-    if (!made) {
-      const half = Math.ceil((size / 2) * this.dpr);
-      const sheet = new OffscreenCanvas(2 * half, 2 * half);
-      const pen = sheet.getContext("2d");
-      pen.setTransform(this.dpr, 0, 0, this.dpr, half, half);
-      paint(pen);
-      made = sheet.transferToImageBitmap();
-      this.bitmaps.set(name, made);
-    }
+  keep(name, reach, alpha, draw) { // pixels of what is drawn more than once, `reach` CSS px around its middle
+    let made = this.stamps.get(name);
+    if (made) return made;
+    const half = Math.ceil(reach * this.dpr);
+    const sheet = new OffscreenCanvas(2 * half, 2 * half);
+    const pen = sheet.getContext("2d", { willReadFrequently: true });
+    pen.setTransform(this.dpr, 0, 0, this.dpr, half, half);
+    draw(pen);
+    const { data } = pen.getImageData(0, 0, 2 * half, 2 * half);
+    for (let i = 3; i < data.length; i += 4) data[i] *= alpha;
+    made = asStamp(new Uint32Array(data.buffer), 2 * half);
+    this.stamps.set(name, made);
     return made;
   }
 
-  marker(view, c, level) {
-    const r = view.dim === 3 ? this.radius * (0.72 + 0.16 * level) : this.radius;
-    return this.bitmap(c * LEVELS + level, 3 * r + 10, (pen) => {
-      if (view.heldOut.has(c)) {
-        for (const [stroke, wide, alpha] of [[this.ground, 2.2, 0.45], [view.colours[c], 1, 0.9]]) {
-          pen.beginPath();
-          pen.arc(0, 0, r * 1.25 + 1.8, 0, 7);
-          Object.assign(pen, { strokeStyle: stroke, lineWidth: wide, globalAlpha: alpha });
-          pen.stroke();
-        }
+  drawMarker(pen, view, c, r) {
+    if (view.heldOut.has(c)) {
+      for (const [strokeStyle, lineWidth, globalAlpha] of [[this.ground, 2.2, 0.45], [view.colours[c], 1, 0.9]]) {
+        pen.beginPath();
+        pen.arc(0, 0, r * 1.25 + 1.8, 0, 7);
+        Object.assign(pen, { strokeStyle, lineWidth, globalAlpha });
+        pen.stroke();
       }
-      pen.scale(r, r);
-      Object.assign(pen, { strokeStyle: this.ground, lineWidth: 1.7 / r, lineJoin: "round", globalAlpha: 0.85 });
-      pen.stroke(view.paths[c]);
-      Object.assign(pen, { fillStyle: view.colours[c], globalAlpha: 1 });
-      pen.fill(view.paths[c]);
-    });
+    }
+    pen.scale(r, r);
+    Object.assign(pen, { strokeStyle: this.ground, lineWidth: 1.7 / r, lineJoin: "round", globalAlpha: 0.85 });
+    pen.stroke(view.paths[c]);
+    Object.assign(pen, { fillStyle: view.colours[c], globalAlpha: 1 });
+    pen.fill(view.paths[c]);
   }
 
-  thumbnail(view, i) {
+  drawImage(pen, view, i, wide, tall) {
     const { columns, width, height } = view.meta.sprite;
     const c = view.labels[i];
-    const wide = Math.round(clamp(this.radius * 5, 16, 36));
-    const tall = Math.round((wide * height) / width);
-    return this.bitmap(`image ${i}`, Math.max(wide, tall) + 8, (pen) => {
-      const frames = [[2, view.colours[c]]];
-      if (view.heldOut.has(c)) frames.unshift([4, view.colours[c]], [3, this.ground]);
-      for (const [grow, colour] of frames) {
-        pen.fillStyle = colour;
-        pen.fillRect(-wide / 2 - grow, -tall / 2 - grow, wide + 2 * grow, tall + 2 * grow);
-      }
-      const [left, top] = [(i % columns) * width, Math.floor(i / columns) * height];
-      pen.drawImage(this.atlas, left, top, width, height, -wide / 2, -tall / 2, wide, tall);
-    });
+    const frames = [[2, view.colours[c]]];
+    if (view.heldOut.has(c)) frames.unshift([4, view.colours[c]], [3, this.ground]);
+    for (const [grow, colour] of frames) {
+      pen.fillStyle = colour;
+      pen.fillRect(-wide / 2 - grow, -tall / 2 - grow, wide + 2 * grow, tall + 2 * grow);
+    }
+    const [left, top] = [(i % columns) * width, Math.floor(i / columns) * height];
+    pen.drawImage(this.atlas, left, top, width, height, -wide / 2, -tall / 2, wide, tall);
   }
 
-  stamp(bitmap, { x, y }, i) { // on whole device px, which keeps markers crisp
-    const left = Math.round(x[i] * this.dpr) - bitmap.width / 2;
-    this.pen.drawImage(bitmap, left, Math.round(y[i] * this.dpr) - bitmap.height / 2);
+  imageSize({ width, height }) {
+    const wide = Math.round(clamp(this.radius * 5, 16, 32));
+    return [wide, Math.round((wide * height) / width)];
   }
+
+  asImage(view, i) { return view.pressed("images") && this.atlas && i < MOST_THUMBNAILS; }
 
   grid({ camera, width, height }) {
     const { pen } = this;
@@ -198,26 +195,34 @@ export class Painter {
     pen.globalAlpha = 1;
   }
 
-  trails(view) {
-    const { pen } = this;
-    const past = [...view.history.slice(-TRAIL - 1, -1).map((points) => project(view, points)), view.screen];
-    const stride = Math.ceil(view.n / MOST_TRAILS);
-    pen.lineWidth = 1 / this.dpr; // a hairline is by far the fastest stroke
-    for (let age = 1; age < past.length; age++) {
-      const [from, to] = [past[age - 1], past[age]];
-      const paths = view.classes.map(() => new Path2D());
-      for (let i = 0; i < view.n; i += stride) {
-        if (!(Math.abs(from.x[i] - to.x[i]) + Math.abs(from.y[i] - to.y[i]) > 0.5)) continue;
-        paths[view.labels[i]]?.moveTo(from.x[i], from.y[i]);
-        paths[view.labels[i]]?.lineTo(to.x[i], to.y[i]);
+  trails(view) { // the past changes with a frame or the camera only; the last stretch, up to now, with every drawing
+    const { x, y, z, k } = view.camera;
+    const seen = [this.key, x, y, z, k, view.yaw, view.pitch, view.width, view.height, [...view.hidden]].join();
+    const past = view.history.slice(-TRAIL - 1, -1);
+    if (this.past?.seen !== seen || this.past.history !== view.history) {
+      const places = past.map((points) => project(view, points));
+      this.pixels.clear();
+      for (let age = 1; age < places.length; age++) {
+        this.stretch(view, places[age - 1], places[age], (age + TRAIL - past.length) / TRAIL);
       }
-      pen.globalAlpha = 0.7 * ((age + TRAIL + 1 - past.length) / TRAIL) ** 1.5;
-      paths.forEach((path, c) => {
-        pen.strokeStyle = view.colours[c];
-        if (!view.hidden.has(c)) pen.stroke(path);
-      });
+      this.past = { seen, history: view.history, data: this.pixels.data.slice(), last: places.at(-1) };
     }
-    pen.globalAlpha = 1;
+    this.pixels.data.set(this.past.data);
+    if (this.past.last) this.stretch(view, this.past.last, view.screen, 1);
+  }
+
+  stretch(view, from, to, youth) {
+    const { dpr } = this;
+    const alpha = 150 * youth ** 1.5;
+    const colours = view.classes.map((_, c) => this.keep(`colour ${c}`, 1, 1, (pen) => {
+      pen.fillStyle = view.colours[c];
+      pen.fillRect(-1, -1, 2, 2);
+    }).data[0]);
+    for (let i = 0; i < view.n; i += Math.ceil(view.n / MOST_TRAILS)) {
+      const [x0, y0, x1, y1] = [from.x[i] * dpr, from.y[i] * dpr, to.x[i] * dpr, to.y[i] * dpr];
+      if (!view.shown(i) || !(Math.abs(x0 - x1) + Math.abs(y0 - y1) > 0.5)) continue;
+      this.pixels.line(x0, y0, x1, y1, colours[view.labels[i]], alpha);
+    }
   }
 
   farToNear({ order, n, screen: { near } }) { // by counting: 64 shelves are finer than the eye
@@ -231,20 +236,23 @@ export class Painter {
   }
 
   points(view) {
-    const { pen } = this;
-    const { screen, labels, width, height } = view;
-    const { x, y, near } = screen;
-    const alpha = view.pinned >= 0 ? 0.35 : 1;
-    this.inPixels();
-    pen.globalAlpha = alpha;
+    const { dpr } = this;
+    const { x, y, near } = view.screen;
+    const strength = view.pinned >= 0 ? FAINT : 1;
+    const [wide, tall] = this.imageSize(view.meta.sprite ?? { width: 1, height: 1 });
+    const edge = Math.max(wide, tall) / 2 + 4;
     for (const i of near ? this.farToNear(view) : view.order) {
-      if (!view.shown(i) || !(x[i] > -20 && x[i] < width + 20 && y[i] > -20 && y[i] < height + 20)) continue;
-      if (near) pen.globalAlpha = alpha * (0.64 + 0.36 * near[i]);
-      const level = near ? Math.min(LEVELS - 1, ((near[i] + 1) * 0.5 * LEVELS) | 0) : 0;
-      const image = this.thumbnails && i < MOST_THUMBNAILS;
-      this.stamp(image ? this.thumbnail(view, i) : this.marker(view, labels[i], level), screen, i);
+      if (!view.shown(i) || !Number.isFinite(x[i] + y[i])) continue;
+      const c = view.labels[i];
+      const level = near ? Math.min(LEVELS - 1, ((near[i] + 1) * 0.5 * LEVELS) | 0) : LEVELS - 1;
+      const alpha = strength * (near ? 0.3 + (0.7 * level) / (LEVELS - 1) : 1);
+      const r = near ? this.radius * (0.72 + (0.48 * level) / (LEVELS - 1)) : this.radius;
+      const reach = view.heldOut.has(c) ? Math.max(r * 1.45 + 1, r * 1.25 + 3) : r * 1.45 + 1;
+      const stamp = this.asImage(view, i)
+        ? this.keep(`${i} ${level}`, edge, alpha, (pen) => this.drawImage(pen, view, i, wide, tall))
+        : this.keep(c * LEVELS + level, reach, alpha, (pen) => this.drawMarker(pen, view, c, r));
+      this.pixels.stamp(stamp, Math.round(x[i] * dpr) - stamp.half, Math.round(y[i] * dpr) - stamp.half);
     }
-    pen.globalAlpha = 1;
   }
 
   links(view, i) { // the point, its neighbours and the lines between them, over everything else
@@ -257,27 +265,26 @@ export class Painter {
         pen.stroke();
       }
     };
-    this.inCss();
     pen.beginPath();
     for (const j of others) {
       pen.moveTo(x[i], y[i]);
       pen.lineTo(x[j], y[j]);
     }
     stroke(1.2);
-    for (const [some, reach, wide] of this.thumbnails ? [] : [[others, 4, 1.2], [[i], 6, 2]]) {
-      pen.beginPath();
-      for (const j of some) {
-        pen.moveTo(x[j] + this.radius + reach, y[j]);
-        pen.arc(x[j], y[j], this.radius + reach, 0, 7);
+    for (const j of [...others.reverse(), i]) {
+      const image = this.asImage(view, j);
+      if (!image) {
+        pen.beginPath();
+        pen.arc(x[j], y[j], this.radius + (j === i ? 6 : 4), 0, 7);
+        stroke(j === i ? 2 : 1.2);
+        pen.fillStyle = this.ground;
+        pen.fill();
       }
-      stroke(wide);
-      pen.fillStyle = this.ground;
-      pen.fill();
-    }
-    this.inPixels();
-    for (const j of [...others, i]) {
-      const image = this.thumbnails && j < MOST_THUMBNAILS;
-      this.stamp(image ? this.thumbnail(view, j) : this.marker(view, view.labels[j], LEVELS - 2), view.screen, j);
+      pen.save();
+      pen.translate(x[j], y[j]);
+      if (image) this.drawImage(pen, view, j, ...this.imageSize(view.meta.sprite));
+      else this.drawMarker(pen, view, view.labels[j], this.radius);
+      pen.restore();
     }
   }
 }

@@ -2,17 +2,16 @@
 //
 // The DOM is built once per parent element; later calls of render() only hand over new numbers. Points follow their
 // newest place on a critically damped spring, so a frame that arrives in mid-flight bends the motion instead of
-// restarting it. Markers are bitmaps, made once per class, so a point costs one drawImage. The animation loop stops
-// when nothing moves. All words come with the data, in meta.text.
+// restarting it. Markers are stamps, made once per class. The animation loop stops when nothing moves. All words come with the data, in meta.text.
 
 import { fill, HTML, make, mark, MARKERS, tooltip } from "./embedding_dom.js";
+import { Input } from "./embedding_input.js";
 import { clamp, niceStep, Painter, project, shuffled } from "./embedding_draw.js";
 
 const STIFFNESS = 20; // 1/s: 95 % of the way after 240 ms
 const SETTLED = 500; // ms after which what is left of a move is far below a pixel
 const CAMERA = 14; // 1/s
 const MARGIN = 26; // CSS px between the axes' limits and the edge
-const REACH = { mouse: 12, pen: 14, touch: 22 }; // CSS px between a pointer and the point that it means
 const MEMORY = 13; // frames kept for the trails
 const PARTS = "bar note images trails in out reset stage hint help tip legend said".split(" ");
 const REST = { yaw: -0.6, pitch: 0.35 };
@@ -46,10 +45,10 @@ class View {
     this.painter = new Painter(this.canvas);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.chosen = {}; // toggles that the user has touched
-    this.pointers = new Map();
-    Object.assign(this, { meta: {}, text: {}, ...NOTHING, n: 0, dim: 2, width: 0, height: 0, passing: -Infinity });
+    Object.assign(this, { meta: {}, text: {}, ...NOTHING, n: 0, dim: 2, width: 0, height: 0 });
     this.forget();
-    this.listen();
+    this.input = new Input(this);
+    this.observer = new ResizeObserver(() => this.resize());
     parent.append(this.root);
   }
 
@@ -98,7 +97,7 @@ class View {
       Object.assign(this, { look, classes, colours, heldOut: new Set(heldOut) });
       this.outlines = classes.map((_, c) => MARKERS[markers[c]] ?? MARKERS.circle);
       this.paths = this.outlines.map((d) => new Path2D(d));
-      this.painter.bitmaps.clear();
+      this.painter.stamps.clear();
       this.legend.replaceChildren(...classes.map((_, c) => this.entry(c)));
     }
     if (sprite?.url === this.url) return;
@@ -108,7 +107,7 @@ class View {
     image.onload = () => {
       if (image.getAttribute("src") !== this.url) return; // a newer one is on its way
       this.painter.atlas = image;
-      this.painter.bitmaps.clear();
+      this.painter.stamps.clear();
       this.tell();
       this.wake();
     };
@@ -147,6 +146,11 @@ class View {
   }
 
   pressed(toggle) { return this[toggle].ariaPressed === "true"; }
+
+  toggle(name) {
+    this[name].ariaPressed = this.chosen[name] = !this.pressed(name);
+    this.wake();
+  }
 
   shown(i) { return this.labels[i] < this.classes.length && !this.hidden.has(this.labels[i]); }
 
@@ -300,8 +304,8 @@ class View {
       `${inside(beside ?? x - w / 2, w, this.width)}px ${inside(top, h, this.height)}px`;
   }
 
-  pick(x, y, kind) {
-    let [best, nearest] = [-1, (REACH[kind] ?? 12) ** 2];
+  pick(x, y, reach) { // the nearest visible point within so many CSS px, or -1
+    let [best, nearest] = [-1, reach ** 2];
     for (let i = 0; this.screen && i < this.n; i++) {
       const off = (this.screen.x[i] - x) ** 2 + (this.screen.y[i] - y) ** 2;
       if (off < nearest && this.shown(i)) [best, nearest] = [i, off];
@@ -327,7 +331,7 @@ class View {
     }
   }
 
-  // ---- view and input -------------------------------------------------------------------------------------------
+  // ---- the view -------------------------------------------------------------------------------------------
 
   zoom(factor, px = this.width / 2, py = this.height / 2, glide = true) {
     if (!this.camera) return;
@@ -360,95 +364,11 @@ class View {
     this.wake();
   }
 
-  spot(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  }
-
-  down(event) {
-    if (event.button !== 0) return;
-    this.canvas.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, this.spot(event));
-    this.pressedAt = this.pointers.size === 1 ? this.spot(event) : null; // a second finger makes it no click
-  }
-
-  shift(event) {
-    const to = this.spot(event);
-    const from = this.pointers.get(event.pointerId);
-    if (!from) {
-      if (event.pointerType !== "touch") this.set("hovered", this.pick(to.x, to.y, event.pointerType));
-      return;
-    }
-    if (this.pressedAt && Math.hypot(to.x - this.pressedAt.x, to.y - this.pressedAt.y) < 4) return;
-    this.pressedAt = null;
-    this.pointers.set(event.pointerId, to);
-    const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
-    if (!other) return this.drag(to.x - from.x, to.y - from.y);
-    const apart = (a) => Math.max(10, Math.hypot(a.x - other.x, a.y - other.y));
-    if (this.dim === 2) this.drag((to.x - from.x) / 2, (to.y - from.y) / 2);
-    this.zoom(apart(to) / apart(from), (to.x + other.x) / 2, (to.y + other.y) / 2, false);
-  }
-
-  up(event) {
-    const click = this.pointers.delete(event.pointerId) && this.pressedAt && event.type === "pointerup";
-    if (click) this.set("pinned", this.pick(this.pressedAt.x, this.pressedAt.y, event.pointerType));
-    this.pressedAt = null;
-  }
-
-  wheel(event) {
-    if (event.timeStamp - this.passing < 300) { // the page is being scrolled and the view came under the pointer
-      this.passing = event.timeStamp;
-      return;
-    }
-    event.preventDefault();
-    const { x, y } = this.spot(event);
-    const lines = event.deltaMode === 1 ? 20 : 1;
-    this.zoom(Math.exp(-clamp(event.deltaY * lines, -240, 240) * (event.ctrlKey ? 0.01 : 0.002)), x, y, false);
-  }
-
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const arrow = (dx, dy) => () => (this.dim === 3 ? this.drag(dx, dy) : this.drag(-dx, -dy));
-    const keys = {
-      Escape: () => this.set("pinned", -1), "+": () => this.zoom(1.5), "=": () => this.zoom(1.5),
-      "-": () => this.zoom(1 / 1.5), 0: () => this.restart(), n: () => this.walk(1), p: () => this.walk(-1),
-      ArrowLeft: arrow(-30, 0), ArrowRight: arrow(30, 0), ArrowUp: arrow(0, -30), ArrowDown: arrow(0, 30),
-    };
-    const action = event.key === "Escape" || event.target === this.canvas ? keys[event.key] : null;
-    if (!action) return;
-    action();
-    event.preventDefault();
-    event.stopPropagation(); // the page has shortcuts of its own
-  }
-
-  listen() {
-    const { canvas } = this;
-    this.in.onclick = () => this.zoom(1.5);
-    this.out.onclick = () => this.zoom(1 / 1.5);
-    this.reset.onclick = canvas.ondblclick = () => this.restart();
-    for (const toggle of ["images", "trails"]) {
-      this[toggle].onclick = () => {
-        this[toggle].ariaPressed = this.chosen[toggle] = !this.pressed(toggle);
-        this.wake();
-      };
-    }
-    canvas.onpointerdown = (event) => this.down(event);
-    canvas.onpointermove = (event) => this.shift(event);
-    canvas.onpointerup = canvas.onpointercancel = (event) => this.up(event);
-    canvas.onpointerleave = () => this.set("hovered", -1);
-    canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.root.onkeydown = (event) => this.key(event);
-    // A change of theme changes CSS variables only, and this one-millisecond transition is what tells of it.
-    this.root.ontransitionend = (event) => { if (event.target === this.root) this.wake(); };
-    this.observer = new ResizeObserver(() => this.resize());
-    this.elsewhere = (event) => { if (!event.composedPath().includes(canvas)) this.passing = event.timeStamp; };
-  }
-
   connect() {
     if (this.connected) return;
     this.connected = true;
     this.observer.observe(this.stage);
-    document.addEventListener("wheel", this.elsewhere, { capture: true, passive: true });
+    this.input.connect();
   }
 
   disconnect() {
@@ -456,7 +376,7 @@ class View {
     this.observer.disconnect();
     cancelAnimationFrame(this.ticket);
     this.ticket = null;
-    document.removeEventListener("wheel", this.elsewhere, { capture: true });
+    this.input.disconnect();
   }
 
   resize() {

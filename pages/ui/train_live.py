@@ -20,8 +20,8 @@ from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
 from siamese_core.wire import pack
 
-LOSS_HEIGHT = 480
-HISTORY_HEIGHT = 320
+LOSS_HEIGHT = 470
+HISTORY_HEIGHT = 360
 CURVE_WAIT = 0.3
 """Seconds that a page waits for a curve: 100 times what it takes when the worker is not starved."""
 
@@ -169,6 +169,8 @@ def _loss(run: RunView | None, experiment: Experiment) -> None:
             share_max=st.session_state.get("share_max", 0.0),
         )  # fmt: skip
         st.session_state["share_max"] = figure.layout.yaxis2.range[1]
+    # Another loss is another picture: a zoom into the one before it is let go.
+    figure.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
     dragged = plot_view(figure, "loss_view", height=LOSS_HEIGHT, text=text.PLOT | {"label": words["label"]}, handle=handle)
     if dragged is not None and dragged != value:
         st.session_state["dragged"] = (param.name, float(dragged))
@@ -181,7 +183,7 @@ def _farthest(frame: Any, is_triplet: bool) -> float:
         return 0.0
     shown = frame.triplet_distances if is_triplet else frame.different_distances
     finite = shown[np.isfinite(shown)]
-    return float(np.quantile(finite, 0.995)) if finite.size else 0.0
+    return float(np.quantile(finite, 0.95)) if finite.size else 0.0
 
 
 def _axis_end(experiment: Experiment, value: float) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from pages.ui import static
 from siamese_core.wire import pack
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def _view(name: str) -> Any:
@@ -29,11 +32,11 @@ def embedding_view(message: bytes | None, key: str) -> None:
 
 
 def plot_view(
-    figure: Any, key: str, *, height: int, text: dict[str, str], handle: dict[str, Any] | None = None
+    figure: go.Figure, key: str, *, height: int, text: dict[str, str], handle: dict[str, Any] | None = None
 ) -> float | None:
     """Draws a plotly figure; gives the value to which its line has just been dragged, or None."""
     meta = {
-        "figure": figure.to_plotly_json() if hasattr(figure, "to_plotly_json") else figure,
+        "figure": figure.to_dict(),
         "plotly_url": static.plotly_js(),
         "height": height,
         "handle": handle,

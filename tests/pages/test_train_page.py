@@ -1,0 +1,168 @@
+"""The pages without a browser: what they say, and that nothing raises. Their views are for tests/browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui.owner import engine
+from pages.ui.text import train as text
+from siamese_core.engine.pipes import ROOT
+from siamese_core.experiment import FIELDS, Experiment
+from siamese_core.losses import LOSSES
+from tests.waiting import until
+
+TRAIN = "pages/1_Train.py"
+BUNDLED = ("digits", "fashion_mnist", "mnist")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_app_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _engine_ends_with_the_module() -> Iterator[None]:
+    yield
+    engine().close()
+    engine.clear()
+
+
+def opened(query: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.switch_page(TRAIN)
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def experiment_of(app: AppTest) -> Experiment:
+    query = urlencode(dict(app.query_params), doseq=True)
+    experiment, ignored = Experiment.from_query(query)
+    assert ignored == []
+    return experiment
+
+
+def test_the_front_door_leads_to_train() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    assert not app.exception
+    assert [button.label for button in app.button] == ["Train one and watch it learn"]
+
+
+def test_the_address_holds_the_whole_experiment() -> None:
+    assert experiment_of(opened()) == Experiment()
+    app = opened("dataset=digits&loss=triplet&margin=0.25&steps=77&held_out=8,9&encoder=mlp")
+    assert experiment_of(app) == Experiment(
+        dataset="digits", loss="triplet", params={"margin": 0.25}, steps=77, held_out=(8, 9), encoder="mlp"
+    )
+
+
+def test_every_field_of_the_table_has_a_widget() -> None:
+    app = opened()
+    drawn = {widget.key for kind in (app.selectbox, app.number_input, app.multiselect, app.slider) for widget in kind}
+    wanted = {f"field_{name}" for name in FIELDS if name != "shared"} | {"field_margin", "machine_device"}
+    assert drawn == wanted
+
+
+def test_the_sliders_of_a_loss_are_its_parameters() -> None:
+    for key, loss in LOSSES.items():
+        app = opened(f"loss={key}")
+        assert [slider.label for slider in app.slider] == [param.title for param in loss.params]
+        assert app.selectbox(key="field_measure").options == [
+            FIELDS["measure"].choices[measure] for measure in loss.measures
+        ]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("margin=nan", "margin=nan"),
+        ("loss=<script>alert(1)</script>", "loss"),
+        ("steps=-3", "steps=-3"),
+        ("colour=red", "colour=red"),
+        ("q=4", "q=4"),
+        ("projection=raw&embedding_dim=32", "projection=raw"),
+        ("held_out=0,1,2,3,4,5,6,7,8,9", "held_out"),
+        ("measure=cosine&loss=triplet", "measure=cosine"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named_and_the_page_works(query: str, named: str) -> None:
+    app = opened(query)
+    (warning,) = app.warning
+    assert named in warning.value.replace("\\", "")
+    assert warning.value.startswith("Not used from the address")
+    assert "<" not in warning.value.replace("\\<", "")
+    experiment_of(app)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dataset", BUNDLED)
+def test_every_loss_trains_on_every_dataset(dataset: str, loss: str) -> None:
+    app = opened(f"dataset={dataset}&loss={loss}&steps=2&encoder=mlp&projection=pca")
+    app.button(key="button_train").click().run()
+    assert not app.exception
+    owner, run = app.session_state["owner"], app.session_state["run"]
+    finished = until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished" and v, "the end")
+    assert (finished.experiment.dataset, finished.experiment.loss) == (dataset, loss)
+    app.run()
+    assert not app.exception
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["MAP@R"] == f"{finished.scores[-1][1]['map_at_r']['seen']:.3f}"
+
+
+def test_a_changed_setting_leaves_the_run_and_says_so() -> None:
+    app = opened("dataset=digits&encoder=mlp&steps=100000")
+    app.button(key="button_train").click().run()
+    run = app.session_state["run"]
+    assert not app.info
+    app.slider(key="field_margin").set_value(2.0).run()
+    assert [info.value for info in app.info] == [text.CHANGED]
+    assert app.session_state["run"] == run
+    view = engine().look(app.session_state["owner"], run)
+    assert view is not None
+    assert view.experiment.params == {"margin": 1.0}
+    app.button(key="button_reset").click().run()
+    assert engine().look(app.session_state["owner"], run) is None
+
+
+def test_another_projection_is_no_change_of_the_run() -> None:
+    app = opened("dataset=digits&encoder=mlp&steps=100000")
+    app.button(key="button_train").click().run()
+    app.selectbox(key="field_projection").select("pca").run()
+    assert not app.info
+    view = engine().look(app.session_state["owner"], app.session_state["run"])
+    assert view is not None
+    assert view.projection == "pca"
+    app.button(key="button_reset").click().run()
+
+
+def test_buttons_fit_the_state_of_the_run() -> None:
+    def usable(app: AppTest) -> set[str]:
+        return {button.key.removeprefix("button_") for button in app.button if not button.disabled}
+
+    app = opened("dataset=digits&encoder=mlp&steps=100000")
+    assert usable(app) == {"train", "step"}
+    app.button(key="button_train").click().run()
+    assert usable(app) == {"train", "pause", "stop", "reset"}
+    app.button(key="button_pause").click().run()
+    owner, run = app.session_state["owner"], app.session_state["run"]
+    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "paused", "the pause")
+    app.run()
+    assert usable(app) == {"train", "resume", "step", "stop", "reset"}
+    app.button(key="button_stop").click().run()
+    assert usable(app) == {"train", "step", "reset"}
+    app.button(key="button_reset").click().run()
+    assert usable(app) == {"train", "step"}
+
+
+def test_settings_return_with_the_page() -> None:
+    app = opened("dataset=digits&loss=exponential&q=3.5")
+    app.switch_page("app.py").run()
+    app.switch_page(TRAIN).run()
+    assert not app.exception
+    assert experiment_of(app) == Experiment(dataset="digits", loss="exponential", params={"q": 3.5})
