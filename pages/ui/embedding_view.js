@@ -61,8 +61,10 @@ class View {
 
   update(bytes) {
     this.connect();
-    this.root.dataset.frames = Number(this.root.dataset.frames) + 1;
     const { meta, arrays } = bytes?.length ? unpack(bytes) : { meta: { ...this.meta, note: "" }, arrays: NOTHING };
+    if (bytes?.length && meta.frame === this.meta.frame && meta.key === this.meta.key) return; // a page sends what it has
+    this.root.dataset.frames = Number(this.root.dataset.frames) + 1;
+    if (meta.sent) this.root.dataset.delay = Math.round(Date.now() - meta.sent); // ms since the server packed it
     if (meta.key !== this.meta.key) this.forget();
     else if (meta.dim !== this.meta.dim || meta.projection !== this.meta.projection) {
       Object.assign(this, { bounds: null, history: [], user: false, camera: null }); // other axes, other numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import CancelledError, TimeoutError
 from typing import Any
 
@@ -22,6 +23,9 @@ from siamese_core.wire import pack
 
 LOSS_HEIGHT = 470
 HISTORY_HEIGHT = 360
+FIRST_MEASURED = 30
+"""The step from which a run's distances may move the axes."""
+
 CURVE_WAIT = 0.3
 """Seconds that a page waits for a curve: 100 times what it takes when the worker is not starved."""
 
@@ -107,22 +111,28 @@ def _numbers(run: RunView | None) -> None:
 def _embedding(run: RunView | None) -> None:
     if run is None or run.layout is None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
-        embedding_view(pack({"key": "none", "frame": 0, "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding")
+        embedding_view(pack({"key": "none", "frame": "", "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding")
         return
     shown = probes(run.experiment.dataset)
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=len(shown.labels))}**")
     if run.layout.problem:
         st.caption(run.layout.problem)
-    embedding_view(_embedding_message(run, shown), key="embedding")
+    frame = f"{run.id} {run.layout.number}"
+    kept = st.session_state.get("embedding_message")
+    if kept is None or kept[0] != frame:
+        kept = st.session_state["embedding_message"] = (frame, _embedding_message(run, frame, shown))
+    embedding_view(kept[1], key="embedding")
 
 
-def _embedding_message(run: RunView, shown: Probes) -> bytes:
+def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:
     layout = run.layout
     assert layout is not None
     styles = [figures.class_style(c) for c in range(len(shown.classes))]
     meta = {
         "key": run.experiment.dataset,
-        "frame": layout.number,
+        "frame": frame,
+        "step": layout.step,
+        "sent": time.time() * 1000,
         "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
         "projection": PROJECTIONS[layout.kind].title,
         "note": text.STAND_IN if layout.stand_in else "",
@@ -143,10 +153,12 @@ def _loss(run: RunView | None, experiment: Experiment) -> None:
     loss = LOSSES[experiment.loss]
     comparable = run is not None and run.frame is not None and run.experiment.measure == experiment.measure
     frame = run.frame if run is not None and comparable else None
+    # The distances of an untrained network would stretch the axes for good.
+    measured = frame if run is not None and run.frame_step >= FIRST_MEASURED else None
     param = param_field(loss.params[0])
     value = experiment.params[param.name]
     is_triplet = loss.takes == "triplet"
-    spread = _farthest(frame, is_triplet)
+    spread = _farthest(measured, is_triplet)
     d_max = _axis_end(experiment, max(2 * value, spread))
     words = text.LOSS | {"distance": text.LOSS["distance"].format(measure=MEASURES[experiment.measure].title)}
     slope = False if is_triplet else st.toggle(text.SLOPE, key="show_slope")
@@ -166,9 +178,10 @@ def _loss(run: RunView | None, experiment: Experiment) -> None:
         same, different = (frame.same_distances, frame.different_distances) if frame is not None else (None, None)
         figure = figures.loss_curve(
             figures.Curve(**arrays), same, different, text=words, d_max=d_max, show_slope=slope,
-            share_max=st.session_state.get("share_max", 0.0),
+            share_max=_share_max(run),
         )  # fmt: skip
-        st.session_state["share_max"] = figure.layout.yaxis2.range[1]
+        if measured is not None and run is not None:
+            st.session_state["share_max"] = (run.id, figure.layout.yaxis2.range[1])
     # Another loss is another picture: a zoom into the one before it is let go.
     figure.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
     dragged = plot_view(figure, "loss_view", height=LOSS_HEIGHT, text=text.PLOT | {"label": words["label"]}, handle=handle)
@@ -184,6 +197,12 @@ def _farthest(frame: Any, is_triplet: bool) -> float:
     shown = frame.triplet_distances if is_triplet else frame.different_distances
     finite = shown[np.isfinite(shown)]
     return float(np.quantile(finite, 0.95)) if finite.size else 0.0
+
+
+def _share_max(run: RunView | None) -> float:
+    """Where the histograms' axis ended in this run's frame before."""
+    kept = st.session_state.get("share_max")
+    return kept[1] if kept and run is not None and kept[0] == run.id else 0.0
 
 
 def _axis_end(experiment: Experiment, value: float) -> float:

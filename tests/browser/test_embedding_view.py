@@ -1,0 +1,512 @@
+"""The embedding view in a real browser, on a page of its own with a clock that only the test moves."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from siamese_core.wire import pack
+
+VIEWS = Path(__file__).parents[2] / "pages" / "ui"
+VIEW = "document.querySelector('#host').shadowRoot.querySelector('.root').__view"
+CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
+COLOURS = [
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"),
+    *("#56B4E9", "#A58D00", "#7B5EA7", "#8C564B", "#4D8B31"),
+]
+MARKERS = [
+    *("circle", "square", "triangle-up", "diamond", "triangle-down"),
+    *("cross", "x", "star", "pentagon", "hexagon"),
+]
+TEXT = {
+    "empty": "Press Train: the embedding appears here.",
+    "images": "Images",
+    "images_help": "Draw every point as its image",
+    "trails": "Trails",
+    "trails_help": "Show where the points were in the last frames",
+    "zoom_in": "Zoom in",
+    "zoom_out": "Zoom out",
+    "reset": "Show everything",
+    "tools": "View",
+    "legend": "Classes: press one to hide or show it",
+    "held_out": "held out",
+    "point": "image {index}",
+    "neighbours": "Nearest in the embedding space",
+    "summary": "{points} points, {dim}-D, {projection}, frame {frame}",
+    "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
+    "announce": "Image {index}, {name}. Nearest: {names}.",
+}
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>view</title>
+<link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"><style>
+:root { --st-text-color: #31333f; --st-background-color: #fff; --st-secondary-background-color: #f0f2f6;
+  --st-primary-color: #0072b2; --st-border-color: #d9dae0; --st-font: "Source Sans", sans-serif; }
+:root.dark { --st-text-color: #fafafa; --st-background-color: #0e1117;
+  --st-secondary-background-color: #262730; --st-primary-color: #56b4e9; --st-border-color: #3b3d47; }
+body { margin: 16px auto; max-width: 760px; padding: 0 16px; background: var(--st-background-color); }</style>
+<div id="host"></div><script type="module">
+import { render } from "/embedding_view.js";
+const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
+window.show = (text) => {
+  const raw = text === null ? null : Uint8Array.from("###" + atob(text), (c) => c.charCodeAt(0));
+  const data = raw && raw.subarray(3); // an odd byteOffset
+  render({ parentElement, data, setStateValue() {}, setTriggerValue() {} });
+};
+</script>"""
+
+
+class Pages(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path != "/":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(PAGE.encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("localhost", 0), partial(Pages, directory=str(VIEWS)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def sprite(labels: np.ndarray, columns: int = 40) -> dict[str, Any]:
+    """An atlas of 14 × 14 tiles: a bright square whose place tells the class."""
+    rows = -(-len(labels) // columns)
+    atlas = np.full((rows * 14, columns * 14), 30, np.uint8)
+    for i, label in enumerate(labels):
+        top, left = 14 * (i // columns), 14 * (i % columns)
+        atlas[top + 1 + label : top + 5 + label, left + 4 : left + 10] = 240
+    png = io.BytesIO()
+    Image.fromarray(atlas).save(png, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+    return {"url": url, "columns": columns, "width": 14, "height": 14}
+
+
+class Scene:
+    """Points in ten drifting clusters, with their neighbours, and the page that shows them."""
+
+    def __init__(self, page: Any, n: int = 200, dim: int = 2) -> None:
+        self.page, self.n, self.dim, self.frame = page, n, dim, 0
+        self.rng = np.random.default_rng(0)
+        self.labels = np.arange(n, dtype=np.int32) % 10
+        self.centres = self.rng.uniform(-4, 4, (10, dim))
+        self.offsets = self.rng.normal(0, 0.6, (n, dim))
+        self.neighbours = (np.arange(n)[:, None] + np.array([10, 20, 30, 1, 2])).astype(np.int32) % n
+        self.distances = np.tile(np.array([0.125, 0.25, 0.5, 1.5, 2.25], np.float32), (n, 1))
+        self.meta: dict[str, Any] = {
+            "key": "a", "dim": dim, "projection": "umap", "note": "", "classes": CLASSES, "colours": COLOURS,
+            "markers": MARKERS, "held_out": [8, 9], "sprite": sprite(self.labels), "text": TEXT,
+        }  # fmt: skip
+        self.errors: list[str] = []
+        page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def xy(self) -> np.ndarray:
+        return (self.centres[self.labels] + self.offsets).astype(np.float32)
+
+    def show(self, settle: bool = True, xy: np.ndarray | None = None, **meta: Any) -> None:
+        self.frame += 1
+        self.meta |= {"frame": self.frame, **meta}
+        arrays = {"labels": self.labels, "neighbours": self.neighbours, "distances": self.distances}
+        message = pack(self.meta, xy=self.xy() if xy is None else xy, **arrays)
+        self.page.evaluate("text => show(text)", base64.b64encode(message).decode())
+        if settle:
+            self.settle()
+
+    def drift(self, by: float = 0.4) -> None:
+        self.centres = self.centres + self.rng.normal(0, by, self.centres.shape)
+
+    def settle(self) -> None:
+        self.page.wait_for_function(f"() => {VIEW}.width > 0")  # the browser gives the size, in its own time
+        self.page.clock.run_for(1500)
+
+    def root(self, expression: str) -> Any:
+        return self.page.locator(".root").evaluate(f"root => {expression}")
+
+    def data(self, name: str) -> str:
+        return str(self.root(f"root.dataset.{name}"))
+
+    def positions(self) -> np.ndarray:
+        return np.array(self.root("root.__view.positions()"), float).reshape(-1, 2)
+
+    def at(self, i: int) -> tuple[float, float]:
+        box = self.page.locator("canvas").bounding_box()
+        x, y = self.positions()[i]
+        return box["x"] + x, box["y"] + y
+
+    def lonely(self) -> int:
+        """The point farthest from all others on the screen, so that the pointer can mean no other."""
+        xy = self.positions()
+        apart = np.linalg.norm(xy[:, None] - xy[None], axis=2) + 1e9 * np.eye(len(xy))
+        return int(apart.min(1).argmax())
+
+    def hover(self, i: int) -> None:
+        self.page.mouse.move(*self.at(i))
+        self.settle()
+
+    def click(self, i: int) -> None:
+        self.page.mouse.click(*self.at(i))
+        self.settle()
+
+
+@pytest.fixture
+def scene(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    options = {"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.clock.install(time=0)
+    view = Scene(page)
+    page.goto(address)
+    page.clock.pause_at(3_600_000)
+    page.wait_for_function("window.show !== undefined")
+    yield view
+    assert view.errors == []
+    context.close()
+
+
+def colours_at(scene: Scene, i: int) -> set[tuple[int, ...]]:
+    """The colours on the screen within three CSS px of a point."""
+    x, y = scene.positions()[i]
+    box = scene.page.locator("canvas").bounding_box()
+    clip = {"x": round(box["x"] + x) - 3, "y": round(box["y"] + y) - 3, "width": 7, "height": 7}
+    picture = Image.open(io.BytesIO(scene.page.screenshot(clip=clip))).convert("RGB")
+    return {colour for _, colour in picture.getcolors()}
+
+
+def rgb(css: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(css[1:]))
+
+
+def test_twenty_updates_build_the_dom_once(scene: Scene) -> None:
+    for _ in range(20):
+        scene.drift()
+        scene.show()
+    assert (scene.data("mounts"), scene.data("frames"), scene.data("points")) == ("1", "20", "200")
+    assert scene.page.locator("canvas").get_attribute("aria-label") == "200 points, 2-D, umap, frame 20"
+
+
+def test_points_glide_to_their_new_places(scene: Scene) -> None:
+    scene.show()
+    start = scene.positions()
+    scene.root("root.__view.zoom(1)")  # keeps the axes, so that only the points move
+    xy = scene.xy()
+    xy[:, 0] += 1
+    scene.show(settle=False, xy=xy)
+    path = []
+    for _ in range(20):
+        scene.page.clock.run_for(16)
+        path.append(float((scene.positions() - start)[:, 0].mean()))
+    scene.settle()
+    end = float((scene.positions() - start)[:, 0].mean())
+    assert end > 20
+    assert all(0 <= a < b for a, b in pairwise(path))
+    assert max(np.diff(path)) < 0.2 * end  # no jump
+    assert 0.9 * end < path[-1] < end
+    assert scene.data("fps") in ("60", "61", "62", "63")  # a frame every 16 ms of the test's clock
+
+
+def test_a_frame_in_mid_flight_starts_from_what_is_displayed(scene: Scene) -> None:
+    scene.show()
+    scene.show(settle=False, xy=scene.xy() + 1)
+    scene.page.clock.run_for(96)
+    before = scene.positions()
+    scene.show(settle=False, xy=scene.xy() - 1)
+    scene.page.clock.run_for(16)
+    assert np.abs(scene.positions() - before).max() < 20
+
+
+def test_the_loop_stops_when_nothing_moves(scene: Scene) -> None:
+    scene.show()
+    assert scene.root("root.__view.ticket") is None
+
+
+@pytest.mark.parametrize("scene", [{"reduced_motion": "reduce"}], indirect=True)
+def test_reduced_motion_jumps(scene: Scene) -> None:
+    scene.show()
+    scene.drift()
+    scene.show(settle=False)
+    scene.page.clock.run_for(17)
+    jumped = scene.positions()
+    scene.settle()
+    assert np.array_equal(scene.positions(), jumped)
+
+
+def test_the_legend_hides_and_shows_a_class(scene: Scene) -> None:
+    scene.show()
+    i = scene.lonely()
+    name, colour = CLASSES[scene.labels[i]], rgb(COLOURS[scene.labels[i]])
+    button = scene.page.locator(".legend button", has_text=name).first
+    assert colour in colours_at(scene, i)
+    button.press("Enter")
+    scene.settle()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert colour not in colours_at(scene, i)
+    scene.hover(i)
+    assert scene.data("hovered") == ""
+    scene.show()
+    assert colour not in colours_at(scene, i)
+    button.click()
+    scene.settle()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert colour in colours_at(scene, i)
+
+
+def test_held_out_classes_say_so(scene: Scene) -> None:
+    scene.show()
+    held = scene.page.locator(".legend button", has_text="held out")
+    assert held.locator("span").all_inner_texts() == ["Bag", "Boot"]
+
+
+def test_a_zoom_by_the_user_survives_updates_until_reset(scene: Scene) -> None:
+    scene.show()
+    i = scene.lonely()
+    before = scene.positions()
+    scene.page.mouse.move(*scene.at(i))
+    scene.page.mouse.wheel(0, -300)
+    scene.page.wait_for_function(f"() => {VIEW}.user")
+    scene.settle()
+    zoomed = scene.positions()
+    assert np.allclose(zoomed[i], before[i], atol=1)  # the place under the pointer stays
+    assert np.ptp(zoomed[:, 0]) > 1.4 * np.ptp(before[:, 0])
+    scene.show()
+    assert np.allclose(scene.positions(), zoomed, atol=0.01)
+    scene.show(xy=scene.xy() * 3)
+    scene.show()
+    assert np.allclose(scene.positions(), zoomed, atol=0.01)
+    scene.page.get_by_role("button", name="Show everything").click()
+    scene.settle()
+    assert np.allclose(scene.positions(), before, atol=0.01)
+
+
+def test_axes_only_grow(scene: Scene) -> None:
+    scene.show()
+    first = scene.positions()
+    scene.show(xy=scene.xy() / 2)
+    assert np.isclose(np.ptp(scene.positions()[:, 0]), np.ptp(first[:, 0]) / 2, rtol=1e-3)
+    scene.show(xy=scene.xy() * 4)
+    grown = scene.positions()
+    box = scene.page.locator("canvas").bounding_box()
+    assert grown.min() > 0
+    assert grown[:, 0].max() < box["width"]
+    assert grown[:, 1].max() < box["height"]
+    scene.show()
+    assert np.isclose(np.ptp(scene.positions()[:, 0]), np.ptp(grown[:, 0]) / 4, rtol=1e-3)
+
+
+def test_dragging_pans(scene: Scene) -> None:
+    scene.show()
+    before = scene.positions()
+    scene.page.mouse.move(400, 300)
+    scene.page.mouse.down()
+    scene.page.mouse.move(440, 330, steps=5)
+    scene.page.mouse.up()
+    scene.settle()
+    assert np.allclose(scene.positions() - before, [40, 30], atol=0.1)
+    assert scene.data("pinned") == ""
+
+
+def test_hovering_shows_the_image_its_class_and_the_given_neighbours(scene: Scene) -> None:
+    scene.show()
+    i = scene.lonely()
+    scene.hover(i)
+    tip = scene.page.locator(".tip")
+    assert scene.data("hovered") == str(i)
+    assert tip.locator("b").inner_text() == CLASSES[scene.labels[i]]
+    named = [CLASSES[scene.labels[j]] for j in scene.neighbours[i]]
+    assert tip.locator(".near span").all_inner_texts() == named
+    assert tip.locator(".near small").all_inner_texts() == ["0.125", "0.25", "0.5", "1.5", "2.25"]
+    images = tip.locator(".thumb").evaluate_all("all => all.map((one) => one.style.backgroundPosition)")
+    tiles = [(i, 84), *((j, 38) for j in scene.neighbours[i])]
+    assert images == [f"{-(k % 40) * s}px {-(k // 40) * s}px".replace("-0px", "0px") for k, s in tiles]
+    scene.page.mouse.move(2, 2)
+    scene.settle()
+    assert tip.is_hidden()
+    assert scene.data("hovered") == ""
+
+
+@pytest.mark.parametrize("scene", [{}, {"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_the_tooltip_is_never_cut_off(scene: Scene) -> None:
+    scene.show()
+    stage = scene.page.locator(".stage").bounding_box()
+    for i in range(0, scene.n, 7):
+        scene.root(f"root.__view.set('pinned', {i})")
+        scene.settle()
+        tip = scene.page.locator(".tip").bounding_box()
+        assert tip["x"] >= stage["x"]
+        assert tip["x"] + tip["width"] <= stage["x"] + stage["width"]
+        assert tip["y"] >= stage["y"]
+        assert tip["y"] + tip["height"] <= stage["y"] + stage["height"]
+
+
+def test_a_pin_survives_updates_and_escape_takes_it_away(scene: Scene) -> None:
+    scene.show()
+    i = scene.lonely()
+    scene.click(i)
+    scene.page.mouse.move(2, 2)
+    scene.drift()
+    scene.show()
+    tip = scene.page.locator(".tip")
+    assert scene.data("pinned") == str(i)
+    assert tip.locator("b").inner_text() == CLASSES[scene.labels[i]]
+    scene.page.keyboard.press("Escape")
+    assert scene.data("pinned") == ""
+    assert tip.is_hidden()
+    scene.click(i)
+    assert scene.data("pinned") == str(i)
+    scene.page.locator("canvas").click(position={"x": 4, "y": 4})
+    assert scene.data("pinned") == ""
+
+
+def test_the_keyboard_walks_zooms_and_resets(scene: Scene) -> None:
+    scene.show()
+    before = scene.positions()
+    canvas = scene.page.locator("canvas")
+    for key in ("n", "n", "n", "p"):
+        canvas.press(key)
+    assert scene.data("pinned") == "1"
+    assert scene.page.locator(".said").inner_text() == (
+        "Image 1, Trouser. Nearest: Trouser, Trouser, Trouser, Pullover, Dress."
+    )
+    canvas.press("+")
+    scene.settle()
+    assert np.isclose(np.ptp(scene.positions()[:, 0]), 1.5 * np.ptp(before[:, 0]), rtol=1e-3)
+    canvas.press("ArrowRight")
+    canvas.press("0")
+    scene.settle()
+    assert np.allclose(scene.positions(), before, atol=0.01)
+
+
+def test_other_probe_images_start_afresh(scene: Scene) -> None:
+    scene.show()
+    scene.page.locator(".legend button").first.click()
+    scene.click(scene.lonely())
+    scene.page.locator("canvas").press("+")
+    scene.page.get_by_role("button", name="Images").click()
+    scene.show(key="b", xy=scene.xy() / 100)
+    assert scene.data("pinned") == ""
+    assert scene.data("mounts") == "1"
+    assert scene.page.locator(".legend button[aria-pressed=false]").count() == 0
+    assert np.ptp(scene.positions()[:, 1]) > 300  # new axes
+    assert scene.page.get_by_role("button", name="Images").get_attribute("aria-pressed") == "true"
+
+
+def test_images_and_trails_stay_on_over_updates(scene: Scene) -> None:
+    scene.show()
+    i = scene.lonely()
+    for name in ("Images", "Trails"):
+        scene.page.get_by_role("button", name=name).click()
+    for _ in range(3):
+        scene.drift(0.05)
+        scene.show()
+    for name in ("Images", "Trails"):
+        assert scene.page.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+    assert {(30, 30, 30), (240, 240, 240)} & colours_at(scene, i)
+
+
+def test_trails_draw_the_way_that_points_came(scene: Scene) -> None:
+    scene.show()
+    ink = "root.__view.painter.pixels.data.reduce((sum, colour) => sum + (colour !== 0), 0)"
+    bare = scene.root(ink)
+    scene.page.get_by_role("button", name="Trails").click()
+    grown = []
+    for _ in range(4):
+        scene.drift(0.5)
+        scene.show()
+        grown.append(scene.root(ink))
+    assert bare < 0.9 * grown[0]
+    assert grown == sorted(grown)
+    scene.page.get_by_role("button", name="Trails").click()
+    scene.settle()
+    assert scene.root(ink) < grown[0]
+
+
+def test_a_change_of_theme_is_drawn(scene: Scene) -> None:
+    scene.show()
+    scene.page.evaluate("document.documentElement.classList.add('dark')")
+    scene.page.wait_for_function(f"() => {VIEW}.ticket !== null")
+    scene.settle()
+    assert scene.root("root.__view.painter.ground") == "rgb(14, 17, 23)"
+
+
+def test_three_dimensions_rotate_by_drag(scene: Scene) -> None:
+    solid = Scene(scene.page, dim=3)
+    solid.show()
+    before = solid.positions()
+    solid.page.mouse.move(400, 300)
+    solid.page.mouse.down()
+    solid.page.mouse.move(480, 300, steps=5)
+    solid.page.mouse.up()
+    solid.settle()
+    turned = solid.positions()
+    assert np.abs(turned - before).max() > 20
+    solid.show()
+    assert np.allclose(solid.positions(), turned, atol=0.01)
+    solid.hover(solid.lonely())
+    assert solid.data("hovered") == str(solid.lonely())
+    solid.page.locator("canvas").dblclick(position={"x": 4, "y": 4})
+    solid.settle()
+    assert np.allclose(solid.positions(), before, atol=0.01)
+
+
+def test_nothing_to_show_gives_a_hint(scene: Scene) -> None:
+    scene.page.evaluate("show(null)")
+    scene.settle()
+    assert scene.data("points") == "0"
+    scene.show()
+    assert scene.page.get_by_text(TEXT["empty"]).is_hidden()
+    scene.click(scene.lonely())
+    scene.page.evaluate("show(null)")
+    scene.settle()
+    assert scene.page.get_by_text(TEXT["empty"]).is_visible()
+    assert (scene.data("points"), scene.data("pinned"), scene.data("mounts")) == ("0", "", "1")
+    scene.show()
+    assert scene.data("points") == "200"
+
+
+@pytest.mark.parametrize("kind", ["one point", "identical", "nan", "one nan"])
+def test_degenerate_frames_are_drawn_or_left_blank(scene: Scene, kind: str) -> None:
+    if kind == "one point":
+        scene.n, scene.labels = 1, scene.labels[:1]
+        scene.neighbours, scene.distances = np.full((1, 5), -1, np.int32), np.full((1, 5), np.nan, np.float32)
+        scene.offsets = scene.offsets[:1]
+    xy = scene.xy()
+    if kind == "identical":
+        xy[:] = 3
+    if kind in ("nan", "one nan"):
+        xy[: None if kind == "nan" else 1] = np.nan
+    scene.show(xy=xy)
+    scene.show(xy=xy)
+    if kind != "nan":
+        assert np.isfinite(scene.positions()[-1]).all()
+        scene.hover(-1)
+        assert scene.data("hovered") != ""
+    if kind.endswith("nan"):
+        scene.show()
+        assert np.isfinite(scene.positions()).all()
+
+
+def test_words_from_outside_are_text_and_not_markup(scene: Scene) -> None:
+    name = "<img src=x onerror=\"console.error('markup')\">"
+    scene.show(classes=[name, *CLASSES[1:]], note=name, text=TEXT | {"empty": name})
+    scene.root("root.__view.set('pinned', 0)")
+    assert scene.page.locator(".tip b").inner_text() == name
+    assert scene.page.locator(".legend button").first.inner_text() == name

@@ -1,0 +1,203 @@
+"""The main job in a real browser: train, watch the classes move apart, drag the margin, come back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from pages.ui.text import train as text
+from tests.browser.conftest import Server
+from tests.waiting import until
+
+pytestmark = pytest.mark.browser
+
+PATIENT = 120_000
+FAST = "dataset=fashion_mnist&loss=contrastive&steps=300&seed=0"
+LONG = "dataset=fashion_mnist&loss=contrastive&steps=100000&projection=pca"
+
+
+@dataclass
+class Tab:
+    """A page of the app, and what its console complained of."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, url: str) -> None:
+        # Streamlit's own start asks for its health below the page's path first, and is told 404.
+        own = re.compile(r"404 \(Not Found\)")
+        self.page.on(
+            "console",
+            lambda m: self.complaints.append(m.text) if m.type == "error" and not own.search(m.text) else None,
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        expect(self.button("train")).to_be_enabled(timeout=PATIENT)
+
+    def button(self, name: str) -> Locator:
+        return self.page.locator(f".st-key-button_{name}").get_by_role("button")
+
+    def until_says(self, words: str | re.Pattern[str]) -> None:
+        expect(self.page.get_by_test_id("stProgress")).to_contain_text(words, timeout=PATIENT)
+
+    def step(self) -> int:
+        found = re.search(r"Step ([\d,]+) of", self.page.get_by_test_id("stProgress").inner_text())
+        return int(found[1].replace(",", "")) if found else 0
+
+    def number(self, label: str) -> float:
+        card = self.page.get_by_test_id("stMetric").filter(has_text=label)
+        shown = card.get_by_test_id("stMetricValue").inner_text()
+        return float("nan") if shown == "–" else float(shown)
+
+    @property
+    def embedding(self) -> Locator:
+        return self.page.locator(".st-key-embedding [data-mounts]")
+
+    @property
+    def loss(self) -> Locator:
+        return self.page.locator(".st-key-loss_view [data-mounts]")
+
+    def points(self) -> int:
+        return int(self.embedding.get_attribute("data-points") or 0)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1100})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, server: Server) -> Iterator[Tab]:
+    """A tab whose run is gone and whose console is clean in the end."""
+    tab = Tab(context.new_page())
+    yield tab
+    if tab.button("reset").is_enabled():
+        tab.button("reset").click()
+        tab.until_says("No run yet")
+    assert tab.complaints == []
+
+
+def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> None:
+    tab.open(f"{server.url}/Train?{FAST}")
+    tab.until_says("No run yet")
+    tab.button("train").click()
+    until(lambda: tab.number("MAP@R") > 0, "the first score")
+    at_first = tab.number("MAP@R")
+    tab.until_says("Finished")
+    assert tab.number("MAP@R") >= 0.58 > at_first
+    assert tab.points() == 1000
+    frames = int(tab.embedding.get_attribute("data-frames") or 0)
+    assert frames > 2, "the picture moved"
+    for view in (tab.embedding, tab.loss, tab.page.locator(".st-key-history_view [data-mounts]")):
+        assert view.get_attribute("data-mounts") == "1", "a live view is mounted once"
+
+
+def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(tab: Tab, server: Server) -> None:
+    tab.open(f"{server.url}/Train?{FAST}")
+    grip = tab.loss.get_by_role("slider")
+    expect(grip).to_be_visible(timeout=PATIENT)
+    box = grip.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.page.mouse.move(x, y)
+    tab.page.mouse.down()
+    for moved in range(1, 11):
+        tab.page.mouse.move(x + 6 * moved, y)
+    dragged = float(tab.loss.get_attribute("data-handle") or 0)
+    assert dragged > 1.0, "the line moves in the browser at once"
+    tab.page.mouse.up()
+    dragged = float(tab.loss.get_attribute("data-handle") or 0)
+    slider = tab.page.get_by_test_id("stSlider").get_by_role("slider")
+    expect(slider).to_have_attribute("aria-valuenow", f"{dragged:g}", timeout=PATIENT)
+    until(lambda: f"margin={dragged}" in tab.page.url, "the address")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(tab.loss).to_have_attribute("data-handle", f"{dragged - 0.05:g}", timeout=PATIENT)
+
+
+def test_hovering_a_point_shows_its_class_and_its_neighbours(tab: Tab, server: Server) -> None:
+    tab.open(f"{server.url}/Train?{FAST}&projection=pca".replace("steps=300", "steps=20"))
+    tab.button("train").click()
+    tab.until_says("Finished")
+    until(lambda: tab.points() == 1000, "the points")
+    canvas = tab.embedding.locator("canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    for x in range(10, int(box["width"]), 12):
+        tab.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
+        if tab.embedding.get_attribute("data-hovered") not in (None, "", "-1"):
+            break
+    hovered = tab.embedding.get_attribute("data-hovered")
+    assert hovered not in (None, "", "-1"), "no point under the pointer"
+    expect(tab.embedding).to_contain_text(text.EMBEDDING["neighbours"])
+
+
+def test_pause_step_reload_and_another_page_find_the_run(tab: Tab, server: Server) -> None:
+    tab.open(f"{server.url}/Train?{LONG}")
+    tab.button("train").click()
+    until(lambda: tab.step() > 5, "some steps")
+    tab.button("pause").click()
+    tab.until_says("Paused")
+    expect(tab.button("step")).to_be_enabled(timeout=PATIENT)
+    paused = tab.step()
+    tab.button("step").click()
+    until(lambda: tab.step() == paused + 1, "one step")
+    tab.page.reload()
+    until(lambda: tab.step() == paused + 1, "the run after a reload")
+    tab.page.get_by_role("link", name="Home").click()
+    expect(tab.page.get_by_text("Train one and watch it learn")).to_be_visible(timeout=PATIENT)
+    tab.page.get_by_role("link", name="Train").click()
+    until(lambda: tab.step() == paused + 1, "the run after a page switch")
+    tab.page.keyboard.press("p")
+    until(lambda: tab.step() > paused + 1, "the run to go on by its keyboard shortcut")
+
+
+def test_another_browser_has_its_own_runs(tab: Tab, browser: Browser, server: Server) -> None:
+    tab.open(f"{server.url}/Train?{LONG}")
+    tab.button("train").click()
+    until(lambda: tab.step() > 0, "a step")
+    stranger_context = browser.new_context()
+    stranger = Tab(stranger_context.new_page())
+    # The same link: it carries the settings, not the run.
+    stranger.open(tab.page.url)
+    stranger.until_says("No run yet")
+    assert stranger.button("stop").is_disabled()
+    assert stranger.button("pause").is_disabled()
+    before = tab.step()
+    stranger_context.close()
+    until(lambda: tab.step() > before, "the first one's run to go on")
+    assert stranger.complaints == []
+
+
+def test_a_phone_has_everything_in_reach(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    tab = Tab(context.new_page())
+    tab.open(f"{server.url}/Train?{FAST}")
+    wide = tab.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390, "nothing makes the page scroll sideways"
+    tab.embedding.scroll_into_view_if_needed()
+    box = tab.embedding.bounding_box()
+    assert box is not None
+    assert box["width"] > 300
+    assert tab.complaints == []
+    context.close()
+
+
+def test_kill_9_of_the_server_leaves_no_process(browser: Browser) -> None:
+    server = Server()
+    page = browser.new_page()
+    page.goto(f"{server.url}/Train")
+    children = until(
+        lambda: (found := psutil.Process(server.process.pid).children()) and len(found) == 2 and found, "the workers"
+    )
+    server.kill()
+    page.close()
+    until(lambda: not any(child.is_running() for child in children), "the workers to end")
