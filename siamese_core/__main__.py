@@ -58,6 +58,7 @@ def _train(options: argparse.Namespace) -> int:
     if ignored:
         raise Refused(str(ignored[0]))
     machine = checked(Machine(options.device, options.threads, options.precision))
+    DATASETS[experiment.dataset].load()
     if options.out is not None:
         _make_folder(options.out)
     last = _run(experiment, machine)
@@ -75,9 +76,10 @@ def _run(experiment: Experiment, machine: Machine) -> Snapshot:
 
     from siamese_core.training import never, train
 
-    with tqdm(train(experiment, machine=machine, wants_frame=never), total=experiment.steps, unit="step") as bar:
-        for last in bar:
+    with tqdm(total=experiment.steps, unit="step") as bar:
+        for last in train(experiment, machine=machine, wants_frame=never):
             bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
+            bar.update()
     return last
 
 

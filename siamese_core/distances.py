@@ -49,13 +49,14 @@ def cosine(h1: Tensor, h2: Tensor) -> Tensor:
 def normalised(h: Tensor) -> Tensor:
     """(..., D) scaled to length 1; a vector too short to have a direction becomes zero, with gradient zero."""
     squared = h.square().sum(-1, keepdim=True)
-    # Below this the square has lost its digits in float32.
-    has_direction = squared > 1e-30
+    # Below this the square has lost its digits in float32. NaN is not below it: it stays NaN.
+    has_direction = ~(squared <= 1e-30)
     return (h / squared.where(has_direction, 1.0).sqrt()).where(has_direction, 0.0)
 
 
 def _root(squared: Tensor) -> Tensor:
-    apart = squared > 0
+    # Not "> 0", which would make the distance of NaN 0.
+    apart = squared != 0
     # The slope of the root is infinite at 0: both `where`s are needed to keep NaN out of the gradient.
     return squared.where(apart, 1.0).sqrt().where(apart, 0.0)
 

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 CHUNK = 1024
 """Queries ranked at once: the distances of a chunk to 10,000 images take 40 MB."""
 
-ROUNDING = np.float32(4e-7)
+ROUNDING = np.float32(1e-6)
 """Share of |q|² by which the squared distance of two equal embeddings can miss 0 in float32."""
 
 

@@ -73,7 +73,8 @@ def all_triplets(d: Tensor, batch: int, per_class: int) -> tuple[Tensor, Tensor]
 def same_pairs(batch: int, per_class: int, device: torch.device) -> Tensor:
     """(B·(B−1)/2,) bool, for the pairs i < j of a P×K batch, row by row."""
     i, j = torch.triu_indices(batch, batch, offset=1, device=device) // per_class
-    return i == j
+    same: Tensor = i == j
+    return same
 
 
 @lru_cache(maxsize=16)

@@ -29,6 +29,8 @@ SHOWN_TRIPLETS = 500
 EXACT_UP_TO = 2_000_000
 """More pairs than this are sampled when a run is scored at its end."""
 
+PAIRS_AT_ONCE = 50_000
+
 GROUPS = ("seen", "held_out")
 LIVE_METRICS = ("loss", "map_at_r", "precision_at_1")
 METRICS = (*LIVE_METRICS, "auc", "eer")
@@ -84,14 +86,16 @@ def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe) -> Frame:
     """What a page draws. `embeddings` (N, D) of the probe images, float32 on the CPU."""
     seen = probe.groups["seen"]
     assert seen is not None, "an experiment has at least two seen classes"
-    d = _distances(embeddings, experiment, seen.pairs)
     is_triplet = LOSSES[experiment.loss].takes == "triplet"
     triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
+    groups = {name: group for name, group in probe.groups.items() if group}
+    distances = {name: _distances(embeddings, experiment, group.pairs) for name, group in groups.items()}
     live = {
-        name: _retrieval_scores(embeddings, group) | _test_loss(embeddings, experiment, group, group.pairs)
-        for name, group in probe.groups.items()
-        if group
+        name: _retrieval_scores(embeddings, group)
+        | _test_loss(embeddings, experiment, group, distances[name], group.pairs.same)
+        for name, group in groups.items()
     }
+    d = distances["seen"]
     return Frame(
         embeddings=embeddings.numpy(),
         same_distances=d[seen.pairs.same].numpy(),
@@ -130,15 +134,15 @@ def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) 
 def _final_scores(embeddings: Tensor, experiment: Experiment, group: Group) -> dict[str, float]:
     n = len(group.places)
     if n * (n - 1) // 2 <= EXACT_UP_TO:
-        i, j, same = all_pairs(group.labels)
-        pairs = Pairs(group.places[i], group.places[j], same)
+        d = MEASURES[experiment.measure].within(embeddings[group.places])
+        *_, same = all_pairs(group.labels)
     else:
         pairs = Pairs(*random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0)))
-    d = _distances(embeddings, experiment, pairs)
-    verified = verification(d[pairs.same].numpy(), d[~pairs.same].numpy())
+        d, same = _distances(embeddings, experiment, pairs), pairs.same
+    verified = verification(d[same].numpy(), d[~same].numpy())
     return (
         _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, group, pairs)
+        | _test_loss(embeddings, experiment, group, d, same)
         | ({} if verified is None else verified._asdict())
     )
 
@@ -148,18 +152,23 @@ def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
     return {} if found is None else found._asdict()
 
 
-def _test_loss(embeddings: Tensor, experiment: Experiment, group: Group, pairs: Pairs) -> dict[str, float]:
-    """The loss with the right labels, averaged as over all pairs of a batch; left out where it is not finite."""
+def _test_loss(embeddings: Tensor, experiment: Experiment, group: Group, d: Tensor, same: Tensor) -> dict[str, float]:
+    """The loss with the right labels, averaged as over all pairs of a batch; left out where it is not finite.
+
+    Of the group's triplets, or of pairs with distances `d` (P,) and `same` (P,).
+    """
     if LOSSES[experiment.loss].takes == "triplet":
         loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
     else:
-        d = _distances(embeddings, experiment, pairs)
-        loss = float(balanced(values(experiment, d, pairs.same), pairs.same))
+        loss = float(balanced(values(experiment, d, same), same))
     return {"loss": loss} if math.isfinite(loss) else {}
 
 
 def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs) -> Tensor:
-    return MEASURES[experiment.measure].between(embeddings[pairs.first], embeddings[pairs.second])
+    between = MEASURES[experiment.measure].between
+    # In parts: the embeddings of two million pairs are gigabytes.
+    parts = zip(torch.split(pairs.first, PAIRS_AT_ONCE), torch.split(pairs.second, PAIRS_AT_ONCE), strict=True)
+    return torch.cat([between(embeddings[i], embeddings[j]) for i, j in parts])
 
 
 def _triplets(embeddings: Tensor, experiment: Experiment, group: Group) -> tuple[Tensor, Tensor]:

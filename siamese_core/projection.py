@@ -18,8 +18,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-# Chosen by `python -m tests.benchmarks.projection`. More epochs a frame cost time in proportion and win nothing;
-# from alpha 0.5 on, a resting picture trembles more and keeps fewer neighbours.
+# Chosen by `python -m tests.benchmarks.projection`. 30 epochs a frame win little and cost a third more time, 15 follow
+# too slowly; from alpha 0.5 on, a resting picture trembles more and keeps fewer neighbours.
 FIRST_EPOCHS, FIRST_ALPHA = 200, 1.0
 FRAME_EPOCHS, FRAME_ALPHA = 20, 0.2
 NEGATIVE_SAMPLES = 5
@@ -89,6 +89,7 @@ class LiveUmap:
         """`simplicial_set_embedding` without its stretch of every start to [0, 10] per axis."""
         umap, layouts, a, b = _umap()
         graph = self._graph(umap, points)
+        # As there: an edge too weak to be pulled once in so many epochs is left out.
         kept = graph.data >= graph.data.max() / epochs
         layout = np.array(start, np.float32, order="C")
         layouts.optimize_layout_euclidean(
@@ -162,22 +163,23 @@ def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32]
     Returns indices int32 and distances float32, both (n, k), or (n, n - 1) where there are fewer points than k.
     """
     points = _checked(embeddings)
-    points -= np.median(points, axis=0)
     n = len(points)
     k = max(0, min(k, n - 1))
     near, distances = np.zeros((n, k), np.int32), np.zeros((n, k), np.float32)
     if k:
-        squares = np.einsum("nd,nd->n", points, points)
+        # The product of `_nearest` keeps the more digits the nearer most points are to the origin.
+        centred = points - np.median(points, axis=0)
         rows = max(1, BLOCK_BYTES // (8 * max(n, k * points.shape[1])))
         for start in range(0, n, rows):
             block = slice(start, start + rows)
-            near[block], distances[block] = _nearest(points, squares, np.arange(n)[block], k)
+            near[block], distances[block] = _nearest(points, centred, np.arange(n)[block], k)
     return near, distances
 
 
-def _nearest(points: Doubles, squares: Doubles, rows: npt.NDArray[np.int64], k: int) -> tuple[Any, Doubles]:
+def _nearest(points: Doubles, centred: Doubles, rows: npt.NDArray[np.int64], k: int) -> tuple[Any, Doubles]:
     """Chosen by ‖b‖² - 2ab, one matrix product, then measured by differences, which lose no digits."""
-    rough = points[rows] @ points.T
+    squares = np.einsum("nd,nd->n", centred, centred)
+    rough = centred[rows] @ centred.T
     rough *= -2
     rough += squares
     rough[np.arange(len(rows)), rows] = np.inf
@@ -205,7 +207,8 @@ def _checked(embeddings: npt.ArrayLike) -> Doubles:
         raise NotProjectable("Some embeddings are not finite numbers (NaN or infinity), so there is no picture.")
     if points.size and np.abs(points).max() > LARGEST:
         raise NotProjectable(f"Some embeddings are larger than {LARGEST:.0e}, too far out to draw.")
-    return points
+    # What float32 cannot tell apart is no difference: below, quotients could overflow.
+    return points.astype(np.float32).astype(np.float64)
 
 
 def _principal(points: Doubles, dim: int) -> Doubles:

@@ -122,7 +122,7 @@ def _learner(experiment: Experiment, machine: Machine) -> _Learner:
         experiment.encoder, experiment.output, dataset.shape, experiment.embedding_dim, generator
     ).to(machine.device)
     train_images, test_images, labels = _on_device(experiment.dataset, machine.device)
-    learner = _Learner(
+    return _Learner(
         experiment=experiment,
         machine=machine,
         network=network,
@@ -134,8 +134,6 @@ def _learner(experiment: Experiment, machine: Machine) -> _Learner:
         probe=probe_of(experiment, dataset.load(), PROBE_PER_CLASS),
         everything=probe_of(experiment, dataset.load()),
     )
-    learner.start_spread = alarms.spread(_embed(learner, learner.probe))
-    return learner
 
 
 def _step(learner: _Learner) -> tuple[float, float]:
@@ -182,7 +180,11 @@ def _objective(learner: _Learner) -> tuple[objective.Objective, int]:
 
 def _forward(learner: _Learner, batch: Tensor) -> Tensor:
     """Embeddings (B, D) of training images, all in one pass: both inputs of a pair meet the same statistics."""
-    return _encode(learner, learner.train_images[batch.to(learner.train_images.device)])
+    embeddings = _encode(learner, learner.train_images[batch.to(learner.train_images.device)])
+    if learner.step == 0:
+        # In eval mode an untrained network says little: BatchNorm has not met the images yet.
+        learner.start_spread = alarms.spread(embeddings.detach())
+    return embeddings
 
 
 def _encode(learner: _Learner, images: Tensor) -> Tensor:
@@ -199,7 +201,7 @@ def _embed(learner: _Learner, probe: Probe) -> Tensor:
     images = learner.test_images
     if len(probe.indices) < len(images):
         images = images[torch.from_numpy(probe.indices).to(images.device)]
-    return torch.cat([_encode(learner, part) for part in images.split(EVALUATION_BATCH)]).cpu()
+    return torch.cat([_encode(learner, part) for part in torch.split(images, EVALUATION_BATCH)]).cpu()
 
 
 def _frame(learner: _Learner, final: bool = False) -> Frame:
@@ -207,9 +209,7 @@ def _frame(learner: _Learner, final: bool = False) -> Frame:
     if not final:
         return frame
     metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything)
-    return Frame(
-        frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics
-    )
+    return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
 
 
 def _frame_if_it_fits(learner: _Learner) -> Frame | None:

@@ -1,0 +1,115 @@
+"""Quality of the defaults, and CPU seconds to quality beside the usual way and a metric-learning library."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+from torch import Generator, Tensor, nn
+
+from siamese_core import networks
+from siamese_core.datasets import DATASETS
+from siamese_core.experiment import Experiment
+from siamese_core.metrics import retrieval
+from siamese_core.training import every, never, train
+from tests.benchmarks.usual_way import cpu_seconds_to, pml_loop, usual_way
+
+Row = tuple[str, str, str]
+
+TARGET = 0.60
+TEST_IMAGES = 2_000
+SEEDS = range(5)
+MOMENTS = (5.0, 10.0, 20.0)
+LIMIT = 300.0
+FULL = DATASETS["fashion_mnist_full"]
+
+
+def measure() -> Iterator[Row]:
+    torch.set_num_threads(1)
+    scores = [_default_score(seed) for seed in SEEDS]
+    yield (
+        f"MAP@R of the defaults after 300 steps, bundled Fashion-MNIST, seeds {SEEDS[0]}–{SEEDS[-1]}",
+        f"{min(scores):.3f} – {max(scores):.3f}",
+        "every one ≥ 0.60",
+    )
+    usual = _race("the usual way", lambda seed: usual_way(*_train_images(), seed), (0,))
+    conv = _race("ours, convolution (default)", lambda seed: ours("conv", seed), (0, 1, 2))
+    mlp = _race("ours, MLP", lambda seed: ours("mlp", seed), (0, 1, 2))
+    library = _race("pytorch-metric-learning, our convolution", _library, (0,))
+    for name, seconds, at in (usual, conv, mlp, library):
+        moments = ", ".join(f"{score:.2f}" for score in at)
+        yield (f"CPU seconds to MAP@R 0.60, {name}; MAP@R after 5, 10, 20 s", f"{seconds:.1f} s; {moments}", "")
+    yield ("the usual way / ours, convolution", f"{usual[1] / conv[1]:.0f}×", "≥ 20×")
+    yield ("the usual way / ours, MLP", f"{usual[1] / mlp[1]:.0f}×", "≥ 40×")
+    yield ("pytorch-metric-learning / ours, same network", f"{library[1] / conv[1]:.1f}×", "≥ 3×")
+
+
+def _default_score(seed: int) -> float:
+    *_, last = train(Experiment(seed=seed), wants_frame=never)
+    assert last.frame is not None
+    return last.frame.metrics["map_at_r"]["seen"] or math.nan
+
+
+def ours(encoder: str, seed: int) -> Iterator[nn.Module]:
+    """The network of our own generator; at most ten steps old, and the copies are on our clock."""
+    experiment = Experiment(dataset=FULL.key, encoder=encoder, embedding_dim=2, steps=100_000, seed=seed)
+    network = networks.build(encoder, experiment.output, FULL.shape, 2, Generator())
+    for snapshot in train(experiment, wants_frame=never, wants_state=every(10)):
+        if snapshot.state is not None:
+            kept = {
+                name.removeprefix("network."): torch.from_numpy(array)
+                for name, array in snapshot.state.tensors.items()
+                if name.startswith("network.")
+            }
+            network.load_state_dict(kept)
+        yield network
+
+
+def _library(seed: int) -> Iterator[nn.Module]:
+    experiment = Experiment(embedding_dim=2)
+    network = networks.build("conv", experiment.output, FULL.shape, 2, Generator().manual_seed(seed))
+    return pml_loop(*_train_images(), network, seed, experiment.learning_rate, experiment.batch_size)
+
+
+def _train_images() -> tuple:
+    images = FULL.load()
+    return images.train_images, images.train_labels
+
+
+def _race(
+    name: str, start: Callable[[int], Iterator[nn.Module]], seeds: tuple[int, ...]
+) -> tuple[str, float, list[float]]:
+    """Median CPU seconds to the target over the seeds, and the first seed's scores at the moments."""
+    seconds = [cpu_seconds_to(TARGET, start(seed), _score, LIMIT)[0] for seed in seeds]
+    return name, median(seconds), _scores_at(start(seeds[0]))
+
+
+def _scores_at(runs: Iterator[nn.Module]) -> list[float]:
+    spent, scores = 0.0, []
+    for moment in MOMENTS:
+        while spent < moment:
+            before = time.process_time()
+            network = next(runs)
+            spent += time.process_time() - before
+        scores.append(_score(network))
+    return scores
+
+
+@torch.no_grad()
+def _score(network: nn.Module) -> float:
+    images, labels = _test_images()
+    network.eval()
+    embeddings = torch.cat([network(part) for part in images.split(500)])
+    found = retrieval(embeddings.numpy(), labels.numpy())
+    assert found is not None
+    return found.map_at_r
+
+
+def _test_images() -> tuple[Tensor, Tensor]:
+    """The first 2,000 test images of the whole set, normalised, and their labels."""
+    images = FULL.load()
+    pixels = torch.tensor(images.test_images[:TEST_IMAGES]).float() / 255
+    return (pixels - FULL.mean) / FULL.std, torch.tensor(images.test_labels[:TEST_IMAGES])
