@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -19,6 +20,8 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure"),
     "training": ("learning_rate", "steps", "seed"),
 }
+ECHO_SECONDS = 3.0
+
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 
@@ -35,11 +38,11 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     query = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
-    if query and query != st.session_state.get("address"):
+    if query and not _is_echo(query):
         own = [(name, value) for name, value in given if name not in MACHINE]
         experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(own, errors="replace"))
         fill(experiment)
-        st.session_state["address"] = query
+        _stands_now(query)
     elif key("dataset") not in st.session_state:
         fill(st.session_state.get("experiment") or Experiment())
     return machine, st.session_state.get("ignored", [])
@@ -56,9 +59,26 @@ def fill(experiment: Experiment) -> None:
 def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
     query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
     st.session_state["experiment"] = experiment
-    if urlencode(query) != st.session_state.get("address"):
-        st.session_state["address"] = urlencode(query)
+    address = urlencode(query)
+    if address != st.session_state.get("address"):
+        _stands_now(address)
         st.query_params.from_dict(query)
+
+
+def _stands_now(address: str) -> None:
+    before, now = st.session_state.get("address", ""), time.monotonic()
+    echoes = {old: until for old, until in st.session_state.get("echoes", {}).items() if until > now}
+    st.session_state["echoes"] = echoes | {before: now + ECHO_SECONDS}
+    st.session_state["address"] = address
+
+
+def _is_echo(query: str) -> bool:
+    """A browser that is asked for the next run while it gets a new address still sends the one before. Taken for a
+    change from outside, it would undo the last setting."""
+    if query == st.session_state.get("address"):
+        return True
+    until: float = st.session_state.get("echoes", {}).get(query, 0.0)
+    return until > time.monotonic()
 
 
 def controls(text: Mapping[str, str]) -> Experiment:

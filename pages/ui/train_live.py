@@ -53,7 +53,7 @@ def live(run_id: str | None, experiment: Experiment, was_busy: bool) -> None:
     status = run.status if run else None
     changed = st.session_state.get("status_shown", status) != status
     st.session_state["status_shown"] = status
-    if changed or was_busy != is_busy(run):
+    if changed or was_busy != is_busy(run) or "dragged" in st.session_state:
         st.rerun()
 
 
@@ -184,10 +184,14 @@ def _loss(run: RunView | None, experiment: Experiment) -> None:
             st.session_state["share_max"] = (run.id, figure.layout.yaxis2.range[1])
     # Another loss is another picture: a zoom into the one before it is let go.
     figure.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
-    dragged = plot_view(figure, "loss_view", height=LOSS_HEIGHT, text=text.PLOT | {"label": words["label"]}, handle=handle)
-    if dragged is not None and dragged != value:
-        st.session_state["dragged"] = (param.name, float(dragged))
-        st.rerun()
+    plot_view(
+        figure,
+        "loss_view",
+        height=LOSS_HEIGHT,
+        text=text.PLOT | {"label": words["label"]},
+        handle=handle,
+        on_dragged=lambda to: st.session_state.update(dragged=(param.name, to)),
+    )
 
 
 def _farthest(frame: Any, is_triplet: bool) -> float:

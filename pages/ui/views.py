@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -32,9 +33,16 @@ def embedding_view(message: bytes | None, key: str) -> None:
 
 
 def plot_view(
-    figure: go.Figure, key: str, *, height: int, text: dict[str, str], handle: dict[str, Any] | None = None
-) -> float | None:
-    """Draws a plotly figure; gives the value to which its line has just been dragged, or None."""
+    figure: go.Figure,
+    key: str,
+    *,
+    height: int,
+    text: dict[str, str],
+    handle: dict[str, Any] | None = None,
+    on_dragged: Callable[[float], None] | None = None,
+) -> None:
+    """Draws a plotly figure. `handle` is a line that can be dragged; `on_dragged(value)` is called before the run that
+    a drag starts, whether that is the whole page or a fragment: of two drags in a row none is lost."""
     meta = {
         "figure": figure.to_dict(),
         "plotly_url": static.plotly_js(),
@@ -42,6 +50,10 @@ def plot_view(
         "handle": handle,
         "text": text,
     }
-    result = _plot(key=key, data=pack(meta), on_dragged_change=lambda: None)
-    dragged: float | None = result.dragged
-    return dragged
+
+    def dragged() -> None:
+        value = st.session_state[key].get("dragged")
+        if value is not None and on_dragged is not None:
+            on_dragged(float(value))
+
+    _plot(key=key, data=pack(meta), on_dragged_change=dragged)

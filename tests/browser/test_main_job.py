@@ -115,7 +115,7 @@ def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(tab: Tab, 
     tab.page.mouse.up()
     dragged = float(tab.loss.get_attribute("data-handle") or 0)
     slider = tab.page.get_by_test_id("stSlider").get_by_role("slider")
-    expect(slider).to_have_attribute("aria-valuenow", f"{dragged:g}", timeout=PATIENT)
+    expect(slider).to_have_attribute("aria-valuetext", f"{dragged:.2f}", timeout=PATIENT)
     until(lambda: f"margin={dragged}" in tab.page.url, "the address")
     slider.focus()
     slider.press("ArrowLeft")
