@@ -184,3 +184,12 @@ def test_the_record_is_complete(measure: Measure) -> None:
     assert measure.title
     assert measure.formula
     assert measure.key in NAIVE
+
+
+@every_measure
+def test_a_point_that_is_not_a_number_is_at_no_distance(measure: Measure) -> None:
+    """Least of all at 0, which would hide that training has failed."""
+    h = points(2)
+    h[0, 0] = math.nan
+    assert measure.between(h[:1], h[1:]).isnan().all()
+    assert measure.within(h).isnan().all()
