@@ -35,7 +35,7 @@ def spread(embeddings: Tensor) -> float:
 def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) -> str | None:
     """A sentence that names a failing embedding and its cause, or None."""
     embeddings = torch.from_numpy(frame.embeddings)
-    if step < JUDGED_AFTER or not embeddings.isfinite().all():
+    if step < JUDGED_AFTER or not frame.metrics or not embeddings.isfinite().all():
         return None
     share = spread(embeddings) / start_spread if start_spread else 1.0
     if share < COLLAPSED_BELOW and _pinned(experiment, frame):
@@ -51,8 +51,8 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
             else "Lower the learning rate, or try another seed."
         )
         return (
-            f"Inverted: same pairs are no closer than different ones, on average {same.mean():.3g} against "
-            f"{different.mean():.3g} apart. {cause}"
+            f"Inverted: same pairs are hardly closer than different ones, if at all: on average {same.mean():.3g} "
+            f"against {different.mean():.3g} apart. {cause}"
         )
     return None
 

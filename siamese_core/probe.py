@@ -82,7 +82,7 @@ def _group(labels: Tensor, classes: tuple[int, ...]) -> Group | None:
     return Group(places, labels[places], index, pairs, random_triplets(index, SHOWN_TRIPLETS, generator))
 
 
-def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe) -> Frame:
+def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe, scored: bool = True) -> Frame:
     """What a page draws. `embeddings` (N, D) of the probe images, float32 on the CPU."""
     seen = probe.groups["seen"]
     assert seen is not None, "an experiment has at least two seen classes"
@@ -94,6 +94,7 @@ def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe) -> Frame:
         name: _retrieval_scores(embeddings, group)
         | _test_loss(embeddings, experiment, group, distances[name], group.pairs.same)
         for name, group in groups.items()
+        if scored
     }
     d = distances["seen"]
     return Frame(
@@ -101,7 +102,7 @@ def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe) -> Frame:
         same_distances=d[seen.pairs.same].numpy(),
         different_distances=d[~seen.pairs.same].numpy(),
         triplet_distances=triplets.numpy(),
-        metrics=_by_metric(live, LIVE_METRICS),
+        metrics=_by_metric(live, LIVE_METRICS) if scored else {},
     )
 
 

@@ -83,7 +83,7 @@ def test_a_loss_at_the_margin_with_a_wide_embedding_is_not_collapsed() -> None:
 def test_same_pairs_that_are_no_closer_than_different_ones_are_inverted(same: float, different: float) -> None:
     sentence = raised(frame(same=same, different=different), labels="flipped")
     assert sentence is not None
-    assert sentence.startswith("Inverted: same pairs are no closer than different ones")
+    assert sentence.startswith("Inverted: same pairs are hardly closer than different ones")
     assert f"on average {same:.3g} against {different:.3g} apart" in sentence
     assert sentence.endswith("set labels to right.")
 

@@ -99,9 +99,7 @@ def test_titles_are_distinct() -> None:
 
 def test_the_catalogue_imports_neither_torch_nor_scikit_learn() -> None:
     code = "import sys, siamese_core.datasets; print({'torch', 'sklearn', 'PIL'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=DATA.parent, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
@@ -274,9 +272,7 @@ def test_a_whole_set_is_found_in_each_place_gzipped_or_not(
     assert images.test_labels.tolist() == [1, 0]
 
 
-def test_the_hand_filled_folder_comes_first_then_torchvisions_then_debians(
-    tiny: FullSet, tmp_path: Path
-) -> None:
+def test_the_hand_filled_folder_comes_first_then_torchvisions_then_debians(tiny: FullSet, tmp_path: Path) -> None:
     for place in ("debian", "cache/FashionMNIST/raw", "cache/fashion_mnist_full"):
         folder = fill(tmp_path / place)
         (folder / NAMES[0]).write_bytes(b"")
@@ -355,18 +351,14 @@ PACKED = gzip.compress(IMAGES)
         pytest.param("", IMAGES + b"x", "is longer than it says", id="one byte too many"),
         pytest.param("", b"<html>", "is no IDX file of images", id="a web page"),
         pytest.param("", idx(TINY[NAMES[1]]), "is no IDX file of images", id="labels for images"),
-        pytest.param(
-            "", idx(np.zeros((4, 3, 3), np.uint8)), "holds 4 × 3 × 3 values instead of 4 × 2 × 3", id="shape"
-        ),
+        pytest.param("", idx(np.zeros((4, 3, 3), np.uint8)), "holds 4 × 3 × 3 values instead of 4 × 2 × 3", id="shape"),
         pytest.param("", IMAGES[:-1] + b"x", "SHA-256 differs", id="one pixel changed"),
         pytest.param(".gz", b"", "is cut short", id="gz: empty"),
         pytest.param(".gz", PACKED[:5], "is cut short", id="gz: inside its header"),
         pytest.param(".gz", PACKED[:-9], "is cut short", id="gz: inside the data"),
         pytest.param(".gz", PACKED[:-4], "is cut short", id="gz: before the length"),
         pytest.param(".gz", IMAGES, "is damaged, or no gzip file", id="gz: not gzipped"),
-        pytest.param(
-            ".gz", PACKED[:10] + b"\xff" + PACKED[11:], "is damaged, or no gzip file", id="gz: bad block"
-        ),
+        pytest.param(".gz", PACKED[:10] + b"\xff" + PACKED[11:], "is damaged, or no gzip file", id="gz: bad block"),
         pytest.param(".gz", PACKED[:-8] + bytes(8), "is damaged, or no gzip file", id="gz: bad checksum"),
         pytest.param(".gz", gzip.compress(IMAGES[:-1]), "is cut short", id="gz: one pixel short"),
     ],
@@ -402,9 +394,7 @@ def test_a_replaced_file_is_read_again_after_a_failure(tiny: FullSet, tmp_path: 
     assert load_full(tiny).train_labels.tolist() == [0, 1, 9, 1]
 
 
-def test_another_set_of_the_same_shape_is_not_taken_for_mnist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_set_of_the_same_shape_is_not_taken_for_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))
     blank = {file.name: np.zeros(file.shape, np.uint8) for file in MNIST_FULL_SET.files.files}
     fill(tmp_path / "MNIST" / "raw", blank)

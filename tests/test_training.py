@@ -460,3 +460,17 @@ def test_sixty_steps_of_the_defaults_beat_an_untrained_network_and_the_pixels() 
     trained = map_at_r(steps=60)
     assert trained > untrained + 0.1
     assert trained > pixels + 0.1
+
+
+def test_a_frame_without_scores_has_everything_else() -> None:
+    snapshots = list(
+        islice(train(Experiment(dataset="digits", encoder="mlp", steps=3), wants_frame=always, wants_scores=never), 3)
+    )
+    scored = list(islice(train(Experiment(dataset="digits", encoder="mlp", steps=3), wants_frame=always), 3))
+    assert [bool(s.frame and s.frame.metrics) for s in snapshots] == [False, False, True], (
+        "the last one is always scored"
+    )
+    for plain, full in zip(snapshots, scored, strict=True):
+        assert plain.frame is not None
+        assert full.frame is not None
+        np.testing.assert_array_equal(plain.frame.embeddings, full.frame.embeddings)

@@ -15,7 +15,8 @@ const libraries = new Map();
 export function render({ parentElement, data, setTriggerValue }) {
   const view = views.get(parentElement) ?? mount(parentElement);
   view.send = setTriggerValue;
-  if (!data) return;
+  if (!data || equal(data, view.data)) return; // a page sends what it has
+  view.data = data;
   view.meta = unpackMeta(data);
   view.root.dataset.frames = ++view.frames;
   view.root.style.height = `${view.meta.height}px`;
@@ -25,6 +26,10 @@ export function render({ parentElement, data, setTriggerValue }) {
   view.revision = revision;
   receiveHandle(view);
   draw(view);
+}
+
+function equal(bytes, others) {
+  return bytes.length === others?.length && bytes.every((byte, i) => byte === others[i]);
 }
 
 function unpackMeta(data) {

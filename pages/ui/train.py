@@ -86,7 +86,9 @@ def _buttons(run: RunView | None, experiment: Experiment, machine: Machine) -> N
         _button("reset", "0", _reset, run, disabled=run is None)
 
 
-def _button(name: str, shortcut: str, action: object, *args: object, kind: str = "secondary", disabled: bool = False) -> None:
+def _button(
+    name: str, shortcut: str, action: object, *args: object, kind: str = "secondary", disabled: bool = False
+) -> None:
     label, help_ = text.BUTTONS[name]
     st.button(
         label, key=f"button_{name}", help=help_, shortcut=shortcut, type=kind, disabled=disabled,

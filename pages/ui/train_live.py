@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import CancelledError, TimeoutError
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -12,23 +11,18 @@ import streamlit as st
 from pages.ui.owner import engine
 from pages.ui.probes import Probes, probes
 from pages.ui.text import train as text
+from pages.ui.train_loss import loss_panel
 from pages.ui.views import embedding_view, plot_view
 from siamese_core import figures
-from siamese_core.distances import MEASURES
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment, param_field
-from siamese_core.losses import LOSSES
+from siamese_core.experiment import Experiment
 from siamese_core.projection import PROJECTIONS
 from siamese_core.wire import pack
 
-LOSS_HEIGHT = 470
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 HISTORY_HEIGHT = 360
-FIRST_MEASURED = 30
-"""The step from which a run's distances may move the axes."""
-
-CURVE_WAIT = 0.3
-"""Seconds that a page waits for a curve: 100 times what it takes when the worker is not starved."""
-
 NO_POINTS = {
     "xy": np.zeros((0, 2), np.float32),
     "labels": np.zeros(0, np.int32),
@@ -46,7 +40,7 @@ def live(run_id: str | None, experiment: Experiment, was_busy: bool) -> None:
     with left:
         _embedding(run)
     with right:
-        _loss(run, experiment)
+        loss_panel(run, experiment)
     st.markdown(f"**{text.HISTORY_TITLE}**")
     _numbers(run)
     _history(run, experiment)
@@ -111,7 +105,9 @@ def _numbers(run: RunView | None) -> None:
 def _embedding(run: RunView | None) -> None:
     if run is None or run.layout is None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
-        embedding_view(pack({"key": "none", "frame": "", "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding")
+        embedding_view(
+            pack({"key": "none", "frame": "", "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding"
+        )
         return
     shown = probes(run.experiment.dataset)
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=len(shown.labels))}**")
@@ -148,106 +144,33 @@ def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:
     return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
 
 
-def _loss(run: RunView | None, experiment: Experiment) -> None:
-    st.markdown(f"**{text.LOSS_TITLE}**")
-    loss = LOSSES[experiment.loss]
-    comparable = run is not None and run.frame is not None and run.experiment.measure == experiment.measure
-    frame = run.frame if run is not None and comparable else None
-    # The distances of an untrained network would stretch the axes for good.
-    measured = frame if run is not None and run.frame_step >= FIRST_MEASURED else None
-    param = param_field(loss.params[0])
-    value = experiment.params[param.name]
-    is_triplet = loss.takes == "triplet"
-    spread = _farthest(measured, is_triplet)
-    d_max = _axis_end(experiment, max(2 * value, spread))
-    words = text.LOSS | {"distance": text.LOSS["distance"].format(measure=MEASURES[experiment.measure].title)}
-    slope = False if is_triplet else st.toggle(text.SLOPE, key="show_slope")
-    arrays = _curve(experiment, d_max)
-    if arrays is None:
-        st.caption(text.WARMING)
-        return
-    handle = {
-        "value": value, "low": param.low, "high": param.high, "step": param.step, "label": param.title,
-        "key": f"{loss.key}.{param.name}", "kind": "diagonal" if is_triplet else "vertical",
-    }  # fmt: skip
-    if is_triplet:
-        grid = np.linspace(0, d_max, len(arrays["surface"]), dtype=np.float32)
-        triplets = frame.triplet_distances if frame is not None and frame.triplet_distances.size else None
-        figure = figures.triplet_surface(grid, arrays["surface"], triplets, margin=value, text=words)
-    else:
-        same, different = (frame.same_distances, frame.different_distances) if frame is not None else (None, None)
-        figure = figures.loss_curve(
-            figures.Curve(**arrays), same, different, text=words, d_max=d_max, show_slope=slope,
-            share_max=_share_max(run),
-        )  # fmt: skip
-        if measured is not None and run is not None:
-            st.session_state["share_max"] = (run.id, figure.layout.yaxis2.range[1])
-    # Another loss is another picture: a zoom into the one before it is let go.
-    figure.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
+def _history(run: RunView | None, experiment: Experiment) -> None:
+    shown = run.experiment.steps if run else experiment.steps
+
+    def figure() -> go.Figure:
+        pixels = run.pixels["seen"] if run is not None and run.pixels else None
+        return figures.history(shown, _series(run), pixels_baseline=pixels, text=text.HISTORY)
+
     plot_view(
         figure,
-        "loss_view",
-        height=LOSS_HEIGHT,
-        text=text.PLOT | {"label": words["label"]},
-        handle=handle,
-        on_dragged=lambda to: st.session_state.update(dragged=(param.name, to)),
+        "history_view",
+        settings=(run.id if run else None, shown),
+        data=(len(run.loss), len(run.scores), run.pixels is None) if run else None,
+        live=run is not None and run.live,
+        height=HISTORY_HEIGHT,
+        text=text.PLOT | {"label": text.HISTORY["label"]},
     )
 
 
-def _farthest(frame: Any, is_triplet: bool) -> float:
-    """Nearly the largest distance on the screen: a few stray pairs must not squeeze the rest."""
-    if frame is None:
-        return 0.0
-    shown = frame.triplet_distances if is_triplet else frame.different_distances
-    finite = shown[np.isfinite(shown)]
-    return float(np.quantile(finite, 0.95)) if finite.size else 0.0
-
-
-def _share_max(run: RunView | None) -> float:
-    """Where the histograms' axis ended in this run's frame before."""
-    kept = st.session_state.get("share_max")
-    return kept[1] if kept and run is not None and kept[0] == run.id else 0.0
-
-
-def _axis_end(experiment: Experiment, value: float) -> float:
-    """Only grows, in steps, as long as the loss and its distance are the same."""
-    name = ("axis", experiment.loss, experiment.measure)
-    kept = st.session_state.get("d_max", (None, 0.0))
-    end = figures.grown(kept[1] if kept[0] == name else 0.0, value)
-    st.session_state["d_max"] = (name, end)
-    return end or 1.0
-
-
-def _curve(experiment: Experiment, d_max: float) -> dict[str, np.ndarray] | None:
-    """The loss over the distance, from the worker; None until that is warm."""
-    asked = (experiment.loss, tuple(experiment.params.items()), d_max)
-    kept = st.session_state.get("curve")
-    if kept and kept[0] == asked:
-        arrays: dict[str, np.ndarray] = kept[1]
-        return arrays
-    if not engine().devices:
-        return None
-    try:
-        arrays = engine().curve(experiment.loss, experiment.params, d_max).result(CURVE_WAIT)
-    except (TimeoutError, CancelledError):
-        return kept[1] if kept and kept[0][0] == experiment.loss else None
-    st.session_state["curve"] = (asked, arrays)
-    return arrays
-
-
-def _history(run: RunView | None, experiment: Experiment) -> None:
-    series: dict[str, figures.Series] = {}
-    if run is not None:
-        steps = np.arange(1, len(run.loss) + 1)
-        series["loss"] = (steps, run.loss, text.HISTORY["loss"])
-        at = [step for step, _ in run.scores]
-        for metric in ("map_at_r", "precision_at_1"):
-            for group, suffix in (("seen", ""), ("held_out", ".held_out")):
-                values = [scores[metric][group] for _, scores in run.scores]
-                if any(value is not None for value in values):
-                    series[metric + suffix] = (at, np.array(values, float), text.NUMBERS[metric][0])
-        series["active"] = (steps, run.active, text.NUMBERS["active"][0])
-    pixels = run.pixels["seen"] if run is not None and run.pixels else None
-    shown = run.experiment.steps if run else experiment.steps
-    figure = figures.history(shown, series, pixels_baseline=pixels, text=text.HISTORY)
-    plot_view(figure, "history_view", height=HISTORY_HEIGHT, text=text.PLOT | {"label": text.HISTORY["label"]})
+def _series(run: RunView | None) -> dict[str, figures.Series]:
+    if run is None:
+        return {}
+    steps = np.arange(1, len(run.loss) + 1)
+    series: dict[str, figures.Series] = {"loss": (steps, run.loss, text.HISTORY["loss"])}
+    at = [step for step, _ in run.scores]
+    for metric in ("map_at_r", "precision_at_1"):
+        for group, suffix in (("seen", ""), ("held_out", ".held_out")):
+            values = [scores[metric][group] for _, scores in run.scores]
+            if any(value is not None for value in values):
+                series[metric + suffix] = (at, np.array(values, float), text.NUMBERS[metric][0])
+    return series | {"active": (steps, run.active, text.NUMBERS["active"][0])}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -23,6 +25,8 @@ export default function (component) {{ view.then((module) => module.render(compo
     )
 
 
+REDRAW_EVERY = 0.7
+
 _embedding = _view("embedding_view")
 _plot = _view("plot_view")
 
@@ -33,27 +37,47 @@ def embedding_view(message: bytes | None, key: str) -> None:
 
 
 def plot_view(
-    figure: go.Figure,
+    build: Callable[[], go.Figure],
     key: str,
     *,
+    settings: object,
+    data: object,
+    live: bool,
     height: int,
     text: dict[str, str],
     handle: dict[str, Any] | None = None,
     on_dragged: Callable[[float], None] | None = None,
 ) -> None:
-    """Draws a plotly figure. `handle` is a line that can be dragged; `on_dragged(value)` is called before the run that
-    a drag starts, whether that is the whole page or a fragment: of two drags in a row none is lost."""
-    meta = {
-        "figure": figure.to_dict(),
-        "plotly_url": static.plotly_js(),
-        "height": height,
-        "handle": handle,
-        "text": text,
-    }
+    """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
+    live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
+
+    `handle` is a line that can be dragged; `on_dragged(value)` is called before the run that a drag starts, whether
+    that is the whole page or a fragment: of two drags in a row none is lost.
+    """
+    kept = st.session_state.get(f"{key}_drawn")
+    now = time.monotonic()
+    fresh = kept is not None and kept.settings == settings
+    if kept is None or not fresh or (kept.data != data and (not live or now - kept.at >= REDRAW_EVERY)):
+        meta = {
+            "figure": build().to_dict(),
+            "plotly_url": static.plotly_js(),
+            "height": height,
+            "handle": handle,
+            "text": text,
+        }
+        kept = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
 
     def dragged() -> None:
         value = st.session_state[key].get("dragged")
         if value is not None and on_dragged is not None:
             on_dragged(float(value))
 
-    _plot(key=key, data=pack(meta), on_dragged_change=dragged)
+    _plot(key=key, data=kept.message, on_dragged_change=dragged)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    settings: object
+    data: object
+    at: float
+    message: bytes

@@ -17,9 +17,7 @@ def atlas_png(images: NDArray[np.uint8], columns: int = 32) -> bytes:
     side on some devices: choose `columns` by that. Raises ValueError for other shapes, types and no image.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != np.uint8 or not images.size:
-        raise ValueError(
-            f"an atlas takes uint8 (N, 1 or 3, H, W) with N ≥ 1, not {images.dtype} {images.shape}"
-        )
+        raise ValueError(f"an atlas takes uint8 (N, 1 or 3, H, W) with N ≥ 1, not {images.dtype} {images.shape}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
     count, channels, height, width = images.shape

@@ -82,7 +82,7 @@ def split_digits(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 def load_digits() -> Images:
     """scikit-learn's 8×8 digits; their 0 to 16 become 0 to 255, rounded."""
     try:
-        from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits as load
     except ImportError:
         raise DatasetMissing(
             "The digits come with scikit-learn, which is not installed: pip install -r requirements.txt."

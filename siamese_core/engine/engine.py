@@ -53,7 +53,12 @@ class Engine:
         threading.Thread(target=self._tend_forever, name="tend", daemon=True).start()
 
     def start(
-        self, owner: str, experiment: Experiment, machine: Machine = Machine(), *, steps: int | None = None  # noqa: B008
+        self,
+        owner: str,
+        experiment: Experiment,
+        machine: Machine = Machine(),  # noqa: B008 (frozen)
+        *,
+        steps: int | None = None,
     ) -> str:
         """The id of a new run, which runs on, or rests after `steps`."""
         with self._lock:
@@ -111,10 +116,9 @@ class Engine:
         """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, computed by the worker."""
         with self._lock:
             number = next(self._numbers)
-            self._curves[number] = future = Future()
-            self._worker.say(
-                {"do": "curve", "id": number, "loss": loss, "params": dict(params), "d_max": d_max}
-            )
+            future: Future[dict[str, np.ndarray]] = Future()
+            self._curves[number] = future
+            self._worker.say({"do": "curve", "id": number, "loss": loss, "params": dict(params), "d_max": d_max})
             return future
 
     def tend(self) -> None:
@@ -189,8 +193,9 @@ class Engine:
     def _on_frame(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         slot.frame = Frame(**arrays, metrics=meta["metrics"])
         slot.frame_step = meta["step"]
-        slot.alarm = meta["alarm"]
-        slot.score(meta["step"], meta["metrics"])
+        if meta["metrics"]:
+            slot.alarm = meta["alarm"]
+            slot.score(meta["step"], meta["metrics"])
         self._ask_for_layout(slot)
 
     def _on_state(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -216,8 +221,8 @@ class Engine:
             if meta["is"] == "ready":
                 self.projector_warm = True
                 # A run that has come to rest gets its UMAP now.
-                for slot in self._slots.values():
-                    self._ask_for_layout(slot)
+                for resting in self._slots.values():
+                    self._ask_for_layout(resting)
             elif slot := self._slots.get(meta["run"]):
                 number = slot.layout.number + 1 if slot.layout else 1
                 empty = dict.fromkeys(("xy", "neighbours", "distances"), NO_FRAME)
@@ -261,4 +266,3 @@ class Engine:
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
             self.tend()
-

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ NICENESS = 10
 OnMessage = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
 
 
-def read_message(stream: BinaryIO) -> bytes | None:
+def read_message(stream: IO[bytes]) -> bytes | None:
     """The next message, or None where the other end is gone."""
     head = stream.read(8)
     if len(head) < 8:
@@ -37,7 +37,7 @@ def read_message(stream: BinaryIO) -> bytes | None:
     return message if len(message) == size else None
 
 
-def write_message(stream: BinaryIO, message: bytes) -> None:
+def write_message(stream: IO[bytes], message: bytes) -> None:
     stream.write(struct.pack("<Q", len(message)) + message)
     stream.flush()
 

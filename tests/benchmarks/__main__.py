@@ -17,7 +17,9 @@ def main(asked: list[str]) -> None:
         if part not in PARTS:
             sys.exit(f"{part}: no such part; there are {', '.join(PARTS)}")
     cores = f"{torch.multiprocessing.cpu_count()} cores"
-    print(f"{date.today()}, {platform.machine()}, {cores}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(
+        f"{date.today()}, {platform.machine()}, {cores}, Python {platform.python_version()}, torch {torch.__version__}"
+    )
     print("\n| what | measured | wanted |\n|---|---|---|")
     for part in asked or PARTS:
         for row in importlib.import_module(f"tests.benchmarks.{part}").measure():

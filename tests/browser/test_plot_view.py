@@ -60,6 +60,7 @@ def address() -> Iterator[str]:
         "/plot_view.js": ("text/javascript", VIEW.read_text("utf-8")),
         "/plotly.js": ("text/javascript", get_plotlyjs()),
     }
+
     class Files(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, body = files.get(self.path, ("text/plain", ""))
@@ -112,9 +113,7 @@ def surface_figure():
     return triplet_surface(grid, surface, np.ones((2, 9)), margin=1, text=TEXT)
 
 
-def push(
-    page, figure=None, *, value=1.0, handle=True, host="host", plotly="/plotly.js", wait=True, **more
-) -> None:
+def push(page, figure=None, *, value=1.0, handle=True, host="host", plotly="/plotly.js", wait=True, **more) -> None:
     slider = {"value": value, "low": 0.0, "high": 4.0, "step": 0.05, "label": "margin", "key": "margin", **more}
     meta = {"figure": (figure or curve_figure()).to_dict(), "plotly_url": plotly, "height": 380, "text": UI}
     message = base64.b64encode(pack(meta | {"handle": slider if handle else None})).decode()
