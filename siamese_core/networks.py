@@ -19,7 +19,8 @@ Shape: TypeAlias = tuple[int, int, int]
 # steps than one hidden layer does.
 _CONV_HEAD = (128, 64, 32)
 _MLP_WIDTHS = (256, 128, 64, 32)
-_STEM_CHANNELS = 32
+_STEM_CHANNELS = 16
+_DEEPER_CHANNELS = 64
 _LARGEST_GRID = 8
 
 
@@ -139,8 +140,8 @@ def _conv(shape: Shape, embedding_dim: int) -> nn.Module:
     grid = (height // patch, width // patch)
     filters = _STEM_CHANNELS
     while max(grid) > _LARGEST_GRID:
-        layers += _conv_block(filters, 2 * _STEM_CHANNELS, kernel=3, stride=2, padding=1)
-        filters = 2 * _STEM_CHANNELS
+        layers += _conv_block(filters, _DEEPER_CHANNELS, kernel=3, stride=2, padding=1)
+        filters = _DEEPER_CHANNELS
         grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
     return nn.Sequential(*layers, nn.Flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
 

@@ -66,6 +66,8 @@ def train(
     """
     wants_frame = wants_frame or every(10)
     torch.set_num_threads(machine.threads)
+    # Of cudnn's algorithms only some give the same bits twice.
+    torch.backends.cudnn.deterministic = True
     learner = _learner(experiment, machine)
     if state is not None:
         _restore(learner, state)

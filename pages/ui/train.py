@@ -23,8 +23,7 @@ REST_EVERY = 20.0
 
 def page() -> None:
     token, e = owner(), engine()
-    run_id = st.session_state.get("run") or e.latest(token)
-    run = e.look(token, run_id) if run_id else None
+    run = _run(token)
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
@@ -44,6 +43,14 @@ def page() -> None:
             st.info(text.CHANGED, icon=":material/edit:")
     busy = is_busy(run)
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, busy)
+
+
+def _run(token: str) -> RunView | None:
+    """The run of this tab; where it has none, or another tab has replaced it, the newest of this browser."""
+    for run_id in (st.session_state.get("run"), engine().latest(token)):
+        if run_id and (run := engine().look(token, run_id)):
+            return run
+    return None
 
 
 def _take_dragged() -> None:

@@ -14,6 +14,7 @@ from pages.ui.text import train as text
 from pages.ui.train_loss import loss_panel
 from pages.ui.views import embedding_view, plot_view
 from siamese_core import figures
+from siamese_core.datasets import DATASETS
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
 from siamese_core.projection import PROJECTIONS
@@ -42,6 +43,7 @@ def live(run_id: str | None, experiment: Experiment, was_busy: bool) -> None:
     with right:
         loss_panel(run, experiment)
     st.markdown(f"**{text.HISTORY_TITLE}**")
+    st.caption(_measured_on(run.experiment if run else experiment))
     _numbers(run)
     _history(run, experiment)
     status = run.status if run else None
@@ -71,6 +73,12 @@ def _status(run: RunView | None) -> None:
         sentence = (run.sentence or run.alarm) if run else None
         if sentence:
             st.warning(sentence, icon=":material/warning:")
+
+
+def _measured_on(experiment: Experiment) -> str:
+    classes = DATASETS[experiment.dataset].classes
+    names = ", ".join(classes[c] for c in experiment.held_out)
+    return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
 
 
 def _progress(run: RunView) -> str:

@@ -19,7 +19,7 @@ Row = tuple[str, str, str]
 
 IMPORTS = "import time; t = time.perf_counter(); import siamese_core; print(time.perf_counter() - t)"
 WATCH_SECONDS = 20.0
-QUERY = "dataset=fashion_mnist_full&steps=100000"
+MANY_POINTS = "dataset=fashion_mnist_full&steps=100000"
 
 # How long after the server packed it a frame is drawn, and the frames per second of each tween.
 OBSERVE = """() => {
@@ -58,13 +58,14 @@ def measure() -> Iterator[Row]:
 
 def _watching(page: Page, server: Server) -> Iterator[Row]:
     tab = Tab(page)
-    tab.open(f"{server.url}/Train?{QUERY}")
+    tab.open(f"{server.url}/Train")
     tab.until_says("No run yet")
     _wait_until_umap_is_warm(tab)
-    started = time.monotonic()
-    tab.button("train").click()
-    until(lambda: tab.points() > 0 and int(tab.embedding.get_attribute("data-frames") or 0) > 2, "a moving frame")
-    yield "from Train to the first moving frame, warm, 2,000 points", f"{time.monotonic() - started:.1f} s", "< 2 s"
+    waits = [_until_it_moves(tab) for _ in range(5)]
+    yield "from Train to the first moving frame, warm, defaults, median of 5", f"{median(waits):.1f} s", "< 2 s"
+    tab.page.goto(f"{server.url}/Train?{MANY_POINTS}")
+    tab.until_says("No run yet")
+    _until_it_moves(tab, reset=False)
     page.evaluate(OBSERVE)
     page.wait_for_timeout(WATCH_SECONDS * 1000)
     seen = page.evaluate("window.seen")
@@ -72,6 +73,19 @@ def _watching(page: Page, server: Server) -> Iterator[Row]:
     yield "from the server's message to its drawing, median", f"{median(seen['delay']):.0f} ms", "< 100 ms"
     mounts = tab.embedding.get_attribute("data-mounts")
     yield "remounts, JavaScript errors", f"{int(mounts or 0) - 1}, {len(tab.complaints)}", "0, 0"
+
+
+def _until_it_moves(tab: Tab, reset: bool = True) -> float:
+    """Seconds from the click to the second picture of the run."""
+    before = tab.frames()
+    started = time.monotonic()
+    tab.button("train").click()
+    until(lambda: tab.points() > 0 and tab.frames() >= before + 2, "a moving frame")
+    seconds = time.monotonic() - started
+    if reset:
+        tab.button("reset").click()
+        tab.until_says("No run yet")
+    return seconds
 
 
 def _wait_until_umap_is_warm(tab: Tab) -> None:

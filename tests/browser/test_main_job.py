@@ -62,6 +62,9 @@ class Tab:
     def loss(self) -> Locator:
         return self.page.locator(".st-key-loss_view [data-mounts]")
 
+    def frames(self) -> int:
+        return int(self.embedding.get_attribute("data-frames") or 0)
+
     def points(self) -> int:
         return int(self.embedding.get_attribute("data-points") or 0)
 
@@ -93,8 +96,7 @@ def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> N
     tab.until_says("Finished")
     assert tab.number("MAP@R") >= 0.58 > at_first
     assert tab.points() == 1000
-    frames = int(tab.embedding.get_attribute("data-frames") or 0)
-    assert frames > 2, "the picture moved"
+    assert tab.frames() > 2, "the picture moved"
     for view in (tab.embedding, tab.loss, tab.page.locator(".st-key-history_view [data-mounts]")):
         assert view.get_attribute("data-mounts") == "1", "a live view is mounted once"
 

@@ -10,18 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, Page
 
 from siamese_core.figures import Curve, history, loss_curve, triplet_surface
 from siamese_core.wire import pack
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install -r requirements-dev.txt to run these")
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 pytestmark = pytest.mark.browser
-if not CHROMIUM.exists():
-    pytest.skip("no Chromium: apt install chromium to run the browser tests", allow_module_level=True)
 
 VIEW = Path(__file__).parents[2] / "pages" / "ui" / "plot_view.js"
 HTML = """<!doctype html><title>plot</title><link rel="icon" href="data:,">
@@ -78,16 +72,8 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
+def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page that must end with a clean console."""
     page = browser.new_page(viewport={"width": 800, "height": 600})
     complaints: list[str] = []

@@ -115,6 +115,32 @@ def test_every_loss_trains_on_every_dataset(dataset: str, loss: str) -> None:
     assert shown["MAP@R"] == f"{finished.scores[-1][1]['map_at_r']['seen']:.3f}"
 
 
+def test_a_dataset_that_is_not_on_the_machine_says_how_to_get_it() -> None:
+    app = opened("dataset=mnist_full&steps=1&encoder=mlp")
+    app.button(key="button_train").click().run()
+    owner, run = app.session_state["owner"], app.session_state["run"]
+    ended = until(lambda: (v := engine().look(owner, run)) is not None and not v.live and v, "the end")
+    app.run()
+    assert not app.exception
+    if ended.status == "failed":
+        (warning,) = app.warning
+        assert "train-images-idx3-ubyte" in warning.value
+        assert "mnist" in warning.value
+
+
+def test_a_tab_whose_run_was_replaced_shows_the_newest_one() -> None:
+    app = opened("dataset=digits&encoder=mlp&steps=100000")
+    app.button(key="button_train").click().run()
+    owner = app.session_state["owner"]
+    engine().discard(owner, app.session_state["run"])
+    elsewhere = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=100_000))
+    until(lambda: (v := engine().look(owner, elsewhere)) is not None and v.step > 0, "a step of the other tab's run")
+    app.run()
+    assert not app.button(key="button_stop").disabled
+    app.button(key="button_reset").click().run()
+    assert engine().latest(owner) is None
+
+
 def test_a_changed_setting_leaves_the_run_and_says_so() -> None:
     app = opened("dataset=digits&encoder=mlp&steps=100000")
     app.button(key="button_train").click().run()

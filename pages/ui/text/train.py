@@ -43,8 +43,11 @@ NUMBERS = {
     "precision_at_1": ("Precision@1", "How often the nearest test image is of the same class."),
     "active": ("Active pairs", "The share of the batch's pairs, or triplets, that still have a loss."),
 }
-SEEN = "classes trained on"
 HELD_OUT = "held out: {value}"
+MEASURED_ON = "On test images of the classes that were trained on."
+MEASURED_ON_BOTH = (
+    "On test images: large numbers for the classes that were trained on, small ones for those held out ({names})."
+)
 
 EMBEDDING_TITLE = "Embedding of {count} test images"
 EMBEDDING = {
