@@ -7,7 +7,7 @@ from pages.ui.text import home as text
 
 frame.begin(frame.TITLE)
 st.title(frame.TITLE)
-st.image("pages/ui/idea.svg", width="stretch")
+st.image(frame.IDEA, width="stretch")
 st.markdown(text.IDEA)
 if st.button(text.TRAIN, type="primary", icon=":material/play_circle:"):
     st.switch_page("pages/1_Train.py")

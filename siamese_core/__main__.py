@@ -7,12 +7,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.experiment import Experiment, ExperimentError
 from siamese_core.losses import LOSSES
 from siamese_core.machine import PRECISIONS, Machine, MachineError, checked
 from siamese_core.snapshot import Snapshot
+
+MODEL = "model.safetensors"
 
 
 class Refused(Exception):
@@ -62,9 +65,9 @@ def _train(options: argparse.Namespace) -> int:
     if options.out is not None:
         _make_folder(options.out)
     last = _run(experiment, machine)
+    _print_result(experiment, last, options.json)
     if options.out is not None:
         _write(experiment, last, options.out)
-    _print_result(experiment, last, options.json)
     if last.halted:
         print(last.halted, file=sys.stderr)
     return 1 if last.halted else 0
@@ -103,11 +106,15 @@ def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None
 
 
 def _make_folder(folder: Path) -> None:
-    """Before the training, which may take hours."""
+    """Makes sure, before the training, which may take hours, that a model can be written at its end."""
     if folder.exists() and not folder.is_dir():
         raise Refused(f"--out={folder}: is a file; name a folder")
+    if (folder / MODEL).is_dir():
+        raise Refused(f"--out={folder}: holds a folder named {MODEL}; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise _not_writable(folder, error) from error
 
@@ -116,7 +123,7 @@ def _write(experiment: Experiment, last: Snapshot, folder: Path) -> None:
     from siamese_core.model_file import save_model
 
     try:
-        save_model(folder / "model.safetensors", experiment, last)
+        save_model(folder / MODEL, experiment, last)
     except OSError as error:
         raise _not_writable(folder, error) from error
 

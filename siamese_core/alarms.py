@@ -86,7 +86,5 @@ def not_finite(experiment: Experiment, step: int) -> str:
 
 
 def out_of_memory(experiment: Experiment) -> str:
-    return (
-        f"The GPU ran out of memory at batch_size {experiment.batch_size}. Try batch_size "
-        f"{max(experiment.batch_size // 2, 24)}."
-    )
+    images = experiment.images_per_step
+    return f"The GPU ran out of memory at batch_size {images}. Try batch_size {max(images // 2, 24)}."

@@ -43,7 +43,15 @@ FIELDS: dict[str, Field] = {
             {"right": "right", "flipped": "flipped by mistake"},
             "Flipped: what happens when same and different are mixed up.",
         ),
-        IntField("batch_size", "Batch size", 120, 24, 4096, 12, "Images that pass through the network in one step."),
+        IntField(
+            "batch_size",
+            "Batch size",
+            120,
+            24,
+            4096,
+            12,
+            "Images that pass through the network in one step; with all pairs, at most 12 of each class.",
+        ),
         FloatField("learning_rate", "Learning rate", 3e-3, 1e-5, 1.0, 1e-3, "How far one step of Adam moves a weight."),
         IntField("steps", "Steps", 300, 1, 100_000, 50, "Optimiser steps until the run is finished."),
         IntField("seed", "Seed", 0, 0, 2**31 - 1, 1, "The same seed gives the same run, bit for bit."),
@@ -106,6 +114,13 @@ class Experiment:
         loss = LOSSES[self.loss]
         object.__setattr__(self, "measure", self.measure or loss.measures[0])
         object.__setattr__(self, "params", {p.name: float(self.params.get(p.name, p.default)) for p in loss.params})
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that one step really takes: a P×K batch ends where the classes do."""
+        if self.sampling == "all_pairs":
+            return IMAGES_PER_CLASS * min(len(self.seen), self.batch_size // IMAGES_PER_CLASS)
+        return self.batch_size
 
     @property
     def seen(self) -> tuple[int, ...]:
@@ -192,9 +207,10 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.measure and experiment.measure not in loss.measures:
         may_be = ", ".join(loss.measures)
         yield Ignored("measure", experiment.measure, f"the loss {loss.key} is not defined on it; it may be: {may_be}")
-    if experiment.projection == "raw" and experiment.embedding_dim != 2:
-        why = f"draws embeddings of dimension 2 as they are, not {experiment.embedding_dim}; choose umap"
-        yield Ignored("projection", "raw", why)
+    only_dim = PROJECTIONS[experiment.projection].only_dim
+    if only_dim not in (None, experiment.embedding_dim):
+        why = f"draws embeddings of dimension {only_dim} as they are, not {experiment.embedding_dim}; choose umap"
+        yield Ignored("projection", experiment.projection, why)
 
 
 def _unknown(name: str, loss: Loss) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_core.datasets import DATASETS, Images, select_probe
+from siamese_core.datasets import DATASETS, PROBE_PER_CLASS, Images, select_probe
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -18,8 +18,6 @@ from siamese_core.metrics import retrieval, verification
 from siamese_core.objective import balanced, values
 from siamese_core.sampling import ClassIndex, all_pairs, random_pairs, random_triplets
 from siamese_core.snapshot import Frame, Scores
-
-PROBE_PER_CLASS = 200
 
 SHOWN_PAIRS = 4_000
 """Pairs in a frame, half same, half different: enough for a smooth histogram."""

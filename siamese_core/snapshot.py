@@ -40,7 +40,8 @@ class State:
 class Snapshot:
     """One optimiser step. `loss` is the batch's before the step, `active` the share of its pairs with a slope.
 
-    `images` counts the images that passed through the network in training, `seconds` is the time since the start.
+    `images` counts the images that passed through the network in training, `seconds` the time that its
+    optimiser steps took.
     `halted` is the sentence with which a run ended early, `alarm` one that names a failing embedding.
     """
 

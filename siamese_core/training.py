@@ -13,11 +13,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from siamese_core import alarms, networks, objective
-from siamese_core.datasets import DATASETS
+from siamese_core.datasets import DATASETS, PROBE_PER_CLASS
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.machine import Machine
-from siamese_core.probe import PROBE_PER_CLASS, Probe, final_metrics, frame_of, probe_of
+from siamese_core.machine import Machine, MachineError
+from siamese_core.probe import Probe, final_metrics, frame_of, probe_of
 from siamese_core.sampling import ClassIndex, pk_batch, random_pairs, random_triplets
 from siamese_core.snapshot import Frame, Snapshot, State
 
@@ -62,13 +62,17 @@ def train(
     metrics are over all test images. The metrics of a frame are empty where its scores are not wanted.
 
     A resumed run gives the same bits as one that was never interrupted: for one machine, device, thread count and
-    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` sentence.
+    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` sentence, at the last step
+    that was made. Raises MachineError where the GPU has no memory even for the network and the images.
     """
     wants_frame = wants_frame or every(10)
     torch.set_num_threads(machine.threads)
     # Of cudnn's algorithms only some give the same bits twice.
     torch.backends.cudnn.deterministic = True
-    learner = _learner(experiment, machine)
+    try:
+        learner = _learner(experiment, machine)
+    except torch.OutOfMemoryError as error:
+        raise MachineError(alarms.out_of_memory(experiment)) from error
     if state is not None:
         _restore(learner, state)
     while learner.step < experiment.steps:
@@ -84,11 +88,13 @@ def train(
         learner.seconds += perf_counter() - started
         last = learner.step == experiment.steps
         asked = wants_frame()
-        frame = _frame(learner, wants_scores(), final=last) if asked or last else None
+        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if asked or last else None
         yield _snapshot(learner, loss, active, frame, _state(learner) if wants_state() or last else None)
     else:
         return
-    yield _snapshot(learner, math.nan, 0.0, _frame_if_it_fits(learner), _state(learner), halted)
+    yield _snapshot(
+        learner, math.nan, 0.0, _frame_if_it_fits(learner, scored=True, final=True), _state(learner), halted
+    )
 
 
 class _Halt(Exception):
@@ -225,9 +231,10 @@ def _frame(learner: _Learner, scored: bool, final: bool) -> Frame:
     return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
 
 
-def _frame_if_it_fits(learner: _Learner) -> Frame | None:
+def _frame_if_it_fits(learner: _Learner, scored: bool, final: bool) -> Frame | None:
+    """None where the GPU has no memory left for a picture: the run itself goes on."""
     try:
-        return _frame(learner, scored=True, final=True)
+        return _frame(learner, scored, final)
     except torch.OutOfMemoryError:
         return None
 
@@ -241,8 +248,7 @@ def _snapshot(
     halted: str | None = None,
 ) -> Snapshot:
     alarm = alarms.alarm(learner.experiment, learner.step, learner.start_spread, frame) if frame else None
-    step = learner.step + 1 if halted else learner.step
-    return Snapshot(step, loss, active, learner.images, learner.seconds, frame, state, alarm, halted)
+    return Snapshot(learner.step, loss, active, learner.images, learner.seconds, frame, state, alarm, halted)
 
 
 def _state(learner: _Learner) -> State:

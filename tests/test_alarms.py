@@ -125,4 +125,9 @@ def test_a_small_q_is_named_as_well() -> None:
 
 @pytest.mark.parametrize(("batch_size", "smaller"), [(4096, 2048), (48, 24), (30, 24)])
 def test_out_of_memory_names_the_batch_size_to_try(batch_size: int, smaller: int) -> None:
-    assert out_of_memory(Experiment(batch_size=batch_size)).endswith(f"Try batch_size {smaller}.")
+    experiment = Experiment(batch_size=batch_size, sampling="random_pairs")
+    assert out_of_memory(experiment).endswith(f"Try batch_size {smaller}.")
+
+
+def test_out_of_memory_counts_the_images_that_all_pairs_really_takes() -> None:
+    assert "at batch_size 120. Try batch_size 60." in out_of_memory(Experiment(batch_size=4096))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from siamese_core.engine import Engine, RunView
-from siamese_core.engine.engine import FORGET_AFTER, LEASE
+from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_RUNS
 from siamese_core.engine.pipes import ROOT
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -134,6 +135,33 @@ def test_a_later_run_is_not_kept_waiting_by_a_long_one(engine: Engine) -> None:
     assert look(engine, long).status == "running"
 
 
+def test_a_run_that_rested_does_not_starve_the_others(engine: Engine) -> None:
+    rested = engine.start(ANN, LONG, steps=1)
+    until_status(engine, rested, "paused")
+    other = engine.start(BEN, LONG)
+    until(lambda: (v := engine.look(BEN, other)) is not None and v.seconds > 0.5, "half a second of the other's")
+    engine.command(ANN, rested, "resume")
+    before = engine.look(BEN, other)
+    assert before is not None
+    until_step(engine, rested, 40)
+    after = engine.look(BEN, other)
+    assert after is not None
+    assert after.step > before.step
+
+
+def test_a_pause_holds_when_the_end_of_the_lease_overtakes_it(engine: Engine) -> None:
+    run = engine.start(ANN, LONG)
+    until_step(engine, run, 1)
+    engine._worker.say({"do": "park", "run": run})
+    engine.command(ANN, run, "pause")
+    until_status(engine, run, "paused")
+
+
+def test_an_owner_has_a_bounded_number_of_runs(engine: Engine) -> None:
+    runs = [engine.start(ANN, LONG, steps=1) for _ in range(MAX_RUNS + 2)]
+    assert [engine.look(ANN, run) is not None for run in runs] == [False] * 2 + [True] * MAX_RUNS
+
+
 def test_a_run_nobody_looks_at_rests_and_goes_on_with_the_same_bits(engine: Engine, clock: Clock) -> None:
     experiment = Experiment(dataset="digits", encoder="mlp", steps=400)
     run = engine.start(ANN, experiment)
@@ -166,11 +194,17 @@ def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
 
 
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
-    experiment = Experiment(dataset="digits", encoder="mlp", steps=300)
-    run = engine.start(ANN, experiment)
-    until(lambda: engine._slots[run].state, "a state")
+    run = engine.start(ANN, LONG)
+    kept = until(lambda: (s := engine._slots[run].state) is not None and s.step > 50 and s, "a state").step
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    np.testing.assert_array_equal(until_status(engine, run, "finished").loss, losses_of(experiment))
+    until(lambda: engine._slots[run].deaths == 1, "the death")
+    again = until_step(engine, run, kept + 1)
+    assert again.status == "running"
+    restarted_at = engine._slots[run].restarted_at
+    assert restarted_at >= kept > 50, "it went on from a state, not from the beginning"
+    steps = restarted_at + 5
+    until_step(engine, run, steps)
+    np.testing.assert_array_equal(look(engine, run).loss[:steps], losses_of(replace(LONG, steps=steps)))
 
 
 def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> None:

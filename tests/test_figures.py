@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -254,3 +256,8 @@ def test_importing_figures_imports_neither_plotly_nor_torch():
     code = "import sys, siamese_core.figures; print({'plotly', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_pages_theme_has_the_colours_of_the_classes() -> None:
+    config = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert tuple(config["theme"]["chartCategoricalColors"]) == figures.CLASS_COLOURS

@@ -13,6 +13,7 @@ from siamese_core.datasets import DATASETS
 from siamese_core.experiment import FIELDS, Experiment, Ignored, param_field
 from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
 from siamese_core.losses import LOSSES
+from siamese_core.projection import PROJECTIONS
 
 BASIC = ("dataset", "loss")
 MORE = {
@@ -22,6 +23,7 @@ MORE = {
 }
 ECHO_SECONDS = 3.0
 
+DEVICE = "machine_device"
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 
@@ -50,6 +52,7 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
 
 def fill(experiment: Experiment) -> None:
     """Sets every widget; to be called before they are drawn."""
+    st.session_state["loss_of_measure"] = experiment.loss
     for name in FIELDS:
         st.session_state[key(name)] = getattr(experiment, name)
     for name, value in experiment.params.items():
@@ -60,7 +63,8 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
     query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
     st.session_state["experiment"] = experiment
     address = urlencode(query)
-    if address != st.session_state.get("address"):
+    # Streamlit empties the address bar when the page is switched.
+    if address != st.session_state.get("address") or not st.query_params:
         _stands_now(address)
         st.query_params.from_dict(query)
 
@@ -84,6 +88,11 @@ def _is_echo(query: str) -> bool:
 def controls(text: Mapping[str, str]) -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
     values = {name: _widget(FIELDS[name]) for name in BASIC}
+    if st.session_state.get("loss_of_measure") != values["loss"]:
+        # Another loss begins with the distance of its own paper.
+        if "loss_of_measure" in st.session_state:
+            st.session_state.pop(key("measure"), None)
+        st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param_field(param)) for param in loss.params}
     limits = {"measure": loss.measures, "held_out": range(len(DATASETS[values["dataset"]].classes))}
@@ -92,8 +101,7 @@ def controls(text: Mapping[str, str]) -> Experiment:
         with st.expander(text[group]):
             for name in members:
                 values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
-    flat = values["embedding_dim"] == 2
-    shown = [p for p in FIELDS["projection"].choices if p != "raw" or flat]
+    shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
     values["projection"] = _widget(FIELDS["projection"], shown)
     return Experiment(params=params, shared=FIELDS["shared"].default, **values)
 

@@ -10,6 +10,7 @@ from pages.ui.owner import engine
 
 TITLE = "Siamese Playground"
 ICON = str(Path(__file__).with_name("icon.png"))
+IDEA = str(Path(__file__).with_name("idea.svg"))
 
 MENU = {
     "app.py": ("Home", ":material/home:"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def _write(name: str, content: bytes) -> str:
     path = STATIC / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
         unfinished.write_bytes(content)
         unfinished.replace(path)
     return f"app/static/{name}"

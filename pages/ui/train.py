@@ -11,7 +11,7 @@ from pages.ui.owner import engine, owner
 from pages.ui.text import train as text
 from pages.ui.train_live import is_busy, live
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment
+from siamese_core.experiment import Experiment, Ignored
 from siamese_core.machine import Machine
 
 TITLE = text.TITLE
@@ -32,15 +32,22 @@ def page() -> None:
     with st.sidebar:
         experiment = controls.controls(text.GROUPS)
         machine = _machine(machine_asked)
-    shown_machine = {"device": machine.device} if e.devices and machine.device != next(iter(e.devices)) else {}
-    controls.write_address(experiment, shown_machine)
+    not_the_first = e.devices and machine.device != next(iter(e.devices))
+    controls.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
+    if e.devices and machine_asked.get("device", machine.device) not in e.devices:
+        may_be = text.MAY_BE.format(choices=", ".join(e.devices))
+        ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
     for field in ignored:
         st.warning(text.IGNORED.format(field=_plain(str(field))), icon=":material/info:")
     _buttons(run, experiment, machine)
     if run is not None:
-        e.project(token, run.id, experiment.projection)
-        if _changed(run, experiment):
-            st.info(text.CHANGED, icon=":material/edit:")
+        _project(run, experiment)
+        if _changed(run, experiment, machine):
+            st.info(text.CHANGED_LIVE if run.live else text.CHANGED, icon=":material/edit:")
+    elif st.session_state.pop("run", None):
+        st.info(text.FORGOTTEN, icon=":material/schedule:")
+    if e.problem:
+        st.error(e.problem, icon=":material/error:")
     busy = is_busy(run)
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, busy)
 
@@ -62,25 +69,37 @@ def _take_dragged() -> None:
 
 
 def _machine(asked: dict[str, str]) -> Machine:
-    found = engine().devices or {"cpu": "CPU"}
-    widget = "machine_device"
-    if st.session_state.get(widget, asked.get("device")) not in found:
-        st.session_state.pop(widget, None)
-    elif widget not in st.session_state and asked:
-        st.session_state[widget] = asked["device"]
-    device = st.selectbox(text.DEVICE, list(found), format_func=found.__getitem__, key=widget, help=text.DEVICE_HELP)
+    """The device of a new run; known only when the worker has looked what there is."""
+    found = engine().devices
+    if not found:
+        st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
+        return Machine()
+    if controls.DEVICE not in st.session_state and asked.get("device") in found:
+        st.session_state[controls.DEVICE] = asked["device"]
+    device = st.selectbox(
+        text.DEVICE, list(found), format_func=found.__getitem__, key=controls.DEVICE, help=text.DEVICE_HELP
+    )
     return Machine(device=device)
 
 
-def _changed(run: RunView, experiment: Experiment) -> bool:
+def _project(run: RunView, experiment: Experiment) -> None:
+    """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
+    shown = (run.id, experiment.projection)
+    if st.session_state.get("projection_shown", shown) != shown:
+        engine().project(owner_token(), run.id, experiment.projection)
+    st.session_state["projection_shown"] = shown
+
+
+def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     """Whether a new run would differ; another projection is only another way to look."""
-    return replace(run.experiment, projection=experiment.projection) != experiment
+    same_device = run.machine == machine or not engine().devices
+    return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 
 def _buttons(run: RunView | None, experiment: Experiment, machine: Machine) -> None:
     status = run.status if run else None
     going = status in ("running", "pausing")
-    resting = status in ("paused", "parked")
+    resting = status == "paused"
     second = "resume" if resting else "pause"
     with st.container(horizontal=True):
         _button("train", "t", _train, run, experiment, machine, None, kind="primary")
@@ -90,7 +109,7 @@ def _buttons(run: RunView | None, experiment: Experiment, machine: Machine) -> N
         else:
             _button("step", "s", _command, run, "step", disabled=not resting)
         _button("stop", "x", _command, run, "stop", disabled=not (going or resting))
-        _button("reset", "0", _reset, run, disabled=run is None)
+        _button("reset", "shift+x", _reset, run, disabled=run is None)
 
 
 def _button(
@@ -104,7 +123,9 @@ def _button(
 
 
 def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None) -> None:
-    _reset(run)
+    if run is not None and run.id == st.session_state.get("run"):
+        # A run that another tab has started is left to it.
+        _reset(run)
     st.session_state["run"] = engine().start(owner_token(), experiment, machine, steps=steps)
 
 

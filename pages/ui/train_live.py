@@ -58,7 +58,9 @@ def is_busy(run: RunView | None) -> bool:
     e = engine()
     if run is None:
         return not e.devices
-    drawn = run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
+    drawn = run.frame is None or (
+        run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
+    )
     return run.live or not e.projector_warm or not drawn
 
 
@@ -83,15 +85,19 @@ def _measured_on(experiment: Experiment) -> str:
 
 def _progress(run: RunView) -> str:
     rate = run.images / run.seconds if run.seconds else 0.0
-    left = run.seconds / run.step * (run.experiment.steps - run.step) if run.step else 0.0
-    ended = run.step >= run.experiment.steps
     return text.PROGRESS.format(
         step=f"{run.step:,}",
         steps=f"{run.experiment.steps:,}",
         seconds=_seconds(run.seconds),
         rate=f"{rate:,.0f}",
-        left=text.DONE if ended else text.LEFT.format(seconds=_seconds(left)),
+        left=_left(run.experiment.steps - run.step, run.steps_per_second),
     )
+
+
+def _left(steps: int, steps_per_second: float) -> str:
+    if steps <= 0:
+        return text.DONE
+    return text.LEFT.format(seconds=_seconds(steps / steps_per_second) if steps_per_second else "–")
 
 
 def _seconds(value: float) -> str:
@@ -119,8 +125,6 @@ def _embedding(run: RunView | None) -> None:
         return
     shown = probes(run.experiment.dataset)
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=len(shown.labels))}**")
-    if run.layout.problem:
-        st.caption(run.layout.problem)
     frame = f"{run.id} {run.layout.number}"
     kept = st.session_state.get("embedding_message")
     if kept is None or kept[0] != frame:
@@ -138,14 +142,14 @@ def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:
         "step": layout.step,
         "sent": time.time() * 1000,
         "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
-        "projection": PROJECTIONS[layout.kind].title,
+        "projection": text.STAND_IN if layout.stand_in else PROJECTIONS[layout.kind].title,
         "note": text.STAND_IN if layout.stand_in else "",
         "classes": shown.classes,
         "colours": [colour for colour, _ in styles],
         "markers": [marker for _, marker in styles],
         "held_out": list(run.experiment.held_out),
         "sprite": shown.sprite,
-        "text": text.EMBEDDING,
+        "text": text.EMBEDDING | ({"empty": layout.problem} if layout.problem else {}),
     }
     if not layout.xy.size:
         return pack(meta, **NO_POINTS)

@@ -31,8 +31,8 @@ _embedding = _view("embedding_view")
 _plot = _view("plot_view")
 
 
-def embedding_view(message: bytes | None, key: str) -> None:
-    """Draws a message of `wire.pack` that embedding_view.js describes; None is its hint."""
+def embedding_view(message: bytes, key: str) -> None:
+    """Draws a message of `wire.pack` that embedding_view.js describes."""
     _embedding(key=key, data=message)
 
 

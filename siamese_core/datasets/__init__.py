@@ -2,10 +2,10 @@
 
 from siamese_core.datasets.bundled import DIGITS, FASHION_MNIST, MNIST
 from siamese_core.datasets.full import FASHION_MNIST_FULL, MNIST_FULL
-from siamese_core.datasets.record import Dataset, DatasetMissing, Images, select_probe
+from siamese_core.datasets.record import PROBE_PER_CLASS, Dataset, DatasetMissing, Images, select_probe
 
 DATASETS: dict[str, Dataset] = {
     dataset.key: dataset for dataset in (DIGITS, FASHION_MNIST, MNIST, FASHION_MNIST_FULL, MNIST_FULL)
 }
 
-__all__ = ["DATASETS", "Dataset", "DatasetMissing", "Images", "select_probe"]
+__all__ = ["DATASETS", "PROBE_PER_CLASS", "Dataset", "DatasetMissing", "Images", "select_probe"]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PROBE_PER_CLASS = 200
+"""At most so many test images of each class are in every picture of a run."""
+
 
 class DatasetMissing(Exception):
     """The images are not on this machine, or damaged; the message is one sentence that names the remedy."""
@@ -46,7 +49,7 @@ class Dataset:
     find: Callable[[], bool]
 
 
-def select_probe(images: Images, per_class: int = 200) -> NDArray[np.int64]:
+def select_probe(images: Images, per_class: int = PROBE_PER_CLASS) -> NDArray[np.int64]:
     """The test images that every picture of a run shows: the first `per_class` of each class.
 
     Returns int64 indices into `test_images`, ascending, so the classes stay mixed as the test set mixes

@@ -30,6 +30,16 @@ TEND_EVERY = 1.0
 MAX_DEATHS = 3
 """Workers that may die under a run before it is given up."""
 
+MAX_PROJECTOR_DEATHS = 20
+
+MAX_RUNS = 8
+"""Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
+
+CANNOT_START = (
+    "The training process does not start on this machine: see the server's log, mend it, start the server again."
+)
+CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
+
 NO_FRAME = np.zeros((0, 0), np.float32)
 
 
@@ -48,6 +58,8 @@ class Engine:
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self.projector_warm = False
+        self.problem = ""
+        self._false_starts = self._projector_deaths = 0
         self._worker = self._new_worker()
         self._projector = self._new_projector()
         threading.Thread(target=self._tend_forever, name="tend", daemon=True).start()
@@ -62,6 +74,9 @@ class Engine:
     ) -> str:
         """The id of a new run, which runs on, or rests after `steps`."""
         with self._lock:
+            own = [slot for slot in self._slots.values() if slot.owner == owner]
+            for oldest in own[: max(0, len(own) - MAX_RUNS + 1)]:
+                self._forget(oldest)
             slot = Slot(secrets.token_urlsafe(12), owner, experiment, machine, experiment.projection, self._clock())
             self._slots[slot.id] = slot
             self._submit(slot, owed=steps)
@@ -74,6 +89,7 @@ class Engine:
             if slot is None or slot.status not in COMMANDS[command]:
                 return False
             slot.status = COMMANDS[command][slot.status]
+            slot.pace_from = None
             slot.seen_at = self._clock()
             if slot.in_worker or command == "stop":
                 self._worker.say({"do": command, "run": run})
@@ -151,6 +167,7 @@ class Engine:
         """Gives the run to the worker, from its last state where it has one."""
         slot.status = "running" if owed is None else "pausing"
         slot.in_worker = True
+        slot.pace_from = None
         self._worker.say(
             {
                 "do": "start", "run": slot.id, "query": slot.experiment.to_query(), "machine": asdict(slot.machine),
@@ -174,6 +191,7 @@ class Engine:
         with self._lock:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
+                self._false_starts = 0
             elif meta["is"] == "curve":
                 self._curves.pop(meta["id"]).set_result(arrays)
             elif slot := self._slots.get(meta["run"]):
@@ -185,6 +203,7 @@ class Engine:
     def _on_steps(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         slot.record(arrays["steps"], arrays["loss"], arrays["active"])
         slot.step, slot.images, slot.seconds = meta["step"], meta["images"], meta["seconds"]
+        slot.pace(self._clock())
 
     def _on_rest(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if slot.status == "pausing":
@@ -199,12 +218,17 @@ class Engine:
         self._ask_for_layout(slot)
 
     def _on_state(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        if slot.state is not None and meta["step"] > slot.state.step:
+            slot.deaths = 0
         slot.state = State(meta["step"], arrays)
 
     def _on_end(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if slot.status in ENDED:
             return
         slot.in_worker = False
+        if meta["how"] == "parked" and slot.status == "pausing":
+            slot.status = "paused"
+            return
         slot.status, slot.sentence = meta["how"], meta["sentence"]
         if slot.status == "parked" and self._clock() - slot.seen_at <= LEASE:
             self._submit(slot, owed=None)
@@ -235,6 +259,10 @@ class Engine:
         if self._closed.is_set():
             return
         with self._lock:
+            self._false_starts += 1
+            if self._false_starts > MAX_DEATHS:
+                self.problem = CANNOT_START
+                return
             self._worker = self._new_worker()
             for future in self._curves.values():
                 future.cancel()
@@ -251,13 +279,18 @@ class Engine:
             slot.status = "failed"
             slot.sentence = "The training process died several times in this run. Try a smaller batch_size."
             return
-        slot.rewind(slot.state.step if slot.state else 0)
+        slot.step = slot.restarted_at = slot.state.step if slot.state else 0
+        slot.rewind(slot.step)
         self._submit(slot, owed=1 if slot.status == "pausing" else None)
 
     def _projector_died(self) -> None:
         if self._closed.is_set():
             return
         with self._lock:
+            self._projector_deaths += 1
+            if self._projector_deaths > MAX_PROJECTOR_DEATHS:
+                self.problem = CANNOT_DRAW
+                return
             self.projector_warm = False
             self._projector = self._new_projector()
             for slot in self._slots.values():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import signal
 import struct
 import subprocess
 import sys
@@ -54,29 +56,29 @@ class Child:
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
             env=os.environ | ONE_THREAD,
         )  # fmt: skip
-        self._writing = threading.Lock()
+        self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._on_message, self._on_exit = on_message, on_exit
-        self._thread = threading.Thread(target=self._read, name=module, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._write)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        """A child that is gone hears nothing; `on_exit` deals with it."""
-        assert self._process.stdin is not None
-        try:
-            with self._writing:
-                write_message(self._process.stdin, pack(meta, **arrays))
-        except (BrokenPipeError, ValueError):
-            pass
+        """Returns at once: a child that still imports torch does not listen yet, and nobody is to wait for it.
+
+        A child that is gone hears nothing; `on_exit` deals with it.
+        """
+        self._unsent.put(pack(meta, **arrays))
 
     def close(self) -> None:
         """Ends the child without calling `on_exit`."""
         self._on_exit = lambda: None
         self._process.kill()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -84,16 +86,22 @@ class Child:
             self._on_message(*unpack(message))
         self._process.wait()
         self._process.stdout.close()
-        with contextlib.suppress(BrokenPipeError), self._writing:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+        self._unsent.put(None)
         self._on_exit()
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin:
+            while (message := self._unsent.get()) is not None:
+                write_message(self._process.stdin, message)
 
 
 class Parent:
     """The child's side: what it hears from the server and says to it."""
 
     def __init__(self) -> None:
+        # Ctrl-C in the server's terminal reaches its children too; they end when their pipe does.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         # What a library prints must not fall between the messages.
         self._out = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)

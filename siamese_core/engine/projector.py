@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ from siamese_core.projection import PROJECTIONS, NotProjectable, Pca, neighbours
 
 NEIGHBOURS = 5
 
+OUR_ERROR = "This frame could not be drawn, by an error of ours. Choose another projection."
+
 
 class _Projector:
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
-        self._newest: dict[str, tuple[dict[str, Any], np.ndarray]] = {}
+        self._newest: dict[str, tuple[dict[str, Any], np.ndarray | None]] = {}
         self._arrived = threading.Condition()
         self._views: dict[str, tuple[str, Any]] = {}
         self._warm = threading.Event()
@@ -29,7 +33,10 @@ class _Projector:
                 self._arrived.wait_for(lambda: self._newest)
                 run = next(iter(self._newest))
                 meta, embeddings = self._newest.pop(run)
-            self._project(meta, embeddings)
+            if embeddings is None:
+                self._views.pop(run, None)
+            else:
+                self._project(meta, embeddings)
 
     def _warm_up(self) -> None:
         warm_up()
@@ -38,13 +45,9 @@ class _Projector:
 
     def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._arrived:
-            if meta["do"] == "forget":
-                self._newest.pop(meta["run"], None)
-                self._views.pop(meta["run"], None)
-            else:
-                # A run keeps its place in the queue; only its embedding is replaced.
-                self._newest[meta["run"]] = (meta, arrays["embeddings"])
-                self._arrived.notify()
+            # A run keeps its place in the queue; only its embedding is replaced, by None where it is to be forgotten.
+            self._newest[meta["run"]] = (meta, arrays.get("embeddings"))
+            self._arrived.notify()
 
     def _project(self, meta: dict[str, Any], embeddings: np.ndarray) -> None:
         said = {"is": "layout", "run": meta["run"], "step": meta["step"], "kind": meta["kind"]}
@@ -58,6 +61,10 @@ class _Projector:
             )
         except NotProjectable as problem:
             self._parent.say(said | {"stand_in": False, "problem": str(problem)})
+        except Exception:
+            # One embedding that cannot be drawn must not take the pictures of all other runs down with it.
+            traceback.print_exc(file=sys.stderr)
+            self._parent.say(said | {"stand_in": False, "problem": OUR_ERROR})
 
     def _view(self, run: str, kind: str) -> tuple[Any, bool]:
         """The projection of this run, kept between its frames; PCA in the place of UMAP until that is warm."""

@@ -59,6 +59,7 @@ class RunView:
     step: int
     images: int
     seconds: float
+    steps_per_second: float
     loss: np.ndarray
     active: np.ndarray
     scores: list[tuple[int, dict[str, Scores]]]
@@ -100,6 +101,16 @@ class Slot:
     pixels: Scores | None = None
     state: State | None = None
     deaths: int = 0
+    restarted_at: int = 0
+    pace_from: tuple[float, int] | None = None
+    steps_per_second: float = 0.0
+
+    def pace(self, now: float) -> None:
+        """Steps per second of the clock on the wall, since the run last began to go: what others take is in it."""
+        if self.pace_from is None:
+            self.pace_from = (now, self.step)
+        elif now > self.pace_from[0]:
+            self.steps_per_second = (self.step - self.pace_from[1]) / (now - self.pace_from[0])
 
     def record(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
         """Losses of the steps (S,); those of a step made again after a restart replace the earlier ones."""
@@ -121,7 +132,22 @@ class Slot:
 
     def view(self) -> RunView:
         return RunView(
-            self.id, self.experiment, self.machine, self.status, self.sentence, self.step, self.images, self.seconds,
-            np.array(self.loss, np.float32), np.array(self.active, np.float32), list(self.scores), self.frame,
-            self.frame_step, self.layout, self.alarm, self.pixels, self.projection,
-        )  # fmt: skip
+            id=self.id,
+            experiment=self.experiment,
+            machine=self.machine,
+            status=self.status,
+            sentence=self.sentence,
+            step=self.step,
+            images=self.images,
+            seconds=self.seconds,
+            steps_per_second=self.steps_per_second,
+            loss=np.array(self.loss, np.float32),
+            active=np.array(self.active, np.float32),
+            scores=list(self.scores),
+            frame=self.frame,
+            frame_step=self.frame_step,
+            layout=self.layout,
+            alarm=self.alarm,
+            pixels=self.pixels,
+            projection=self.projection,
+        )

@@ -20,7 +20,7 @@ from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.pipes import Parent
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.machine import Machine, devices
+from siamese_core.machine import Machine, MachineError, devices
 from siamese_core.probe import pixels_map_at_r
 from siamese_core.snapshot import Snapshot, State
 from siamese_core.training import train
@@ -131,7 +131,8 @@ class _Worker:
                 self._command(run, meta["do"])
 
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        run = _Run(meta["run"], owed=meta["owed"], cpu=min((r.cpu for r in self._runs.values()), default=0.0))
+        run = _Run(meta["run"], owed=meta["owed"])
+        self._queue_up(run)
         experiment, _ = Experiment.from_query(meta["query"])
         state = State(meta["step"], arrays) if arrays else None
         run.snapshots = train(
@@ -153,13 +154,20 @@ class _Worker:
         if command == "stop":
             del self._runs[run.id]
         elif command == "resume":
+            self._queue_up(run)
             run.owed = None
         elif command == "step":
+            self._queue_up(run)
             run.owed = (run.owed or 0) + 1
         elif run.runnable:
             # Pause and park: one step more, so that the picture and the state that are kept are of the same step.
             run.owed = 1
             run.parking = command == "park"
+
+    def _queue_up(self, run: _Run) -> None:
+        """Who rested has no claim on the CPU that the others had meanwhile."""
+        others = [r.cpu for r in self._runs.values() if r.runnable and r is not run]
+        run.cpu = max([run.cpu, *([min(others)] if others else [])])
 
     def _slice(self, run: _Run) -> None:
         run.slice_from = time.thread_time()
@@ -179,8 +187,8 @@ class _Worker:
                     break
                 if snapshot.halted:
                     break
-        except DatasetMissing as missing:
-            ended = ("failed", str(missing))
+        except (DatasetMissing, MachineError) as problem:
+            ended = ("failed", str(problem))
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             ended = ("failed", f"The run ended by an error of ours ({type(error).__name__}). Press Train to try again.")

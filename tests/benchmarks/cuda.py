@@ -48,11 +48,10 @@ def _replayed(machine: Machine) -> float:
     optimiser = torch.optim.Adam(learner.network.parameters(), lr=3e-3, fused=True, capturable=True)
     batch = pk_batch(learner.index, learner.experiment.batch_size, IMAGES_PER_CLASS, learner.generator)
     images = learner.train_images[batch.to("cuda")]
-    labels = learner.labels[batch].to("cuda")
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=False)
-        objective.of_all_pairs(learner.experiment, _encode(learner, images), labels).value.backward()
+        objective.of_all_pairs(learner.experiment, _encode(learner, images), IMAGES_PER_CLASS).value.backward()
         optimiser.step()
 
     aside = torch.cuda.Stream()

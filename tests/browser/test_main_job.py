@@ -158,6 +158,7 @@ def test_pause_step_reload_and_another_page_find_the_run(tab: Tab, server: Serve
     expect(tab.page.get_by_text("Train one and watch it learn")).to_be_visible(timeout=PATIENT)
     tab.page.get_by_role("link", name="Train").click()
     until(lambda: tab.step() == paused + 1, "the run after a page switch")
+    assert "steps=100000" in tab.page.url, "the address holds the experiment after a page switch, too"
     tab.page.keyboard.press("p")
     until(lambda: tab.step() > paused + 1, "the run to go on by its keyboard shortcut")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -17,11 +18,6 @@ from tests.waiting import until
 
 TRAIN = "pages/1_Train.py"
 BUNDLED = ("digits", "fashion_mnist", "mnist")
-
-
-@pytest.fixture(autouse=True)
-def _in_the_app_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +44,10 @@ def experiment_of(app: AppTest) -> Experiment:
     return experiment
 
 
-def test_the_front_door_leads_to_train() -> None:
+def test_the_front_door_leads_to_train_from_wherever_it_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     assert not app.exception
     assert [button.label for button in app.button] == ["Train one and watch it learn"]
@@ -63,6 +62,7 @@ def test_the_address_holds_the_whole_experiment() -> None:
 
 
 def test_every_field_of_the_table_has_a_widget() -> None:
+    until(lambda: engine().devices, "a warm worker")
     app = opened()
     drawn = {widget.key for kind in (app.selectbox, app.number_input, app.multiselect, app.slider) for widget in kind}
     wanted = {f"field_{name}" for name in FIELDS if name != "shared"} | {"field_margin", "machine_device"}
@@ -76,6 +76,24 @@ def test_the_sliders_of_a_loss_are_its_parameters() -> None:
         assert app.selectbox(key="field_measure").options == [
             FIELDS["measure"].choices[measure] for measure in loss.measures
         ]
+
+
+def test_another_loss_begins_with_the_distance_of_its_paper() -> None:
+    app = opened()
+    until(lambda: engine().devices, "a warm worker")
+    for loss in ("triplet", "contrastive", "exponential"):
+        app.selectbox(key="field_loss").select(loss).run()
+        assert experiment_of(app).measure == LOSSES[loss].measures[0]
+    app.selectbox(key="field_measure").select("euclidean").run()
+    assert experiment_of(app).measure == "euclidean", "and is the user's to change"
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    until(lambda: engine().devices, "a warm worker")
+    app = opened("device=tpu")
+    (warning,) = app.warning
+    assert "device=tpu" in warning.value.replace("\\", "")
+    assert "cpu" in warning.value
 
 
 @pytest.mark.parametrize(
@@ -147,7 +165,7 @@ def test_a_changed_setting_leaves_the_run_and_says_so() -> None:
     run = app.session_state["run"]
     assert not app.info
     app.slider(key="field_margin").set_value(2.0).run()
-    assert [info.value for info in app.info] == [text.CHANGED]
+    assert [info.value for info in app.info] == [text.CHANGED_LIVE]
     assert app.session_state["run"] == run
     view = engine().look(app.session_state["owner"], run)
     assert view is not None

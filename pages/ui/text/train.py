@@ -5,6 +5,8 @@ TITLE = "Train"
 GROUPS = {"data": "Data and sampling", "network": "Network", "training": "Training"}
 DEVICE = "Device"
 DEVICE_HELP = "Where the network is trained. It changes how fast a run is, not what is learnt."
+DEVICE_UNKNOWN = "looking…"
+MAY_BE = "this machine has {choices}"
 WARMING = "Getting ready: the training process is starting, which takes a few seconds."
 
 BUTTONS = {
@@ -13,7 +15,7 @@ BUTTONS = {
     "resume": ("Resume", "Go on from where the run rests"),
     "step": ("Step", "Make one step and rest"),
     "stop": ("Stop", "End the run and keep its last picture"),
-    "reset": ("Reset", "Forget the run"),
+    "reset": ("Reset", "Forget the run; the same settings and seed make the same one again"),
 }
 
 STATUS = {
@@ -21,16 +23,19 @@ STATUS = {
     "running": "Training",
     "pausing": "Pausing",
     "paused": "Paused: **Resume** goes on, **Step** makes one step.",
-    "parked": "Paused because nobody was looking. It goes on now.",
     "finished": "Finished. Drag the margin and press **Train** to see what changes.",
     "halted": "Stopped early.",
     "failed": "Ended.",
     "stopped": "Stopped.",
 }
-PROGRESS = "Step {step} of {steps} · {seconds} · {rate} images/s · {left}"
+PROGRESS = "Step {step} of {steps} · {seconds} of training · {rate} images/s · {left}"
 LEFT = "{seconds} left"
 DONE = "done"
-CHANGED = "Settings changed: press **Train** to use them. The run goes on with its own."
+CHANGED = "Settings changed: press **Train** to use them."
+CHANGED_LIVE = "Settings changed: press **Train** to use them. The run goes on with its own."
+FORGOTTEN = (
+    "The run is gone: one that nobody has looked at for half an hour is forgotten. Press **Train** to start again."
+)
 IGNORED = "Not used from the address: {field}."
 
 NUMBERS = {
