@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import sys
 import threading
@@ -152,7 +153,7 @@ class _Worker:
 
     def _command(self, run: _Run, command: str) -> None:
         if command == "stop":
-            del self._runs[run.id]
+            self._drop(run)
         elif command == "resume":
             self._queue_up(run)
             run.owed = None
@@ -231,8 +232,14 @@ class _Worker:
                     {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)
                 )
 
-    def _end(self, run: _Run, how: str, sentence: str) -> None:
+    def _drop(self, run: _Run) -> None:
+        """A network is full of cycles: left to themselves, those of many short runs pile up."""
         self._runs.pop(run.id, None)
+        run.snapshots = iter(())
+        gc.collect()
+
+    def _end(self, run: _Run, how: str, sentence: str) -> None:
+        self._drop(run)
         self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
 
 
@@ -249,6 +256,8 @@ def main() -> None:
     found = devices()
     for _ in islice(train(Experiment(steps=2), machine=Machine(next(iter(found)))), 2):
         pass
+    gc.collect()
+    gc.freeze()
     parent.say({"is": "ready", "devices": found})
     worker.run_forever()
 
