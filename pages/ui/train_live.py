@@ -113,7 +113,7 @@ def _numbers(run: RunView | None) -> None:
             shown = "–" if by_group["seen"] is None else f"{by_group['seen']:.3f}"
             held_out = by_group["held_out"]
             below = None if held_out is None else text.HELD_OUT.format(value=f"{held_out:.3f}")
-            st.metric(label, shown, delta=below, delta_color="off", help=help_, border=True)
+            st.metric(label, shown, delta=below, delta_color="off", delta_arrow="off", help=help_, border=True)
 
 
 def _embedding(run: RunView | None) -> None:
