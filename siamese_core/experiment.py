@@ -40,7 +40,7 @@ FIELDS: dict[str, Field] = {
             "labels",
             "Labels",
             "right",
-            {"right": "right", "flipped": "flipped by mistake"},
+            {"right": "correct", "flipped": "flipped by mistake"},
             "Flipped: what happens when same and different are mixed up.",
         ),
         IntField(

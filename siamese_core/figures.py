@@ -33,7 +33,7 @@ CLASS_MARKERS = (
 SAME_COLOUR = "#e5484d"
 DIFFERENT_COLOUR = "#3b82f6"
 METRIC_COLOURS = {
-    "loss": "#8b6fd6", "map_at_r": "#0f9f8f", "precision_at_1": "#d98200", "active": "#c2559d",
+    "loss": "#8b6fd6", "test_loss": "#3f90da", "map_at_r": "#0f9f8f", "precision_at_1": "#d98200", "active": "#c2559d",
 }  # fmt: skip
 NEUTRAL = "#8f97a3"
 
@@ -187,7 +187,7 @@ def history(
 ) -> go.Figure:
     """How a run went: its loss above, its scores between 0 and 1 below, over `steps` steps.
 
-    `series` is drawn by name: "loss" in the upper panel, everything else in the lower one; the names of
+    `series` is drawn by name: "loss" and "test_loss" in the upper panel, everything else in the lower one; the names of
     `METRIC_COLOURS` have a colour, and "map_at_r.held_out" is "map_at_r" dotted. `pixels_baseline` is the score
     of nearest neighbours on raw pixels. Words: step, loss, scores, held_out, pixels, no_history.
     """
@@ -198,8 +198,8 @@ def history(
         x, y = _thinned(at, values)
         dash = "dot" if held_out else "solid"
         line = {"color": METRIC_COLOURS.get(metric, NEUTRAL), "width": 2, "dash": dash}
-        panel = "y" if metric == "loss" else "y2"
-        listed = panel == "y2" and not held_out
+        panel = "y" if metric in ("loss", "test_loss") else "y2"
+        listed = metric != "loss" and not held_out
         data.append(_line(x, y, label, line=line, yaxis=panel, legendgroup=metric, showlegend=listed))
         last_step = max(last_step, float(x.max(initial=0)))
         if panel == "y":

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
+from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import FIELDS, Experiment, Ignored, param_field
 from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
@@ -85,7 +86,7 @@ def _is_echo(query: str) -> bool:
     return until > time.monotonic()
 
 
-def controls(text: Mapping[str, str]) -> Experiment:
+def controls() -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
     values = {name: _widget(FIELDS[name]) for name in BASIC}
     if st.session_state.get("loss_of_measure") != values["loss"]:
@@ -98,7 +99,7 @@ def controls(text: Mapping[str, str]) -> Experiment:
     limits = {"measure": loss.measures, "held_out": range(len(DATASETS[values["dataset"]].classes))}
     names = {"held_out": dict(enumerate(DATASETS[values["dataset"]].classes))}
     for group, members in MORE.items():
-        with st.expander(text[group]):
+        with st.expander(text.GROUPS[group]):
             for name in members:
                 values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
     shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
@@ -112,11 +113,16 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        return st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        return st.selectbox(options=options, format_func=lambda choice: _titled(field, choice), **common)
     if isinstance(field, ClassesField):
         return _classes(field, allowed, names or {})
     number = "%.5g" if isinstance(field, FloatField) else "%d"
     return st.number_input(min_value=field.low, max_value=field.high, step=field.step, format=number, **common)
+
+
+def _titled(field: ChoiceField, choice: str) -> str:
+    missing = field.name == "dataset" and not DATASETS[choice].find()
+    return text.NOT_HERE.format(title=field.choices[choice]) if missing else field.choices[choice]
 
 
 def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 // A plotly figure that lives: drawn once, then only updated, with an optional line that can be dragged.
 //
 // meta: {figure, plotly_url, height, handle, text}; text: {loading, failed, drag_hint, reset_axes, save_image, label}.
+// The line is "dragged" while a pointer holds it and "dropped" at the end, or by a key.
 // handle: null or {value, low, high, step, label, key, kind}; kind is "vertical" (x = value, the default) or
 // "diagonal" (y = x + value).
 
@@ -347,7 +348,8 @@ function move(view, value) {
   show(view, rounded(view.spec, value));
   clearTimeout(view.held);
   view.held = setTimeout(() => settle(view), HOLD_MS);
-  view.offer.soon(view.value, (last) => view.send?.("dragged", last));
+  const name = view.drag ? "dragged" : "dropped";
+  view.offer.soon(view.value, (last) => view.send?.(name, last));
 }
 
 function settle(view) {
@@ -390,7 +392,7 @@ function listenToHandle(view) {
     view.drag = null;
     view.handle.classList.remove("dragging");
     view.offer.cancel();
-    if (moved) view.send?.("dragged", view.value);
+    if (moved) view.send?.("dropped", view.value);
     draw(view);
   };
   for (const node of [view.grip, view.rail]) {

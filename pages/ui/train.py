@@ -27,29 +27,33 @@ def page() -> None:
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
-    _take_dragged()
+    _take_dropped()
     machine_asked, ignored = controls.read_address()
     with st.sidebar:
-        experiment = controls.controls(text.GROUPS)
+        experiment = controls.controls()
         machine = _machine(machine_asked)
     not_the_first = e.devices and machine.device != next(iter(e.devices))
     controls.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
     if e.devices and machine_asked.get("device", machine.device) not in e.devices:
         may_be = text.MAY_BE.format(choices=", ".join(e.devices))
         ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
-    for field in ignored:
-        st.warning(text.IGNORED.format(field=_plain(str(field))), icon=":material/info:")
     _buttons(run, experiment, machine)
+    # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
+    with st.container():
+        if ignored:
+            named = "".join(f"\n- {_plain(str(field))}" for field in ignored)
+            st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+        if run is None and st.session_state.pop("run", None):
+            st.info(text.FORGOTTEN, icon=":material/schedule:")
+        if e.problem:
+            st.error(e.problem, icon=":material/error:")
+    changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
         _project(run, experiment)
-        if _changed(run, experiment, machine):
-            st.info(text.CHANGED_LIVE if run.live else text.CHANGED, icon=":material/edit:")
-    elif st.session_state.pop("run", None):
-        st.info(text.FORGOTTEN, icon=":material/schedule:")
-    if e.problem:
-        st.error(e.problem, icon=":material/error:")
     busy = is_busy(run)
-    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, busy)
+    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
+        run.id if run else None, experiment, changed, busy
+    )  # fmt: skip
 
 
 def _run(token: str) -> RunView | None:
@@ -60,11 +64,11 @@ def _run(token: str) -> RunView | None:
     return None
 
 
-def _take_dragged() -> None:
-    """A line that was dragged moves its slider, before that is drawn."""
-    dragged = st.session_state.pop("dragged", None)
-    if dragged is not None:
-        name, value = dragged
+def _take_dropped() -> None:
+    """A line that was let go moves its slider, before that is drawn."""
+    dropped = st.session_state.pop("dropped", None)
+    if dropped is not None:
+        name, value = dropped
         st.session_state[controls.key(name)] = value
 
 

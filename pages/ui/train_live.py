@@ -17,6 +17,7 @@ from siamese_core import figures
 from siamese_core.datasets import DATASETS
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
 from siamese_core.wire import pack
 
@@ -32,11 +33,11 @@ NO_POINTS = {
 }
 
 
-def live(run_id: str | None, experiment: Experiment, was_busy: bool) -> None:
+def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
     e = engine()
     run = e.look(st.session_state["owner"], run_id) if run_id else None
-    _status(run)
+    _status(run, changed)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _embedding(run)
@@ -47,9 +48,9 @@ def live(run_id: str | None, experiment: Experiment, was_busy: bool) -> None:
     _numbers(run)
     _history(run, experiment)
     status = run.status if run else None
-    changed = st.session_state.get("status_shown", status) != status
+    other_status = st.session_state.get("status_shown", status) != status
     st.session_state["status_shown"] = status
-    if changed or was_busy != is_busy(run) or "dragged" in st.session_state:
+    if other_status or was_busy != is_busy(run) or "dropped" in st.session_state:
         st.rerun()
 
 
@@ -64,17 +65,17 @@ def is_busy(run: RunView | None) -> bool:
     return run.live or not e.projector_warm or not drawn
 
 
-def _status(run: RunView | None) -> None:
+def _status(run: RunView | None, changed: bool) -> None:
     if run is None:
         st.progress(0.0, text=text.STATUS[None] if engine().devices else text.WARMING)
     else:
-        state = text.STATUS[run.status] if engine().devices else text.WARMING
-        st.progress(min(run.step / run.experiment.steps, 1.0), text=f"{_progress(run)} · {state}")
+        st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
     with st.container():
         sentence = (run.sentence or run.alarm) if run else None
         if sentence:
-            st.warning(sentence, icon=":material/warning:")
+            shown = text.OF_THE_LAST_RUN.format(sentence=sentence) if changed else sentence
+            st.warning(shown, icon=":material/warning:")
 
 
 def _measured_on(experiment: Experiment) -> str:
@@ -83,21 +84,23 @@ def _measured_on(experiment: Experiment) -> str:
     return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
 
 
-def _progress(run: RunView) -> str:
-    rate = run.images / run.seconds if run.seconds else 0.0
-    return text.PROGRESS.format(
-        step=f"{run.step:,}",
-        steps=f"{run.experiment.steps:,}",
-        seconds=_seconds(run.seconds),
-        rate=f"{rate:,.0f}",
-        left=_left(run.experiment.steps - run.step, run.steps_per_second),
-    )
-
-
-def _left(steps: int, steps_per_second: float) -> str:
-    if steps <= 0:
-        return text.DONE
-    return text.LEFT.format(seconds=_seconds(steps / steps_per_second) if steps_per_second else "–")
+def _progress(run: RunView, changed: bool) -> list[str]:
+    """The parts of the status line."""
+    parts = []
+    if run.step:
+        rate = run.images / run.seconds if run.seconds else 0.0
+        step, steps = f"{run.step:,}", f"{run.experiment.steps:,}"
+        parts.append(text.PROGRESS.format(step=step, steps=steps, seconds=_seconds(run.seconds), rate=f"{rate:,.0f}"))
+    if run.status == "running" and run.steps_per_second:
+        left = (run.experiment.steps - run.step) / run.steps_per_second
+        parts.append(text.LEFT.format(seconds=_seconds(left)))
+    if not engine().devices:
+        parts.append(text.WARMING)
+    elif changed:
+        parts.append(text.CHANGED_LIVE if run.live else text.CHANGED)
+    else:
+        parts.append(text.STATUS[run.status])
+    return parts
 
 
 def _seconds(value: float) -> str:
@@ -108,12 +111,17 @@ def _numbers(run: RunView | None) -> None:
     scores = run.scores[-1][1] if run and run.scores else {}
     active = float(run.active[-1]) if run is not None and len(run.active) else None
     with st.container(horizontal=True):
-        for name, (label, help_) in text.NUMBERS.items():
+        for name, (label, help_) in _number_names(run).items():
             by_group = scores.get(name, {"seen": active if name == "active" else None, "held_out": None})
             shown = "–" if by_group["seen"] is None else f"{by_group['seen']:.3f}"
             held_out = by_group["held_out"]
             below = None if held_out is None else text.HELD_OUT.format(value=f"{held_out:.3f}")
             st.metric(label, shown, delta=below, delta_color="off", delta_arrow="off", help=help_, border=True)
+
+
+def _number_names(run: RunView | None) -> dict[str, tuple[str, str]]:
+    on_triplets = run is not None and LOSSES[run.experiment.loss].takes == "triplet"
+    return text.NUMBERS | ({"active": text.ACTIVE_TRIPLETS} if on_triplets else {})
 
 
 def _embedding(run: RunView | None) -> None:
@@ -185,4 +193,6 @@ def _series(run: RunView | None) -> dict[str, figures.Series]:
             values = [scores[metric][group] for _, scores in run.scores]
             if any(value is not None for value in values):
                 series[metric + suffix] = (at, np.array(values, float), text.NUMBERS[metric][0])
-    return series | {"active": (steps, run.active, text.NUMBERS["active"][0])}
+    test_loss = [scores["loss"]["seen"] for _, scores in run.scores]
+    series["test_loss"] = (at, np.array(test_loss, float), text.TEST_LOSS)
+    return series | {"active": (steps, run.active, _number_names(run)["active"][0])}

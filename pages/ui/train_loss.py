@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, TimeoutError
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,13 +34,16 @@ CURVE_WAIT = 0.3
 def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     """The curve of the settings, over the distances of the run where these are of the same kind."""
     st.markdown(f"**{text.LOSS_TITLE}**")
+    experiment = _as_dragged(experiment)
     loss = LOSSES[experiment.loss]
     is_triplet = loss.takes == "triplet"
     param = param_field(loss.params[0])
     value = experiment.params[param.name]
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
-    d_max = _axis_end(experiment, max(2 * value, _farthest(frame, is_triplet) if measured else 0.0))
+    d_max = _axis_end(
+        experiment, max(2 * param.default, 1.2 * value, _farthest(frame, is_triplet) if measured else 0.0)
+    )
     slope = False if is_triplet else st.toggle(text.SLOPE, key="show_slope")
     arrays = _curve(experiment, d_max)
     if arrays is None:
@@ -68,8 +72,16 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
             "value": value, "low": param.low, "high": param.high, "step": param.step, "label": param.title,
             "key": f"{loss.key}.{param.name}", "kind": "diagonal" if is_triplet else "vertical",
         },
-        on_dragged=lambda to: st.session_state.update(dragged=(param.name, to)),
+        on_dragged=lambda to: st.session_state.update(dragging=(param.name, to)),
+        on_dropped=lambda to: st.session_state.update(dropped=(param.name, to), dragging=None),
     )  # fmt: skip
+
+
+def _as_dragged(experiment: Experiment) -> Experiment:
+    """While the line is held only this panel follows; the slider, and with it the page, when it is let go: drawing the
+    whole page ten times a second would cost the browser the line it holds."""
+    name, value = st.session_state.get("dragging") or (None, None)
+    return replace(experiment, params={**experiment.params, name: value}) if name in experiment.params else experiment
 
 
 def _surface(

@@ -47,12 +47,13 @@ def plot_view(
     text: dict[str, str],
     handle: dict[str, Any] | None = None,
     on_dragged: Callable[[float], None] | None = None,
+    on_dropped: Callable[[float], None] | None = None,
 ) -> None:
     """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
     live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
 
-    `handle` is a line that can be dragged; `on_dragged(value)` is called before the run that a drag starts, whether
-    that is the whole page or a fragment: of two drags in a row none is lost.
+    `handle` is a line that can be dragged: `on_dragged(value)` is called while a pointer holds the line, before the run
+    that this starts, `on_dropped(value)` when it is let go, or moved by a key.
     """
     kept = st.session_state.get(f"{key}_drawn")
     now = time.monotonic()
@@ -67,12 +68,17 @@ def plot_view(
         }
         kept = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
 
-    def dragged() -> None:
-        value = st.session_state[key].get("dragged")
-        if value is not None and on_dragged is not None:
-            on_dragged(float(value))
+    def told(event: str, listener: Callable[[float], None] | None) -> None:
+        value = st.session_state[key].get(event)
+        if value is not None and listener is not None:
+            listener(float(value))
 
-    _plot(key=key, data=kept.message, on_dragged_change=dragged)
+    _plot(
+        key=key,
+        data=kept.message,
+        on_dragged_change=lambda: told("dragged", on_dragged),
+        on_dropped_change=lambda: told("dropped", on_dropped),
+    )
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ class Engine:
             if slot is None or slot.status not in COMMANDS[command]:
                 return False
             slot.status = COMMANDS[command][slot.status]
-            slot.pace_from = None
+            if command == "resume":
+                slot.pace_from = None
             slot.seen_at = self._clock()
             if slot.in_worker or command == "stop":
                 self._worker.say({"do": command, "run": run})

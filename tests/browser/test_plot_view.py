@@ -120,7 +120,7 @@ def line_at(page) -> float:
 
 def sent(page) -> list[float]:
     messages = page.evaluate("sent")
-    assert {name for name, _ in messages} <= {"dragged"}
+    assert {name for name, _ in messages} <= {"dragged", "dropped"}
     return [value for _, value in messages]
 
 

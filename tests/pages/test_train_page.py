@@ -37,6 +37,12 @@ def opened(query: str = "") -> AppTest:
     return app
 
 
+def status_line(app: AppTest) -> str:
+    (bar,) = app.get("progress")
+    line: str = bar.proto.text
+    return line
+
+
 def experiment_of(app: AppTest) -> Experiment:
     query = urlencode(dict(app.query_params), doseq=True)
     experiment, ignored = Experiment.from_query(query)
@@ -163,9 +169,9 @@ def test_a_changed_setting_leaves_the_run_and_says_so() -> None:
     app = opened("dataset=digits&encoder=mlp&steps=100000")
     app.button(key="button_train").click().run()
     run = app.session_state["run"]
-    assert not app.info
+    assert text.CHANGED_LIVE not in status_line(app)
     app.slider(key="field_margin").set_value(2.0).run()
-    assert [info.value for info in app.info] == [text.CHANGED_LIVE]
+    assert text.CHANGED_LIVE in status_line(app)
     assert app.session_state["run"] == run
     view = engine().look(app.session_state["owner"], run)
     assert view is not None
@@ -178,7 +184,7 @@ def test_another_projection_is_no_change_of_the_run() -> None:
     app = opened("dataset=digits&encoder=mlp&steps=100000")
     app.button(key="button_train").click().run()
     app.selectbox(key="field_projection").select("pca").run()
-    assert not app.info
+    assert text.CHANGED_LIVE not in status_line(app)
     view = engine().look(app.session_state["owner"], app.session_state["run"])
     assert view is not None
     assert view.projection == "pca"

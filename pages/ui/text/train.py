@@ -2,6 +2,7 @@
 
 TITLE = "Train"
 
+NOT_HERE = "{title} (not on this machine)"
 GROUPS = {"data": "Data and sampling", "network": "Network", "training": "Training"}
 DEVICE = "Device"
 DEVICE_HELP = "Where the network is trained. It changes how fast a run is, not what is learnt."
@@ -23,20 +24,20 @@ STATUS = {
     "running": "Training",
     "pausing": "Pausing",
     "paused": "Paused: **Resume** goes on, **Step** makes one step.",
-    "finished": "Finished. Drag the margin and press **Train** to see what changes.",
+    "finished": "Finished. Drag the line on the loss chart and press **Train** to see what changes.",
     "halted": "Stopped early.",
     "failed": "Ended.",
     "stopped": "Stopped.",
 }
-PROGRESS = "Step {step} of {steps} · {seconds} of training · {rate} images/s · {left}"
+PROGRESS = "Step {step} of {steps} · {seconds} of training · {rate} images/s"
 LEFT = "{seconds} left"
-DONE = "done"
+OF_THE_LAST_RUN = "Of the run that is shown: {sentence}"
 CHANGED = "Settings changed: press **Train** to use them."
 CHANGED_LIVE = "Settings changed: press **Train** to use them. The run goes on with its own."
 FORGOTTEN = (
     "The run is gone: one that nobody has looked at for half an hour is forgotten. Press **Train** to start again."
 )
-IGNORED = "Not used from the address: {field}."
+IGNORED = "Not used from the address:\n{fields}"
 
 NUMBERS = {
     "loss": ("Test loss", "The loss on test images, averaged over pairs (or triplets)."),
@@ -46,12 +47,15 @@ NUMBERS = {
         "of other images of the class (Musgrave, Belongie & Lim 2020).",
     ),
     "precision_at_1": ("Precision@1", "How often the nearest test image is of the same class."),
-    "active": ("Active pairs", "The share of the batch's pairs, or triplets, that still have a loss."),
+    "active": ("Active pairs", "The share of the batch's pairs whose loss is not zero."),
 }
 HELD_OUT = "held out: {value}"
+ACTIVE_TRIPLETS = ("Active triplets", "The share of the batch's triplets whose loss is not zero.")
+TEST_LOSS = "Loss on test images"
 MEASURED_ON = "On test images of the classes that were trained on."
 MEASURED_ON_BOTH = (
-    "On test images: large numbers for the classes that were trained on, small ones for those held out ({names})."
+    "On test images: large numbers for the classes that were trained on, small ones for those held out ({names}). "
+    "Each group is searched on its own: among fewer classes it is easier to be right."
 )
 
 EMBEDDING_TITLE = "Embedding of {count} test images"
