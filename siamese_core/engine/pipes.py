@@ -23,9 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Each child keeps to one core: two cores shared by many threads are slower than one thread each, and other bits."""
 
-FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
-"""glibc gives each thread a heap of its own, and little of it back."""
-
 NICENESS = 10
 """The page stays quick while a worker trains."""
 
@@ -57,7 +54,7 @@ class Child:
     def __init__(self, module: str, on_message: OnMessage, on_exit: Callable[[], None]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-            env=os.environ | ONE_THREAD | FEW_ARENAS,
+            env=os.environ | ONE_THREAD,
         )  # fmt: skip
         self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._on_message, self._on_exit = on_message, on_exit
