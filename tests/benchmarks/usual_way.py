@@ -28,8 +28,9 @@ def cpu_seconds_to(
 ) -> tuple[float, float]:
     """CPU seconds of training until ``evaluate(network) >= target``, looked at every 0.25 CPU seconds.
 
-    The process's CPU time is read around ``next(runs)`` alone, so evaluation is free and so is the first
-    import. Setting up inside the generator (data sets, the network) counts: it is part of its first step.
+    The process's CPU time is read around ``next(runs)`` alone, so evaluation is free; imports are not,
+    unless the caller made them before. Setting up inside the generator (data sets, the network) counts: it is part
+    of its first step.
 
     Returns:
         (seconds, score): ``seconds`` is infinite when ``limit`` or the end of ``runs`` came first.
