@@ -136,14 +136,15 @@ def _conv(shape: Shape, embedding_dim: int) -> nn.Module:
 
     channels, height, width = shape
     patch = 2 if min(height, width) < 16 else 4
-    layers: list[nn.Module] = [*_conv_block(channels, _STEM_CHANNELS, kernel=patch, stride=patch, padding=0)]
+    layers: list[nn.Module] = [*_normed(_patch_conv(channels, _STEM_CHANNELS, patch))]
     grid = (height // patch, width // patch)
     filters = _STEM_CHANNELS
     while max(grid) > _LARGEST_GRID:
-        layers += _conv_block(filters, _DEEPER_CHANNELS, kernel=3, stride=2, padding=1)
+        # BatchNorm subtracts the mean, so a bias before it would do nothing.
+        layers += _normed(nn.Conv2d(filters, _DEEPER_CHANNELS, 3, stride=2, padding=1, bias=False))
         filters = _DEEPER_CHANNELS
         grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
-    return nn.Sequential(*layers, nn.Flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
+    return nn.Sequential(*layers, _flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
 
 
 def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
@@ -153,12 +154,41 @@ def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), *_head(channels * height * width, _MLP_WIDTHS, embedding_dim))
 
 
-def _conv_block(inputs: int, outputs: int, *, kernel: int, stride: int, padding: int) -> Iterator[nn.Module]:
+def _patch_conv(inputs: int, outputs: int, patch: int) -> nn.Conv2d:
+    """A convolution whose stride is its kernel, as one matrix product over patches.
+
+    torch's own backward pass of it took half of a training step on a CPU (2.4 of 4.7 ms).
+    """
     from torch import nn
 
-    # BatchNorm subtracts the mean, so a bias before it would do nothing.
-    yield nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-    yield nn.BatchNorm2d(outputs)
+    class PatchConv(nn.Conv2d):
+        def forward(self, images: Tensor) -> Tensor:
+            b, c, height, width = images.shape
+            h, w = height // patch, width // patch
+            tiles = images[:, :, : h * patch, : w * patch].reshape(b, c, h, patch, w, patch)
+            patches = tiles.permute(0, 2, 4, 1, 3, 5).reshape(b * h * w, c * patch * patch)
+            features = patches @ self.weight.flatten(1).T
+            return features.view(b, h, w, outputs).permute(0, 3, 1, 2)
+
+    return PatchConv(inputs, outputs, patch, stride=patch, bias=False)
+
+
+def _flatten() -> nn.Module:
+    """Pixel by pixel: what a patch convolution puts out lies in memory in this order, and is not copied."""
+    from torch import nn
+
+    class FlattenPixels(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            return features.permute(0, 2, 3, 1).flatten(1)
+
+    return FlattenPixels()
+
+
+def _normed(convolution: nn.Conv2d) -> Iterator[nn.Module]:
+    from torch import nn
+
+    yield convolution
+    yield nn.BatchNorm2d(convolution.out_channels)
     yield nn.ReLU()
 
 
