@@ -1,30 +1,6 @@
-// The fixed parts of the embedding view: its markup, its style, the marker shapes and the tooltip.
+// The fixed parts of the embedding view: its markup, its style and the tooltip.
 
-// Marker outlines of about equal visual weight, as SVG paths around 0, 0; the canvas and the legend share them.
-const ring = (...radii) => radii.map((r, i) => {
-  const angle = (2 * Math.PI * i) / radii.length;
-  return [r * Math.sin(angle), -r * Math.cos(angle)];
-});
-const outline = (corners, turn = 0) => "M" + corners.map(([x, y]) => {
-  const [c, s] = [Math.cos(turn), Math.sin(turn)];
-  return `${(x * c - y * s).toFixed(3)} ${(x * s + y * c).toFixed(3)}`;
-}).join("L") + "Z";
-const PLUS = [
-  [-1, -3], [1, -3], [1, -1], [3, -1], [3, 1], [1, 1], [1, 3], [-1, 3], [-1, 1], [-3, 1], [-3, -1], [-1, -1],
-].map(([x, y]) => [x * 0.41, y * 0.41]);
-const STAR = ring(1.42, 0.62, 1.42, 0.62, 1.42, 0.62, 1.42, 0.62, 1.42, 0.62);
-export const MARKERS = {
-  circle: "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z",
-  square: outline([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]),
-  "triangle-up": outline(ring(1.3, 1.3, 1.3)),
-  diamond: outline(ring(1.28, 1.05, 1.28, 1.05)),
-  "triangle-down": outline(ring(1.3, 1.3, 1.3), Math.PI),
-  cross: outline(PLUS),
-  x: outline(PLUS, Math.PI / 4),
-  star: outline(STAR),
-  pentagon: outline(ring(1.14, 1.14, 1.14, 1.14, 1.14)),
-  hexagon: outline(ring(1.12, 1.12, 1.12, 1.12, 1.12, 1.12)),
-};
+import { mark } from "./embedding_marks.js";
 
 const STYLE = `
 .root { container-type: inline-size; font: 13px/1.35 var(--st-font, system-ui, sans-serif); position: relative;
@@ -114,20 +90,6 @@ export function make(tag, className, ...children) {
 
 export const fill = (sentence, values) =>
   (sentence ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
-
-export function mark(outlinePath, colour, heldOut) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  for (const [key, value] of Object.entries({ class: "mark", viewBox: "-2.3 -2.3 4.6 4.6", "aria-hidden": true })) {
-    svg.setAttribute(key, value);
-  }
-  const add = (tag, attributes) => {
-    const shape = svg.appendChild(document.createElementNS(svg.namespaceURI, tag));
-    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
-  };
-  add("path", { d: outlinePath, fill: colour });
-  if (heldOut) add("circle", { r: 2, fill: "none", stroke: colour, "stroke-width": 0.28 });
-  return svg;
-}
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
 function thumb(view, i, size) {

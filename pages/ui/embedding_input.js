@@ -1,6 +1,6 @@
 // Pointer, wheel, keyboard and buttons of the embedding view, turned into what the view can do.
 
-import { clamp } from "./embedding_draw.js";
+import { clamp } from "./embedding_maths.js";
 
 const REACH = { mouse: 12, pen: 14, touch: 22 }; // CSS px between a pointer and the point that it means
 const STEP = 1.5; // what one press of + or - zooms
@@ -11,9 +11,9 @@ export class Input {
   constructor(view) {
     const { canvas, root } = view;
     Object.assign(this, { view, canvas, pointers: new Map(), click: null, scrolled: -Infinity });
-    view.in.onclick = () => view.zoom(STEP);
-    view.out.onclick = () => view.zoom(1 / STEP);
-    view.reset.onclick = canvas.ondblclick = () => view.restart();
+    view.in.onclick = () => view.camera.zoom(STEP);
+    view.out.onclick = () => view.camera.zoom(1 / STEP);
+    view.reset.onclick = canvas.ondblclick = () => view.camera.restart();
     for (const toggle of ["images", "trails"]) view[toggle].onclick = () => view.toggle(toggle);
     canvas.onpointerdown = (event) => this.down(event);
     canvas.onpointermove = (event) => this.move(event);
@@ -53,13 +53,13 @@ export class Input {
     this.pointers.set(event.pointerId, to);
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     if (other) this.pinch(from, to, other);
-    else this.view.drag(to.x - from.x, to.y - from.y);
+    else this.view.camera.drag(to.x - from.x, to.y - from.y);
   }
 
   pinch(from, to, other) {
     const apart = (finger) => Math.max(10, Math.hypot(finger.x - other.x, finger.y - other.y));
-    if (this.view.dim === 2) this.view.drag((to.x - from.x) / 2, (to.y - from.y) / 2);
-    this.view.zoom(apart(to) / apart(from), (to.x + other.x) / 2, (to.y + other.y) / 2, false);
+    if (this.view.dim === 2) this.view.camera.drag((to.x - from.x) / 2, (to.y - from.y) / 2);
+    this.view.camera.zoom(apart(to) / apart(from), (to.x + other.x) / 2, (to.y + other.y) / 2, false);
   }
 
   up(event) {
@@ -76,7 +76,8 @@ export class Input {
     event.preventDefault();
     const { x, y } = this.spot(event);
     const turned = clamp(event.deltaY * (event.deltaMode === 1 ? 20 : 1), -240, 240);
-    this.view.zoom(Math.exp(-turned * (event.ctrlKey ? 0.01 : 0.002)), x, y, false); // ctrl: a pinch on a trackpad
+    const speed = event.ctrlKey ? 0.01 : 0.002; // ctrl: a pinch on a trackpad
+    this.view.camera.zoom(Math.exp(-turned * speed), x, y, false);
   }
 
   key(event) {
@@ -84,17 +85,17 @@ export class Input {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const turn = view.dim === 3 ? 30 : -30; // the scene turns, or the window moves over the plane
     const keys = {
-      "+": () => view.zoom(STEP),
-      "=": () => view.zoom(STEP),
-      "-": () => view.zoom(1 / STEP),
-      0: () => view.restart(),
+      "+": () => view.camera.zoom(STEP),
+      "=": () => view.camera.zoom(STEP),
+      "-": () => view.camera.zoom(1 / STEP),
+      0: () => view.camera.restart(),
       n: () => view.walk(1),
       p: () => view.walk(-1),
       Escape: () => view.set("pinned", -1),
-      ArrowLeft: () => view.drag(-turn, 0),
-      ArrowRight: () => view.drag(turn, 0),
-      ArrowUp: () => view.drag(0, -turn),
-      ArrowDown: () => view.drag(0, turn),
+      ArrowLeft: () => view.camera.drag(-turn, 0),
+      ArrowRight: () => view.camera.drag(turn, 0),
+      ArrowUp: () => view.camera.drag(0, -turn),
+      ArrowDown: () => view.camera.drag(0, turn),
     };
     if (!keys[event.key] || (event.key !== "Escape" && event.target !== this.canvas)) return;
     keys[event.key]();

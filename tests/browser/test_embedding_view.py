@@ -207,7 +207,7 @@ def test_twenty_updates_build_the_dom_once(scene: Scene) -> None:
 def test_points_glide_to_their_new_places(scene: Scene) -> None:
     scene.show()
     start = scene.positions()
-    scene.root("root.__view.zoom(1)")  # keeps the axes, so that only the points move
+    scene.root("root.__view.camera.zoom(1)")  # keeps the axes, so that only the points move
     xy = scene.xy()
     xy[:, 0] += 1
     scene.show(settle=False, xy=xy)
@@ -282,7 +282,7 @@ def test_a_zoom_by_the_user_survives_updates_until_reset(scene: Scene) -> None:
     before = scene.positions()
     scene.page.mouse.move(*scene.at(i))
     scene.page.mouse.wheel(0, -300)
-    scene.page.wait_for_function(f"() => {VIEW}.user")
+    scene.page.wait_for_function(f"() => {VIEW}.camera.user")
     scene.settle()
     zoomed = scene.positions()
     assert np.allclose(zoomed[i], before[i], atol=1)  # the place under the pointer stays

@@ -1,0 +1,60 @@
+// The markers of the classes, of about equal visual weight, as SVG paths around 0, 0: drawn on the canvas, and in the
+// legend and the tooltip as pictures of their own.
+
+const ring = (...radii) => radii.map((r, i) => {
+  const angle = (2 * Math.PI * i) / radii.length;
+  return [r * Math.sin(angle), -r * Math.cos(angle)];
+});
+const outline = (corners, turn = 0) => "M" + corners.map(([x, y]) => {
+  const [c, s] = [Math.cos(turn), Math.sin(turn)];
+  return `${(x * c - y * s).toFixed(3)} ${(x * s + y * c).toFixed(3)}`;
+}).join("L") + "Z";
+const PLUS = [
+  [-1, -3], [1, -3], [1, -1], [3, -1], [3, 1], [1, 1], [1, 3], [-1, 3], [-1, 1], [-3, 1], [-3, -1], [-1, -1],
+].map(([x, y]) => [x * 0.41, y * 0.41]);
+const STAR = ring(1.42, 0.62, 1.42, 0.62, 1.42, 0.62, 1.42, 0.62, 1.42, 0.62);
+export const MARKERS = {
+  circle: "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z",
+  square: outline([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]),
+  "triangle-up": outline(ring(1.3, 1.3, 1.3)),
+  diamond: outline(ring(1.28, 1.05, 1.28, 1.05)),
+  "triangle-down": outline(ring(1.3, 1.3, 1.3), Math.PI),
+  cross: outline(PLUS),
+  x: outline(PLUS, Math.PI / 4),
+  star: outline(STAR),
+  pentagon: outline(ring(1.14, 1.14, 1.14, 1.14, 1.14)),
+  hexagon: outline(ring(1.12, 1.12, 1.12, 1.12, 1.12, 1.12)),
+};
+
+// How far, in CSS px, the ink of a marker of radius r goes from its middle.
+export const reachOf = (r, heldOut) => heldOut ? Math.max(r * 1.45 + 1, r * 1.25 + 3) : r * 1.45 + 1;
+
+export function drawMark(pen, { path, colour, heldOut, ground, r }) {
+  if (heldOut) {
+    for (const [strokeStyle, lineWidth, globalAlpha] of [[ground, 2.2, 0.45], [colour, 1, 0.9]]) {
+      pen.beginPath();
+      pen.arc(0, 0, r * 1.25 + 1.8, 0, 7);
+      Object.assign(pen, { strokeStyle, lineWidth, globalAlpha });
+      pen.stroke();
+    }
+  }
+  pen.scale(r, r);
+  Object.assign(pen, { strokeStyle: ground, lineWidth: 1.7 / r, lineJoin: "round", globalAlpha: 0.85 });
+  pen.stroke(path);
+  Object.assign(pen, { fillStyle: colour, globalAlpha: 1 });
+  pen.fill(path);
+}
+
+export function mark(outlinePath, colour, heldOut) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [key, value] of Object.entries({ class: "mark", viewBox: "-2.3 -2.3 4.6 4.6", "aria-hidden": true })) {
+    svg.setAttribute(key, value);
+  }
+  const add = (tag, attributes) => {
+    const shape = svg.appendChild(document.createElementNS(svg.namespaceURI, tag));
+    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
+  };
+  add("path", { d: outlinePath, fill: colour });
+  if (heldOut) add("circle", { r: 2, fill: "none", stroke: colour, "stroke-width": 0.28 });
+  return svg;
+}

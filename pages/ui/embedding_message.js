@@ -1,0 +1,21 @@
+// A message of siamese_core/wire.py: four bytes that give the header's length, the header as JSON, then raw arrays.
+
+const TYPES = {
+  float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array, int64: BigInt64Array,
+};
+
+export const NOTHING = {
+  xy: new Float32Array(0), labels: new Int32Array(0), neighbours: new Int32Array(0), distances: new Float32Array(0),
+};
+
+export function unpack(bytes) {
+  const start = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const { meta, arrays } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
+  const named = {};
+  for (const [name, dtype, shape, offset] of arrays) {
+    const Type = TYPES[dtype];
+    const end = start + offset + shape.reduce((a, b) => a * b, 1) * Type.BYTES_PER_ELEMENT;
+    named[name] = new Type(bytes.slice(start + offset, end).buffer); // a copy, because a typed array must be aligned
+  }
+  return { meta, arrays: named };
+}
