@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from siamese_core.distances import MEASURES, normalised
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.objective import values
@@ -27,8 +28,10 @@ JUDGED_AFTER = 30
 """Steps until the running statistics of BatchNorm, which frames are made with, are those of the images."""
 
 
-def spread(embeddings: Tensor) -> float:
-    """Root mean squared distance of embeddings (N, D) from their centre."""
+def spread(embeddings: Tensor, measure: str = "euclidean") -> float:
+    """Root mean squared distance of embeddings (N, D) from their centre; of their directions, for the cosine."""
+    if measure == "cosine":
+        embeddings = normalised(embeddings)
     return float((embeddings - embeddings.mean(0)).square().sum(1).mean().sqrt())
 
 
@@ -37,13 +40,15 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
     embeddings = torch.from_numpy(frame.embeddings)
     if step < JUDGED_AFTER or not frame.metrics or not embeddings.isfinite().all():
         return None
-    share = spread(embeddings) / start_spread if start_spread else 1.0
+    share = spread(embeddings, experiment.measure) / start_spread if start_spread else 1.0
     if share < COLLAPSED_BELOW and _pinned(experiment, frame):
         return (
             f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start, and the loss is pinned "
             f"at what it is when all images are one point. {_against_collapse(experiment)}"
         )
     same, different = frame.same_distances, frame.different_distances
+    if MEASURES[experiment.measure].kind == "similarity":
+        same, different = 1 - same, 1 - different
     if np.median(same) >= np.median(different) or same.mean() > NOT_APART_ABOVE * different.mean():
         cause = (
             "The labels are flipped: set labels to right."
@@ -60,14 +65,22 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
 def _pinned(experiment: Experiment, frame: Frame) -> bool:
     at_one_point = _loss_at_one_point(experiment)
     loss = frame.metrics["loss"]["seen"]
-    return at_one_point == 0 or (loss is not None and abs(loss / at_one_point - 1) < PINNED_WITHIN)
+    return at_one_point == 0 or (loss is not None and loss > at_one_point * (1 - PINNED_WITHIN))
 
 
 def _loss_at_one_point(experiment: Experiment) -> float:
-    zero = torch.zeros(1)
-    if LOSSES[experiment.loss].takes == "triplet":
-        return float(values(experiment, zero, zero))
-    return float(values(experiment, zero, torch.tensor([True])) + values(experiment, zero, torch.tensor([False])))
+    """The least that a network can pay which sends every image to one point; 0 where that is not known."""
+    loss = LOSSES[experiment.loss]
+    if loss.takes == "batch":
+        return 0.0
+    if loss.takes == "logits":
+        return math.log(len(experiment.seen))
+    if loss.takes == "triplet":
+        return float(values(experiment, torch.zeros(1), torch.zeros(1)))
+    # A similarity head can give its one point any p.
+    at = torch.linspace(0, 1, 101) if loss.takes == "similarity" else torch.zeros(1)
+    pair = values(experiment, at, torch.full(at.shape, True)) + values(experiment, at, torch.full(at.shape, False))
+    return float(pair.min())
 
 
 def _against_collapse(experiment: Experiment) -> str:

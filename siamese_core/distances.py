@@ -1,4 +1,4 @@
-"""Distances between embeddings, with finite gradients where two embeddings coincide.
+"""Distances between embeddings and similarities of them, with finite gradients where two embeddings coincide.
 
 A page can read this catalogue without importing torch.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measure:
-    """A distance.
+    """A distance, or a similarity p in 0 to 1.
 
-    `between(h1, h2)` takes (P, D) and (P, D), or shapes that broadcast, and gives (P,).
-    `within(h)` takes (B, D) and gives the same distances of all pairs i < j, (B·(B−1)/2,), row by row.
+    `between(h1, h2, *parts)` takes (P, D) and (P, D), or shapes that broadcast, and gives (P,).
+    `within(h, *parts)` takes (B, D) and gives the same of all pairs i < j, (B·(B−1)/2,), row by row.
+    `parts` are the trained tensors of a similarity head; nothing for all other measures.
     """
 
     key: str
     title: str
     formula: str
-    between: Callable[[Tensor, Tensor], Tensor]
-    within: Callable[[Tensor], Tensor]
+    between: Callable[..., Tensor]
+    within: Callable[..., Tensor]
+    kind: Literal["distance", "similarity"] = "distance"
 
 
 def squared_euclidean(h1: Tensor, h2: Tensor) -> Tensor:
@@ -44,6 +46,16 @@ def manhattan(h1: Tensor, h2: Tensor) -> Tensor:
 def cosine(h1: Tensor, h2: Tensor) -> Tensor:
     """1 - cos as half the squared distance of the normalised embeddings: never negative, exact near 0."""
     return squared_euclidean(normalised(h1), normalised(h2)) / 2
+
+
+def similarity_head(h1: Tensor, h2: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """p = σ(w · |h1 − h2| + b) with weight (1, D) and bias (1,) (Koch 2015)."""
+    return ((h1 - h2).abs() @ weight.flatten() + bias).sigmoid()
+
+
+def exponential_similarity(h1: Tensor, h2: Tensor) -> Tensor:
+    """p = exp(−‖h1 − h2‖₁) (Mueller & Thyagarajan 2016, the Manhattan LSTM)."""
+    return (-manhattan(h1, h2)).exp()
 
 
 def normalised(h: Tensor) -> Tensor:
@@ -83,6 +95,17 @@ def _all_cosine(h: Tensor) -> Tensor:
     return _all_squared(normalised(h)) / 2
 
 
+def _all_heads(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    import torch
+
+    i, j = torch.triu_indices(len(h), len(h), offset=1, device=h.device)
+    return similarity_head(h[i], h[j], weight, bias)
+
+
+def _all_exponential(h: Tensor) -> Tensor:
+    return (-_all_manhattan(h)).exp()
+
+
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
@@ -96,5 +119,21 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure("manhattan", "Manhattan (L1)", r"\lVert h_1 - h_2 \rVert_1", manhattan, _all_manhattan),
         Measure("cosine", "Cosine", r"1 - \cos(h_1, h_2)", cosine, _all_cosine),
+        Measure(
+            "similarity_head",
+            "Similarity head (trained)",
+            r"\sigma(w \cdot \lvert h_1 - h_2 \rvert + b)",
+            similarity_head,
+            _all_heads,
+            "similarity",
+        ),
+        Measure(
+            "exponential_similarity",
+            "Exponential similarity",
+            r"e^{-\lVert h_1 - h_2 \rVert_1}",
+            exponential_similarity,
+            _all_exponential,
+            "similarity",
+        ),
     )
 }

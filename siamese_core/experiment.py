@@ -24,7 +24,7 @@ FIELDS: dict[str, Field] = {
         one_of("dataset", "Dataset", "fashion_mnist", DATASETS, "The images that are learnt from."),
         ClassesField("held_out", "Classes held out", (), "Classes never trained on: do they separate all the same?"),
         one_of("loss", "Loss", "contrastive", LOSSES, "What the network is asked for."),
-        one_of("measure", "Distance", "euclidean", MEASURES, "How far apart two embeddings are."),
+        one_of("measure", "Distance", "euclidean", MEASURES, "How far apart two embeddings are, or how similar."),
         one_of("encoder", "Encoder", "conv", ENCODERS, "The network that turns an image into an embedding."),
         IntField("embedding_dim", "Embedding dimension", 32, 2, 256, 1, "How many numbers describe an image."),
         one_of("output", "Output", "linear", OUTPUTS, "What is done to the last layer."),
@@ -42,6 +42,15 @@ FIELDS: dict[str, Field] = {
             "right",
             {"right": "correct", "flipped": "flipped by mistake"},
             "Flipped: what happens when same and different are mixed up.",
+        ),
+        IntField(
+            "train_per_class",
+            "Training images of each class",
+            0,
+            0,
+            6000,
+            10,
+            "Train on the first so many of each class only; 0 takes all.",
         ),
         IntField(
             "batch_size",
@@ -101,6 +110,7 @@ class Experiment:
     shared: str = DEFAULTS["shared"]
     sampling: str = DEFAULTS["sampling"]
     labels: str = DEFAULTS["labels"]
+    train_per_class: int = DEFAULTS["train_per_class"]
     batch_size: int = DEFAULTS["batch_size"]
     learning_rate: float = DEFAULTS["learning_rate"]
     steps: int = DEFAULTS["steps"]
@@ -207,6 +217,11 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.measure and experiment.measure not in loss.measures:
         may_be = ", ".join(loss.measures)
         yield Ignored("measure", experiment.measure, f"the loss {loss.key} is not defined on it; it may be: {may_be}")
+    if experiment.labels == "flipped" and loss.takes in ("logits", "batch"):
+        why = f"the loss {loss.key} learns from classes, not from pairs whose label could be flipped; it may be: right"
+        yield Ignored("labels", experiment.labels, why)
+    if experiment.train_per_class == 1:
+        yield Ignored("train_per_class", "1", "one image has no partner of its class; it may be 0 (all), or 2 and more")
     only_dim = PROJECTIONS[experiment.projection].only_dim
     if only_dim not in (None, experiment.embedding_dim):
         why = f"draws embeddings of dimension {only_dim} as they are, not {experiment.embedding_dim}; choose umap"

@@ -16,7 +16,10 @@ SCHEMA_VERSION = 1
 
 
 def save_model(path: Path, experiment: Experiment, snapshot: Snapshot) -> None:
-    """The network's tensors of `snapshot.state`; the file is whole or not there. Raises OSError."""
+    """The network's tensors of `snapshot.state`, and under "head." those of the loss's head.
+
+    The file is whole or not there. Raises OSError.
+    """
     from safetensors.numpy import save
 
     assert snapshot.state is not None, "the last snapshot of a run has its state"
@@ -24,7 +27,7 @@ def save_model(path: Path, experiment: Experiment, snapshot: Snapshot) -> None:
     tensors = {
         name.removeprefix("network."): np.ascontiguousarray(array)
         for name, array in snapshot.state.tensors.items()
-        if name.startswith("network.")
+        if name.startswith(("network.", "head."))
     }
     metadata = {
         "schema_version": str(SCHEMA_VERSION),

@@ -2,16 +2,20 @@
 
 Averaging decides what is learnt. All pairs of a batch: the mean over the same pairs plus the mean over the different
 ones, for there are ten times more of the latter. Random pairs, half of each: the mean over the pairs, as in the papers.
-Triplets: the mean over the triplets.
+Triplets: the mean over the triplets. Classifier: the mean over the images. A loss on a whole batch averages by itself.
+
+`parts` are the tensors of the loss's head, everywhere; none for a loss that has no head.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
@@ -19,10 +23,16 @@ from siamese_core.losses import LOSSES
 
 
 class Objective(NamedTuple):
-    """`value` is a scalar with a gradient; `active` the share of the pairs or triplets whose loss is not zero."""
+    """`value` is a scalar with a gradient; `active` the share of the pairs or triplets whose loss is not zero.
+
+    NaN for a loss on a whole batch, which has no value of its own for each pair.
+    """
 
     value: Tensor
     active: Tensor
+
+
+Parts = tuple[Tensor, ...]
 
 
 def values(experiment: Experiment, *inputs: Tensor) -> Tensor:
@@ -37,9 +47,9 @@ def balanced(each: Tensor, same: Tensor) -> Tensor:
     return (each * weights.to(each.dtype)).sum()
 
 
-def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int) -> Objective:
+def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, parts: Parts = ()) -> Objective:
     """Every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K = `per_class`, class after class."""
-    d = MEASURES[experiment.measure].within(h)
+    d = MEASURES[experiment.measure].within(h, *parts)
     if LOSSES[experiment.loss].takes == "triplet":
         return _of_triplets(experiment, *all_triplets(d, len(h), per_class))
     same = same_pairs(len(h), per_class, h.device)
@@ -47,10 +57,19 @@ def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int) -> Objective
     return Objective(balanced(each, same), _active(each))
 
 
-def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor) -> Objective:
+def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, parts: Parts = ()) -> Objective:
     """Pairs of embeddings (P, D) and (P, D), `same` (P,)."""
-    each = values(experiment, MEASURES[experiment.measure].between(h1, h2), _named(experiment, same))
+    each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *parts), _named(experiment, same))
     return Objective(each.mean(), _active(each))
+
+
+def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, parts: Parts = ()) -> Objective:
+    """Embeddings (B, D) with their classes (B,), numbered from 0 as the head numbers them."""
+    loss = LOSSES[experiment.loss]
+    if loss.takes == "batch":
+        return Objective(loss.fn(h, labels, *parts, **experiment.params), h.new_tensor(math.nan))
+    each = values(experiment, linear(h, *parts), labels)
+    return Objective(_mean(each), _active(each))
 
 
 def of_random_triplets(experiment: Experiment, anchor: Tensor, positive: Tensor, negative: Tensor) -> Objective:

@@ -20,9 +20,12 @@ class ClassIndex:
     counts: Tensor
 
     @classmethod
-    def of(cls, labels: Tensor, classes: tuple[int, ...]) -> ClassIndex:
-        """The images of `classes`, those without any left out. `labels` is (N,) int64."""
-        groups = [torch.nonzero(labels == c).flatten() for c in classes]
+    def of(cls, labels: Tensor, classes: tuple[int, ...], per_class: int | None = None) -> ClassIndex:
+        """The images of `classes`, those without any left out; the first `per_class` of each, where that is given.
+
+        `labels` is (N,) int64.
+        """
+        groups = [torch.nonzero(labels == c).flatten()[:per_class] for c in classes]
         groups = [group for group in groups if len(group)]
         counts = torch.tensor([len(group) for group in groups])
         images = torch.cat(groups) if groups else torch.zeros(0, dtype=torch.int64)

@@ -106,12 +106,15 @@ class _Learner:
     experiment: Experiment
     machine: Machine
     network: nn.Module
+    head: nn.Module
     parameters: list[nn.Parameter]
     buffers: list[Tensor]
     optimiser: torch.optim.Optimizer
     generator: Generator
     index: ClassIndex
     train_images: Tensor
+    train_places: Tensor
+    """(N,) the place of each training image's class among the seen ones, as the head numbers them."""
     test_images: Tensor
     probe: Probe
     everything: Probe
@@ -138,17 +141,23 @@ def _learner(experiment: Experiment, machine: Machine) -> _Learner:
     network = networks.build(
         experiment.encoder, experiment.output, dataset.shape, experiment.embedding_dim, generator
     ).to(machine.device)
+    head = LOSSES[experiment.loss].head(experiment) or nn.Module()
+    networks.initialise(head, generator)
+    head.to(machine.device)
+    parameters = [*network.parameters(), *head.parameters()]
     train_images, test_images, labels = _on_device(experiment.dataset, machine.device)
     return _Learner(
         experiment=experiment,
         machine=machine,
         network=network,
-        parameters=list(network.parameters()),
+        head=head,
+        parameters=parameters,
         buffers=list(network.buffers()),
-        optimiser=torch.optim.Adam(network.parameters(), lr=experiment.learning_rate, fused=True),
+        optimiser=torch.optim.Adam(parameters, lr=experiment.learning_rate, fused=True),
         generator=generator,
-        index=ClassIndex.of(labels, experiment.seen),
+        index=ClassIndex.of(labels, experiment.seen, experiment.train_per_class or None),
         train_images=train_images,
+        train_places=torch.searchsorted(torch.tensor(experiment.seen), labels).to(machine.device),
         test_images=test_images,
         probe=probe_of(experiment, dataset.load(), PROBE_PER_CLASS),
         everything=probe_of(experiment, dataset.load()),
@@ -185,16 +194,26 @@ def _step(learner: _Learner) -> tuple[float, float]:
 def _objective(learner: _Learner) -> tuple[objective.Objective, int]:
     """The objective of the next batch, and how many images it took."""
     experiment, index, generator = learner.experiment, learner.index, learner.generator
-    if experiment.sampling == "all_pairs":
+    takes, parts = LOSSES[experiment.loss].takes, tuple(learner.head.parameters())
+    all_pairs = experiment.sampling == "all_pairs"
+    if all_pairs:
         batch = pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator)
-        return objective.of_all_pairs(experiment, _forward(learner, batch), IMAGES_PER_CLASS), len(batch)
-    if LOSSES[experiment.loss].takes == "triplet":
-        triplets = random_triplets(index, experiment.batch_size // 3, generator)
-        anchor, positive, negative = _forward(learner, torch.cat(triplets)).chunk(3)
-        return objective.of_random_triplets(experiment, anchor, positive, negative), 3 * len(anchor)
-    first, second, same = random_pairs(index, experiment.batch_size // 2, generator)
-    h1, h2 = _forward(learner, torch.cat([first, second])).chunk(2)
-    return objective.of_random_pairs(experiment, h1, h2, same.to(h1.device)), 2 * len(same)
+    elif takes == "triplet":
+        batch = torch.cat(random_triplets(index, experiment.batch_size // 3, generator))
+    else:
+        first, second, same = random_pairs(index, experiment.batch_size // 2, generator)
+        batch = torch.cat([first, second])
+    h = _forward(learner, batch)
+    if takes in ("logits", "batch"):
+        labels = learner.train_places[batch.to(h.device)]
+        return objective.of_classes(experiment, h, labels, parts), len(batch)
+    if all_pairs:
+        return objective.of_all_pairs(experiment, h, IMAGES_PER_CLASS, parts), len(batch)
+    if takes == "triplet":
+        anchor, positive, negative = h.chunk(3)
+        return objective.of_random_triplets(experiment, anchor, positive, negative), len(batch)
+    h1, h2 = h.chunk(2)
+    return objective.of_random_pairs(experiment, h1, h2, same.to(h.device), parts), len(batch)
 
 
 def _forward(learner: _Learner, batch: Tensor) -> Tensor:
@@ -202,7 +221,7 @@ def _forward(learner: _Learner, batch: Tensor) -> Tensor:
     embeddings = _encode(learner, learner.train_images[batch.to(learner.train_images.device)])
     if learner.step == 0:
         # In eval mode an untrained network says little: BatchNorm has not met the images yet.
-        learner.start_spread = alarms.spread(embeddings.detach())
+        learner.start_spread = alarms.spread(embeddings.detach(), learner.experiment.measure)
     return embeddings
 
 
@@ -224,10 +243,11 @@ def _embed(learner: _Learner, probe: Probe) -> Tensor:
 
 
 def _frame(learner: _Learner, scored: bool, final: bool) -> Frame:
-    frame = frame_of(_embed(learner, learner.probe), learner.experiment, learner.probe, scored and not final)
+    parts = tuple(part.detach().cpu() for part in learner.head.parameters())
+    frame = frame_of(_embed(learner, learner.probe), learner.experiment, learner.probe, scored and not final, parts)
     if not final:
         return frame
-    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything)
+    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, parts)
     return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
 
 
@@ -253,6 +273,7 @@ def _snapshot(
 
 def _state(learner: _Learner) -> State:
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
+    tensors |= {f"head.{name}": tensor for name, tensor in learner.head.state_dict().items()}
     for number, moments in learner.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in moments.items()}
     tensors["generator"] = learner.generator.get_state()
@@ -265,6 +286,7 @@ def _restore(learner: _Learner, state: State) -> None:
     """The inverse of `_state`, on a learner of the same experiment."""
     tensors = {name: torch.tensor(array) for name, array in state.tensors.items()}
     learner.network.load_state_dict(_under("network.", tensors))
+    learner.head.load_state_dict(_under("head.", tensors))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under("optimiser.", tensors).items():
         number, _, key = name.partition(".")

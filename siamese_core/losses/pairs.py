@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.record import Loss
+from siamese_core.losses.record import Library, Loss
 from siamese_core.params import Citation, Param
 
 if TYPE_CHECKING:
@@ -16,36 +17,86 @@ def contrastive(d: Tensor, same: Tensor, *, margin: float) -> Tensor:
     return (d.square() / 2).where(same, (margin - d).clamp(min=0).square() / 2)
 
 
+def contrastive_mean(d: Tensor, same: Tensor, *, margin: float) -> Tensor:
+    """d² for a same pair, max(margin − d, 0)² for a different one: twice Hadsell's."""
+    return d.square().where(same, (margin - d).clamp(min=0).square())
+
+
 def exponential(d: Tensor, same: Tensor, *, q: float) -> Tensor:
     """(2/Q) d² for a same pair, 2Q exp(−2.77 d / Q) for a different one (Chopra 2005)."""
     return (2 / q * d.square()).where(same, 2 * q * (-2.77 / q * d).exp())
 
+
+MARGIN = Param(
+    name="margin",
+    title="Margin m",
+    default=1.0,
+    low=0.0,
+    high=10.0,
+    step=0.05,
+    help="Different images are pushed apart until their distance reaches the margin; beyond it they are left "
+    "alone. With margin 0 nothing is pushed, and everything falls into one point.",
+)
+
+DISTANCES = ("euclidean", "squared_euclidean", "manhattan", "cosine")
+
+LINEAR = Library(
+    "ContrastiveLoss(pos_margin=0, neg_margin={margin}, distance=LpDistance(normalize_embeddings=False))",
+    "The library's contrastive loss is linear, d and max(m − d, 0), and averaged over the pairs whose loss is not "
+    "zero: another loss than this one, with the same margin.",
+)
 
 CONTRASTIVE = Loss(
     key="contrastive",
     title="Contrastive (Hadsell 2006)",
     takes="distance",
     fn=contrastive,
-    params=(
-        Param(
-            name="margin",
-            title="Margin m",
-            default=1.0,
-            low=0.0,
-            high=10.0,
-            step=0.05,
-            help="Different images are pushed apart until their distance reaches the margin; beyond it they are left "
-            "alone. With margin 0 nothing is pushed, and everything falls into one point.",
-        ),
-    ),
-    formula=r"\begin{cases}\tfrac12 d^2 & \text{same}\\ \tfrac12\max(m-d,\,0)^2 & \text{different}\end{cases}",
+    params=(MARGIN,),
+    written=(r"\tfrac12 d^2", r"\tfrac12\max(m-d,\,0)^2"),
     citation=Citation(
         "Hadsell, Chopra & LeCun",
         2006,
         "Dimensionality Reduction by Learning an Invariant Mapping",
         "CVPR, equation 4",
     ),
-    measures=("euclidean", "squared_euclidean", "manhattan", "cosine"),
+    measures=DISTANCES,
+    gradient="A same pair is pulled like a spring, harder the farther it is apart. A different pair is pushed hardest "
+    "where it coincides, ever less towards the margin, and not at all beyond it.",
+    convention="zero",
+    library=LINEAR,
+)
+
+CONTRASTIVE_MEAN = Loss(
+    key="contrastive_mean",
+    title="Contrastive, Keras form",
+    takes="distance",
+    fn=contrastive_mean,
+    params=(MARGIN,),
+    written=(r"d^2", r"\max(m-d,\,0)^2"),
+    citation=Citation("Mehdi", 2020, "Image similarity estimation using a Siamese Network", "Keras code examples"),
+    measures=DISTANCES,
+    gradient="Twice the slope of Hadsell's form everywhere, so its minimum is the same. Adam, which divides by the "
+    "size of the gradient, hardly notices.",
+    convention="zero",
+    library=LINEAR,
+)
+
+QUALITY = replace(
+    CONTRASTIVE_MEAN,
+    key="quality",
+    title="“Quality” (a tutorial)",
+    params=(
+        replace(
+            MARGIN,
+            default=0.5,
+            help="A tutorial calls this loss an improvement on the contrastive one; it is the contrastive loss with "
+            "margin 0.5 and without the factor ½.",
+        ),
+    ),
+    gradient="It is the contrastive loss with margin 0.5 and without the factor ½: a same pair is pulled like a "
+    "spring. A different pair is left alone at half the distance, so the classes end up half as far apart.",
+    # Its text says 0, the code beside it takes 1.
+    convention="one",
 )
 
 EXPONENTIAL = Loss(
@@ -65,7 +116,7 @@ EXPONENTIAL = Loss(
             "of the distance. Different images are always pushed, ever more gently.",
         ),
     ),
-    formula=r"\begin{cases}\tfrac{2}{Q}\,d^2 & \text{same}\\ 2Q\,e^{-2.77\,d/Q} & \text{different}\end{cases}",
+    written=(r"\tfrac{2}{Q}\,d^2", r"2Q\,e^{-2.77\,d/Q}"),
     citation=Citation(
         "Chopra, Hadsell & LeCun",
         2005,
@@ -74,4 +125,7 @@ EXPONENTIAL = Loss(
     ),
     # The paper's distance is L1.
     measures=("manhattan", "euclidean", "squared_euclidean", "cosine"),
+    gradient="A same pair is pulled like a spring, softer for a larger Q. A different pair is always pushed, hardest "
+    "where it coincides, and never left alone: at d = Q an eighth of the push is left to go.",
+    convention="zero",
 )

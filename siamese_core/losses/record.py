@@ -4,24 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from siamese_core.params import Citation, Param
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-Takes = Literal["distance", "triplet"]
+Takes = Literal["distance", "similarity", "triplet", "logits", "batch"]
+
+Convention = Literal["zero", "one", "classes"]
+"""What a source calls a similar pair: y = 0, y = 1; or it has class labels and no pairs."""
+
+
+class Setting(Protocol):
+    """What a head needs to know of an experiment."""
+
+    @property
+    def measure(self) -> str: ...
+    @property
+    def embedding_dim(self) -> int: ...
+    @property
+    def seen(self) -> tuple[int, ...]: ...
+
+
+def no_head(setting: Setting) -> None:
+    """Nothing is trained beside the encoder."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """The loss in pytorch-metric-learning: the call, with the names of `params` in braces, and what differs there."""
+
+    call: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, defined once: training, the curve and its slope all call `fn`.
+    """A loss, defined once: training, the curve, its slope and the code to copy all come from `fn`.
 
     `takes="distance"`: fn(d, same, *, ...) with d (...) a distance and same (...) bool.
+    `takes="similarity"`: fn(p, same) with p (...) a similarity in 0 to 1.
     `takes="triplet"`: fn(d_ap, d_an, *, ...) with both (...) a distance of anchor and positive, anchor and negative.
-    `fn` is elementwise, on float32 or float64 tensors of any shape; its keywords are the names of `params`.
-    `measures` are the distances it may be used with, its default first.
+    `takes="logits"`: fn(logits, labels) with logits (..., C) and labels (...) int64, in 0 to C − 1.
+    These are elementwise, on float32 or float64 tensors of any shape.
+    `takes="batch"`: fn(h, labels, *parts, ...) with h (B, D) and labels (B,) int64 gives one number; `parts` are the
+    tensors of the head, where the loss has one.
+    The keywords are the names of `params`. `measures` are those it may be used with, its default first.
+    `head(experiment)` is what is trained beside the encoder: a classifier, proxies, a similarity head; or None.
+    `written` is LaTeX: one expression, or that of a same pair and that of a different one.
+    `gradient` says in two sentences what the slope does to a pair.
     """
 
     key: str
@@ -29,6 +62,25 @@ class Loss:
     takes: Takes
     fn: Callable[..., Tensor]
     params: tuple[Param, ...]
-    formula: str
+    written: str | tuple[str, str]
     citation: Citation
     measures: tuple[str, ...]
+    gradient: str
+    convention: Convention
+    head: Callable[[Setting], nn.Module | None] = no_head
+    library: Library | None = None
+
+    @property
+    def formula(self) -> str:
+        if isinstance(self.written, str):
+            return self.written
+        same, different = self.written
+        return rf"\begin{{cases}}{same} & \text{{same}}\\ {different} & \text{{different}}\end{{cases}}"
+
+    def with_labels(self, one_is_similar: bool) -> str:
+        """The formula with a label y in {0, 1}, in either convention; as it is for a loss without pairs."""
+        if isinstance(self.written, str):
+            return self.written
+        same, different = self.written
+        first, second = ("y", "(1-y)") if one_is_similar else ("(1-y)", "y")
+        return rf"{first}\cdot \left[{same}\right] \;+\; {second}\cdot \left[{different}\right]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.record import Loss
+from siamese_core.losses.record import Library, Loss
 from siamese_core.params import Citation, Param
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ TRIPLET = Loss(
             "belongs to L2-normalised embeddings, whose squared distances end at 4.",
         ),
     ),
-    formula=r"\max(d^{+} - d^{-} + m,\ 0),\qquad d = \lVert h_1 - h_2 \rVert_2^2",
+    written=r"\max(d^{+} - d^{-} + m,\ 0),\qquad d = \lVert h_1 - h_2 \rVert_2^2",
     citation=Citation(
         "Schroff, Kalenichenko & Philbin",
         2015,
@@ -41,4 +41,13 @@ TRIPLET = Loss(
         "CVPR",
     ),
     measures=("squared_euclidean",),
+    gradient="While the negative is not farther than the positive by the margin, the anchor pulls the one and pushes "
+    "the other; on squared distances both forces grow with it. A triplet that keeps the margin is left alone.",
+    convention="classes",
+    library=Library(
+        "TripletMarginLoss(margin={margin}, distance=LpDistance(normalize_embeddings=False, power=2), "
+        "reducer=MeanReducer())",
+        "By default the library averages over the triplets whose loss is not zero, on normalised embeddings and "
+        "without the square; set as here it gives the same numbers.",
+    ),
 )

@@ -1,0 +1,94 @@
+"""Losses on a predicted similarity p of a pair: each falls with it where the pair is the same, rises where not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siamese_core.losses.heads import similarity_head
+from siamese_core.losses.record import Loss
+from siamese_core.params import Citation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EPSILON = 1e-7
+"""p is kept this far from 0 and 1, where its logarithm would be infinite."""
+
+
+def log(p: Tensor, same: Tensor) -> Tensor:
+    """−log p for a same pair, −log(1 − p) for a different one: binary cross-entropy (Koch 2015)."""
+    clipped = p.clamp(EPSILON, 1 - EPSILON)
+    return -clipped.where(same, 1 - clipped).log()
+
+
+def absolute(p: Tensor, same: Tensor) -> Tensor:
+    """|1 − p| for a same pair, |p| for a different one."""
+    return (1 - p).where(same, p).abs()
+
+
+def squared(p: Tensor, same: Tensor) -> Tensor:
+    """(1 − p)² for a same pair, p² for a different one."""
+    return (1 - p).where(same, p).square()
+
+
+SIMILARITIES = ("similarity_head", "exponential_similarity")
+
+LOG = Loss(
+    key="log",
+    title="Log (binary cross-entropy)",
+    takes="similarity",
+    fn=log,
+    params=(),
+    written=(r"-\log p", r"-\log(1-p)"),
+    citation=Citation(
+        "Koch, Zemel & Salakhutdinov",
+        2015,
+        "Siamese Neural Networks for One-shot Image Recognition",
+        "ICML Deep Learning Workshop",
+    ),
+    measures=SIMILARITIES,
+    gradient="The more wrong p is, the steeper the slope, and behind a sigmoid a confident mistake is corrected at "
+    "full strength. Only where p is clipped, a ten-millionth from 0 or 1, does it stop.",
+    convention="one",
+    head=similarity_head,
+)
+
+ABSOLUTE = Loss(
+    key="absolute",
+    title="Absolute error on p",
+    takes="similarity",
+    fn=absolute,
+    params=(),
+    written=(r"\lvert 1-p\rvert", r"\lvert 0-p\rvert"),
+    citation=Citation(
+        "Mueller & Thyagarajan",
+        2016,
+        "Siamese Recurrent Architectures for Learning Sentence Similarity",
+        "AAAI; its similarity, with the absolute error that tutorials put on it",
+    ),
+    measures=SIMILARITIES,
+    gradient="The slope on p is 1 wherever p is, so a pair that is nearly right pulls as hard as one that is wrong. "
+    "Behind a sigmoid a confident mistake has almost no gradient left.",
+    convention="one",
+    head=similarity_head,
+)
+
+SQUARED = Loss(
+    key="squared",
+    title="Squared error on p",
+    takes="similarity",
+    fn=squared,
+    params=(),
+    written=(r"(1-p)^2", r"p^2"),
+    citation=Citation(
+        "Mueller & Thyagarajan",
+        2016,
+        "Siamese Recurrent Architectures for Learning Sentence Similarity",
+        "AAAI",
+    ),
+    measures=SIMILARITIES,
+    gradient="The slope on p grows with the mistake, and fades as the pair comes right. Behind a sigmoid it fades "
+    "again where p is sure and wrong.",
+    convention="one",
+    head=similarity_head,
+)
