@@ -47,9 +47,9 @@ TRIPLET_POINTS = 250  # each is an SVG node, and they are half of what an update
 
 @dataclass(frozen=True)
 class Curve:
-    """A loss against the distance; all fields (n,). The slopes are the autograd of the two branches."""
+    """A loss `at` distances, or similarities; all fields (n,). The slopes are the autograd of the two branches."""
 
-    distance: npt.NDArray[Any]
+    at: npt.NDArray[Any]
     same: npt.NDArray[Any]
     different: npt.NDArray[Any]
     same_slope: npt.NDArray[Any]
@@ -110,33 +110,33 @@ def loss_curve(
     peak = 0.0
     for name, loss, slope, distances, colour, dash in branches:
         line: dict[str, Any] = {"color": colour, "dash": dash, "width": 2.5, "simplify": False}
-        data.append(_line(curve.distance, loss, text[name], line=line, legendgroup=name))
+        data.append(line_trace(curve.at, loss, text[name], line=line, legendgroup=name))
         if show_slope:
             line = {"color": colour, "dash": dash, "width": 1.2}
-            data.append(_line(curve.distance, slope, text[f"{name}_slope"], line=line, opacity=0.75))
+            data.append(line_trace(curve.at, slope, text[f"{name}_slope"], line=line, opacity=0.75))
         share = shares(distances, d_max)
         peak = max(peak, float(share.max()))
         bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "fill": "tozeroy"}
-        bars |= {"fillcolor": _faded(colour, 0.3), "yaxis": "y2", "legendgroup": name, "showlegend": False}
+        bars |= {"fillcolor": faded(colour, 0.3), "yaxis": "y2", "legendgroup": name, "showlegend": False}
         # Without pairs an invisible line stays: plotly draws no panel that has no trace.
         bars["opacity"] = float(share.any())
-        data.append(_line(edges, np.append(share, share[-1]), text[name], ".1%", **bars))
-    top = _loss_limit(curve)
+        data.append(line_trace(edges, np.append(share, share[-1]), text[name], ".1%", **bars))
+    top = loss_limit(curve)
     slopes = (curve.same_slope, curve.different_slope) if show_slope else ()
     fall = -min((float(_finite(slope).min(initial=0)) for slope in slopes), default=0.0)
     low = -min(top, grown(0, fall))
     share_end = grown(max(share_max, SHARES_SHOWN), peak)
     axes = {
-        "xaxis": _axis([0, d_max], anchor="y2", **_titled(text["distance"], ".2f")),
-        "yaxis": _axis([low - 0.03 * top, top], domain=[0.41, 0.93]),
-        "yaxis2": _axis([0, share_end], domain=[0, 0.26], nticks=4, tickformat=".0%"),
+        "xaxis": axis_of([0, d_max], anchor="y2", **axis_title(text["distance"], ".2f")),
+        "yaxis": axis_of([low - 0.03 * top, top], domain=[0.41, 0.93]),
+        "yaxis2": axis_of([0, share_end], domain=[0, 0.26], nticks=4, tickformat=".0%"),
     }
     titles = [
-        _panel_title(text["loss_and_slope" if show_slope else "loss"], "y"),
-        _panel_title(text["share"], "y2"),
+        panel_title(text["loss_and_slope" if show_slope else "loss"], "y"),
+        panel_title(text["share"], "y2"),
     ]
-    hints = [] if peak else [_hint(text["no_pairs"], "y2")]
-    return _figure(data, hovermode="x unified", annotations=titles + hints, **axes)
+    hints = [] if peak else [hint_at(text["no_pairs"], "y2")]
+    return figure_of(data, hovermode="x unified", annotations=titles + hints, **axes)
 
 
 def triplet_surface(
@@ -157,12 +157,12 @@ def triplet_surface(
     end, loss = float(grid[-1]), METRIC_COLOURS["loss"]
     heat = {
         "type": "heatmap", "zsmooth": "fast", "x": grid, "y": grid, "z": surface, "showscale": False,
-        "colorscale": [[0, _faded(loss, 0)], [0.001, _faded(loss, 0.12)], [1, _faded(loss, 0.75)]],
+        "colorscale": [[0, faded(loss, 0)], [0.001, faded(loss, 0.12)], [1, faded(loss, 0.75)]],
         "hovertemplate": "d⁺ %{x:.2f}<br>d⁻ %{y:.2f}<br>" + text["loss"] + " %{z:.3f}<extra></extra>",
     }  # fmt: skip
     edge = np.array([0, max(end - margin, 0)], np.float32)
     line = {"color": NEUTRAL, "width": 2}
-    data = [heat, _line(edge, edge + np.float32(margin), text["zero_line"], line=line, hoverinfo="skip")]
+    data = [heat, line_trace(edge, edge + np.float32(margin), text["zero_line"], line=line, hoverinfo="skip")]
     points = np.empty((2, 0), np.float32) if triplets is None else np.asarray(triplets, np.float32)
     points = points[:, np.isfinite(points).all(axis=0)].clip(0, end)
     if points.size:
@@ -172,13 +172,13 @@ def triplet_surface(
             "type": "scatter", "mode": "markers", "x": points[0], "y": points[1], "name": text["triplets"],
             "marker": marker, "hoverinfo": "skip",
         })  # fmt: skip
-    hints = [] if points.size else [_hint(text["no_triplets"], "y")]
-    return _figure(
+    hints = [] if points.size else [hint_at(text["no_triplets"], "y")]
+    return figure_of(
         data,
         hovermode="closest",
-        annotations=[_panel_title(text["d_negative"], "y"), *hints],
-        xaxis=_axis([0, end], **_titled(text["d_positive"], ".2f")),
-        yaxis=_axis([0, end], domain=[0, 0.93]),
+        annotations=[panel_title(text["d_negative"], "y"), *hints],
+        xaxis=axis_of([0, end], **axis_title(text["d_positive"], ".2f")),
+        yaxis=axis_of([0, end], domain=[0, 0.93]),
     )
 
 
@@ -200,7 +200,7 @@ def history(
         line = {"color": METRIC_COLOURS.get(metric, NEUTRAL), "width": 2, "dash": dash}
         panel = "y" if metric in ("loss", "test_loss") else "y2"
         listed = metric != "loss" and not held_out
-        data.append(_line(x, y, label, line=line, yaxis=panel, legendgroup=metric, showlegend=listed))
+        data.append(line_trace(x, y, label, line=line, yaxis=panel, legendgroup=metric, showlegend=listed))
         last_step = max(last_step, float(x.max(initial=0)))
         if panel == "y":
             highest = max(highest, float(y.max(initial=0)))
@@ -208,27 +208,27 @@ def history(
     if pixels_baseline is not None:
         level = np.full(2, pixels_baseline, np.float32)
         line = {"color": NEUTRAL, "width": 1.5, "dash": "dash"}
-        data.append(_line([0, end], level, text["pixels"], line=line, yaxis="y2"))
+        data.append(line_trace([0, end], level, text["pixels"], line=line, yaxis="y2"))
     if any("." in name for name in series):
-        data.append(_line([0, 0], [-1, -1], text["held_out"], line=dotted, yaxis="y2", hoverinfo="skip"))
+        data.append(line_trace([0, 0], [-1, -1], text["held_out"], line=dotted, yaxis="y2", hoverinfo="skip"))
     drawn = {trace["yaxis"] for trace in data if len(trace["x"])}
     # Plotly draws no panel that has no trace.
     for panel in ("y", "y2"):
         if panel not in drawn:
-            data.append(_line([0, end], [-1, -1], "", yaxis=panel, showlegend=False))
-    titles = [_panel_title(text["loss"], "y"), _panel_title(text["scores"], "y2")]
-    hints = [_hint(text["no_history"], "y")] if "y" not in drawn else []
-    return _figure(
+            data.append(line_trace([0, end], [-1, -1], "", yaxis=panel, showlegend=False))
+    titles = [panel_title(text["loss"], "y"), panel_title(text["scores"], "y2")]
+    hints = [hint_at(text["no_history"], "y")] if "y" not in drawn else []
+    return figure_of(
         data,
         hovermode="x unified",
         annotations=titles + hints,
-        xaxis=_axis([0, end], anchor="y2", **_titled(text["step"], ".0f")),
-        yaxis=_axis([0, grown(0, highest) or 1], domain=[0.6, 0.93], nticks=5),
-        yaxis2=_axis([-0.02, 1.02], domain=[0, 0.48], nticks=6),
+        xaxis=axis_of([0, end], anchor="y2", **axis_title(text["step"], ".0f")),
+        yaxis=axis_of([0, grown(0, highest) or 1], domain=[0.6, 0.93], nticks=5),
+        yaxis2=axis_of([-0.02, 1.02], domain=[0, 0.48], nticks=6),
     )
 
 
-def _line(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f", **style: Any) -> dict[str, Any]:
+def line_trace(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f", **style: Any) -> dict[str, Any]:
     x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
     drawn = np.isfinite(x) & np.isfinite(y)
     # An empty array would stay an array in `to_dict`, which is to be JSON.
@@ -250,7 +250,7 @@ def _thinned(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]
     return x[kept], y[kept]
 
 
-def _loss_limit(curve: Curve) -> float:
+def loss_limit(curve: Curve) -> float:
     """The similar branch rises without end, so the axis is made for the different one, twice its height."""
     rising, falling = (float(_finite(branch).max(initial=0)) for branch in (curve.same, curve.different))
     return grown(0, min(rising, 2 * falling) if falling > 0 else rising) or 1.0
@@ -261,31 +261,31 @@ def _finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return finite
 
 
-def _axis(limits: list[float], **more: Any) -> dict[str, Any]:
+def axis_of(limits: list[float], **more: Any) -> dict[str, Any]:
     return {"range": limits, "zeroline": False, "showline": False, "ticks": "", **more}
 
 
-def _titled(words: str, number: str) -> dict[str, Any]:
+def axis_title(words: str, number: str) -> dict[str, Any]:
     title = {"text": words, "standoff": 6}
     return {"title": title, "unifiedhovertitle": {"text": f"{words} %{{x:{number}}}"}}
 
 
-def _panel_title(words: str, panel: str) -> dict[str, Any]:
+def panel_title(words: str, panel: str) -> dict[str, Any]:
     place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": f"{panel} domain", "y": 1}
     return {"text": words, "showarrow": False, **place, "yanchor": "bottom", "yshift": 3}
 
 
-def _hint(words: str, panel: str) -> dict[str, Any]:
+def hint_at(words: str, panel: str) -> dict[str, Any]:
     place = {"xref": "paper", "x": 0.5, "yref": f"{panel} domain", "y": 0.5}
     return {"text": words, "showarrow": False, "opacity": 0.65, **place}
 
 
-def _faded(colour: str, alpha: float) -> str:
+def faded(colour: str, alpha: float) -> str:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
 
 
-def _figure(data: list[dict[str, Any]], **layout: Any) -> go.Figure:
+def figure_of(data: list[dict[str, Any]], **layout: Any) -> go.Figure:
     import plotly.graph_objects as go
 
     for name, axis in layout.items():

@@ -35,10 +35,15 @@ MAX_PROJECTOR_DEATHS = 20
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
 
+MAX_ASIDE = 24
+"""Runs that one owner may have beside these, to compare something with each other."""
+
 CANNOT_START = (
     "The training process does not start on this machine: see the server's log, mend it, start the server again."
 )
 CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
+
+Answer = Future[dict[str, np.ndarray]]
 
 NO_FRAME = np.zeros((0, 0), np.float32)
 
@@ -53,7 +58,7 @@ class Engine:
         self._clock = clock
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
-        self._curves: dict[int, Future[dict[str, np.ndarray]]] = {}
+        self._answers: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
@@ -71,13 +76,18 @@ class Engine:
         machine: Machine = Machine(),  # noqa: B008 (frozen)
         *,
         steps: int | None = None,
+        aside: bool = False,
     ) -> str:
-        """The id of a new run, which runs on, or rests after `steps`."""
+        """The id of a new run, which runs on, or rests after `steps`.
+
+        A run `aside` is one of several that are compared: it is never the `latest`.
+        """
         with self._lock:
-            own = [slot for slot in self._slots.values() if slot.owner == owner]
-            for oldest in own[: max(0, len(own) - MAX_RUNS + 1)]:
+            own = [slot for slot in self._slots.values() if slot.owner == owner and slot.aside == aside]
+            for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
                 self._forget(oldest)
-            slot = Slot(secrets.token_urlsafe(12), owner, experiment, machine, experiment.projection, self._clock())
+            number = secrets.token_urlsafe(12)
+            slot = Slot(number, owner, experiment, machine, experiment.projection, self._clock(), aside)
             self._slots[slot.id] = slot
             self._submit(slot, owed=steps)
             return slot.id
@@ -112,7 +122,8 @@ class Engine:
     def latest(self, owner: str) -> str | None:
         """The id of the newest run of this owner."""
         with self._lock:
-            return next((slot.id for slot in reversed(self._slots.values()) if slot.owner == owner), None)
+            own = (slot for slot in reversed(self._slots.values()) if slot.owner == owner and not slot.aside)
+            return next((slot.id for slot in own), None)
 
     def discard(self, owner: str, run: str) -> None:
         """Stops the run and forgets it."""
@@ -129,13 +140,20 @@ class Engine:
                 slot.projection = projection
                 self._ask_for_layout(slot)
 
-    def curve(self, loss: str, params: Mapping[str, float], d_max: float) -> Future[dict[str, np.ndarray]]:
-        """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, computed by the worker."""
+    def curve(self, loss: str, params: Mapping[str, float], at: np.ndarray) -> Answer:
+        """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, at (n,) places."""
+        return self._ask({"do": "curve", "loss": loss, "params": dict(params)}, at=at)
+
+    def pairs(self, measure: str, embeddings: np.ndarray, labels: np.ndarray) -> Answer:
+        """`same` and `different` (P,): what another measure says of a run's embeddings (N, D), labels (N,)."""
+        return self._ask({"do": "pairs", "measure": measure}, embeddings=embeddings, labels=labels)
+
+    def _ask(self, question: dict[str, Any], **arrays: np.ndarray) -> Answer:
+        """The worker answers beside its training, within milliseconds; cancelled where it dies."""
         with self._lock:
             number = next(self._numbers)
-            future: Future[dict[str, np.ndarray]] = Future()
-            self._curves[number] = future
-            self._worker.say({"do": "curve", "id": number, "loss": loss, "params": dict(params), "d_max": d_max})
+            self._answers[number] = future = Answer()
+            self._worker.say(question | {"id": number}, **arrays)
             return future
 
     def tend(self) -> None:
@@ -193,8 +211,8 @@ class Engine:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
                 self._false_starts = 0
-            elif meta["is"] == "curve":
-                self._curves.pop(meta["id"]).set_result(arrays)
+            elif meta["is"] == "answer":
+                self._answers.pop(meta["id"]).set_result(arrays)
             elif slot := self._slots.get(meta["run"]):
                 getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
 
@@ -265,9 +283,9 @@ class Engine:
                 self.problem = CANNOT_START
                 return
             self._worker = self._new_worker()
-            for future in self._curves.values():
+            for future in self._answers.values():
                 future.cancel()
-            self._curves.clear()
+            self._answers.clear()
             for slot in self._slots.values():
                 slot.in_worker = False
                 if slot.status in LIVE:

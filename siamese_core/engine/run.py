@@ -85,6 +85,7 @@ class Slot:
     machine: Machine
     projection: str
     seen_at: float
+    aside: bool = False
     status: Status = "running"
     in_worker: bool = False
     sentence: str = ""

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from siamese_core.curves import curve, surface
+from siamese_core.curves import drawn
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.pipes import Parent
 from siamese_core.experiment import Experiment
-from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine, MachineError, devices
-from siamese_core.probe import pixels_map_at_r
+from siamese_core.probe import pairs_by, pixels_map_at_r
 from siamese_core.snapshot import Snapshot, State
 from siamese_core.training import train
 
@@ -96,8 +95,8 @@ class _Worker:
         self._parent = parent
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
-        self._curves: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._draw_forever, name="curves", daemon=True).start()
+        self._asked: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
+        threading.Thread(target=self._answer_forever, name="answers", daemon=True).start()
         parent.listen(self._hear)
 
     def run_forever(self) -> None:
@@ -110,17 +109,14 @@ class _Worker:
 
     def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
-        if meta["do"] == "curve":
-            self._curves.put(meta)
-        else:
-            self._commands.put((meta, arrays))
+        (self._asked if meta["do"] in ANSWERS else self._commands).put((meta, arrays))
 
-    def _draw_forever(self) -> None:
+    def _answer_forever(self) -> None:
         """A thread of its own: a curve is answered at once, whatever is being trained."""
         torch.set_num_threads(1)
         while True:
-            meta = self._curves.get()
-            self._parent.say({"is": "curve", "id": meta["id"]}, **_curve(meta))
+            meta, arrays = self._asked.get()
+            self._parent.say({"is": "answer", "id": meta["id"]}, **ANSWERS[meta["do"]](meta, arrays))
 
     def _obey(self, wait: bool) -> None:
         while wait or not self._commands.empty():
@@ -243,11 +239,11 @@ class _Worker:
         self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
 
 
-def _curve(meta: dict[str, Any]) -> dict[str, np.ndarray]:
-    loss = LOSSES[meta["loss"]]
-    if loss.takes == "triplet":
-        return {"surface": surface(loss, meta["params"], meta["d_max"])}
-    return asdict(curve(loss, meta["params"], meta["d_max"]))
+ANSWERS = {
+    "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
+    "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"]),
+}
+"""What is answered at once, from the question and its arrays."""
 
 
 def main() -> None:
