@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +45,17 @@ def plot_view(
     live: bool,
     height: int,
     text: dict[str, str],
-    handle: dict[str, Any] | None = None,
-    on_dragged: Callable[[float], None] | None = None,
-    on_dropped: Callable[[float], None] | None = None,
+    handles: Sequence[dict[str, Any]] = (),
+    on_dragged: Callable[[str, float], None] | None = None,
+    on_dropped: Callable[[str, float], None] | None = None,
+    on_clicked: Callable[[float, float], None] | None = None,
 ) -> None:
     """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
     live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
 
-    `handle` is a line that can be dragged: `on_dragged(value)` is called while a pointer holds the line, before the run
-    that this starts, `on_dropped(value)` when it is let go, or moved by a key.
+    `handles` are lines that can be dragged: `on_dragged(key, value)` is called while a pointer holds one, before the
+    run that this starts, `on_dropped(key, value)` when it is let go, or moved by a key. `on_clicked(x, y)` is called
+    for a click into the first panel.
     """
     kept = st.session_state.get(f"{key}_drawn")
     now = time.monotonic()
@@ -63,21 +65,23 @@ def plot_view(
             "figure": build().to_dict(),
             "plotly_url": static.plotly_js(),
             "height": height,
-            "handle": handle,
+            "handles": list(handles),
+            "clickable": on_clicked is not None,
             "text": text,
         }
         kept = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
 
-    def told(event: str, listener: Callable[[float], None] | None) -> None:
-        value = st.session_state[key].get(event)
-        if value is not None and listener is not None:
-            listener(float(value))
+    def told(event: str, listener: Callable[..., None] | None) -> None:
+        heard = st.session_state[key].get(event)
+        if heard is not None and listener is not None:
+            listener(*heard)
 
     _plot(
         key=key,
         data=kept.message,
         on_dragged_change=lambda: told("dragged", on_dragged),
         on_dropped_change=lambda: told("dropped", on_dropped),
+        on_clicked_change=lambda: told("clicked", on_clicked),
     )
 
 
