@@ -11,14 +11,14 @@ import streamlit as st
 
 from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS
-from siamese_core.experiment import FIELDS, Experiment, Ignored, param_field
+from siamese_core.experiment import FIELDS, PARAM_NAMES, Experiment, Ignored, param_field
 from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
 from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
 
 BASIC = ("dataset", "loss")
 MORE = {
-    "data": ("held_out", "sampling", "batch_size", "labels"),
+    "data": ("held_out", "train_per_class", "sampling", "batch_size", "labels"),
     "network": ("encoder", "embedding_dim", "output", "measure"),
     "training": ("learning_rate", "steps", "seed"),
 }
@@ -90,13 +90,15 @@ def controls() -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
     values = {name: _widget(FIELDS[name]) for name in BASIC}
     if st.session_state.get("loss_of_measure") != values["loss"]:
-        # Another loss begins with the distance of its own paper.
+        # Another loss begins with the distance and the numbers of its own paper.
         if "loss_of_measure" in st.session_state:
-            st.session_state.pop(key("measure"), None)
+            for name in ("measure", *PARAM_NAMES):
+                st.session_state.pop(key(name), None)
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param_field(param)) for param in loss.params}
-    limits = {"measure": loss.measures, "held_out": range(len(DATASETS[values["dataset"]].classes))}
+    labels = ("right",) if loss.takes in ("logits", "batch") else None
+    limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(DATASETS[values["dataset"]].classes))}
     names = {"held_out": dict(enumerate(DATASETS[values["dataset"]].classes))}
     for group, members in MORE.items():
         with st.expander(text.GROUPS[group]):

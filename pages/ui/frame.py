@@ -15,6 +15,7 @@ IDEA = str(Path(__file__).with_name("idea.svg"))
 MENU = {
     "app.py": ("Home", ":material/home:"),
     "pages/1_Train.py": ("Train", ":material/play_circle:"),
+    "pages/2_Losses.py": ("Losses", ":material/show_chart:"),
 }
 
 

@@ -10,6 +10,8 @@ from pages.ui import controls
 from pages.ui.owner import engine, owner
 from pages.ui.text import train as text
 from pages.ui.train_live import is_busy, live
+from pages.ui.words import plain
+from siamese_core import reach
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment, Ignored
 from siamese_core.machine import Machine
@@ -41,8 +43,10 @@ def page() -> None:
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
         if ignored:
-            named = "".join(f"\n- {_plain(str(field))}" for field in ignored)
+            named = "".join(f"\n- {plain(str(field))}" for field in ignored)
             st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+        if out_of_reach := reach.warning(experiment):
+            st.warning(out_of_reach, icon=":material/straighten:")
         if run is None and st.session_state.pop("run", None):
             st.info(text.FORGOTTEN, icon=":material/schedule:")
         if e.problem:
@@ -146,8 +150,3 @@ def _reset(run: RunView | None) -> None:
 def owner_token() -> str:
     token: str = st.session_state["owner"]
     return token
-
-
-def _plain(sentence: str) -> str:
-    """Words from an address bar, with nothing left that Markdown would read."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~$:&" else c for c in sentence)

@@ -109,7 +109,7 @@ def _seconds(value: float) -> str:
 
 def _numbers(run: RunView | None) -> None:
     scores = run.scores[-1][1] if run and run.scores else {}
-    active = float(run.active[-1]) if run is not None and len(run.active) else None
+    active = float(run.active[-1]) if run is not None and len(run.active) and np.isfinite(run.active[-1]) else None
     with st.container(horizontal=True):
         for name, (label, help_) in _number_names(run).items():
             by_group = scores.get(name, {"seen": active if name == "active" else None, "held_out": None})

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError, TimeoutError
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.owner import engine
+from pages.ui.loss_curves import line_of, loss_arrays, places
 from pages.ui.text import train as text
 from pages.ui.views import plot_view
 from siamese_core import figures
 from siamese_core.distances import MEASURES
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment, param_field
-from siamese_core.losses import LOSSES
+from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES, Loss
 from siamese_core.snapshot import Frame
 
 if TYPE_CHECKING:
@@ -27,35 +26,38 @@ HEIGHT = 470
 FIRST_MEASURED = 30
 """The step from which a run's distances may move the axes: an untrained network would stretch them for good."""
 
-CURVE_WAIT = 0.3
-"""Seconds that a page waits for a curve: 100 times what it takes when the worker is not starved."""
+NO_CURVE = dict.fromkeys(("at", "same", "different", "same_slope", "different_slope"), np.zeros(0, np.float32))
 
 
 def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     """The curve of the settings, over the distances of the run where these are of the same kind."""
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
-    loss = LOSSES[experiment.loss]
+    loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
     is_triplet = loss.takes == "triplet"
-    param = param_field(loss.params[0])
-    value = experiment.params[param.name]
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
-    d_max = _axis_end(
-        experiment, max(2 * param.default, 1.2 * value, _farthest(frame, is_triplet) if measured else 0.0)
-    )
+    d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
     slope = False if is_triplet else st.toggle(text.SLOPE, key="show_slope")
-    arrays = _curve(experiment, d_max)
-    if arrays is None:
+    # A classifier is drawn against a probability, which is no distance of two images.
+    curve = (
+        NO_CURVE
+        if loss.takes == "logits"
+        else loss_arrays(loss.key, experiment.params, places(loss, min(d_max, _farthest_drawn(loss))))
+    )
+    if curve is None:
         st.caption(text.WARMING)
         return
-    words = text.LOSS | {"distance": text.LOSS["distance"].format(measure=MEASURES[experiment.measure].title)}
+    words = text.LOSS | {"distance": text.AXES[measure.kind].format(measure=measure.title)}
+    note = text.NOTES.get(loss.takes)
+    if note:
+        st.caption(note)
 
     def figure() -> go.Figure:
         drawn = (
-            _surface(arrays, frame, d_max, value, words)
+            _surface(curve, frame, d_max, experiment.params["margin"], words)
             if is_triplet
-            else _pairs(arrays, run if measured else None, frame, d_max, slope, words)
+            else _pairs(curve, run if measured else None, frame, d_max, slope, words)
         )
         # Another loss is another picture: a zoom into the one before it is let go.
         return drawn.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
@@ -68,13 +70,41 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         live=run is not None and run.live,
         height=HEIGHT,
         text=text.PLOT | {"label": words["label"]},
-        handle={
-            "value": value, "low": param.low, "high": param.high, "step": param.step, "label": param.title,
-            "key": f"{loss.key}.{param.name}", "kind": "diagonal" if is_triplet else "vertical",
-        },
-        on_dragged=lambda to: st.session_state.update(dragging=(param.name, to)),
-        on_dropped=lambda to: st.session_state.update(dropped=(param.name, to), dragging=None),
-    )  # fmt: skip
+        handles=_handles(experiment),
+        on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
+        on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
+    )
+
+
+def _handles(experiment: Experiment) -> list[dict[str, Any]]:
+    """The line of the loss that can be dragged, where it has one."""
+    name, loss = line_of(experiment.loss), LOSSES[experiment.loss]
+    kind = "diagonal" if loss.takes == "triplet" else "vertical"
+    return [
+        {
+            "value": experiment.params[name], "low": p.low, "high": p.high, "step": p.step, "label": p.title,
+            "key": f"{loss.key}.{name}", "kind": kind,
+        }
+        for p in loss.params
+        if p.name == name
+    ]  # fmt: skip
+
+
+def _name(key: str) -> str:
+    return key.partition(".")[2]
+
+
+def _end(experiment: Experiment, frame: Frame | None) -> float:
+    """Where the axis of distances ends: with the line in sight, and the run's distances."""
+    loss, name = LOSSES[experiment.loss], line_of(experiment.loss)
+    default = next((p.default for p in loss.params if p.name == name), 1.0)
+    line = 1.2 * experiment.params[name] if name else 0.0
+    return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.takes == "triplet")))
+
+
+def _farthest_drawn(loss: Loss) -> float:
+    """A loss on a whole batch is drawn along the cosine distance, which ends at 2."""
+    return 2.0 if loss.takes == "batch" and loss.measures[0] == "cosine" else np.inf
 
 
 def _as_dragged(experiment: Experiment) -> Experiment:
@@ -132,20 +162,3 @@ def _axis_end(experiment: Experiment, value: float) -> float:
     end = figures.grown(kept[1] if kept[0] == name else 0.0, value)
     st.session_state["d_max"] = (name, end)
     return end or 1.0
-
-
-def _curve(experiment: Experiment, d_max: float) -> dict[str, np.ndarray] | None:
-    """The loss over the distance, from the worker; None until that is warm."""
-    asked = (experiment.loss, tuple(experiment.params.items()), d_max)
-    kept = st.session_state.get("curve")
-    if kept and kept[0] == asked:
-        arrays: dict[str, np.ndarray] = kept[1]
-        return arrays
-    if not engine().devices:
-        return None
-    try:
-        arrays = engine().curve(experiment.loss, experiment.params, d_max).result(CURVE_WAIT)
-    except (TimeoutError, CancelledError):
-        return kept[1] if kept and kept[0][0] == experiment.loss else None
-    st.session_state["curve"] = (asked, arrays)
-    return arrays

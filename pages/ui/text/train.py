@@ -94,7 +94,6 @@ LOSS = {
     "different": "different class",
     "same_slope": "slope, same",
     "different_slope": "slope, different",
-    "distance": "{measure} distance of the two embeddings",
     "loss": "Loss of one pair",
     "loss_and_slope": "Loss of one pair, and its slope",
     "share": "Share of the test pairs, now",
@@ -104,6 +103,15 @@ LOSS = {
     "zero_line": "loss is zero above this line",
     "triplets": "test triplets, now",
     "no_triplets": "Press Train to see where the triplets are",
+}
+AXES = {
+    "distance": "{measure} distance of the two embeddings",
+    "similarity": "p: {measure} of the two embeddings",
+}
+NOTES = {
+    "logits": "A classifier looks at one image at a time: no curve over a distance. Below, where the pairs end up.",
+    "batch": "This loss looks at a whole batch; drawn is the smallest one: an anchor, a classmate and two others, of "
+    "which one distance changes.",
 }
 HISTORY_TITLE = "How the run went"
 HISTORY = {

@@ -1,0 +1,182 @@
+"""Losses over each other: curves, slopes, lines that can be dragged, a pair that rolls downhill, one pair under all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places
+from pages.ui.losses import address, mine, point
+from pages.ui.losses.one_pair import one_pair
+from pages.ui.text import losses as text
+from pages.ui.views import plot_view
+from siamese_core import figures, loss_figures
+from siamese_core.experiment import Experiment, param_field
+from siamese_core.figures import Curve
+from siamese_core.losses import LOSSES
+
+HEIGHT = {"short": 560, "tall": 680}
+ENDS = {"similarity": 1.0, "batch": 2.0}
+
+
+def section() -> None:
+    _take_dragged()
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        group = _group()
+        shown = st.multiselect(
+            text.SHOWN, address.GROUPS[group], format_func=_title, key=address.key("shown"), max_selections=5
+        )
+        params = {loss: _sliders(loss) for loss in shown}
+    with right:
+        if not shown:
+            st.info(text.NOTHING_SHOWN, icon=":material/show_chart:")
+            return
+        if group == "batch":
+            st.caption(text.BATCH_NOTE)
+        pairs = mine.pairs(shown[0], group)
+        _triplet(params) if group == "triplet" else _curves(group, params, pairs)
+    _about(params)
+    if group != "triplet":
+        with left:
+            point.controls(params)
+    one_pair()
+
+
+def _take_dragged() -> None:
+    """A line that is held or was let go moves its slider, before that is drawn."""
+    for name, value in st.session_state.pop("losses_dragged", {}).items():
+        st.session_state[name] = value
+
+
+def _group() -> str:
+    def changed() -> None:
+        group = st.session_state[address.key("group")]
+        st.session_state[address.key("shown")] = address.FIRST.get(group, list(address.GROUPS[group][:1]))
+
+    chosen: str = st.selectbox(
+        text.GROUP,
+        list(address.GROUPS),
+        format_func=text.GROUPS.__getitem__,
+        key=address.key("group"),
+        on_change=changed,
+    )
+    return chosen
+
+
+def _title(loss: str) -> str:
+    return LOSSES[loss].title
+
+
+def _sliders(loss: str) -> dict[str, float]:
+    values = {}
+    for param in LOSSES[loss].params:
+        field = param_field(param)
+        label = text.PARAM.format(param=param.title, loss=LOSSES[loss].title)
+        values[param.name] = st.slider(
+            label, field.low, field.high, step=field.step, key=address.param_key(loss, param.name), help=field.help
+        )
+    return values
+
+
+def axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
+    """Of the axis of distances: every margin and crossing in sight."""
+    if group in ENDS:
+        return ENDS[group]
+    lines = [values[name] for loss, values in params.items() if (name := line_of(loss))]
+    return figures.grown(0.0, max(1.2 * max(lines, default=1.0), 2.0))
+
+
+def _curves(group: str, params: Mapping[str, dict[str, float]], pairs: tuple[np.ndarray, np.ndarray] | None) -> None:
+    end = axis_end(group, params)
+    found = {loss: loss_arrays(loss, values, places(LOSSES[loss], end)) for loss, values in params.items()}
+    arrays: dict[str, Arrays] = {loss: curve for loss, curve in found.items() if curve is not None}
+    if len(arrays) < len(params):
+        st.caption(text.WARMING)
+        return
+    pair = point.on(params, arrays)
+    words = text.OVERLAY | {"axis": text.AXES[group]}
+
+    def figure() -> Any:
+        curves = {_title(loss): Curve(**curve) for loss, curve in arrays.items()}
+        drawn = loss_figures.overlay(curves, end=end, text=words, pairs=pairs, point=pair)
+        return drawn.update_layout(uirevision=f"{group} {end}")
+
+    plot_view(
+        figure,
+        "losses_view",
+        settings=(group, str(params), end, str(pair), None if pairs is None else mine.shown()),
+        data=None,
+        live=False,
+        height=HEIGHT["short" if pairs is None else "tall"],
+        text=text.PLOT | {"label": words["label"]},
+        handles=_handles(params),
+        on_dragged=_dragged,
+        on_dropped=_dragged,
+        on_clicked=lambda x, y: point.put(x, params),
+    )
+
+
+def _triplet(params: Mapping[str, dict[str, float]]) -> None:
+    (margin,) = (values["margin"] for values in params.values())
+    end = figures.grown(0.0, max(1.2 * margin, 4.0))
+    arrays = loss_arrays("triplet", {"margin": margin}, places(LOSSES["triplet"], end))
+    if arrays is None:
+        st.caption(text.WARMING)
+        return
+    surface = arrays["surface"]
+    grid = np.linspace(0, end, len(surface), dtype=np.float32)
+    triplets = mine.triplets()
+    plot_view(
+        lambda: figures.triplet_surface(grid, surface, triplets, margin=margin, text=text.TRIPLET),
+        "losses_surface",
+        settings=(margin, end, None if triplets is None else mine.shown()),
+        data=None,
+        live=False,
+        height=HEIGHT["short"],
+        text=text.PLOT | {"label": text.TRIPLET["label"]},
+        handles=_handles(params, kind="diagonal"),
+        on_dragged=_dragged,
+        on_dropped=_dragged,
+    )
+
+
+def _handles(params: Mapping[str, dict[str, float]], kind: str = "vertical") -> list[dict[str, Any]]:
+    """A line for each margin and each Q."""
+    handles = []
+    for n, (loss, values) in enumerate(params.items()):
+        name = line_of(loss)
+        for param in LOSSES[loss].params:
+            if param.name == name:
+                label = text.PARAM.format(param=param.title, loss=_title(loss)) if len(params) > 1 else param.title
+                handles.append({
+                    "value": values[name], "low": param.low, "high": param.high, "step": param.step, "label": label,
+                    "key": address.param_key(loss, name), "kind": kind,
+                    "colour": loss_figures.DIFFERENT_SHADES[n % len(loss_figures.DIFFERENT_SHADES)],
+                })  # fmt: skip
+    return handles
+
+
+def _dragged(name: str, value: float) -> None:
+    st.session_state.setdefault("losses_dragged", {})[name] = value
+
+
+def _about(params: Mapping[str, dict[str, float]]) -> None:
+    st.markdown(f"**{text.ABOUT_TITLE}**")
+    one_is_similar = st.session_state[address.key("similar")] == "1"
+    for key, values in params.items():
+        loss = LOSSES[key]
+        with st.container(border=True):
+            st.markdown(f"**{loss.title}**")
+            st.latex(loss.with_labels(one_is_similar))
+            st.markdown(text.GRADIENT.format(words=loss.gradient))
+            st.caption(f"{text.CITED.format(citation=loss.citation)} {text.CONVENTION[loss.convention]}")
+            query = dict(parse_qsl(Experiment(loss=key, params=values).to_query()))
+            st.page_link(
+                "pages/1_Train.py", label=text.TRAIN_WITH.format(loss=loss.title), icon=":material/play_circle:",
+                query_params=query,
+            )  # fmt: skip

@@ -1,0 +1,86 @@
+""" "Where am I?": the pairs of the latest run of this browser, laid under any loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.loss_curves import answered
+from pages.ui.losses import address
+from pages.ui.owner import engine
+from pages.ui.probes import probes
+from pages.ui.text import losses as text
+from siamese_core.datasets import DATASETS
+from siamese_core.distances import MEASURES
+from siamese_core.engine import RunView
+from siamese_core.losses import LOSSES
+
+WANTED = address.key("mine")
+
+
+def pairs(loss: str, group: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a run, or unwanted."""
+    run = _run()
+    if run is None or run.frame is None:
+        return None
+    measure = _measure(run, loss)
+    if measure == run.experiment.measure:
+        found = (run.frame.same_distances, run.frame.different_distances)
+    else:
+        kept = st.session_state.get(address.key("mine_pairs"))
+        name = (*shown(), measure)
+        if kept is None or kept[0] != name:
+            labels = probes(run.experiment.dataset).labels
+            arrays = answered(engine().pairs(measure, run.frame.embeddings, labels)) if engine().devices else None
+            if arrays is None:
+                return None
+            kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))
+        found = kept[1]
+    st.caption(
+        text.MINE_OF.format(
+            loss=LOSSES[run.experiment.loss].title,
+            dataset=DATASETS[run.experiment.dataset].title,
+            step=run.frame_step,
+            measure=MEASURES[measure].title,
+        )
+    )
+    return found
+
+
+def triplets() -> np.ndarray | None:
+    """(2, T) of the latest run, where it was trained on triplets."""
+    run = _run()
+    found = run.frame.triplet_distances if run is not None and run.frame is not None else None
+    return found if found is not None and found.size else None
+
+
+def shown() -> tuple[str, int] | None:
+    """Which run at which step is laid under the curves."""
+    run = _latest()
+    return (run.id, run.frame_step) if run is not None else None
+
+
+def _run() -> RunView | None:
+    wanted = st.toggle(text.MINE, key=WANTED)
+    run = _latest() if wanted else None
+    if wanted and run is None:
+        st.caption(text.RUN_MISSING)
+    elif run is not None and run.frame is None:
+        st.caption(text.RUN_OTHER_CLASS)
+    return run
+
+
+def _latest() -> RunView | None:
+    owner = st.session_state["owner"]
+    latest = engine().latest(owner)
+    return engine().look(owner, latest) if latest else None
+
+
+def _measure(run: RunView, loss: str) -> str:
+    """The run's own where the loss is defined on it. A trained head stays with its run: the exponential similarity,
+    which has no weights, stands in for it."""
+    own = run.experiment.measure
+    allowed = LOSSES[loss].measures if LOSSES[loss].takes != "logits" else ("exponential_similarity",)
+    if own in allowed:
+        return own
+    return next(measure for measure in allowed if measure != "similarity_head")

@@ -1,0 +1,137 @@
+"""The myths: each trains its sides beside each other, in the background, and says what it measured."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.losses import address
+from pages.ui.owner import engine
+from pages.ui.text import losses as text
+from pages.ui.views import plot_view
+from siamese_core import loss_figures
+from siamese_core.engine import RunView
+from siamese_core.myths import MYTHS, STEPS, Myth, result
+
+HEIGHT = 380
+LIVE_EVERY = 0.5
+
+Runs = dict[str, str]
+"""Title of a side → its run."""
+
+
+def section() -> None:
+    st.markdown(text.MYTHS_INTRO)
+    claims = {key: myth.claim for key, myth in MYTHS.items()}
+    chosen = st.radio(text.MYTH, list(claims), format_func=claims.__getitem__, key=address.key("myth"))
+    trial(chosen)
+
+
+def trial(key: str) -> None:
+    """One claim, its button and what its runs have measured so far."""
+    myth = MYTHS[key]
+    st.markdown(f"**{myth.claim}**")
+    st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seed = st.number_input(text.MYTH_SEED, 0, 1000, 0, key=address.key("seed"), width=120)
+        st.button(
+            text.MYTH_TRY, key=f"try_{key}", type="primary", icon=":material/science:", on_click=_start,
+            args=(myth, seed), disabled=not engine().devices,
+        )  # fmt: skip
+        st.button(text.MYTH_STOP, key=f"stop_{key}", on_click=_stop, args=(key,), disabled=not _going(key))
+    going = _going(key)
+    st.fragment(_live, run_every=LIVE_EVERY if going or not engine().devices else None)(key, going)
+
+
+def _start(myth: Myth, seed: int) -> None:
+    """In the background: they go on while another part of the page is read."""
+    _stop(myth.key)
+    owner = st.session_state["owner"]
+    runs = {
+        title: engine().start(owner, experiment, aside=True) for title, experiment in myth.experiments(seed).items()
+    }
+    st.session_state.setdefault("trials", {})[myth.key] = (seed, runs)
+
+
+def _stop(key: str) -> None:
+    _, runs = st.session_state.get("trials", {}).pop(key, (0, {}))
+    for run in runs.values():
+        engine().discard(st.session_state["owner"], run)
+
+
+def _views(key: str) -> tuple[int, dict[str, RunView]]:
+    """The seed, and the runs that are still kept."""
+    seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
+    looked = {title: engine().look(st.session_state["owner"], run) for title, run in runs.items()}
+    return seed, {title: view for title, view in looked.items() if view is not None}
+
+
+def _going(key: str) -> bool:
+    return any(view.live or view.status == "parked" for view in _views(key)[1].values())
+
+
+def _live(key: str, was_going: bool) -> None:
+    if not engine().devices:
+        st.caption(text.WARMING)
+        return
+    myth = MYTHS[key]
+    seed, views = _views(key)
+    if key in st.session_state.get("trials", {}) and len(views) < len(myth.sides):
+        st.info(text.MYTH_GONE, icon=":material/schedule:")
+        return
+    _chart(myth, views)
+    if views:
+        _verdict(myth, views, seed)
+        _links(myth, seed)
+    if was_going != _going(key):
+        st.rerun()
+
+
+def _chart(myth: Myth, views: dict[str, RunView]) -> None:
+    def series(view: RunView) -> tuple[Any, Any]:
+        scores = [s["map_at_r"]["seen"] for _, s in view.scores]
+        return [step for step, _ in view.scores], np.array([np.nan if s is None else s for s in scores], float)
+
+    plot_view(
+        lambda: loss_figures.trials(
+            {title: series(views[title]) if title in views else ((), ()) for title in myth.sides},
+            steps=STEPS,
+            text=text.TRIALS,
+        ),
+        f"trials_{myth.key}",
+        settings=tuple(view.id for view in views.values()),
+        data=tuple(len(view.scores) for view in views.values()),
+        live=any(view.live for view in views.values()),
+        height=HEIGHT,
+        text=text.PLOT | {"label": text.TRIALS["label"]},
+    )
+
+
+def _verdict(myth: Myth, views: dict[str, RunView], seed: int) -> None:
+    for title, view in views.items():
+        if view.status in ("halted", "failed"):
+            st.warning(text.MYTH_FAILED.format(side=title, sentence=view.sentence), icon=":material/warning:")
+    done = {title: view for title, view in views.items() if not view.live and view.frame and view.scores}
+    finished = [view for view in views.values() if view.status in ("finished", "halted", "failed")]
+    if len(finished) < len(views) or len(done) < len(views):
+        steps = sum(view.step for view in views.values()) / (STEPS * len(views))
+        st.progress(min(steps, 1.0), text=text.MYTH_GOING.format(done=len(finished), all=len(views)))
+        return
+    results = {title: result(view.frame, view.scores[-1][1]) for title, view in done.items() if view.frame}
+    holds, measured = myth.judge(results)
+    (st.success if holds else st.error)(
+        (text.MYTH_HOLDS if holds else text.MYTH_FAILS).format(measured=measured, seed=seed),
+        icon=":material/check_circle:" if holds else ":material/cancel:",
+    )
+
+
+def _links(myth: Myth, seed: int) -> None:
+    with st.container(horizontal=True):
+        for title, experiment in myth.experiments(seed).items():
+            st.page_link(
+                "pages/1_Train.py", label=text.MYTH_LINK.format(side=title), icon=":material/open_in_new:",
+                query_params=dict(parse_qsl(experiment.to_query(), keep_blank_values=True)), width="content",
+            )  # fmt: skip

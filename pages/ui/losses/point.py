@@ -1,0 +1,114 @@
+"""A pair that is put on a curve and takes gradient steps: d ← d − rate · slope, with autograd's slope of `fn`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.loss_curves import Arrays, answered, axis_of
+from pages.ui.losses import address
+from pages.ui.owner import engine
+from pages.ui.text import losses as text
+from siamese_core.engine.engine import Answer
+from siamese_core.loss_figures import Point
+from siamese_core.losses import LOSSES
+
+START = {"same": 0.8, "different": 0.2}
+TRAIL, LOSS, BRANCH, RATE = (address.key(name) for name in ("trail", "point_loss", "point_branch", "point_rate"))
+
+Params = Mapping[str, dict[str, float]]
+
+
+def controls(params: Params) -> None:
+    st.markdown(f"**{text.POINT_TITLE}**")
+    st.caption(text.POINT_HELP)
+    if len(params) > 1:
+        if st.session_state.get(LOSS) not in params:
+            st.session_state.pop(LOSS, None)
+        st.selectbox(text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS)
+    branches = {name: text.OVERLAY[name] for name in START}
+    st.segmented_control(
+        text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
+        required=True, on_change=_remove,
+    )  # fmt: skip
+    st.slider(text.POINT_RATE, 0.01, 1.0, 0.1, 0.01, key=RATE)
+    with st.container(horizontal=True):
+        for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", _remove)):
+            st.button(
+                text.POINT_BUTTONS[name], key=f"losses_button_{name}", on_click=action, args=_args(action, params)
+            )
+    st.caption(_words(params))
+
+
+def put(x: float, params: Params) -> None:
+    """Places the pair where the chart was clicked."""
+    st.session_state[TRAIL] = [x]
+
+
+def on(params: Params, curves: Mapping[str, Arrays]) -> Point | None:
+    """The pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
+    trail = st.session_state.get(TRAIL)
+    if not trail:
+        return None
+    loss, branch = _where(params)
+    values = _at(loss, params[loss], np.array(trail))
+    if values is None:
+        return None
+    heights = values[branch]
+    return Point(trail[-1], float(heights[-1]), np.array(trail[:-1]), heights[:-1], branch == "same")
+
+
+def _where(params: Params) -> tuple[str, str]:
+    chosen = st.session_state.get(LOSS)
+    return chosen if chosen in params else next(iter(params)), st.session_state.get(BRANCH) or "different"
+
+
+def _at(loss: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
+    asked: Answer | None = engine().curve(loss, params, at) if engine().devices else None
+    return answered(asked) if asked is not None else None
+
+
+def _step(params: Params) -> None:
+    loss, branch = _where(params)
+    trail = st.session_state.setdefault(TRAIL, [])
+    if not trail:
+        trail.append(START[branch])
+        return
+    values = _at(loss, params[loss], np.array(trail[-1:]))
+    if values is None:
+        return
+    end = 1.0 if axis_of(loss) == "similarity" else np.inf
+    trail.append(float(np.clip(trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0]), 0.0, end)))
+
+
+def _ten(params: Params) -> None:
+    for _ in range(10):
+        _step(params)
+
+
+def _back() -> None:
+    st.session_state[TRAIL] = st.session_state.get(TRAIL, [])[:1]
+
+
+def _remove() -> None:
+    st.session_state.pop(TRAIL, None)
+
+
+def _args(action: object, params: Params) -> tuple[Params, ...]:
+    return (params,) if action in (_step, _ten) else ()
+
+
+def _words(params: Params) -> str:
+    trail = st.session_state.get(TRAIL)
+    loss, branch = _where(params)
+    values = _at(loss, params[loss], np.array(trail[-1:])) if trail else None
+    if not trail or values is None:
+        return text.POINT_NONE
+    slope = float(values[f"{branch}_slope"][0])
+    symbol = "p" if axis_of(loss) == "similarity" else "d"
+    now = text.POINT_NOW.format(
+        steps=len(trail) - 1, symbol=symbol, at=trail[-1], loss=float(values[branch][0]), slope=slope
+    )
+    return now + (text.POINT_RESTS if slope == 0 else "")

@@ -1,0 +1,101 @@
+"""What can be reached: the largest distances of each output and measure, and a margin held against them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.loss_curves import line_of, loss_arrays, places
+from pages.ui.losses import address
+from pages.ui.text import losses as text
+from pages.ui.views import plot_view
+from siamese_core import figures, loss_figures
+from siamese_core.distances import MEASURES
+from siamese_core.experiment import FIELDS, Experiment
+from siamese_core.figures import Curve
+from siamese_core.loss_figures import Mark
+from siamese_core.losses import LOSSES
+from siamese_core.networks import OUTPUTS
+from siamese_core.reach import Reach, reach, warning
+
+HEIGHT = 480
+CLASSES = 10
+
+
+def section() -> None:
+    st.markdown(text.REACH_INTRO)
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        lined = [key for key in LOSSES if line_of(key) and LOSSES[key].takes == "distance"]
+        key = st.selectbox(text.CODE_LOSS, lined, format_func=lambda k: LOSSES[k].title, key=address.key("reach_loss"))
+        loss, name = LOSSES[key], line_of(key) or ""
+        param = next(p for p in loss.params if p.name == name)
+        value = st.slider(
+            param.title, param.low, param.high, step=param.step, key=address.param_key(key, name), help=param.help
+        )
+        output = st.selectbox(
+            text.REACH_OUTPUT, list(OUTPUTS), index=1, format_func=lambda o: OUTPUTS[o].title, key=address.key("output")
+        )
+        measure = st.selectbox(
+            text.REACH_MEASURE, loss.measures, format_func=lambda m: MEASURES[m].title, key=address.key("measure")
+        )
+        field: Any = FIELDS["embedding_dim"]
+        dim = st.number_input(text.REACH_DIM, field.low, field.high, 2, key=address.key("dim"))
+        classes = st.number_input(text.REACH_CLASSES, 2, 1000, CLASSES, key=address.key("classes"))
+    found = reach(output, measure, dim, classes)
+    with right:
+        _chart(key, name, value, found, classes)
+        _verdict(key, name, value, output, measure, dim, classes, found)
+    rows = [(o, m, reach(o, m, dim, classes)) for o in OUTPUTS for m, x in MEASURES.items() if x.kind == "distance"]
+    columns = [column.format(classes=classes) for column in text.REACH_COLUMNS]
+    cells = [(OUTPUTS[o].title, MEASURES[m].title, _number(r.two), _all(r)) for o, m, r in rows]
+    st.table({column: [row[n] for row in cells] for n, column in enumerate(columns)})
+
+
+def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
+    end = figures.grown(0.0, max(1.2 * value, 1.2 * found.two if found.ends else 0.0, 2.0))
+    arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
+    if arrays is None:
+        st.caption(text.WARMING)
+        return
+    marks = [
+        Mark(found.two, text.REACH_MARKS["two"].format(at=found.two)),
+        Mark(found.all_classes, text.REACH_MARKS["all"].format(classes=classes, at=found.all_classes)),
+    ]
+    words = text.OVERLAY | {"axis": text.AXES["distance"]}
+    plot_view(
+        lambda: loss_figures.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
+        "reach_view",
+        settings=(key, value, end, found, classes),
+        data=None,
+        live=False,
+        height=HEIGHT,
+        text=text.PLOT | {"label": words["label"]},
+    )
+
+
+def _verdict(
+    key: str, name: str, value: float, output: str, measure: str, dim: int, classes: int, found: Reach
+) -> None:
+    """The sentence that the Train page says of the same settings; for another number of classes, of the numbers."""
+    held_out = tuple(range(classes, CLASSES)) if classes < CLASSES else ()
+    experiment = Experiment(
+        loss=key, params={name: value}, output=output, measure=measure, embedding_dim=dim, held_out=held_out
+    )
+    sentence = warning(experiment) if classes <= CLASSES else None
+    if sentence:
+        st.warning(sentence, icon=":material/straighten:")
+    elif found.ends:
+        what = LOSSES[key].params[0].title
+        st.success(text.REACH_WITHIN.format(what=what, limit=found.all_classes), icon=":material/check:")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else text.NO_END
+
+
+def _all(found: Reach) -> str:
+    shown = _number(found.all_classes)
+    return shown if found.exact or not found.ends else text.AT_MOST.format(value=found.all_classes)
