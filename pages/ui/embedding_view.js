@@ -5,6 +5,7 @@
 // data, in meta.text.
 
 import { Camera } from "./embedding_camera.js";
+import { Choices } from "./embedding_choices.js";
 import { fill, HTML, make, tooltip } from "./embedding_dom.js";
 import { Painter } from "./embedding_draw.js";
 import { Input } from "./embedding_input.js";
@@ -26,7 +27,7 @@ class View {
     this.canvas = this.root.querySelector("canvas");
     this.painter = new Painter(this.canvas);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
-    this.chosen = {}; // toggles that the user has touched
+    this.choices = new Choices();
     Object.assign(this, { meta: {}, text: {}, ...NOTHING, n: 0, dim: 2, width: 0, height: 0 });
     this.camera = new Camera(this);
     this.springs = new Springs(this);
@@ -38,8 +39,9 @@ class View {
 
   // ---- data ---------------------------------------------------------------------------------------------------
 
-  forget() { // all that belongs to one set of probe images
-    Object.assign(this, { n: 0, hidden: new Set(), pinned: -1, hovered: -1, history: [], screen: null });
+  forget(key) { // all that belongs to one set of probe images, except what was chosen for the next
+    const hidden = new Set(this.choices.hidden[key]);
+    Object.assign(this, { n: 0, hidden, pinned: -1, hovered: -1, history: [], screen: null });
     this.camera.rest();
     this.camera.forget();
   }
@@ -50,7 +52,7 @@ class View {
     if (bytes?.length && meta.frame === this.meta.frame && meta.key === this.meta.key) return; // a page sends what it has
     this.root.dataset.frames = Number(this.root.dataset.frames) + 1;
     if (meta.sent) this.root.dataset.delay = Math.round(Date.now() - meta.sent); // ms since the server packed it
-    if (meta.key !== this.meta.key) this.forget();
+    if (meta.key !== this.meta.key) this.forget(meta.key);
     else if (meta.dim !== this.meta.dim || meta.projection !== this.meta.projection) {
       this.history = [];
       this.camera.forget();
@@ -72,12 +74,15 @@ class View {
   pressed(toggle) { return this[toggle].ariaPressed === "true"; }
 
   toggle(name) {
-    this[name].ariaPressed = this.chosen[name] = !this.pressed(name);
+    const on = !this.pressed(name);
+    this[name].ariaPressed = on;
+    this.choices.toggle(name, on);
     this.wake();
   }
 
   flip(c) { // hide a class, or show it again
     if (!this.hidden.delete(c)) this.hidden.add(c);
+    this.choices.hide(this.meta.key, this.hidden);
     if (!this.shown(this.pinned)) this.pinned = -1;
     this.tell();
     this.wake();

@@ -11,8 +11,8 @@ export function describe(view) {
   const summary = fill(text.summary, { ...meta, points: view.n });
   view.canvas.ariaLabel = view.n ? summary : text.empty ?? "";
   view.root.dataset.points = view.n;
-  view.trails.ariaPressed = view.chosen.trails ?? Boolean(meta.trails);
-  view.images.ariaPressed = view.chosen.images ?? false;
+  view.trails.ariaPressed = view.choices.toggles.trails ?? Boolean(meta.trails);
+  view.images.ariaPressed = view.choices.toggles.images ?? false;
   view.images.disabled = !sprite;
   const look = JSON.stringify([classes, colours, markers, heldOut, text.held_out, meta.key]);
   if (look !== view.look) {
