@@ -68,8 +68,9 @@ export class Painter {
   }
 
   drawMarker(pen, view, c, r) {
-    const { paths, colours, heldOut } = view;
-    drawMark(pen, { path: paths[c], colour: colours[c], heldOut: heldOut.has(c), ground: this.ground, r });
+    const { ground, text } = this;
+    const [path, colour, heldOut] = [view.paths[c], view.colours[c], view.heldOut.has(c)];
+    drawMark(pen, { path, colour, heldOut, ground, text, r });
   }
 
   drawImage(pen, view, i, wide, tall) {

@@ -26,12 +26,17 @@ export const MARKERS = {
   hexagon: outline(ring(1.12, 1.12, 1.12, 1.12, 1.12, 1.12)),
 };
 
+// A shade of a class's own colour towards the theme's text: darker on a light ground, lighter on a dark one. Pale
+// colours need it on white, deep ones on black.
+const rim = (colour, text) => `color-mix(in srgb, ${colour} 40%, ${text})`;
+
 // How far, in CSS px, the ink of a marker of radius r goes from its middle.
 export const reachOf = (r, heldOut) => heldOut ? Math.max(r * 1.45 + 1, r * 1.25 + 3) : r * 1.45 + 1;
 
-export function drawMark(pen, { path, colour, heldOut, ground, r }) {
+export function drawMark(pen, { path, colour, heldOut, ground, text, r }) {
+  const edge = rim(colour, text);
   if (heldOut) {
-    for (const [strokeStyle, lineWidth, globalAlpha] of [[ground, 2.2, 0.45], [colour, 1, 0.9]]) {
+    for (const [strokeStyle, lineWidth, globalAlpha] of [[ground, 2.2, 0.45], [edge, 1, 0.9]]) {
       pen.beginPath();
       pen.arc(0, 0, r * 1.25 + 1.8, 0, 7);
       Object.assign(pen, { strokeStyle, lineWidth, globalAlpha });
@@ -39,10 +44,11 @@ export function drawMark(pen, { path, colour, heldOut, ground, r }) {
     }
   }
   pen.scale(r, r);
-  Object.assign(pen, { strokeStyle: ground, lineWidth: 1.7 / r, lineJoin: "round", globalAlpha: 0.85 });
+  Object.assign(pen, { strokeStyle: ground, lineWidth: 2.4 / r, lineJoin: "round", globalAlpha: 0.85 });
   pen.stroke(path);
-  Object.assign(pen, { fillStyle: colour, globalAlpha: 1 });
+  Object.assign(pen, { fillStyle: colour, strokeStyle: edge, lineWidth: 1 / r, globalAlpha: 1 });
   pen.fill(path);
+  pen.stroke(path);
 }
 
 export function mark(outlinePath, colour, heldOut) {
@@ -54,7 +60,8 @@ export function mark(outlinePath, colour, heldOut) {
     const shape = svg.appendChild(document.createElementNS(svg.namespaceURI, tag));
     for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
   };
-  add("path", { d: outlinePath, fill: colour });
-  if (heldOut) add("circle", { r: 2, fill: "none", stroke: colour, "stroke-width": 0.28 });
+  const edge = { stroke: rim(colour, "currentColor"), "stroke-width": 0.24 };
+  add("path", { d: outlinePath, fill: colour, "stroke-linejoin": "round", ...edge });
+  if (heldOut) add("circle", { r: 2, fill: "none", ...edge });
   return svg;
 }
