@@ -38,6 +38,10 @@ PANEL_GAP = 0.15
 """Of the height: room for a grip and a title between two panels."""
 
 
+MOST = 0.95
+"""The share of a curve that its axis must show."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A pair on a curve: where it is now, and where it has been, `trail` (S,) and its losses (S,), oldest first."""
@@ -84,7 +88,7 @@ def overlay(
     top, low, high = 0.0, 0.0, 0.0
     for i, (title, curve) in enumerate(curves.items()):
         styles = _styles(i)
-        top = max(top, loss_limit(curve))
+        top = max(top, _top(curve))
         for branch, values, slope in (
             ("same", curve.same, curve.same_slope),
             ("different", curve.different, curve.different_slope),
@@ -94,8 +98,8 @@ def overlay(
             data.append(line_trace(curve.at, values, name, line=styles[branch], legendgroup=group))
             below: dict[str, Any] = {"yaxis": "y2", "legendgroup": group, "showlegend": False}
             data.append(line_trace(curve.at, slope, name, line=styles[branch], **below))
-        low = max(low, -float(np.min(curve.different_slope, initial=0)), -float(np.min(curve.same_slope, initial=0)))
-        high = max(high, *(_robust(s) for s in (curve.same_slope, curve.different_slope)))
+        low = max(low, *(_most(-s) for s in (curve.same_slope, curve.different_slope)))
+        high = max(high, *(_most(s) for s in (curve.same_slope, curve.different_slope)))
         data += _crossing(curve, text["crossing"], top)
     if point is not None:
         data.append(_trail(point, text["point"]))
@@ -204,9 +208,15 @@ def _trail(point: Point, words: str) -> dict[str, Any]:
     return line_trace(x, y, words, marker=marker, **style)
 
 
-def _robust(slope: npt.NDArray[Any]) -> float:
+def _top(curve: Curve) -> float:
+    """The end of the axis of losses: a logarithm's needles at p = 0 and 1 do not set it."""
+    branches = (curve.same, curve.different)
+    return min(loss_limit(curve), grown(0.0, max(float(np.quantile(branch, MOST)) for branch in branches)) or 1.0)
+
+
+def _most(slope: npt.NDArray[Any]) -> float:
     finite = slope[np.isfinite(slope)]
-    return float(finite.max(initial=0))
+    return max(float(np.quantile(finite, MOST)), 0.0) if len(finite) else 0.0
 
 
 def _domains(panels: int, head: float) -> list[list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, TimeoutError
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -31,18 +32,37 @@ def places(loss: Loss, end: float) -> np.ndarray:
 
 
 def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
-    """The arrays of `curves.drawn`; of the last ones asked for of this loss where the worker is busy; None before."""
+    """The arrays of `curves.drawn`; the last ones of this loss where the worker is busy; None before there are any.
+
+    An answer that comes late is taken at the next look: see `is_waiting`.
+    """
     asked = (key, tuple(params.items()), float(at[0]), float(at[-1]), len(at))
-    kept: dict[object, Arrays] = st.session_state.setdefault("loss_arrays", {})
+    kept: dict[tuple[Any, ...], Arrays] = st.session_state.setdefault("loss_arrays", {})
     if asked in kept:
         return kept[asked]
-    found = answered(engine().curve(key, params, at)) if engine().devices else None
+    if not engine().devices:
+        return None
+    late: dict[tuple[Any, ...], Answer] = st.session_state.setdefault("late_arrays", {})
+    answer = late.pop(asked, None) or engine().curve(key, params, at)
+    found = answered(answer)
     if found is None:
-        return next((arrays for name, arrays in reversed(kept.items()) if name[0] == key), None)  # type: ignore[index]
+        if not answer.cancelled():
+            late[asked] = answer
+            _bound(late)
+        return next((arrays for name, arrays in reversed(kept.items()) if name[0] == key), None)
     kept[asked] = found
-    while len(kept) > KEPT:
-        del kept[next(iter(kept))]
+    _bound(kept)
     return found
+
+
+def is_waiting() -> bool:
+    """Whether a curve is on its way that was not there when the page was drawn."""
+    return not engine().devices or bool(st.session_state.get("late_arrays"))
+
+
+def has_come() -> bool:
+    late: dict[tuple[Any, ...], Answer] = st.session_state.get("late_arrays", {})
+    return bool(engine().devices) and (not late or any(answer.done() for answer in late.values()))
 
 
 def answered(asked: Answer) -> Arrays | None:
@@ -51,6 +71,11 @@ def answered(asked: Answer) -> Arrays | None:
         return asked.result(WAIT)
     except (TimeoutError, CancelledError):
         return None
+
+
+def _bound(kept: dict[tuple[Any, ...], Any]) -> None:
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
 
 
 def line_of(key: str) -> str | None:

@@ -15,6 +15,7 @@ from pages.ui.losses.one_pair import one_pair
 from pages.ui.text import losses as text
 from pages.ui.views import plot_view
 from siamese_core import figures, loss_figures
+from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment, param_field
 from siamese_core.figures import Curve
 from siamese_core.losses import LOSSES
@@ -38,8 +39,11 @@ def section() -> None:
             return
         if group == "batch":
             st.caption(text.BATCH_NOTE)
-        pairs = mine.pairs(shown[0], group)
-        _triplet(params) if group == "triplet" else _curves(group, params, pairs)
+        run = mine.latest()
+        if group == "triplet":
+            _triplet(params, run)
+        else:
+            _curves(group, params, run)
     _about(params)
     if group != "triplet":
         with left:
@@ -91,14 +95,15 @@ def axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     return figures.grown(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 
-def _curves(group: str, params: Mapping[str, dict[str, float]], pairs: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     end = axis_end(group, params)
     found = {loss: loss_arrays(loss, values, places(LOSSES[loss], end)) for loss, values in params.items()}
     arrays: dict[str, Arrays] = {loss: curve for loss, curve in found.items() if curve is not None}
     if len(arrays) < len(params):
         st.caption(text.WARMING)
         return
-    pair = point.on(params, arrays)
+    pair = point.on(params)
+    pairs = mine.pairs(run, next(iter(params)))
     words = text.OVERLAY | {"axis": text.AXES[group]}
 
     def figure() -> Any:
@@ -109,7 +114,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], pairs: tuple[np.
     plot_view(
         figure,
         "losses_view",
-        settings=(group, str(params), end, str(pair), None if pairs is None else mine.shown()),
+        settings=(group, str(params), end, str(pair), None if pairs is None else mine.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
@@ -121,7 +126,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], pairs: tuple[np.
     )
 
 
-def _triplet(params: Mapping[str, dict[str, float]]) -> None:
+def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     (margin,) = (values["margin"] for values in params.values())
     end = figures.grown(0.0, max(1.2 * margin, 4.0))
     arrays = loss_arrays("triplet", {"margin": margin}, places(LOSSES["triplet"], end))
@@ -130,11 +135,11 @@ def _triplet(params: Mapping[str, dict[str, float]]) -> None:
         return
     surface = arrays["surface"]
     grid = np.linspace(0, end, len(surface), dtype=np.float32)
-    triplets = mine.triplets()
+    triplets = mine.triplets(run)
     plot_view(
         lambda: figures.triplet_surface(grid, surface, triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
-        settings=(margin, end, None if triplets is None else mine.shown()),
+        settings=(margin, end, None if triplets is None else mine.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short"],

@@ -18,9 +18,8 @@ from siamese_core.losses import LOSSES
 WANTED = address.key("mine")
 
 
-def pairs(loss: str, group: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a run, or unwanted."""
-    run = _run()
+def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a picture of a run."""
     if run is None or run.frame is None:
         return None
     measure = _measure(run, loss)
@@ -28,7 +27,7 @@ def pairs(loss: str, group: str) -> tuple[np.ndarray, np.ndarray] | None:
         found = (run.frame.same_distances, run.frame.different_distances)
     else:
         kept = st.session_state.get(address.key("mine_pairs"))
-        name = (*shown(), measure)
+        name = (run.id, run.frame_step, measure)
         if kept is None or kept[0] != name:
             labels = probes(run.experiment.dataset).labels
             arrays = answered(engine().pairs(measure, run.frame.embeddings, labels)) if engine().devices else None
@@ -47,33 +46,29 @@ def pairs(loss: str, group: str) -> tuple[np.ndarray, np.ndarray] | None:
     return found
 
 
-def triplets() -> np.ndarray | None:
-    """(2, T) of the latest run, where it was trained on triplets."""
-    run = _run()
+def triplets(run: RunView | None) -> np.ndarray | None:
+    """(2, T) of a run that was trained on triplets."""
     found = run.frame.triplet_distances if run is not None and run.frame is not None else None
     return found if found is not None and found.size else None
 
 
-def shown() -> tuple[str, int] | None:
+def shown(run: RunView | None) -> tuple[str, int] | None:
     """Which run at which step is laid under the curves."""
-    run = _latest()
     return (run.id, run.frame_step) if run is not None else None
 
 
-def _run() -> RunView | None:
-    wanted = st.toggle(text.MINE, key=WANTED)
-    run = _latest() if wanted else None
-    if wanted and run is None:
-        st.caption(text.RUN_MISSING)
-    elif run is not None and run.frame is None:
-        st.caption(text.RUN_OTHER_CLASS)
-    return run
-
-
-def _latest() -> RunView | None:
+def latest() -> RunView | None:
+    """The latest run of this browser, where its owner wants to see it here."""
+    if not st.toggle(text.MINE, key=WANTED):
+        return None
     owner = st.session_state["owner"]
-    latest = engine().latest(owner)
-    return engine().look(owner, latest) if latest else None
+    found = engine().latest(owner)
+    run = engine().look(owner, found) if found else None
+    if run is None:
+        st.caption(text.RUN_MISSING)
+    elif run.frame is None:
+        st.caption(text.RUN_NO_PICTURE)
+    return run
 
 
 def _measure(run: RunView, loss: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pages.ui.loss_curves import has_come, is_waiting
 from pages.ui.losses import address, code, conventions, curves, myths, reach
-from pages.ui.owner import engine, owner
+from pages.ui.owner import owner
 from pages.ui.text import losses as text
 from pages.ui.words import plain
 
@@ -34,18 +35,18 @@ def page() -> None:
         st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
     SECTIONS[section]()
     address.write()
-    if not engine().devices:
-        st.fragment(_once_warm, run_every=0.5)()
+    if is_waiting():
+        st.fragment(_once_come, run_every=0.5)()
 
 
-def _once_warm() -> None:
-    """The curves come from the training process: draws them when that has started."""
-    if engine().devices:
+def _once_come() -> None:
+    """The curves come from the training process: draws them when that has started, and has answered."""
+    if has_come():
         st.rerun()
 
 
 def _choice(label: str, name: str, titles: dict[str, str], help: str | None = None) -> str:
     chosen: str = st.segmented_control(
-        label, list(titles), format_func=titles.__getitem__, key=address.key(name), help=help, required=True
+        label, list(titles), format_func=titles.__getitem__, key=address.key(name), help=help, required=True, wrap=True
     )
     return chosen

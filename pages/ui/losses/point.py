@@ -47,7 +47,7 @@ def put(x: float, params: Params) -> None:
     st.session_state[TRAIL] = [x]
 
 
-def on(params: Params, curves: Mapping[str, Arrays]) -> Point | None:
+def on(params: Params) -> Point | None:
     """The pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
     trail = st.session_state.get(TRAIL)
     if not trail:

@@ -29,7 +29,7 @@ NO_FIELD = "no such field of this page"
 WARMING = "Getting ready: the training process is starting, which takes a few seconds."
 NOTHING_SHOWN = "Choose at least one loss to draw."
 RUN_MISSING = "No run yet: train one on the Train page, then its pairs appear here."
-RUN_OTHER_CLASS = "The latest run has no picture yet: wait for its first one."
+RUN_NO_PICTURE = "The latest run has no picture yet: wait for its first one."
 
 PARAM = "{param} · {loss}"
 MINE = "Where am I? Lay the pairs of my latest run under the curves"
