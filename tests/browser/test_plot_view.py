@@ -17,7 +17,7 @@ from siamese_core.wire import pack
 
 pytestmark = pytest.mark.browser
 
-VIEW = Path(__file__).parents[2] / "pages" / "ui" / "plot_view.js"
+VIEWS = Path(__file__).parents[2] / "pages" / "ui"
 HTML = """<!doctype html><title>plot</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body { --st-text-color: #31333f; --st-background-color: #ffffff; --st-font: sans-serif }
@@ -51,7 +51,8 @@ def address() -> Iterator[str]:
 
     files = {
         "/": ("text/html", HTML),
-        "/plot_view.js": ("text/javascript", VIEW.read_text("utf-8")),
+        "/plot_view.js": ("text/javascript", (VIEWS / "plot_view.js").read_text("utf-8")),
+        "/plot_handles.js": ("text/javascript", (VIEWS / "plot_handles.js").read_text("utf-8")),
         "/plotly.js": ("text/javascript", get_plotlyjs()),
     }
 
@@ -99,13 +100,20 @@ def surface_figure():
     return triplet_surface(grid, surface, np.ones((2, 9)), margin=1, text=TEXT)
 
 
-def push(page, figure=None, *, value=1.0, handle=True, host="host", plotly="/plotly.js", wait=True, **more) -> None:
-    slider = {"value": value, "low": 0.0, "high": 4.0, "step": 0.05, "label": "margin", "key": "margin", **more}
+def push(
+    page, figure=None, *, value=1.0, handle=True, others=(), clickable=False, host="host", plotly="/plotly.js",
+    wait=True, **more,
+) -> None:  # fmt: skip
+    handles = [*([line(value, **more)] if handle else []), *others]
     meta = {"figure": (figure or curve_figure()).to_dict(), "plotly_url": plotly, "height": 380, "text": UI}
-    message = base64.b64encode(pack(meta | {"handle": slider if handle else None})).decode()
+    message = base64.b64encode(pack(meta | {"handles": handles, "clickable": clickable})).decode()
     frames = page.evaluate("([message, id]) => push(message, id)", [message, host])
     if wait:
         page.locator(f"#{host} .view[data-drawn='{frames}']").wait_for()
+
+
+def line(value: float, **more) -> dict:
+    return {"value": value, "low": 0.0, "high": 4.0, "step": 0.05, "label": "margin", "key": "margin", **more}
 
 
 def handle(page) -> float:
@@ -118,10 +126,11 @@ def line_at(page) -> float:
     return page.evaluate("left => plot()._fullLayout.xaxis.p2d(left - plot()._fullLayout.xaxis._offset)", left)
 
 
-def sent(page) -> list[float]:
+def sent(page, key: str = "margin") -> list[float]:
+    """What the lines named `key` have sent."""
     messages = page.evaluate("sent")
-    assert {name for name, _ in messages} <= {"dragged", "dropped"}
-    return [value for _, value in messages]
+    assert {name for name, _ in messages} <= {"dragged", "dropped", "clicked"}
+    return [value for name, (sender, value) in messages if name != "clicked" and sender == key]
 
 
 def x_range(page) -> list[float]:
@@ -347,7 +356,7 @@ def test_keys_move_the_line(page):
         grip.press(key)
         assert handle(page) == pytest.approx(value)
         assert float(grip.get_attribute("aria-valuenow")) == pytest.approx(value)
-    page.wait_for_function("sent.length && sent.at(-1)[1] === 0")
+    page.wait_for_function("sent.length && sent.at(-1)[1][1] === 0")
     assert sent(page)[0] == pytest.approx(1.05)
 
 
@@ -415,3 +424,88 @@ def test_a_finger_drags_the_grip_and_scrolls_the_page_from_the_plot(browser, add
     page.wait_for_function("scrollY > 0")
     assert x_range(page) == [0, 2]
     phone.close()
+
+
+def drag(page, key: str, by: float) -> None:
+    x, y = centre(page.locator(f"#host .handle[data-key='{key}'] .grip"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by, y)
+    page.mouse.up()
+
+
+def shown(page, key: str) -> float:
+    return float(page.locator(f"#host .handle[data-key='{key}'] .grip").get_attribute("aria-valuenow"))
+
+
+def test_two_lines_are_dragged_apart_from_each_other(page):
+    push(page, value=0.5, others=[line(1.5, key="q", label="Q", colour="rgb(1, 2, 3)")])
+    grips = [page.locator(f"#host .handle[data-key='{key}'] .grip").bounding_box() for key in ("margin", "q")]
+    assert abs(grips[0]["y"] - grips[1]["y"]) > 20, "neither hides the other"
+    drag(page, "q", -60)
+    assert shown(page, "margin") == 0.5
+    assert shown(page, "q") < 1.4
+    drag(page, "margin", 60)
+    assert shown(page, "margin") > 0.6
+    assert sent(page, "q")[-1] == shown(page, "q")
+    assert sent(page)[-1] == shown(page, "margin")
+
+
+def test_a_line_that_leaves_takes_only_itself_away(page):
+    push(page, value=0.5, others=[line(1.5, key="q")])
+    page.locator("#host .handle[data-key='margin']").evaluate("node => { node.mark = true }")
+    push(page, value=0.5)
+    assert page.locator("#host .handle").count() == 1
+    assert page.locator("#host .handle[data-key='margin']").evaluate("node => node.mark")
+
+
+def test_lines_do_not_cross_the_titles_between_the_panels(page):
+    push(page, value=0.5)
+    rail = page.locator("#host .rail").bounding_box()
+    pieces = [piece.bounding_box() for piece in page.locator("#host .rail i").all()]
+    assert len(pieces) == 2
+    assert sum(piece["height"] for piece in pieces) < rail["height"] - 20
+    assert pieces[0]["y"] + pieces[0]["height"] < pieces[1]["y"]
+
+
+def plot_point(page, x: float, y: float) -> tuple[float, float]:
+    """The pixel of a place in axis units of the first panel."""
+    left, top = page.evaluate(
+        "([x, y]) => { const { xaxis: h, yaxis: v } = plot()._fullLayout;"
+        " return [h._offset + h.d2p(x), v._offset + v.d2p(y)] }",
+        [x, y],
+    )
+    box = page.locator("#host").bounding_box()
+    return box["x"] + left, box["y"] + top
+
+
+def clicks(page) -> list[list[float]]:
+    return [value for name, value in page.evaluate("sent") if name == "clicked"]
+
+
+def test_a_click_says_where_it_was(page):
+    push(page, clickable=True)
+    page.mouse.click(*plot_point(page, 1.25, 0.3))
+    ((x, y),) = clicks(page)
+    assert x == pytest.approx(1.25, abs=0.01)
+    assert y == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_drag_is_no_click_and_neither_is_what_lies_outside_the_first_panel(page):
+    push(page, clickable=True)
+    x, y = plot_point(page, 1.25, 0.3)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y)
+    page.mouse.up()
+    page.wait_for_function("plot()._fullLayout.xaxis.range[1] !== 2")
+    page.mouse.click(*centre(page.locator("#host .grip")))
+    box = page.locator("#host").bounding_box()
+    page.mouse.click(x, box["y"] + 330)
+    assert clicks(page) == []
+
+
+def test_a_plot_that_is_not_clickable_sends_no_clicks(page):
+    push(page)
+    page.mouse.click(*plot_point(page, 1.25, 0.3))
+    assert clicks(page) == []
