@@ -135,7 +135,7 @@ def _not_writable(folder: Path, error: OSError) -> Refused:
 def _losses(options: argparse.Namespace) -> int:
     for loss in LOSSES.values():
         params = ", ".join(f"{p.name} {p.low:g}–{p.high:g} (default {p.default:g})" for p in loss.params)
-        print(f"{loss.key:14}{params}; measure: {', '.join(loss.measures)}\n{'':14}{loss.citation}")
+        print(f"{loss.key:18}{params or 'no parameters'}; measure: {', '.join(loss.measures)}\n{'':18}{loss.citation}")
     return 0
 
 

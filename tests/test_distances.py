@@ -11,7 +11,11 @@ from torch import Tensor
 
 from siamese_core.distances import MEASURES, Measure
 
-every_measure = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+# A similarity head has weights of its own: tests/test_losses_similarity.py.
+WITHOUT_WEIGHTS = {key: measure for key, measure in MEASURES.items() if key != "similarity_head"}
+every_measure = pytest.mark.parametrize("measure", WITHOUT_WEIGHTS.values(), ids=WITHOUT_WEIGHTS)
+DISTANCES = {key: measure for key, measure in MEASURES.items() if measure.kind == "distance"}
+every_distance = pytest.mark.parametrize("measure", DISTANCES.values(), ids=DISTANCES)
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 Point = Sequence[float]
@@ -31,6 +35,7 @@ NAIVE: dict[str, Callable[[Point, Point], float]] = {
     "squared_euclidean": lambda a, b: naive_euclidean(a, b) ** 2,
     "manhattan": lambda a, b: sum(abs(x - y) for x, y in zip(a, b, strict=True)),
     "cosine": naive_cosine,
+    "exponential_similarity": lambda a, b: math.exp(-sum(abs(x - y) for x, y in zip(a, b, strict=True))),
 }
 
 LARGEST_ON_THE_SPHERE = {"euclidean": 2.0, "squared_euclidean": 4.0, "manhattan": 2 * math.sqrt(5), "cosine": 2.0}
@@ -127,7 +132,7 @@ def test_points_that_coincide_or_nearly_do_have_finite_gradients(
 
 
 @both_dtypes
-@every_measure
+@every_distance
 def test_a_point_is_at_distance_0_of_itself_and_not_pushed(measure: Measure, dtype: torch.dtype) -> None:
     h1 = torch.cat([points(5), torch.zeros(1, 5)]).to(dtype).requires_grad_()
     h2 = h1.detach().clone()
@@ -149,7 +154,7 @@ def test_cosine_does_not_see_lengths(scale: float) -> None:
     torch.testing.assert_close(MEASURES["cosine"].between(h1 * scale, h2), MEASURES["cosine"].between(h1, h2))
 
 
-@every_measure
+@every_distance
 def test_on_the_unit_sphere_opposite_points_are_the_farthest(measure: Measure) -> None:
     """The bound of Manhattan, 2√D, is reached at the corners of the cube."""
     corner = torch.tensor([[1.0, -1, 1, 1, -1]]).double() / math.sqrt(5)

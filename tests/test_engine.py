@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from siamese_core.engine import Engine, RunView
-from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_RUNS
+from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_ASIDE, MAX_RUNS
 from siamese_core.engine.pipes import ROOT
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -242,10 +242,27 @@ def test_what_cannot_be_drawn_is_one_sentence(engine: Engine) -> None:
 
 def test_a_curve_is_fn_computed_by_the_worker_even_while_it_trains(engine: Engine) -> None:
     engine.start(ANN, LONG)
-    arrays = engine.curve("contrastive", {"margin": 0.7}, 2.0).result(60)
-    d = torch.linspace(0, 2, len(arrays["distance"]), dtype=torch.float64)
+    d = torch.linspace(0, 2, 50, dtype=torch.float64)
+    arrays = engine.curve("contrastive", {"margin": 0.7}, d.numpy()).result(60)
     different = LOSSES["contrastive"].fn(d, torch.zeros(len(d), dtype=torch.bool), margin=0.7)
     np.testing.assert_allclose(arrays["different"], different.numpy(), rtol=1e-6)
+
+
+def test_another_measure_of_a_runs_embeddings_is_answered(engine: Engine) -> None:
+    embeddings = np.array([[0.0], [0.1], [3.0], [3.2]], np.float32)
+    arrays = engine.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32)).result(60)
+    assert set(np.round(arrays["same"], 3)) == {np.float32(0.1), np.float32(0.2)}
+    assert arrays["different"].min() >= 2.8
+
+
+def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:
+    main = engine.start(BEN, LONG)
+    aside = [engine.start(BEN, LONG, aside=True) for _ in range(MAX_ASIDE + 2)]
+    assert engine.latest(BEN) == main
+    kept = [run for run in aside if engine.look(BEN, run) is not None]
+    assert kept == aside[2:], "the oldest of their kind make room"
+    for run in (main, *kept):
+        engine.discard(BEN, run)
 
 
 def test_a_dataset_that_is_not_here_ends_its_run_with_the_remedy(engine: Engine) -> None:

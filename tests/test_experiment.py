@@ -56,6 +56,10 @@ def experiments(draw: st.DrawFn) -> Experiment:
     values["params"] = {p.name: draw(in_range(param_field(p))) for p in loss.params}
     if values["projection"] == "raw":
         values["embedding_dim"] = 2
+    if loss.takes in ("logits", "batch"):
+        values["labels"] = "right"
+    if values["train_per_class"] == 1:
+        values["train_per_class"] = 2
     return Experiment(**values)
 
 
@@ -81,9 +85,9 @@ class TestFields:
     def test_have_the_names_that_links_and_scripts_rely_on(self) -> None:
         assert list(FIELDS) == [
             "dataset", "held_out", "loss", "measure", "encoder", "embedding_dim", "output", "shared", "sampling",
-            "labels", "batch_size", "learning_rate", "steps", "seed", "projection",
+            "labels", "train_per_class", "batch_size", "learning_rate", "steps", "seed", "projection",
         ]  # fmt: skip
-        assert {"margin", "q"} == PARAM_NAMES
+        assert {"margin", "q", "temperature", "alpha", "beta", "base", "gamma"} == PARAM_NAMES
 
     def test_of_a_loss_do_not_hide_those_of_all(self) -> None:
         assert not PARAM_NAMES & set(FIELDS)
@@ -153,8 +157,39 @@ class TestDefaults:
         assert found == {
             "contrastive": ({"margin": 1.0}, "euclidean"),
             "exponential": ({"q": 5.0}, "manhattan"),
+            "contrastive_mean": ({"margin": 1.0}, "euclidean"),
+            "quality": ({"margin": 0.5}, "euclidean"),
+            "log": ({}, "similarity_head"),
+            "absolute": ({}, "similarity_head"),
+            "squared": ({}, "similarity_head"),
             "triplet": ({"margin": 1.0}, "squared_euclidean"),
+            "softmax": ({}, "euclidean"),
+            "nt_xent": ({"temperature": 0.07}, "cosine"),
+            "supcon": ({"temperature": 0.1}, "cosine"),
+            "multi_similarity": ({"alpha": 2.0, "beta": 50.0, "base": 0.5}, "cosine"),
+            "circle": ({"margin": 0.4, "gamma": 80.0}, "cosine"),
+            "lifted_structure": ({"margin": 1.0}, "euclidean"),
+            "proxy_anchor": ({"margin": 0.1, "alpha": 32.0}, "cosine"),
         }
+
+    @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("logits", "batch")])
+    def test_labels_of_classes_cannot_be_flipped(self, loss: str) -> None:
+        found, problem = only_problem(f"loss={loss}&labels=flipped")
+        assert (problem.name, problem.value) == ("labels", "flipped")
+        assert "may be: right" in problem.why
+        assert found.labels == "right"
+
+    def test_one_image_of_each_class_makes_no_pair(self) -> None:
+        found, problem = only_problem("train_per_class=1")
+        assert problem.name == "train_per_class"
+        assert "0 (all), or 2 and more" in problem.why
+        assert found.train_per_class == 0
+
+    @pytest.mark.parametrize(("loss", "measure"), [("log", "euclidean"), ("contrastive", "similarity_head")])
+    def test_a_measure_that_a_loss_is_not_defined_on_is_refused(self, loss: str, measure: str) -> None:
+        _, problem = only_problem(f"loss={loss}&measure={measure}")
+        assert problem.name == "measure"
+        assert f"the loss {loss} is not defined on it" in problem.why
 
     def test_a_parameter_that_is_given_stays(self) -> None:
         assert Experiment(params={"margin": 2}).params == {"margin": 2.0}

@@ -17,7 +17,7 @@ LAYERS = (
     {"params", "distances", "fields", "wire", "snapshot", "metrics", "figures", "machine"},
     {"losses", "sampling", "datasets", "networks", "projection"},
     {"experiment"},
-    {"objective", "curves", "model_file"},
+    {"objective", "curves", "model_file", "reach", "snippets", "myths", "loss_figures"},
     {"probe", "alarms"},
     {"training"},
     {"engine"},

@@ -1,0 +1,116 @@
+"""How far apart embeddings can be: the known figures, bounds that no points pass, and the sentence of a warning."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamese_core.distances import MEASURES
+from siamese_core.experiment import Experiment
+from siamese_core.networks import OUTPUTS
+from siamese_core.reach import reach, warning
+
+DISTANCES = [key for key, measure in MEASURES.items() if measure.kind == "distance"]
+
+
+@pytest.mark.parametrize(
+    ("output", "measure", "two"),
+    [
+        ("l2", "euclidean", 2), ("l2", "squared_euclidean", 4), ("l2", "manhattan", 6), ("l2", "cosine", 2),
+        ("sigmoid", "euclidean", 3), ("sigmoid", "squared_euclidean", 9), ("sigmoid", "manhattan", 9),
+        ("sigmoid", "cosine", 1), ("linear", "cosine", 2), ("linear", "euclidean", math.inf),
+    ],
+)  # fmt: skip
+def test_the_farthest_two_points_in_nine_dimensions(output: str, measure: str, two: float) -> None:
+    assert reach(output, measure, 9, 2).two == pytest.approx(two)
+
+
+def test_all_ten_classes_on_the_sphere_reach_149_and_on_the_circle_062() -> None:
+    assert reach("l2", "euclidean", 32, 10).all_classes == pytest.approx(1.49, abs=0.005)
+    assert reach("l2", "euclidean", 9, 10).exact
+    assert reach("l2", "euclidean", 2, 10).all_classes == pytest.approx(0.62, abs=0.005)
+
+
+def points(output: str, dim: int, classes: int, seed: int) -> torch.Tensor:
+    """Random points that the output can give; half of the time in its corners, where they are farthest."""
+    h = 3 * torch.randn(classes, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    if seed % 2:
+        h = 30 * h.sign()
+    return OUTPUTS[output].fn(h)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    output=st.sampled_from(["l2", "sigmoid"]),
+    measure=st.sampled_from(DISTANCES),
+    dim=st.integers(2, 12),
+    classes=st.integers(2, 12),
+    seed=st.integers(0, 10_000),
+)
+def test_no_points_pass_the_bounds(output: str, measure: str, dim: int, classes: int, seed: int) -> None:
+    d = MEASURES[measure].within(points(output, dim, classes, seed))
+    found = reach(output, measure, dim, classes)
+    assert d.max() <= found.two * (1 + 1e-9)
+    assert d.min() <= found.all_classes * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("measure", ["euclidean", "squared_euclidean", "cosine"])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_a_simplex_reaches_what_all_classes_can(measure: str, classes: int) -> None:
+    corners = torch.eye(classes, dtype=torch.float64) - 1 / classes
+    d = MEASURES[measure].within(OUTPUTS["l2"].fn(corners))
+    found = reach("l2", measure, classes - 1 if classes > 2 else 2, classes)
+    assert found.exact
+    assert d.min() == pytest.approx(found.all_classes)
+
+
+def test_neighbours_on_a_circle_reach_what_all_classes_can() -> None:
+    angles = torch.arange(10) * 2 * math.pi / 10
+    d = MEASURES["euclidean"].within(torch.stack([angles.cos(), angles.sin()], dim=1))
+    assert d.min() == pytest.approx(reach("l2", "euclidean", 2, 10).all_classes, abs=1e-6)
+
+
+def test_axes_of_the_cube_are_at_right_angles() -> None:
+    found = reach("sigmoid", "cosine", 10, 10)
+    assert found.exact
+    assert MEASURES["cosine"].within(torch.eye(10)).min() == pytest.approx(found.all_classes)
+
+
+def test_a_margin_beyond_any_two_points_is_warned_of() -> None:
+    sentence = warning(Experiment(output="l2", params={"margin": 3.0}))
+    assert sentence is not None
+    assert "no two points are farther apart than 2, but the margin 3 lies beyond" in sentence
+    assert "Lower margin" in sentence
+
+
+def test_a_margin_that_two_classes_reach_but_not_all_is_warned_of() -> None:
+    sentence = warning(Experiment(output="l2", embedding_dim=2, params={"margin": 1.0}))
+    assert sentence is not None
+    assert "10 classes are at most 0.618 from each other" in sentence
+    assert (
+        warning(Experiment(output="l2", embedding_dim=2, params={"margin": 1.0}, held_out=tuple(range(4, 10)))) is None
+    )
+
+
+def test_a_crossing_out_of_reach_is_warned_of() -> None:
+    sentence = warning(Experiment(loss="exponential", measure="euclidean", output="l2", params={"q": 5.0}))
+    assert sentence is not None
+    assert "the crossing at q/2 = 2.5 lies beyond" in sentence
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"loss": "log", "output": "l2"},
+        {"loss": "nt_xent", "output": "l2"},
+        {"output": "l2", "params": {"margin": 1.0}},
+    ],
+    ids=["no end", "similarity", "batch", "within reach"],
+)
+def test_what_can_be_reached_is_not_warned_of(settings: dict) -> None:
+    assert warning(Experiment(**settings)) is None
