@@ -1,22 +1,26 @@
 // The lines of a plot that can be dragged: the value is the user's while they hold it, else the server's.
 //
 // A handle is {value, low, high, step, label, key, kind, colour}; kind is "vertical" (x = value) or "diagonal"
-// (y = x + value). It is "dragged" while a pointer holds it and "dropped" at the end, or by a key: [key, value].
+// (y = x + value); later ones lie on top. It is "dragged" while a pointer holds it and "dropped" at the end, or by a
+// key: [key, value].
+
+import { area, diagonal, ranges, valueAt, vertical } from "./plot_lines.js";
 
 const SEND_EVERY_MS = 100;
 const HOLD_MS = 1000; // how long the user's own value stands against older ones from the server
 const GRIP_PX = 44;
-const STAGGER_PX = 40; // between the grips of several lines
 
 export const HANDLE_STYLE = `
-.handle { --c: var(--colour, var(--st-text-color, #31333f)); --back: var(--st-background-color, #fff); position: absolute; inset: 0; pointer-events: none; user-select: none;
-  -webkit-user-select: none; }
-.rail { position: absolute; width: 9px; margin-left: -4.5px; transform-origin: top; pointer-events: auto; cursor: ew-resize; }
+.handle { --c: var(--colour, var(--st-text-color, #31333f)); --back: var(--st-background-color, #fff);
+  position: absolute; inset: 0; pointer-events: none; user-select: none; -webkit-user-select: none; }
+.rail { position: absolute; z-index: var(--order); width: 9px; margin-left: -4.5px; transform-origin: top;
+  pointer-events: auto; cursor: ew-resize; }
 .rail i { position: absolute; left: 3.75px; width: 1.5px; background: var(--c); opacity: .6; }
 .handle[hidden] { display: none; }
 .handle.beyond .rail { display: none; }
-.grip { position: absolute; width: ${GRIP_PX}px; height: ${GRIP_PX}px; margin: -${GRIP_PX / 2}px; pointer-events: auto;
-  cursor: ew-resize; touch-action: none; display: grid; place-items: center; outline: none; }
+.grip { position: absolute; z-index: calc(100 + var(--order)); width: ${GRIP_PX}px; height: ${GRIP_PX}px;
+  margin: -${GRIP_PX / 2}px; pointer-events: auto; cursor: ew-resize; touch-action: none; display: grid;
+  place-items: center; outline: none; }
 .knob { width: 12px; height: 24px; border-radius: 7px; background: var(--c); display: flex; gap: 2px;
   align-items: center; justify-content: center; box-shadow: 0 0 0 2px var(--back); }
 .knob::before, .knob::after { content: ""; width: 1px; height: 10px; background: var(--back); }
@@ -50,9 +54,9 @@ export class Handles {
       handle.remove();
       this.byKey.delete(key);
     }
-    specs.forEach((spec, n) => {
+    specs.forEach((spec, order) => {
       if (!this.byKey.has(spec.key)) this.byKey.set(spec.key, new Handle(this.view, this.redraw));
-      this.byKey.get(spec.key).receive(spec, n, text);
+      this.byKey.get(spec.key).receive(spec, order, text);
     });
     const { dataset } = this.view.root;
     if (specs.length) dataset.handle = this.byKey.get(specs[0].key).value;
@@ -63,7 +67,7 @@ export class Handles {
     for (const handle of this.byKey.values()) handle.place();
   }
 
-  get held() { // an axis that grew under the pointer would change the value that the pointer means
+  get held() {
     return [...this.byKey.values()].find((handle) => handle.drag)?.drag.ranges;
   }
 }
@@ -87,16 +91,17 @@ class Handle {
     this.node.remove();
   }
 
-  receive(spec, place, text) {
-    Object.assign(this, { spec, order: place });
+  receive(spec, order, text) {
+    Object.assign(this, { spec, order });
     this.node.dataset.key = spec.key;
+    this.node.style.setProperty("--order", order); // a node that moved in the document would lose its pointer
+    this.node.style.setProperty("--colour", spec.colour ?? "");
     if (this.drag || this.waiting) {
       this.pending = spec.value;
       if (!this.drag && Math.abs(spec.value - this.value) < spec.step / 2) this.release();
       return;
     }
     this.node.classList.toggle("diagonal", spec.kind === "diagonal");
-    if (spec.colour) this.node.style.setProperty("--colour", spec.colour);
     this.grip.title = text.drag_hint ?? "";
     this.grip.setAttribute("aria-label", spec.label);
     this.show(spec.value);
@@ -130,28 +135,23 @@ class Handle {
   place() {
     const full = this.view.plot._fullLayout;
     if (!this.spec || !this.view.drawn || !full?.xaxis) return;
-    const x = full.xaxis;
-    const ys = Object.keys(full).filter((key) => /^yaxis\d*$/.test(key)).map((key) => full[key]);
-    const top = Math.min(...ys.map((y) => y._offset));
-    const foot = Math.max(...ys.map((y) => y._offset + y._length));
-    const left = x._offset;
-    const right = x._offset + x._length;
-    const { grip, rail } = this.spec.kind === "diagonal" ? this.diagonal(full) : this.vertical(x, ys, top, foot);
-    const beyond = grip.x < left - 0.5 || grip.x > right + 0.5 || grip.y < top - 0.5 || grip.y > foot + 0.5;
+    const line = this.spec.kind === "diagonal" ? diagonal : vertical;
+    const { grip, rail } = line(full, this.value, this.order);
+    const { left, right, top, foot } = area(full);
+    const x = Math.min(right, Math.max(left, grip.x));
+    const y = Math.min(foot, Math.max(top, grip.y));
     this.node.hidden = false;
-    this.node.classList.toggle("beyond", beyond);
-    const gripX = Math.min(right, Math.max(left, grip.x));
-    this.grip.style.left = `${gripX}px`;
-    this.grip.style.top = `${Math.min(foot, Math.max(top, grip.y))}px`;
-    this.grip.classList.toggle("flip", gripX + 30 + this.tag.offsetWidth > right);
+    this.node.classList.toggle("beyond", Math.hypot(grip.x - x, grip.y - y) > 0.5);
+    this.grip.style.left = `${x}px`;
+    this.grip.style.top = `${y}px`;
+    this.grip.classList.toggle("flip", x + 30 + this.tag.offsetWidth > right);
     Object.assign(this.rail.style, {
       left: `${rail.x}px`, top: `${rail.y}px`, height: `${rail.length}px`, transform: `rotate(${rail.turn}rad)`,
     });
-    this.cut(rail);
+    this.cut(rail.pieces);
   }
 
-  // One piece of line a panel: between them stand the titles.
-  cut({ pieces }) {
+  cut(pieces) {
     while (this.segments.length > pieces.length) this.segments.pop().remove();
     while (this.segments.length < pieces.length) {
       this.segments.push(this.rail.appendChild(document.createElement("i")));
@@ -159,38 +159,6 @@ class Handle {
     pieces.forEach(([from, to], n) => {
       Object.assign(this.segments[n].style, { top: `${from}px`, height: `${Math.max(0, to - from)}px` });
     });
-  }
-
-  // The first grip sits under the first panel: between two panels it covers neither. Others climb, out of its way.
-  vertical(x, ys, top, foot) {
-    const at = x._offset + x.d2p(this.value);
-    const end = ys[0]._offset + ys[0]._length;
-    const next = Math.min(foot, ...ys.slice(1).map((y) => y._offset).filter((y) => y > end));
-    const y = this.order ? Math.max(top + 20, end - 10 - STAGGER_PX * this.order) : (end + next) / 2;
-    const pieces = ys.map((axis) => [axis._offset - top, axis._offset + axis._length - top]);
-    return { grip: { x: at, y }, rail: { x: at, y: top, length: foot - top, turn: 0, pieces } };
-  }
-
-  diagonal({ xaxis: x, yaxis: y }) {
-    const [x0, x1] = x.range;
-    const [y0, y1] = y.range;
-    const clip = (at) => Math.min(x1, Math.max(x0, at));
-    const from = clip(y0 - this.value);
-    const to = clip(y1 - this.value);
-    const point = (at) => ({ x: x._offset + x.d2p(at), y: y._offset + y.d2p(at + this.value) });
-    const a = point(from);
-    const b = point(to);
-    const length = Math.hypot(b.x - a.x, b.y - a.y);
-    return {
-      grip: point(from + (to - from) * 0.12),
-      rail: { x: a.x, y: a.y, length, turn: Math.atan2(a.x - b.x, b.y - a.y), pieces: [[0, length]] },
-    };
-  }
-
-  valueAt(px, py) {
-    const { xaxis: x, yaxis: y } = this.view.plot._fullLayout;
-    const at = x.p2d(px - x._offset);
-    return this.spec.kind === "diagonal" ? y.p2d(py - y._offset) - at : at;
   }
 
   move(value) {
@@ -210,9 +178,10 @@ class Handle {
   }
 
   listen() {
-    const local = (event) => {
+    const under = (event) => {
       const box = this.view.root.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
+      const full = this.view.plot._fullLayout;
+      return valueAt(full, this.spec.kind, event.clientX - box.left, event.clientY - box.top);
     };
     const grab = (event) => {
       const onRail = event.pointerType === "touch" && event.currentTarget === this.rail;
@@ -220,18 +189,14 @@ class Handle {
       event.preventDefault();
       this.grip.focus({ preventScroll: true });
       event.currentTarget.setPointerCapture(event.pointerId);
-      const ranges = {};
-      for (const [key, axis] of Object.entries(this.view.plot._fullLayout)) {
-        if (/^[xy]axis\d*$/.test(key)) ranges[key] = [...axis.range];
-      }
       // A line beyond the axis is taken up where its grip is, not where the line would be.
-      const offset = this.node.classList.contains("beyond") ? 0 : this.value - this.valueAt(...local(event));
-      this.drag = { pointer: event.pointerId, offset, ranges, moved: false };
+      const offset = this.node.classList.contains("beyond") ? 0 : this.value - under(event);
+      this.drag = { pointer: event.pointerId, offset, ranges: ranges(this.view.plot._fullLayout), moved: false };
       this.node.classList.add("dragging");
     };
     const drag = (event) => {
       if (event.pointerId !== this.drag?.pointer) return;
-      const value = this.rounded(this.valueAt(...local(event)) + this.drag.offset);
+      const value = this.rounded(under(event) + this.drag.offset);
       if (value === this.value) return;
       this.drag.moved = true;
       this.move(value);

@@ -51,10 +51,9 @@ def address() -> Iterator[str]:
 
     files = {
         "/": ("text/html", HTML),
-        "/plot_view.js": ("text/javascript", (VIEWS / "plot_view.js").read_text("utf-8")),
-        "/plot_handles.js": ("text/javascript", (VIEWS / "plot_handles.js").read_text("utf-8")),
         "/plotly.js": ("text/javascript", get_plotlyjs()),
     }
+    files |= {f"/{path.name}": ("text/javascript", path.read_text("utf-8")) for path in VIEWS.glob("plot_*.js")}
 
     class Files(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -459,6 +458,40 @@ def test_a_line_that_leaves_takes_only_itself_away(page):
     assert page.locator("#host .handle[data-key='margin']").evaluate("node => node.mark")
 
 
+def test_a_drag_goes_on_while_another_line_leaves(page):
+    push(page, value=0.5, others=[line(1.5, key="q")])
+    x, y = centre(page.locator("#host .handle[data-key='q'] .grip"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 40, y)
+    before = shown(page, "q")
+    push(page, handle=False, others=[line(1.5, key="q")])
+    assert handle(page) == before, "it is the first one now"
+    page.mouse.move(x - 90, y)
+    page.mouse.up()
+    assert sent(page, "q")[-1] == shown(page, "q") < before < 1.5
+
+
+@pytest.mark.parametrize("keys", [["a", "b"], ["b", "a"]])
+def test_the_last_line_of_the_list_lies_on_top(page, keys):
+    push(page, handle=False, others=[line(1.0, key=key) for key in "ab"])
+    push(page, handle=False, others=[line(1.0, key=key) for key in keys])
+    x, y = plot_point(page, 1.0, 0.9)  # above the grips
+    on_top = "([x, y]) => host.shadowRoot.elementFromPoint(x, y).closest('.handle').dataset.key"
+    assert page.evaluate(on_top, [x, y]) == keys[-1]
+
+
+def test_a_line_has_its_colour_or_that_of_the_text(page):
+    def colours() -> list[str]:
+        painted = "nodes => nodes.map((node) => getComputedStyle(node).backgroundColor)"
+        return page.locator("#host .knob").evaluate_all(painted)
+
+    push(page, colour="rgb(1, 2, 3)", others=[line(1.5, key="q")])
+    assert colours() == ["rgb(1, 2, 3)", "rgb(49, 51, 63)"]
+    push(page)
+    assert colours() == ["rgb(49, 51, 63)"]
+
+
 def test_lines_do_not_cross_the_titles_between_the_panels(page):
     push(page, value=0.5)
     rail = page.locator("#host .rail").bounding_box()
@@ -466,6 +499,11 @@ def test_lines_do_not_cross_the_titles_between_the_panels(page):
     assert len(pieces) == 2
     assert sum(piece["height"] for piece in pieces) < rail["height"] - 20
     assert pieces[0]["y"] + pieces[0]["height"] < pieces[1]["y"]
+    title = page.locator("#host .annotation-text", has_text="share").bounding_box()
+    knob = page.locator("#host .knob").bounding_box()
+    assert pieces[0]["y"] + pieces[0]["height"] <= knob["y"]
+    assert knob["y"] + knob["height"] < title["y"]
+    assert title["y"] + title["height"] <= pieces[1]["y"] + 1
 
 
 def plot_point(page, x: float, y: float) -> tuple[float, float]:
@@ -491,7 +529,19 @@ def test_a_click_says_where_it_was(page):
     assert y == pytest.approx(0.3, abs=0.02)
 
 
-def test_a_drag_is_no_click_and_neither_is_what_lies_outside_the_first_panel(page):
+def test_a_tap_is_a_click(browser, address):
+    phone = browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True, is_mobile=True)
+    page = phone.new_page()
+    page.goto(address)
+    page.wait_for_function("!!window.push")
+    push(page, clickable=True)
+    page.touchscreen.tap(*plot_point(page, 0.5, 0.3))
+    ((x, _),) = clicks(page)
+    assert x == pytest.approx(0.5, abs=0.01)
+    phone.close()
+
+
+def test_a_zoom_is_no_click(page):
     push(page, clickable=True)
     x, y = plot_point(page, 1.25, 0.3)
     page.mouse.move(x, y)
@@ -499,9 +549,32 @@ def test_a_drag_is_no_click_and_neither_is_what_lies_outside_the_first_panel(pag
     page.mouse.move(x + 40, y)
     page.mouse.up()
     page.wait_for_function("plot()._fullLayout.xaxis.range[1] !== 2")
-    page.mouse.click(*centre(page.locator("#host .grip")))
-    box = page.locator("#host").bounding_box()
-    page.mouse.click(x, box["y"] + 330)
+    assert clicks(page) == []
+
+
+def test_a_double_click_undoes_the_zoom_of_a_plot_that_takes_clicks(page):
+    push(page, clickable=True)
+    page.evaluate("Plotly.relayout(plot(), {'xaxis.range': [0.5, 1]})")
+    page.mouse.dblclick(*plot_point(page, 0.75, 0.3))
+    page.wait_for_function("plot()._fullLayout.xaxis.range[1] === 2")
+
+
+def test_a_line_that_is_dragged_or_only_touched_is_no_click(page):
+    push(page, clickable=True, others=[line(1.5, key="q")])
+    drag(page, "q", -40)
+    assert len(sent(page, "q")) > 0
+    page.mouse.click(*centre(page.locator("#host .handle[data-key='q'] .grip")))
+    page.mouse.click(*plot_point(page, 1.0, 0.9))  # on the first line
+    assert clicks(page) == []
+
+
+def test_only_the_first_panel_takes_clicks(page):
+    push(page, clickable=True)
+    x, _ = plot_point(page, 1.25, 0.3)
+    foot, end = page.evaluate("(({ yaxis2: v }) => [v._offset, v._offset + v._length])(plot()._fullLayout)")
+    top = page.locator("#host").bounding_box()["y"]
+    for y in (foot - 12, (foot + end) / 2, end + 20):
+        page.mouse.click(x, top + y)
     assert clicks(page) == []
 
 
