@@ -6,6 +6,7 @@
 import { element, Handles, HANDLE_STYLE } from "./plot_handles.js";
 
 const CLICK_PX = 4; // a pointer that moves farther drags
+const FIRST_PANEL = ".nsewdrag[data-subplot='xy']"; // without the titles, buttons and lines over it
 const RANGE_KEY = /^([xy]axis\d*)\.range(?:\[0\])?$/;
 
 const views = new WeakMap();
@@ -39,8 +40,8 @@ function unpackMeta(data) {
 // ---- the page's side: one DOM per view, built once ----
 
 const STYLE = `
-.view { position: relative; width: 100%; font-family: var(--st-font, sans-serif); color: var(--st-text-color, #31333f);
-  transition: color 1ms; }
+.view { position: relative; isolation: isolate; width: 100%; font-family: var(--st-font, sans-serif);
+  color: var(--st-text-color, #31333f); transition: color 1ms; }
 .plot { position: absolute; inset: 0; }
 .message { position: absolute; inset: 0; display: grid; place-items: center; opacity: .65; font-size: 14px; }
 .message:empty { display: none; }
@@ -205,23 +206,16 @@ function dressed(view) {
 // ---- clicks: plotly's own cannot tell a place between its points ----
 
 function listenToClicks(view) {
-  let from = null;
-  view.root.addEventListener("pointerdown", (event) => {
-    const onHandle = event.composedPath().some((node) => node.classList?.contains("grip") || node.classList?.contains("rail"));
-    from = onHandle || event.button ? null : event;
+  view.plot.addEventListener("pointerdown", (start) => {
+    if (start.button || !view.meta?.clickable || !start.target.matches(FIRST_PANEL)) return;
+    // Plotly covers the page while a button is down: only the window sees it come up.
+    window.addEventListener("pointerup", (end) => {
+      const way = Math.hypot(end.clientX - start.clientX, end.clientY - start.clientY);
+      if (end.pointerId !== start.pointerId || way > CLICK_PX) return;
+      const box = view.root.getBoundingClientRect();
+      const { xaxis, yaxis } = view.plot._fullLayout;
+      const x = xaxis.p2d(start.clientX - box.left - xaxis._offset);
+      view.send?.("clicked", [x, yaxis.p2d(start.clientY - box.top - yaxis._offset)]);
+    }, { once: true, capture: true });
   }, true);
-  const up = (event) => {
-    if (!view.root.isConnected) return window.removeEventListener("pointerup", up, true);
-    const start = from;
-    from = null;
-    const full = view.plot._fullLayout;
-    if (!start || !view.meta?.clickable || !full?.xaxis) return;
-    if (Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > CLICK_PX) return;
-    const box = view.root.getBoundingClientRect();
-    const px = start.clientX - box.left - full.xaxis._offset;
-    const py = start.clientY - box.top - full.yaxis._offset;
-    if (px < 0 || px > full.xaxis._length || py < 0 || py > full.yaxis._length) return;
-    view.send?.("clicked", [full.xaxis.p2d(px), full.yaxis.p2d(py)]);
-  };
-  window.addEventListener("pointerup", up, true);
 }
