@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from siamese_core.experiment import Experiment
+from siamese_core.experiment import FIELDS, Experiment
 from siamese_core.losses import LOSSES
 
 
@@ -76,25 +78,43 @@ def of(experiment: Experiment) -> Reach | None:
     return reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
 
 
+def asked_of(params: Mapping[str, float]) -> float:
+    """The distance that a loss asks for: its margin, or half of Q, where its branches cross."""
+    return params["q"] / 2 if "q" in params else params["margin"]
+
+
 def warning(experiment: Experiment) -> str | None:
     """A sentence where the loss asks for a distance that is out of reach; it trains all the same."""
     found, loss = of(experiment), LOSSES[experiment.loss]
     if found is None or not found.ends or loss.takes not in ("distance", "triplet"):
         return None
     is_scale = "q" in experiment.params
-    asked = experiment.params["q"] / 2 if is_scale else experiment.params["margin"]
+    asked = asked_of(experiment.params)
     name = "q" if is_scale else "margin"
     what = f"the crossing at q/2 = {asked:g}" if is_scale else f"the margin {asked:g}"
     where = f"with output={experiment.output}, measure={experiment.measure}"
     if asked > found.two:
         return (
             f"Out of reach: {where} no two points are farther apart than {found.two:.3g}, but {what} lies beyond. "
-            f"It trains, but no different pair is ever let go. Lower {name}, or set output=linear."
+            f"It trains, but no different pair is ever let go. {_remedy(experiment, name, asked)}"
         )
     if asked > found.all_classes and loss.takes == "distance":
         return (
             f"Out of reach for all at once: {where} and embedding_dim={experiment.embedding_dim}, "
             f"{len(experiment.seen)} classes are at most {found.all_classes:.3g} from each other, but {what} lies "
-            f"beyond. It trains, but some classes stay nearer. Lower {name}, or raise embedding_dim."
+            f"beyond. It trains, but some classes stay nearer. {_remedy(experiment, name, asked)}"
         )
     return None
+
+
+def _remedy(experiment: Experiment, name: str, asked: float) -> str:
+    """Only what helps: on the sphere more dimensions do not, where there are enough; for cosine, linear is a sphere."""
+    dimensions: Any = FIELDS["embedding_dim"]
+    settings = {
+        "raise embedding_dim": (experiment.output, dimensions.high),
+        "set output=linear": ("linear", experiment.embedding_dim),
+    }
+    for setting, (output, dim) in settings.items():
+        if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= asked:
+            return f"Lower {name}, or {setting}."
+    return f"Lower {name}."

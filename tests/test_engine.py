@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import numpy as np
@@ -253,6 +254,12 @@ def test_another_measure_of_a_runs_embeddings_is_answered(engine: Engine) -> Non
     arrays = engine.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32)).result(60)
     assert set(np.round(arrays["same"], 3)) == {np.float32(0.1), np.float32(0.2)}
     assert arrays["different"].min() >= 2.8
+
+
+def test_a_question_that_cannot_be_answered_does_not_silence_the_worker(engine: Engine) -> None:
+    with pytest.raises(CancelledError):
+        engine.curve("contrastive", {"no_such_parameter": 1.0}, np.zeros(3)).result(60)
+    assert "surface" in engine.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(60)
 
 
 def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:

@@ -32,11 +32,11 @@ def places(loss: Loss, end: float) -> np.ndarray:
 
 
 def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
-    """The arrays of `curves.drawn`; the last ones of this loss where the worker is busy; None before there are any.
+    """The arrays of `curves.drawn`; where the worker is busy the last ones of this loss at the same places, or None.
 
     An answer that comes late is taken at the next look: see `is_waiting`.
     """
-    asked = (key, tuple(params.items()), float(at[0]), float(at[-1]), len(at))
+    asked = (key, tuple(params.items()), at.tobytes())
     kept: dict[tuple[Any, ...], Arrays] = st.session_state.setdefault("loss_arrays", {})
     if asked in kept:
         return kept[asked]
@@ -49,7 +49,8 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays
         if not answer.cancelled():
             late[asked] = answer
             _bound(late)
-        return next((arrays for name, arrays in reversed(kept.items()) if name[0] == key), None)
+        alike = (arrays for name, arrays in reversed(kept.items()) if (name[0], name[2]) == (key, asked[2]))
+        return next(alike, None)
     kept[asked] = found
     _bound(kept)
     return found
@@ -61,12 +62,19 @@ def is_waiting() -> bool:
 
 
 def has_come() -> bool:
+    """Takes the answers that came late; true where there is something new to draw, or nothing to wait for."""
     late: dict[tuple[Any, ...], Answer] = st.session_state.get("late_arrays", {})
-    return bool(engine().devices) and (not late or any(answer.done() for answer in late.values()))
+    done = [asked for asked, answer in late.items() if answer.done()]
+    for asked in done:
+        found = answered(late.pop(asked))
+        if found is not None:
+            st.session_state["loss_arrays"][asked] = found
+            _bound(st.session_state["loss_arrays"])
+    return bool(engine().devices) and (bool(done) or not late)
 
 
 def answered(asked: Answer) -> Arrays | None:
-    """The worker's answer; None where it takes too long, or the worker died."""
+    """The worker's answer; None where it takes too long, where it cannot be given, or where the worker died."""
     try:
         return asked.result(WAIT)
     except (TimeoutError, CancelledError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,13 @@ def plot_view(
 
     def told(event: str, listener: Callable[..., None] | None) -> None:
         heard = st.session_state[key].get(event)
-        if heard is not None and listener is not None:
+        # From the browser: two numbers, or the name of a line that is drawn and a number.
+        first_fits = (
+            isinstance(heard, list | tuple)
+            and len(heard) == 2
+            and (_is_number(heard[0]) if event == "clicked" else heard[0] in {handle["key"] for handle in handles})
+        )
+        if listener is not None and first_fits and _is_number(heard[1]):
             listener(*heard)
 
     _plot(
@@ -83,6 +90,10 @@ def plot_view(
         on_dropped_change=lambda: told("dropped", on_dropped),
         on_clicked_change=lambda: told("clicked", on_clicked),
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ MAX_PROJECTOR_DEATHS = 20
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
 
-MAX_ASIDE = 24
+MAX_ASIDE = 48
 """Runs that one owner may have beside these, to compare something with each other."""
 
 CANNOT_START = (
@@ -213,6 +213,8 @@ class Engine:
                 self._false_starts = 0
             elif meta["is"] == "answer":
                 self._answers.pop(meta["id"]).set_result(arrays)
+            elif meta["is"] == "no_answer":
+                self._answers.pop(meta["id"]).cancel()
             elif slot := self._slots.get(meta["run"]):
                 getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
 

@@ -116,7 +116,14 @@ class _Worker:
         torch.set_num_threads(1)
         while True:
             meta, arrays = self._asked.get()
-            self._parent.say({"is": "answer", "id": meta["id"]}, **ANSWERS[meta["do"]](meta, arrays))
+            try:
+                answer = ANSWERS[meta["do"]](meta, arrays)
+            except Exception:
+                # One question that cannot be answered must not silence the thread for everybody.
+                traceback.print_exc(file=sys.stderr)
+                self._parent.say({"is": "no_answer", "id": meta["id"]})
+            else:
+                self._parent.say({"is": "answer", "id": meta["id"]}, **answer)
 
     def _obey(self, wait: bool) -> None:
         while wait or not self._commands.empty():

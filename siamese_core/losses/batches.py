@@ -75,14 +75,21 @@ def proxy_anchor(h: Tensor, labels: Tensor, proxies: Tensor, *, margin: float, a
 
 
 def _in_groups(h: Tensor, labels: Tensor, size: int, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The mean of `loss` over groups of `size` images of each class.
+    """The mean of `loss` over the positive pairs of groups that hold at most `size` images of each class.
 
     The library holds every positive of a batch against every negative: 17 million numbers for 120 images, 0.7 s a step.
     """
+    alike = labels[:, None] == labels
     # The place of each image among those of its class: how many before it are of the same.
-    rank = (labels[:, None] == labels).tril(-1).sum(1)
-    groups = [rank // size == group for group in range(int(rank.max()) // size + 1 if len(rank) else 1)]
-    return sum((loss(h[group], labels[group]) for group in groups), h.new_zeros(())) / len(groups)
+    group = alike.tril(-1).sum(1) // size
+    total, pairs = h.sum() * 0, 0
+    for number in sorted(set(group.tolist())):
+        chosen = group == number
+        positives = int(alike[chosen][:, chosen].sum() - chosen.sum())
+        if positives:
+            total = total + positives * loss(h[chosen], labels[chosen])
+            pairs += positives
+    return total / max(pairs, 1)
 
 
 def _temperature(default: float) -> Param:

@@ -73,7 +73,12 @@ CONTRASTIVE_MEAN = Loss(
     fn=contrastive_mean,
     params=(MARGIN,),
     written=(r"d^2", r"\max(m-d,\,0)^2"),
-    citation=Citation("Mehdi", 2020, "Image similarity estimation using a Siamese Network", "Keras code examples"),
+    citation=Citation(
+        "Mehdi",
+        2021,
+        "Image similarity estimation using a Siamese Network with a contrastive loss",
+        "Keras code examples",
+    ),
     measures=DISTANCES,
     gradient="Twice the slope of Hadsell's form everywhere, so its minimum is the same. Adam, which divides by the "
     "size of the gradient, hardly notices.",
@@ -126,6 +131,6 @@ EXPONENTIAL = Loss(
     # The paper's distance is L1.
     measures=("manhattan", "euclidean", "squared_euclidean", "cosine"),
     gradient="A same pair is pulled like a spring, softer for a larger Q. A different pair is always pushed, hardest "
-    "where it coincides, and never left alone: at d = Q an eighth of the push is left to go.",
+    "where it coincides, and never left alone: at d = Q a sixteenth of the push is left.",
     convention="zero",
 )

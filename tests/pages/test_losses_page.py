@@ -108,9 +108,7 @@ def test_the_address_holds_what_is_shown() -> None:
 def test_a_pair_rolls_downhill_until_the_slope_ends() -> None:
     app = opened(shown="contrastive")
     app.button(key="losses_button_step").click().run()
-    assert "d = 0.2000" in words(app)
-    app.button(key="losses_button_step").click().run()
-    assert "d = 0.2800" in words(app), "0.2 − 0.1 · (0.2 − 1)"
+    assert "After 1 steps: d = 0.2800" in words(app), "0.2 − 0.1 · (0.2 − 1)"
     for _ in range(12):
         app.button(key="losses_button_ten").click().run()
     assert "d = 1.0000" in words(app)
@@ -120,10 +118,33 @@ def test_a_pair_rolls_downhill_until_the_slope_ends() -> None:
     assert text.POINT_NONE in words(app)
 
 
+def test_a_pair_does_not_go_on_from_one_kind_of_loss_to_another() -> None:
+    app = opened(shown="contrastive")
+    app.button(key="losses_button_ten").click().run()
+    app.selectbox(key="losses_group").select("similarity").run()
+    assert not app.exception
+    assert text.POINT_NONE in words(app)
+
+
+def test_all_losses_of_a_kind_can_be_laid_over_each_other() -> None:
+    for group, members in GROUPS.items():
+        app = opened(group=group, shown=",".join(members))
+        assert app.multiselect(key="losses_shown").value == list(members)
+
+
+def test_the_page_takes_its_own_address_without_any_loss() -> None:
+    app = opened()
+    app.multiselect(key="losses_shown").set_value([]).run()
+    assert field(app, "shown") == ""
+    again = opened(shown="")
+    assert not again.warning
+    assert text.NOTHING_SHOWN in [info.value for info in again.info]
+
+
 def test_a_margin_out_of_reach_is_warned_of() -> None:
     app = opened(section="reach", **{"contrastive.margin": "3.0"})
     (warning,) = app.warning
-    assert "no two points are farther apart than 2" in warning.value
+    assert "3 lies beyond 2" in warning.value
     app.slider(key="losses_contrastive.margin").set_value(0.5).run()
     assert not app.warning
 
@@ -139,7 +160,7 @@ def test_a_myth_trains_its_sides_and_states_what_they_measured() -> None:
         until(lambda run=run: (v := engine().look(owner, run)) is not None and v.status == "finished", "the end")
     app.run()
     assert not app.exception
-    (said,) = app.error
+    (said,) = app.info
     right, flipped = (engine().look(owner, run).scores[-1][1]["map_at_r"]["seen"] for run in runs.values())
     assert f"{right:.3f} with the right labels and {flipped:.3f} with the flipped ones" in said.value
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import streamlit as st
 
+from pages.ui.controls import ECHO_SECONDS
 from pages.ui.text import losses as text
 from siamese_core.experiment import Ignored, loss_field
 from siamese_core.losses import LOSSES
@@ -37,8 +39,10 @@ def param_key(loss: str, name: str) -> str:
 
 
 def read() -> list[Ignored]:
-    """Fills the widgets from the address at the first run of a session; gives what in it cannot be used."""
-    if key("read") in st.session_state:
+    """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
+    goes back. Gives what in it cannot be used."""
+    address = dict(st.query_params)
+    if key("kept") in st.session_state and _is_own(address):
         # A widget that was not drawn forgets its value.
         for name, value in st.session_state[key("kept")].items():
             st.session_state.setdefault(name, value)
@@ -57,8 +61,14 @@ def read() -> list[Ignored]:
         ignored.append(Ignored("shown", ",".join(outside), text.MAY_BE.format(choices=", ".join(GROUPS[group]))))
         values[key("shown")] = [loss for loss in values[key("shown")] if loss in GROUPS[group]]  # type: ignore[attr-defined]
     st.session_state.update(values)
-    st.session_state.update({key("read"): True, key("ignored"): ignored, key("kept"): values})
+    st.session_state.update({key("ignored"): ignored, key("kept"): values})
     return ignored
+
+
+def _is_own(address: dict[str, str]) -> bool:
+    """Whether the page has written it, now or so shortly ago that the browser may still send it."""
+    last, echoes = st.session_state.get(key("written"), ({}, {}))
+    return address in ({}, last) or echoes.get(str(address), 0.0) > time.monotonic()
 
 
 def write() -> None:
@@ -72,6 +82,11 @@ def write() -> None:
             value = kept.get(param_key(loss.key, param.name), param.default)
             if value != param.default:
                 query[f"{loss.key}.{param.name}"] = repr(float(value))
+    last, echoes = st.session_state.get(key("written"), ({}, {}))
+    if last != query:
+        now = time.monotonic()
+        echoes = {old: until for old, until in echoes.items() if until > now} | {str(last): now + ECHO_SECONDS}
+        st.session_state[key("written")] = (query, echoes)
     if dict(st.query_params) != query:
         st.query_params.from_dict(query)
 
@@ -85,7 +100,7 @@ def _take(name: str, given: str, values: dict[str, object]) -> str | None:
         return None
     if name == "shown":
         asked = list(dict.fromkeys(part for part in given.split(",") if part))
-        if not asked or any(part not in LOSSES for part in asked):
+        if any(part not in LOSSES for part in asked):
             return text.MAY_BE.format(choices=", ".join(LOSSES))
         values[key("shown")] = asked
         return None

@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places
 from pages.ui.losses import address, mine, point
+from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.one_pair import one_pair
 from pages.ui.text import losses as text
 from pages.ui.views import plot_view
@@ -25,12 +26,16 @@ ENDS = {"similarity": 1.0, "batch": 2.0}
 
 
 def section() -> None:
-    _take_dragged()
+    take_dragged()
     left, right = st.columns([1, 2], gap="medium")
     with left:
         group = _group()
         shown = st.multiselect(
-            text.SHOWN, address.GROUPS[group], format_func=_title, key=address.key("shown"), max_selections=5
+            text.SHOWN,
+            address.GROUPS[group],
+            format_func=_title,
+            key=address.key("shown"),
+            on_change=point.remove,
         )
         params = {loss: _sliders(loss) for loss in shown}
     with right:
@@ -51,16 +56,11 @@ def section() -> None:
     one_pair()
 
 
-def _take_dragged() -> None:
-    """A line that is held or was let go moves its slider, before that is drawn."""
-    for name, value in st.session_state.pop("losses_dragged", {}).items():
-        st.session_state[name] = value
-
-
 def _group() -> str:
     def changed() -> None:
         group = st.session_state[address.key("group")]
         st.session_state[address.key("shown")] = address.FIRST.get(group, list(address.GROUPS[group][:1]))
+        point.remove()
 
     chosen: str = st.selectbox(
         text.GROUP,
@@ -104,7 +104,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
         return
     pair = point.on(params)
     pairs = mine.pairs(run, next(iter(params)))
-    words = text.OVERLAY | {"axis": text.AXES[group]}
+    words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
 
     def figure() -> Any:
         curves = {_title(loss): Curve(**curve) for loss, curve in arrays.items()}
@@ -119,9 +119,9 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
         live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
         text=text.PLOT | {"label": words["label"]},
-        handles=_handles(params),
-        on_dragged=_dragged,
-        on_dropped=_dragged,
+        handles=handles(params),
+        on_dragged=drag,
+        on_dropped=drag,
         on_clicked=lambda x, y: point.put(x, params),
     )
 
@@ -144,30 +144,10 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
         live=False,
         height=HEIGHT["short"],
         text=text.PLOT | {"label": text.TRIPLET["label"]},
-        handles=_handles(params, kind="diagonal"),
-        on_dragged=_dragged,
-        on_dropped=_dragged,
+        handles=handles(params, kind="diagonal"),
+        on_dragged=drag,
+        on_dropped=drag,
     )
-
-
-def _handles(params: Mapping[str, dict[str, float]], kind: str = "vertical") -> list[dict[str, Any]]:
-    """A line for each margin and each Q."""
-    handles = []
-    for n, (loss, values) in enumerate(params.items()):
-        name = line_of(loss)
-        for param in LOSSES[loss].params:
-            if param.name == name:
-                label = text.PARAM.format(param=param.title, loss=_title(loss)) if len(params) > 1 else param.title
-                handles.append({
-                    "value": values[name], "low": param.low, "high": param.high, "step": param.step, "label": label,
-                    "key": address.param_key(loss, name), "kind": kind,
-                    "colour": loss_figures.DIFFERENT_SHADES[n % len(loss_figures.DIFFERENT_SHADES)],
-                })  # fmt: skip
-    return handles
-
-
-def _dragged(name: str, value: float) -> None:
-    st.session_state.setdefault("losses_dragged", {})[name] = value
 
 
 def _about(params: Mapping[str, dict[str, float]]) -> None:

@@ -116,13 +116,16 @@ def _verdict(myth: Myth, views: dict[str, RunView], seed: int) -> None:
             st.warning(text.MYTH_FAILED.format(side=title, sentence=view.sentence), icon=":material/warning:")
     done = {title: view for title, view in views.items() if not view.live and view.frame and view.scores}
     finished = [view for view in views.values() if view.status in ("finished", "halted", "failed")]
-    if len(finished) < len(views) or len(done) < len(views):
+    if len(finished) == len(views) > len(done):
+        st.info(text.MYTH_NO_VERDICT, icon=":material/help:")
+        return
+    if len(finished) < len(views):
         steps = sum(view.step for view in views.values()) / (STEPS * len(views))
         st.progress(min(steps, 1.0), text=text.MYTH_GOING.format(done=len(finished), all=len(views)))
         return
     results = {title: result(view.frame, view.scores[-1][1]) for title, view in done.items() if view.frame}
     holds, measured = myth.judge(results)
-    (st.success if holds else st.error)(
+    st.info(
         (text.MYTH_HOLDS if holds else text.MYTH_FAILS).format(measured=measured, seed=seed),
         icon=":material/check_circle:" if holds else ":material/cancel:",
     )

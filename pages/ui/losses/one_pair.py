@@ -22,7 +22,7 @@ def one_pair() -> None:
     st.markdown(f"**{text.PAIR_TITLE}**")
     st.caption(text.PAIR_HELP)
     d = st.slider(text.PAIR_DISTANCE, 0.0, END, 0.5, 0.05, key=address.key("pair"))
-    normalised = st.toggle(text.PAIR_NORMALISED.format(end=END), key=address.key("normalised"))
+    normalised = st.toggle(text.PAIR_NORMALISED.format(end=END), value=True, key=address.key("normalised"))
     found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.takes in ("distance", "similarity")}
     if any(arrays is None for arrays in found.values()):
         st.caption(text.WARMING)

@@ -15,7 +15,10 @@ from siamese_core.engine.engine import Answer
 from siamese_core.loss_figures import Point
 from siamese_core.losses import LOSSES
 
-START = {"same": 0.8, "different": 0.2}
+START = {"distance": {"same": 0.8, "different": 0.2}, "similarity": {"same": 0.2, "different": 0.8}}
+"""Where a pair begins that nobody has put anywhere: where there is something to be done for it."""
+
+LONGEST_TRAIL = 200
 TRAIL, LOSS, BRANCH, RATE = (address.key(name) for name in ("trail", "point_loss", "point_branch", "point_rate"))
 
 Params = Mapping[str, dict[str, float]]
@@ -27,15 +30,17 @@ def controls(params: Params) -> None:
     if len(params) > 1:
         if st.session_state.get(LOSS) not in params:
             st.session_state.pop(LOSS, None)
-        st.selectbox(text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS)
-    branches = {name: text.OVERLAY[name] for name in START}
+        st.selectbox(
+            text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS, on_change=remove
+        )
+    branches = {name: text.OVERLAY[name] for name in START["distance"]}
     st.segmented_control(
         text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
-        required=True, on_change=_remove,
+        required=True, on_change=remove,
     )  # fmt: skip
     st.slider(text.POINT_RATE, 0.01, 1.0, 0.1, 0.01, key=RATE)
     with st.container(horizontal=True):
-        for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", _remove)):
+        for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", remove)):
             st.button(
                 text.POINT_BUTTONS[name], key=f"losses_button_{name}", on_click=action, args=_args(action, params)
             )
@@ -44,7 +49,7 @@ def controls(params: Params) -> None:
 
 def put(x: float, params: Params) -> None:
     """Places the pair where the chart was clicked."""
-    st.session_state[TRAIL] = [x]
+    st.session_state[TRAIL] = [max(x, 0.0)]
 
 
 def on(params: Params) -> Point | None:
@@ -74,13 +79,13 @@ def _step(params: Params) -> None:
     loss, branch = _where(params)
     trail = st.session_state.setdefault(TRAIL, [])
     if not trail:
-        trail.append(START[branch])
-        return
+        trail.append(START[axis_of(loss)][branch])
     values = _at(loss, params[loss], np.array(trail[-1:]))
     if values is None:
         return
     end = 1.0 if axis_of(loss) == "similarity" else np.inf
     trail.append(float(np.clip(trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0]), 0.0, end)))
+    del trail[1:-LONGEST_TRAIL]
 
 
 def _ten(params: Params) -> None:
@@ -92,7 +97,8 @@ def _back() -> None:
     st.session_state[TRAIL] = st.session_state.get(TRAIL, [])[:1]
 
 
-def _remove() -> None:
+def remove() -> None:
+    """Another loss is another curve: a pair does not go on from one to the other."""
     st.session_state.pop(TRAIL, None)
 
 

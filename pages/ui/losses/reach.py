@@ -9,22 +9,24 @@ import streamlit as st
 
 from pages.ui.loss_curves import line_of, loss_arrays, places
 from pages.ui.losses import address
+from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.text import losses as text
 from pages.ui.views import plot_view
 from siamese_core import figures, loss_figures
 from siamese_core.distances import MEASURES
-from siamese_core.experiment import FIELDS, Experiment
+from siamese_core.experiment import FIELDS
 from siamese_core.figures import Curve
 from siamese_core.loss_figures import Mark
 from siamese_core.losses import LOSSES
 from siamese_core.networks import OUTPUTS
-from siamese_core.reach import Reach, reach, warning
+from siamese_core.reach import Reach, asked_of, reach
 
 HEIGHT = 480
 CLASSES = 10
 
 
 def section() -> None:
+    take_dragged()
     st.markdown(text.REACH_INTRO)
     left, right = st.columns([1, 2], gap="medium")
     with left:
@@ -47,7 +49,7 @@ def section() -> None:
     found = reach(output, measure, dim, classes)
     with right:
         _chart(key, name, value, found, classes)
-        _verdict(key, name, value, output, measure, dim, classes, found)
+        _verdict(name, value, found, classes)
     rows = [(o, m, reach(o, m, dim, classes)) for o in OUTPUTS for m, x in MEASURES.items() if x.kind == "distance"]
     columns = [column.format(classes=classes) for column in text.REACH_COLUMNS]
     cells = [(OUTPUTS[o].title, MEASURES[m].title, _number(r.two), _all(r)) for o, m, r in rows]
@@ -61,10 +63,10 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
         st.caption(text.WARMING)
         return
     marks = [
-        Mark(found.two, text.REACH_MARKS["two"].format(at=found.two)),
-        Mark(found.all_classes, text.REACH_MARKS["all"].format(classes=classes, at=found.all_classes)),
+        Mark(found.two, text.REACH_MARKS["two"].format(at=_number(found.two))),
+        Mark(found.all_classes, text.REACH_MARKS["all"].format(classes=classes, at=_all(found))),
     ]
-    words = text.OVERLAY | {"axis": text.AXES["distance"]}
+    words = text.OVERLAY | {"axis": text.AXES["distance"], "slope": text.SLOPES["distance"]}
     plot_view(
         lambda: loss_figures.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
         "reach_view",
@@ -73,23 +75,22 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
         live=False,
         height=HEIGHT,
         text=text.PLOT | {"label": words["label"]},
+        handles=handles({key: {name: value}}),
+        on_dragged=drag,
+        on_dropped=drag,
     )
 
 
-def _verdict(
-    key: str, name: str, value: float, output: str, measure: str, dim: int, classes: int, found: Reach
-) -> None:
-    """The sentence that the Train page says of the same settings; for another number of classes, of the numbers."""
-    held_out = tuple(range(classes, CLASSES)) if classes < CLASSES else ()
-    experiment = Experiment(
-        loss=key, params={name: value}, output=output, measure=measure, embedding_dim=dim, held_out=held_out
-    )
-    sentence = warning(experiment) if classes <= CLASSES else None
-    if sentence:
-        st.warning(sentence, icon=":material/straighten:")
+def _verdict(name: str, value: float, found: Reach, classes: int) -> None:
+    asked = asked_of({name: value})
+    limit = found.two if asked > found.two else found.all_classes
+    words = {"asked": asked, "limit": limit, "name": name, "classes": classes}
+    if asked > limit:
+        st.warning(text.REACH_BEYOND.format(**words), icon=":material/straighten:")
+    elif found.ends and found.exact:
+        st.success(text.REACH_WITHIN.format(**words), icon=":material/check:")
     elif found.ends:
-        what = LOSSES[key].params[0].title
-        st.success(text.REACH_WITHIN.format(what=what, limit=found.all_classes), icon=":material/check:")
+        st.info(text.REACH_UNKNOWN.format(**words), icon=":material/help:")
 
 
 def _number(value: float) -> str:

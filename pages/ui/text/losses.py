@@ -39,12 +39,16 @@ AXES = {
     "similarity": "Similarity p of the two embeddings (for a classifier: the probability it gives)",
     "batch": "Distance in the smallest batch: anchor, classmate, two others (cosine; Euclidean for lifted structure)",
 }
+SLOPES = {
+    "distance": "Slope: how hard it pulls (above 0) and pushes (below 0)",
+    "similarity": "Slope against p: similar pairs are raised (below 0), different ones lowered (above 0)",
+    "batch": "Slope: how hard it pulls (above 0) and pushes (below 0)",
+}
 OVERLAY = {
     "label": "Losses against the distance or similarity of a pair, and their slopes",
     "same": "similar",
     "different": "different",
     "loss": "Loss of one pair",
-    "slope": "Slope: how hard it pulls (above 0) and pushes (below 0)",
     "share": "Share of your run's pairs",
     "crossing": "the branches cross at",
     "point": "your pair",
@@ -61,7 +65,8 @@ TRIPLET = {
 BATCH_NOTE = (
     "Such a loss looks at all images of a batch at once. Drawn is the smallest batch: an anchor, a classmate and two "
     "images of another class. For the similar branch the classmate moves away while the others stay 1 from the anchor; "
-    "for the different branch the others move while the classmate lies on the anchor."
+    "for the different branch the others move while the classmate lies on the anchor. "
+    "Proxy-anchor has one image and two proxies: its own, or the other's, is at that distance."
 )
 
 POINT_TITLE = "Roll a pair downhill"
@@ -82,8 +87,9 @@ TRAIN_WITH = "Train with {loss}"
 
 PAIR_TITLE = "One pair under every loss"
 PAIR_HELP = (
-    "A pair at distance d; for the losses on p its similarity is exp(−d). Long bars are what training works on. "
-    "Sizes are not comparable between losses unless each is divided by its largest value on the axis."
+    "A pair at distance d; for the losses on p its similarity is exp(−d). Sizes are "
+    "not comparable between losses unless each is divided by its largest value on the axis (that of the log loss is "
+    "16.1, where p is clipped)."
 )
 PAIR_DISTANCE = "Distance d of the pair"
 PAIR_NORMALISED = "Divide each loss by its largest value between d = 0 and {end:g}"
@@ -122,8 +128,12 @@ REACH_MEASURE = "Distance"
 REACH_DIM = "Embedding dimension D"
 REACH_CLASSES = "Classes C"
 REACH_COLUMNS = ("Output", "Distance", "Two points", "All {classes} classes at once")
-REACH_WITHIN = "Within reach: {what} lies below {limit:.3g}."
-REACH_MARKS = {"two": "farthest two points: {at:.3g}", "all": "all {classes} classes: {at:.3g}"}
+REACH_WITHIN = "Within reach: {asked:.3g} lies below {limit:.3g}, which all classes can have from each other at once."
+REACH_UNKNOWN = (
+    "Below the bound of {limit:.3g}, which no {classes} classes can pass; whether they reach {asked:.3g} is not known."
+)
+REACH_BEYOND = "Out of reach: {asked:.3g} lies beyond {limit:.3g}. It trains, but it is never satisfied. Lower {name}."
+REACH_MARKS = {"two": "farthest two points: {at}", "all": "all {classes} classes: {at}"}
 AT_MOST = "at most {value:.3g}"
 NO_END = "no end"
 
@@ -137,6 +147,7 @@ MYTH_HOLDS = "**In this run the claim holds:** {measured} (seed {seed})."
 MYTH_FAILS = "**In this run the claim does not hold:** {measured} (seed {seed})."
 MYTH_GOING = "Training: {done} of {all} runs are done."
 MYTH_FAILED = "{side}: {sentence}"
+MYTH_NO_VERDICT = "No verdict: a side ended before it had a score. Press **Try it** to start again."
 MYTH_GONE = "These runs are gone; press **Try it** to make them again."
 MYTH_LINK = "Open “{side}” on the Train page"
 TRIALS = {

@@ -1,0 +1,42 @@
+"""The lines of the charts that can be dragged: every margin, every Q."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.loss_curves import line_of
+from pages.ui.losses import address
+from pages.ui.text import losses as text
+from siamese_core.loss_figures import DIFFERENT_SHADES
+from siamese_core.losses import LOSSES
+
+DRAGGED = address.key("dragged")
+
+
+def handles(params: Mapping[str, Mapping[str, float]], kind: str = "vertical") -> list[dict[str, Any]]:
+    """For `plot_view`, of losses with the values of their parameters."""
+    found = []
+    for n, (key, values) in enumerate(params.items()):
+        loss, name = LOSSES[key], line_of(key)
+        for param in loss.params:
+            if param.name == name:
+                label = text.PARAM.format(param=param.title, loss=loss.title) if len(params) > 1 else param.title
+                found.append({
+                    "value": values[name], "low": param.low, "high": param.high, "step": param.step, "label": label,
+                    "key": address.param_key(key, name), "kind": kind,
+                    "colour": DIFFERENT_SHADES[n % len(DIFFERENT_SHADES)],
+                })  # fmt: skip
+    return found
+
+
+def drag(name: str, value: float) -> None:
+    st.session_state.setdefault(DRAGGED, {})[name] = value
+
+
+def take_dragged() -> None:
+    """A line that is held or was let go moves its slider, before that is drawn."""
+    for name, value in st.session_state.pop(DRAGGED, {}).items():
+        st.session_state[name] = value
