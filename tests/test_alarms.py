@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,31 @@ def test_the_loss_at_one_point_is_that_of_the_run(settings: dict[str, object], p
     """½ m², 2Q and m."""
     assert "Collapsed" in (raised(frame(0.001, 1e-4, 2e-4, loss=pinned), **settings) or "")
     assert raised(frame(0.001, 1e-4, 2e-4, loss=pinned / 2), **settings) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "pinned"),
+    [("log", 2 * math.log(2)), ("absolute", 1.0), ("squared", 0.5), ("softmax", math.log(10))],
+)
+def test_one_point_pays_at_least_what_a_guess_pays(loss: str, pinned: float) -> None:
+    """Every pair gets the same p, at best ½; every image the same ten logits."""
+    near, far = (0.5, 0.499) if loss != "softmax" else (1e-4, 2e-4)
+    assert "Collapsed" in (raised(frame(0.001, near, far, loss=pinned), loss=loss) or "")
+    assert "Collapsed" not in (raised(frame(0.001, near, far, loss=pinned / 2), loss=loss) or "")
+
+
+def test_a_cosine_sees_a_collapse_of_directions_and_not_of_lengths() -> None:
+    """Ten times as far from the origin, the same square is seen under a tenth of the angle."""
+    square = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    assert spread(square * 0.001, "cosine") == pytest.approx(spread(square, "cosine")) == pytest.approx(1)
+    assert spread(square + 1000, "cosine") < 0.01
+    assert spread(square + 1000) == pytest.approx(spread(square))
+
+
+def test_same_pairs_that_are_less_alike_than_different_ones_are_inverted() -> None:
+    """A similarity falls where a distance rises."""
+    assert "Inverted" in (raised(frame(same=0.2, different=0.5), loss="log") or "")
+    assert raised(frame(same=0.5, different=0.1), loss="log") is None
 
 
 def test_a_small_embedding_that_still_learns_is_not_collapsed() -> None:

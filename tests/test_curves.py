@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -102,14 +104,26 @@ BATCH_LOSSES = [key for key, loss in LOSSES.items() if loss.takes == "batch"]
 
 @pytest.mark.parametrize("key", BATCH_LOSSES)
 def test_the_smallest_batch_keeps_chopras_conditions(key: str) -> None:
-    """The circle loss squares what a negative is above −m, so it rises again beyond a right angle: up to there."""
-    at = np.linspace(0, 2, 21)
-    found = curve(LOSSES[key], defaults(LOSSES[key]), at)
-    assert (np.diff(found.same) >= -1e-6).all()
-    falling = found.different[at <= 1] if key == "circle" else found.different
-    assert (np.diff(falling) <= 1e-6).all()
+    """The circle loss, (s + m)(s − m) for a negative, falls only down to s = 0: beyond a right angle its value rises
+    again up to s = −m. Its weight s + m is a constant to the gradient, so it pushes on all the same.
+    """
+    loss, at = LOSSES[key], np.linspace(0, 2, 21)
+    for values in product(*((param.low, param.default, param.high) for param in loss.params)):
+        params = dict(zip((param.name for param in loss.params), values, strict=True))
+        found = curve(loss, params, at)
+        falling = found.different[at <= 1] if key == "circle" else found.different
+        rounding = 1e-6 * max(1, found.same.max(), found.different.max())
+        assert (np.diff(found.same) >= -rounding).all(), params
+        assert (np.diff(falling) <= rounding).all(), params
+    found = curve(loss, defaults(loss), at)
     assert found.same[0] < found.same[-1]
-    assert found.different[0] > falling[-1]
+    assert found.different[0] > found.different[at <= 1][-1]
+
+
+def test_the_circle_loss_pushes_a_negative_beyond_a_right_angle_though_its_value_rises() -> None:
+    found = curve(LOSSES["circle"], {"margin": 0.4, "gamma": 1.0}, np.linspace(1.05, 1.35, 7))
+    assert (np.diff(found.different) > 0).all()
+    assert (found.different_slope < 0).all()
 
 
 @pytest.mark.parametrize("key", [key for key in BATCH_LOSSES if key != "circle"])

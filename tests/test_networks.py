@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from siamese_core.networks import ENCODERS, OUTPUTS, Encoder, Output, Shape, build
+from siamese_core.networks import ENCODERS, OUTPUTS, Encoder, Output, Shape, build, initialise
 
 SHAPES: list[Shape] = [
     (1, 8, 8),
@@ -98,6 +98,25 @@ def test_weights_have_the_spread_of_torchs_own_initialisation(encoder: str) -> N
         bound = layer.weight[0].numel() ** -0.5 * (0.5 if layer is layers[-1] else 1)
         assert 0.8 * bound < layer.weight.abs().max() <= bound
         assert layer.bias is None or 0.5 * bound < layer.bias.abs().max() <= bound
+
+
+def test_the_points_of_an_embedding_are_drawn_like_torchs_own_from_the_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    points, again, other = (nn.Embedding(100, 40) for _ in range(3))
+    torch.random.set_rng_state(before)
+    for layer, seed in ((points, 3), (again, 3), (other, 4)):
+        initialise(layer, torch.Generator().manual_seed(seed))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(points.weight, again.weight)
+    assert not torch.equal(points.weight, other.weight)
+    assert points.weight.mean().item() == pytest.approx(0, abs=0.05)
+    assert points.weight.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_layer_without_a_rule_is_refused_and_nothing_at_all_is_fine() -> None:
+    with pytest.raises(TypeError, match="no rule to initialise LSTM"):
+        initialise(nn.LSTM(2, 2), torch.Generator())
+    initialise(nn.Module(), torch.Generator())
 
 
 def test_batch_normalisation_starts_as_the_identity() -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 from siamese_core import probe as probe_module
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
 from siamese_core.metrics import retrieval, verification
-from siamese_core.probe import METRICS, final_metrics, frame_of, pixels_map_at_r, probe_of
+from siamese_core.probe import METRICS, final_metrics, frame_of, pairs_by, pixels_map_at_r, probe_of
 
 DIGITS = DATASETS["digits"].load()
 HELD_OUT = Experiment(dataset="digits", held_out=(7, 8, 9))
@@ -137,3 +138,81 @@ def test_shown_pairs_are_half_same_and_many_enough_for_a_histogram() -> None:
     pairs = probe.groups["seen"].pairs  # type: ignore[union-attr]
     assert len(pairs.same) == 2 * int(pairs.same.sum()) == 4_000
     assert len(set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))) > 2_500
+
+
+# Losses on similarities, classes and batches
+
+
+HEAD = torch.tensor([[-0.5, -0.4, -0.6]]), torch.tensor([1.0])
+"""Weight and bias of a similarity head on three dimensions: the nearer, the more alike."""
+
+
+def test_a_frame_of_a_similarity_has_the_similarities_of_its_pairs() -> None:
+    experiment = Experiment(dataset="digits", loss="log")
+    probe, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    pairs = probe.groups["seen"].pairs  # type: ignore[union-attr]
+    frame = frame_of(h, experiment, probe, parts=HEAD)
+    p = ((h[pairs.first] - h[pairs.second]).abs() @ HEAD[0][0] + 1.0).sigmoid()
+    np.testing.assert_allclose(frame.same_distances, p[pairs.same], rtol=1e-5)
+    np.testing.assert_allclose(frame.different_distances, p[~pairs.same], rtol=1e-5)
+    loss = -p[pairs.same].log().mean() - (1 - p[~pairs.same]).log().mean()
+    assert frame.metrics["loss"]["seen"] == pytest.approx(float(loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("measure", LOSSES["log"].measures)
+def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measure: str) -> None:
+    """exp(−L1), or σ(1 − L1): the order of the pairs is that of L1, so AUC and EER are its own."""
+    similar = Experiment(dataset="digits", loss="log", measure=measure)
+    distance = Experiment(dataset="digits", measure="manhattan")
+    parts = (-torch.ones(1, 3), torch.ones(1)) if measure == "similarity_head" else ()
+    h, probe = points(len(LABELS)), probe_of(distance, DIGITS)
+    found, expected = final_metrics(h, similar, probe, parts), final_metrics(h, distance, probe)
+    for metric in ("auc", "eer", "map_at_r", "precision_at_1"):
+        assert found[metric]["seen"] == pytest.approx(expected[metric]["seen"], abs=1e-4)
+    assert expected["auc"]["seen"] > 0.6  # type: ignore[operator]
+
+
+def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() -> None:
+    """Seven classes of ten: number 7 of the labels has no place among the weights."""
+    experiment = Experiment(dataset="digits", loss="softmax", held_out=(0, 1, 2))
+    h, probe = points(len(LABELS)), probe_of(experiment, DIGITS)
+    weight, bias = torch.randn(7, 3, generator=torch.Generator().manual_seed(1)), torch.zeros(7)
+    inside = torch.tensor(LABELS) >= 3
+    expected = torch.nn.functional.cross_entropy(h[inside] @ weight.T, torch.tensor(LABELS)[inside] - 3)
+    found = final_metrics(h, experiment, probe, (weight, bias))
+    assert found["loss"]["seen"] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("logits", "batch")])
+def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them(loss: str) -> None:
+    experiment = Experiment(dataset="digits", loss=loss, held_out=(7, 8, 9))
+    h, probe = points(len(LABELS)), probe_of(experiment, DIGITS)
+    own = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
+    parts = {"softmax": (own, torch.zeros(7)), "proxy_anchor": (own,)}.get(loss, ())
+    scores = final_metrics(h, experiment, probe, parts)
+    assert scores["loss"]["seen"] is not None
+    assert (scores["loss"]["held_out"] is None) == bool(parts)
+    assert scores["map_at_r"]["held_out"] is not None
+
+
+def test_a_batch_loss_is_scored_on_batches_that_stay_the_same() -> None:
+    experiment = Experiment(dataset="digits", loss="supcon")
+    probe, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    batches = probe.groups["seen"].batches  # type: ignore[union-attr]
+    assert [np.bincount(LABELS[batch]).tolist() for batch in batches] == [[12] * 10] * 4
+    fn, params = LOSSES["supcon"].fn, experiment.params
+    each = [float(fn(h[batch], torch.tensor(LABELS)[batch], **params)) for batch in batches]
+    assert frame_of(h, experiment, probe).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_another_measure_sees_the_pairs_of_a_frame() -> None:
+    experiment = Experiment(dataset="digits", measure="manhattan")
+    h = points(len(LABELS))
+    found, frame = pairs_by("manhattan", h.numpy(), LABELS), frame_of(h, experiment, probe_of(experiment, DIGITS))
+    np.testing.assert_array_equal(found["same"], frame.same_distances)
+    np.testing.assert_array_equal(found["different"], frame.different_distances)
+
+
+def test_one_class_alone_makes_no_pairs_to_measure() -> None:
+    found = pairs_by("euclidean", np.ones((5, 2), np.float32), np.zeros(5, np.int64))
+    assert {side: values.shape for side, values in found.items()} == {"same": (0,), "different": (0,)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
 from siamese_core.networks import OUTPUTS
-from siamese_core.reach import reach, warning
+from siamese_core.reach import of, reach, warning
 
 DISTANCES = [key for key, measure in MEASURES.items() if measure.kind == "distance"]
 
@@ -114,3 +115,76 @@ def test_a_crossing_out_of_reach_is_warned_of() -> None:
 )
 def test_what_can_be_reached_is_not_warned_of(settings: dict) -> None:
     assert warning(Experiment(**settings)) is None
+
+
+def test_beyond_the_simplex_opposite_axes_reach_what_all_classes_can() -> None:
+    """Up to twice as many classes as dimensions: ± each axis, at right angles or opposite (Rankin 1955)."""
+    axes = torch.cat([torch.eye(5), -torch.eye(5)])
+    for classes in (7, 10):
+        found = reach("l2", "euclidean", 5, classes)
+        assert found.exact
+        assert MEASURES["euclidean"].within(axes[:classes]).min() == pytest.approx(found.all_classes)
+    assert not reach("l2", "euclidean", 5, 11).exact
+
+
+@pytest.mark.parametrize(("dim", "times"), [(4, 2), (3, 4)])
+def test_axes_of_the_cube_taken_several_times_have_the_mean_cosine_that_bounds_the_least(dim: int, times: int) -> None:
+    """All classes apart at once are no farther than the mean: here it is as large as it can be."""
+    d = MEASURES["cosine"].within(torch.eye(dim, dtype=torch.float64).repeat(times, 1))
+    found = reach("sigmoid", "cosine", dim, dim * times)
+    assert d.mean() == pytest.approx(found.all_classes)
+    assert not found.exact
+
+
+@pytest.mark.parametrize(("output", "corner"), [("l2", -0.5), ("sigmoid", 0.0)])
+@pytest.mark.parametrize("measure", ["euclidean", "squared_euclidean", "manhattan"])
+def test_two_opposite_corners_reach_what_two_points_can(output: str, corner: float, measure: str) -> None:
+    """Four dimensions, where half of a corner of the cube has length 1."""
+    two = torch.stack([torch.full((4,), corner), torch.full((4,), corner + 1)])
+    found = reach(output, measure, 4, 2)
+    assert found.exact
+    assert MEASURES[measure].within(two).tolist() == pytest.approx([found.two]) == [pytest.approx(found.all_classes)]
+
+
+def test_a_similarity_has_no_reach() -> None:
+    assert of(Experiment(loss="log", output="sigmoid")) is None
+    assert of(Experiment(output="l2")) == reach("l2", "euclidean", 32, 10)
+
+
+@pytest.mark.parametrize(("margin", "warned"), [(3.0, False), (4.0, False), (4.5, True)])
+def test_a_triplet_is_held_only_against_two_points(margin: float, warned: bool) -> None:
+    """Its margin is a difference of distances: the ten classes need not all be that far apart at once."""
+    sentence = warning(Experiment(loss="triplet", output="l2", params={"margin": margin}))
+    assert (sentence is not None) == warned
+
+
+WARNED = [
+    (output, measure, dim, margin)
+    for output in ("linear", "l2", "sigmoid")
+    for measure in DISTANCES
+    for dim in (2, 32)
+    for margin in (0.9, 1.7, 3.0, 5.0, 9.5)
+    if warning(Experiment(output=output, measure=measure, embedding_dim=dim, params={"margin": margin}))
+]
+
+
+@pytest.mark.parametrize(("output", "measure", "dim", "margin"), WARNED)
+def test_whoever_does_what_a_warning_says_is_no_longer_warned(
+    output: str, measure: str, dim: int, margin: float
+) -> None:
+    experiment = Experiment(output=output, measure=measure, embedding_dim=dim, params={"margin": margin})
+    sentence, found = warning(experiment), of(experiment)
+    assert sentence is not None
+    assert found is not None
+    assert "Lower margin" in sentence
+    assert warning(replace(experiment, params={"margin": found.all_classes})) is None
+    if "raise embedding_dim" in sentence:
+        assert warning(replace(experiment, embedding_dim=256)) is None
+    if "set output=linear" in sentence:
+        assert warning(replace(experiment, output="linear")) is None
+
+
+def test_warnings_with_each_remedy_are_among_those_tried() -> None:
+    said = {warning(Experiment(output=o, measure=m, embedding_dim=d, params={"margin": x})) for o, m, d, x in WARNED}
+    for ending in ("Lower margin.", "or raise embedding_dim.", "or set output=linear."):
+        assert any(sentence and sentence.endswith(ending) for sentence in said), ending

@@ -29,6 +29,10 @@ every_way = pytest.mark.parametrize(
     ("loss", "sampling"), [(loss, sampling) for loss in LOSSES for sampling in SAMPLINGS]
 )
 
+flippable = pytest.mark.parametrize(
+    "loss", [key for key, loss in LOSSES.items() if loss.takes not in ("logits", "batch")]
+)
+
 
 def small(**settings: Any) -> Experiment:
     """Cheap to train: 8×8 pixels and no convolution."""
@@ -280,8 +284,8 @@ def test_every_encoder_learns_with_every_output(encoder: str, output: str, embed
     assert not np.array_equal(first.frame.embeddings, last.frame.embeddings)
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes not in ("logits", "batch")])
-@pytest.mark.parametrize("sampling", ["all_pairs", "random_pairs"])
+@flippable
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_flipped_labels_teach_something_else(loss: str, sampling: str) -> None:
     right = last_of(small(loss=loss, sampling=sampling, steps=2))
     flipped = last_of(small(loss=loss, sampling=sampling, steps=2, labels="flipped"))
@@ -379,7 +383,7 @@ def test_a_loss_that_is_not_finite_halts_the_run_and_names_the_learning_rate(
 
 
 @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("distance", "triplet")])
-@pytest.mark.parametrize("sampling", ["all_pairs", "random_pairs"])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_weights_so_large_that_the_loss_overflows_halt_the_run(loss: str, sampling: str) -> None:
     experiment = small(loss=loss, sampling=sampling)
     state = next(train(experiment, wants_state=always)).state
@@ -432,7 +436,7 @@ def test_margin_0_raises_the_alarm_that_the_embedding_has_collapsed() -> None:
     assert last.halted is None
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@flippable
 def test_flipped_labels_raise_the_alarm_that_the_embedding_is_inverted(loss: str) -> None:
     last = last_of(small(loss=loss, labels="flipped", steps=60))
     assert last.alarm is not None
@@ -506,6 +510,38 @@ def test_a_run_with_a_head_that_is_resumed_gives_the_same_bits(loss: str) -> Non
     whole = list(train(experiment, wants_state=always))
     resumed = list(train(experiment, state=whole[2].state))
     assert without_counters(resumed[-1].state) == without_counters(whole[-1].state)
+
+
+def at_start(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dict[str, np.ndarray]:
+    """The tensors as they were drawn: no step is made, for the objective fails at the first one."""
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_objective", exhausted)
+        (halted,) = train(small(**settings), wants_frame=never)
+    assert halted.state is not None
+    return halted.state.tensors
+
+
+@pytest.mark.parametrize("loss", WITH_HEAD)
+def test_the_encoder_is_drawn_first_so_every_loss_starts_with_the_same_one(
+    loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, found = (at_start(monkeypatch, loss=key) for key in ("contrastive", loss))
+    names = [name for name in expected if name.startswith("network.")]
+    assert names == [name for name in found if name.startswith("network.")]
+    assert all(np.array_equal(found[name], expected[name]) for name in names)
+
+
+@pytest.mark.parametrize("loss", WITH_HEAD)
+def test_a_head_is_drawn_from_the_generator_of_the_run_and_from_no_other(
+    loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(seed: int, elsewhere: int) -> np.ndarray:
+        torch.manual_seed(elsewhere)
+        tensors = at_start(monkeypatch, loss=loss, seed=seed)
+        return tensors["head.weight"]
+
+    assert np.array_equal(drawn(0, elsewhere=1), drawn(0, elsewhere=2))
+    assert not np.array_equal(drawn(0, elsewhere=1), drawn(1, elsewhere=1))
 
 
 def test_a_loss_without_parts_has_no_head() -> None:
