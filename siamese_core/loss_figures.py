@@ -30,8 +30,8 @@ from siamese_core.figures import (
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SAME_SHADES = ("#e5484d", "#f0989b", "#b3363b", "#ff9d6e", "#c2559d")
-DIFFERENT_SHADES = ("#3b82f6", "#8fb8fa", "#2456b8", "#35c2d6", "#8b6fd6")
+SAME_SHADES = ("#e5484d", "#f0989b", "#b3363b", "#ff9d6e", "#c2559d", "#a96b59")
+DIFFERENT_SHADES = ("#3b82f6", "#8fb8fa", "#2456b8", "#35c2d6", "#8b6fd6", "#5c8a9c")
 """A shade for each loss of an overlay: same pairs stay red, different ones blue."""
 
 PANEL_GAP = 0.15
@@ -106,7 +106,7 @@ def overlay(
     slope_end = min(grown(0, low) or 1.0, 4 * (grown(0, top) or 1.0))
     rise = min(grown(0, high) or 1.0, slope_end if low else 4 * (grown(0, top) or 1.0))
     panels = [text["loss"], text["slope"]] + ([text["share"]] if pairs is not None else [])
-    domains = _domains(len(panels), head=0.42)
+    domains = _domains(len(panels), head=0.42 if pairs is None else 0.3)
     axes: dict[str, Any] = {
         "xaxis": axis_of([0, end], anchor=f"y{len(panels)}", **axis_title(text["axis"], ".3f")),
         "yaxis": axis_of([-0.03 * top, top or 1.0], domain=domains[0]),

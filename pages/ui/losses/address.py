@@ -62,13 +62,25 @@ def read() -> list[Ignored]:
         values[key("shown")] = [loss for loss in values[key("shown")] if loss in GROUPS[group]]  # type: ignore[attr-defined]
     st.session_state.update(values)
     st.session_state.update({key("ignored"): ignored, key("kept"): values})
+    _stands_now(address)
     return ignored
 
 
 def _is_own(address: dict[str, str]) -> bool:
     """Whether the page has written it, now or so shortly ago that the browser may still send it."""
-    last, echoes = st.session_state.get(key("written"), ({}, {}))
-    return address in ({}, last) or echoes.get(str(address), 0.0) > time.monotonic()
+    last, echoes = st.session_state[key("written")]
+    return address in ({}, last) or echoes.get(_named(address), 0.0) > time.monotonic()
+
+
+def _stands_now(address: dict[str, str]) -> None:
+    last, echoes = st.session_state.get(key("written"), (address, {}))
+    now = time.monotonic()
+    fresh = {old: until for old, until in echoes.items() if until > now}
+    st.session_state[key("written")] = (address, fresh | {_named(last): now + ECHO_SECONDS})
+
+
+def _named(address: dict[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset(address.items())
 
 
 def write() -> None:
@@ -82,11 +94,8 @@ def write() -> None:
             value = kept.get(param_key(loss.key, param.name), param.default)
             if value != param.default:
                 query[f"{loss.key}.{param.name}"] = repr(float(value))
-    last, echoes = st.session_state.get(key("written"), ({}, {}))
-    if last != query:
-        now = time.monotonic()
-        echoes = {old: until for old, until in echoes.items() if until > now} | {str(last): now + ECHO_SECONDS}
-        st.session_state[key("written")] = (query, echoes)
+    if st.session_state[key("written")][0] != query:
+        _stands_now(query)
     if dict(st.query_params) != query:
         st.query_params.from_dict(query)
 

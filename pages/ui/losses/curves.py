@@ -21,7 +21,7 @@ from siamese_core.experiment import Experiment, param_field
 from siamese_core.figures import Curve
 from siamese_core.losses import LOSSES
 
-HEIGHT = {"short": 560, "tall": 680}
+HEIGHT = {"short": 560, "tall": 740}
 ENDS = {"similarity": 1.0, "batch": 2.0}
 
 
