@@ -22,7 +22,7 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure"),
     "training": ("learning_rate", "steps", "seed"),
 }
-ECHO_SECONDS = 3.0
+ECHO_SECONDS = 5.0
 
 DEVICE = "machine_device"
 MACHINE = ("device",)

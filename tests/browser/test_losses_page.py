@@ -30,34 +30,6 @@ class LossesPage:
     def chart(self) -> Locator:
         return self.page.locator(".st-key-losses_view [data-mounts]")
 
-    def grip(self, key: str) -> Locator:
-        return self.chart.locator(f".handle[data-key='losses_{key}'] .grip")
-
-    def slider(self, key: str) -> Locator:
-        return self.page.locator(f"[class*='st-key-losses_{key}']").get_by_role("slider")
-
-
-def test_two_lines_move_their_own_sliders_and_the_chart_stays_mounted(context: BrowserContext, server: Server) -> None:  # noqa: F811
-    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive,exponential")
-    losses.chart.evaluate("root => { root.mark = true }")
-    for key in ("contrastive.margin", "exponential.q"):
-        grip = losses.grip(key)
-        box = grip.bounding_box()
-        assert box is not None
-        before = float(grip.get_attribute("aria-valuenow") or 0)
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        losses.page.mouse.move(x, y)
-        losses.page.mouse.down()
-        for moved in range(1, 6):
-            losses.page.mouse.move(x + 8 * moved, y)
-            losses.page.wait_for_timeout(100)
-        losses.page.mouse.up()
-        after = float(grip.get_attribute("aria-valuenow") or 0)
-        assert after > before
-        until(lambda key=key, after=after: f"{key}={after}" in losses.page.url, "the address")
-    assert losses.chart.evaluate("root => root.mark"), "never mounted anew"
-    assert losses.complaints == []
-
 
 def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: BrowserContext, server: Server) -> None:  # noqa: F811
     losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive")
