@@ -42,9 +42,11 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
         return None
     share = spread(embeddings, experiment.measure) / start_spread if start_spread else 1.0
     if share < COLLAPSED_BELOW and _pinned(experiment, frame):
+        pinned = ", and the loss is pinned at what it is when all images are one point"
+        known = LOSSES[experiment.loss].takes != "batch"
         return (
-            f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start, and the loss is pinned "
-            f"at what it is when all images are one point. {_against_collapse(experiment)}"
+            f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start{pinned if known else ''}. "
+            f"{_against_collapse(experiment)}"
         )
     same, different = frame.same_distances, frame.different_distances
     if MEASURES[experiment.measure].kind == "similarity":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from siamese_core.figures import Curve
 from siamese_core.losses import LOSSES
-from siamese_core.losses.record import Loss
+from siamese_core.losses.record import Loss, no_head
 from siamese_core.snapshot import Array
 
 NEARLY = 1e-6
@@ -63,15 +62,6 @@ def _values(loss: Loss, params: Mapping[str, float], along: Tensor, same: bool) 
     return loss.fn(along, torch.full(along.shape, same), **params)
 
 
-@dataclass(frozen=True)
-class _TwoClasses:
-    """`embedding_dim` and classes of the smallest batch, for the loss's head."""
-
-    measure: str
-    embedding_dim: int = 3
-    seen: tuple[int, ...] = (0, 1)
-
-
 def _smallest_batch(loss: Loss, x: Tensor, same: bool) -> tuple[Tensor, ...]:
     """Embeddings (B, 3), classes (B,), and the proxies where the loss has some; one distance in it is `x`."""
     anchor, _, away = torch.eye(3, dtype=x.dtype)
@@ -79,7 +69,7 @@ def _smallest_batch(loss: Loss, x: Tensor, same: bool) -> tuple[Tensor, ...]:
     moved = _turned(x) if measure == "cosine" else torch.stack([x, *x.new_zeros(2)])
     if measure != "cosine":
         anchor = torch.zeros(3, dtype=x.dtype)
-    if loss.head(_TwoClasses(measure)) is not None:
+    if loss.head is not no_head:
         # Its own proxy is the anchor's place, or that of the other class.
         return moved[None], torch.tensor([0 if same else 1]), torch.stack([anchor, away])
     mate, other = (moved, away) if same else (anchor, moved)

@@ -68,8 +68,6 @@ def build(encoder: str, output: str, shape: Shape, embedding_dim: int, generator
     References:
         Bromley et al. 1993, "Signature Verification using a 'Siamese' Time Delay Neural Network".
     """
-    import torch
-
     if encoder not in ENCODERS:
         raise ValueError(f"encoder is {encoder!r}; it may be {', '.join(ENCODERS)}")
     if output not in OUTPUTS:
@@ -78,11 +76,7 @@ def build(encoder: str, output: str, shape: Shape, embedding_dim: int, generator
         raise ValueError(f"shape is {shape}; images need a channel and at least 8 x 8 pixels")
     if embedding_dim < 1:
         raise ValueError(f"embedding_dim is {embedding_dim}; it may be 1 or more")
-    # On the meta device a module has shapes but no numbers, so building it draws no random ones.
-    with torch.device("meta"):
-        network = _siamese(ENCODERS[encoder].build(shape, embedding_dim), OUTPUTS[output])
-    network = network.to_empty(device="cpu")
-    initialise(network, generator)
+    network = drawn(lambda: _siamese(ENCODERS[encoder].build(shape, embedding_dim), OUTPUTS[output]), generator)
     _shorten(network)
     return network
 
@@ -102,7 +96,19 @@ def _siamese(encoder: nn.Module, output: Output) -> nn.Module:
     return Siamese()
 
 
-def initialise(module: nn.Module, generator: Generator) -> None:
+def drawn(make: Callable[[], nn.Module], generator: Generator) -> nn.Module:
+    """The module that ``make`` gives, on the CPU, with weights drawn from ``generator`` alone."""
+    import torch
+
+    # On the meta device a module has shapes but no numbers, so building it draws no random ones.
+    with torch.device("meta"):
+        module = make()
+    module = module.to_empty(device="cpu")
+    _initialise(module, generator)
+    return module
+
+
+def _initialise(module: nn.Module, generator: Generator) -> None:
     """torch's own defaults for linear, convolutional and embedding layers, drawn from ``generator`` alone."""
     from torch import nn
 

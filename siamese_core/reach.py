@@ -9,6 +9,7 @@ from typing import Any
 
 from siamese_core.experiment import FIELDS, Experiment
 from siamese_core.losses import LOSSES
+from siamese_core.projection import PROJECTIONS
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,6 @@ def _cube(measure: str, dim: int, classes: int) -> Reach:
     return Reach(two, apart, exact=classes == 2)
 
 
-def of(experiment: Experiment) -> Reach | None:
-    """None where the loss is on similarities, which end at 0 and 1 by themselves."""
-    if LOSSES[experiment.loss].takes == "similarity":
-        return None
-    return reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
-
-
 def asked_of(params: Mapping[str, float]) -> float:
     """The distance that a loss asks for: its margin, or half of Q, where its branches cross."""
     return params["q"] / 2 if "q" in params else params["margin"]
@@ -85,9 +79,10 @@ def asked_of(params: Mapping[str, float]) -> float:
 
 def warning(experiment: Experiment) -> str | None:
     """A sentence where the loss asks for a distance that is out of reach; it trains all the same."""
-    found, loss = of(experiment), LOSSES[experiment.loss]
-    if found is None or not found.ends or loss.takes not in ("distance", "triplet"):
+    loss = LOSSES[experiment.loss]
+    if loss.takes not in ("distance", "triplet"):
         return None
+    found = reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
     is_scale = "q" in experiment.params
     asked = asked_of(experiment.params)
     name = "q" if is_scale else "margin"
@@ -96,7 +91,7 @@ def warning(experiment: Experiment) -> str | None:
     if asked > found.two:
         return (
             f"Out of reach: {where} no two points are farther apart than {found.two:.3g}, but {what} lies beyond. "
-            f"It trains, but no different pair is ever let go. {_remedy(experiment, name, asked)}"
+            f"It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
         )
     if asked > found.all_classes and loss.takes == "distance":
         return (
@@ -110,10 +105,9 @@ def warning(experiment: Experiment) -> str | None:
 def _remedy(experiment: Experiment, name: str, asked: float) -> str:
     """Only what helps: on the sphere more dimensions do not, where there are enough; for cosine, linear is a sphere."""
     dimensions: Any = FIELDS["embedding_dim"]
-    settings = {
-        "raise embedding_dim": (experiment.output, dimensions.high),
-        "set output=linear": ("linear", experiment.embedding_dim),
-    }
+    settings = {"set output=linear": ("linear", experiment.embedding_dim)}
+    if PROJECTIONS[experiment.projection].only_dim is None:
+        settings = {"raise embedding_dim": (experiment.output, dimensions.high)} | settings
     for setting, (output, dim) in settings.items():
         if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= asked:
             return f"Lower {name}, or {setting}."

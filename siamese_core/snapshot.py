@@ -38,7 +38,8 @@ class State:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One optimiser step. `loss` is the batch's before the step, `active` the share of its pairs with a slope.
+    """One optimiser step. `loss` is the batch's before the step, `active` the share of its pairs with a slope:
+    NaN for a loss on a whole batch.
 
     `images` counts the images that passed through the network in training, `seconds` the time that its
     optimiser steps took.

@@ -141,9 +141,8 @@ def _learner(experiment: Experiment, machine: Machine) -> _Learner:
     network = networks.build(
         experiment.encoder, experiment.output, dataset.shape, experiment.embedding_dim, generator
     ).to(machine.device)
-    head = LOSSES[experiment.loss].head(experiment) or nn.Module()
-    networks.initialise(head, generator)
-    head.to(machine.device)
+    make_head = LOSSES[experiment.loss].head
+    head = networks.drawn(lambda: make_head(experiment) or nn.Module(), generator).to(machine.device)
     parameters = [*network.parameters(), *head.parameters()]
     train_images, test_images, labels = _on_device(experiment.dataset, machine.device)
     return _Learner(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from siamese_core.networks import ENCODERS, OUTPUTS, Encoder, Output, Shape, build, initialise
+from siamese_core.networks import ENCODERS, OUTPUTS, Encoder, Output, Shape, build, drawn
 
 SHAPES: list[Shape] = [
     (1, 8, 8),
@@ -102,10 +102,9 @@ def test_weights_have_the_spread_of_torchs_own_initialisation(encoder: str) -> N
 
 def test_the_points_of_an_embedding_are_drawn_like_torchs_own_from_the_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    points, again, other = (nn.Embedding(100, 40) for _ in range(3))
-    torch.random.set_rng_state(before)
-    for layer, seed in ((points, 3), (again, 3), (other, 4)):
-        initialise(layer, torch.Generator().manual_seed(seed))
+    points, again, other = (
+        drawn(lambda: nn.Embedding(100, 40), torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(points.weight, again.weight)
     assert not torch.equal(points.weight, other.weight)
@@ -115,8 +114,8 @@ def test_the_points_of_an_embedding_are_drawn_like_torchs_own_from_the_generator
 
 def test_a_layer_without_a_rule_is_refused_and_nothing_at_all_is_fine() -> None:
     with pytest.raises(TypeError, match="no rule to initialise LSTM"):
-        initialise(nn.LSTM(2, 2), torch.Generator())
-    initialise(nn.Module(), torch.Generator())
+        drawn(lambda: nn.LSTM(2, 2), torch.Generator())
+    assert list(drawn(nn.Module, torch.Generator()).parameters()) == []
 
 
 def test_batch_normalisation_starts_as_the_identity() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
 from siamese_core.networks import OUTPUTS
-from siamese_core.reach import of, reach, warning
+from siamese_core.reach import reach, warning
 
 DISTANCES = [key for key, measure in MEASURES.items() if measure.kind == "distance"]
 
@@ -146,11 +146,6 @@ def test_two_opposite_corners_reach_what_two_points_can(output: str, corner: flo
     assert MEASURES[measure].within(two).tolist() == pytest.approx([found.two]) == [pytest.approx(found.all_classes)]
 
 
-def test_a_similarity_has_no_reach() -> None:
-    assert of(Experiment(loss="log", output="sigmoid")) is None
-    assert of(Experiment(output="l2")) == reach("l2", "euclidean", 32, 10)
-
-
 @pytest.mark.parametrize(("margin", "warned"), [(3.0, False), (4.0, False), (4.5, True)])
 def test_a_triplet_is_held_only_against_two_points(margin: float, warned: bool) -> None:
     """Its margin is a difference of distances: the ten classes need not all be that far apart at once."""
@@ -173,9 +168,8 @@ def test_whoever_does_what_a_warning_says_is_no_longer_warned(
     output: str, measure: str, dim: int, margin: float
 ) -> None:
     experiment = Experiment(output=output, measure=measure, embedding_dim=dim, params={"margin": margin})
-    sentence, found = warning(experiment), of(experiment)
+    sentence, found = warning(experiment), reach(output, measure, dim, 10)
     assert sentence is not None
-    assert found is not None
     assert "Lower margin" in sentence
     assert warning(replace(experiment, params={"margin": found.all_classes})) is None
     if "raise embedding_dim" in sentence:
@@ -188,3 +182,10 @@ def test_warnings_with_each_remedy_are_among_those_tried() -> None:
     said = {warning(Experiment(output=o, measure=m, embedding_dim=d, params={"margin": x})) for o, m, d, x in WARNED}
     for ending in ("Lower margin.", "or raise embedding_dim.", "or set output=linear."):
         assert any(sentence and sentence.endswith(ending) for sentence in said), ending
+
+
+def test_a_plane_that_is_drawn_as_it_is_has_no_more_dimensions_to_offer() -> None:
+    flat = Experiment(output="l2", embedding_dim=2, projection="raw", params={"margin": 1.0})
+    sentence = warning(flat)
+    assert sentence is not None
+    assert "raise embedding_dim" not in sentence

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
+from pages.ui import echo
 from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import FIELDS, PARAM_NAMES, Experiment, Ignored, param_field
@@ -22,7 +22,7 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure"),
     "training": ("learning_rate", "steps", "seed"),
 }
-ECHO_SECONDS = 5.0
+PAGE = "train"
 
 DEVICE = "machine_device"
 MACHINE = ("device",)
@@ -41,11 +41,11 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     query = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
-    if query and not _is_echo(query):
+    if query and not echo.is_own(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
         experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(own, errors="replace"))
         fill(experiment)
-        _stands_now(query)
+        echo.stands_now(PAGE, query)
     elif key("dataset") not in st.session_state:
         fill(st.session_state.get("experiment") or Experiment())
     return machine, st.session_state.get("ignored", [])
@@ -65,25 +65,9 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.
-    if address != st.session_state.get("address") or not st.query_params:
-        _stands_now(address)
+    if address != echo.current(PAGE) or not st.query_params:
+        echo.stands_now(PAGE, address)
         st.query_params.from_dict(query)
-
-
-def _stands_now(address: str) -> None:
-    before, now = st.session_state.get("address", ""), time.monotonic()
-    echoes = {old: until for old, until in st.session_state.get("echoes", {}).items() if until > now}
-    st.session_state["echoes"] = echoes | {before: now + ECHO_SECONDS}
-    st.session_state["address"] = address
-
-
-def _is_echo(query: str) -> bool:
-    """A browser that is asked for the next run while it gets a new address still sends the one before. Taken for a
-    change from outside, it would undo the last setting."""
-    if query == st.session_state.get("address"):
-        return True
-    until: float = st.session_state.get("echoes", {}).get(query, 0.0)
-    return until > time.monotonic()
 
 
 def controls() -> Experiment:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, TimeoutError
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,10 +12,10 @@ from pages.ui.owner import engine
 from siamese_core.engine.engine import Answer
 from siamese_core.losses import LOSSES, Loss
 
-POINTS = {"triplet": 61, "batch": 25}
+POINTS = {"triplet": 61, "batch": 19}
 """Of a surface along each side; a loss on a whole batch is a call for each point. All others are one call."""
 
-MOST_POINTS = 201
+POINTS_OF_OTHERS = 201
 
 WAIT = 0.3
 """Seconds that a page waits for an answer: far more than it takes when the worker is not starved."""
@@ -24,11 +23,13 @@ WAIT = 0.3
 KEPT = 32
 
 Arrays = dict[str, np.ndarray]
+Asked = tuple[str, tuple[tuple[str, float], ...], bytes]
+"""A loss, its parameters, and the places."""
 
 
 def places(loss: Loss, end: float) -> np.ndarray:
     """Where the curve of a loss is computed, from 0 to `end`."""
-    return np.linspace(0, end, POINTS.get(loss.takes, MOST_POINTS), dtype=np.float64)
+    return np.linspace(0, end, POINTS.get(loss.takes, POINTS_OF_OTHERS), dtype=np.float64)
 
 
 def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
@@ -36,41 +37,57 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays
 
     An answer that comes late is taken at the next look: see `is_waiting`.
     """
+    _take_late()
     asked = (key, tuple(params.items()), at.tobytes())
-    kept: dict[tuple[Any, ...], Arrays] = st.session_state.setdefault("loss_arrays", {})
+    kept, late = _kept(), _late()
+    if asked not in kept and engine().devices:
+        answer = late.pop(asked, None) or engine().curve(key, params, at)
+        found = answered(answer)
+        if found is not None:
+            _keep(asked, found)
+        elif not answer.cancelled():
+            late[asked] = answer
     if asked in kept:
         return kept[asked]
-    if not engine().devices:
-        return None
-    late: dict[tuple[Any, ...], Answer] = st.session_state.setdefault("late_arrays", {})
-    answer = late.pop(asked, None) or engine().curve(key, params, at)
-    found = answered(answer)
-    if found is None:
-        if not answer.cancelled():
-            late[asked] = answer
-            _bound(late)
-        alike = (arrays for name, arrays in reversed(kept.items()) if (name[0], name[2]) == (key, asked[2]))
-        return next(alike, None)
-    kept[asked] = found
-    _bound(kept)
-    return found
+    alike = (arrays for name, arrays in reversed(kept.items()) if (name[0], name[2]) == (key, asked[2]))
+    return next(alike, None)
 
 
 def is_waiting() -> bool:
     """Whether a curve is on its way that was not there when the page was drawn."""
-    return not engine().devices or bool(st.session_state.get("late_arrays"))
+    return not engine().devices or bool(_late())
 
 
 def has_come() -> bool:
-    """Takes the answers that came late; true where there is something new to draw, or nothing to wait for."""
-    late: dict[tuple[Any, ...], Answer] = st.session_state.get("late_arrays", {})
+    """Whether there is something new to draw, or nothing to wait for."""
+    return bool(engine().devices) and (_take_late() or not _late())
+
+
+def _take_late() -> bool:
+    late = _late()
     done = [asked for asked, answer in late.items() if answer.done()]
     for asked in done:
         found = answered(late.pop(asked))
         if found is not None:
-            st.session_state["loss_arrays"][asked] = found
-            _bound(st.session_state["loss_arrays"])
-    return bool(engine().devices) and (bool(done) or not late)
+            _keep(asked, found)
+    return bool(done)
+
+
+def _keep(asked: Asked, found: Arrays) -> None:
+    kept = _kept()
+    kept[asked] = found
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
+
+
+def _kept() -> dict[Asked, Arrays]:
+    kept: dict[Asked, Arrays] = st.session_state.setdefault("loss_arrays", {})
+    return kept
+
+
+def _late() -> dict[Asked, Answer]:
+    late: dict[Asked, Answer] = st.session_state.setdefault("late_arrays", {})
+    return late
 
 
 def answered(asked: Answer) -> Arrays | None:
@@ -79,11 +96,6 @@ def answered(asked: Answer) -> Arrays | None:
         return asked.result(WAIT)
     except (TimeoutError, CancelledError):
         return None
-
-
-def _bound(kept: dict[tuple[Any, ...], Any]) -> None:
-    while len(kept) > KEPT:
-        del kept[next(iter(kept))]
 
 
 def line_of(key: str) -> str | None:

@@ -8,6 +8,7 @@ import { area, diagonal, ranges, valueAt, vertical } from "./plot_lines.js";
 
 const SEND_EVERY_MS = 100;
 const HOLD_MS = 1000; // how long the user's own value stands against older ones from the server
+const NARROW_PX = 480;
 const GRIP_PX = 44;
 
 export const HANDLE_STYLE = `
@@ -125,7 +126,9 @@ class Handle {
     const { low, high, step, label } = this.spec;
     if (!this.order) this.view.root.dataset.handle = value;
     const words = value.toFixed(digits(step));
-    this.tag.textContent = `${label} ${words}`;
+    // On a phone the whole label would cover the curves: what follows " · " says only which of several losses it is.
+    const short = this.view.root.clientWidth < NARROW_PX ? label.split(" · ")[0] : label;
+    this.tag.textContent = `${short} ${words}`;
     for (const [name, at] of [["valuemin", low], ["valuemax", high], ["valuenow", value], ["valuetext", words]]) {
       this.grip.setAttribute(`aria-${name}`, at);
     }

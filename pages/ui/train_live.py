@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from pages.ui.loss_curves import is_waiting
 from pages.ui.owner import engine
 from pages.ui.probes import Probes, probes
 from pages.ui.text import train as text
+from pages.ui.text.plot import PLOT
 from pages.ui.train_loss import loss_panel
 from pages.ui.views import embedding_view, plot_view
 from siamese_core import figures
@@ -58,11 +60,11 @@ def is_busy(run: RunView | None) -> bool:
     """Whether something will change by itself: a run, a worker or a UMAP that warms up, a picture on its way."""
     e = engine()
     if run is None:
-        return not e.devices
+        return is_waiting()
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not e.projector_warm or not drawn
+    return run.live or not e.projector_warm or not drawn or is_waiting()
 
 
 def _status(run: RunView | None, changed: bool) -> None:
@@ -120,8 +122,8 @@ def _numbers(run: RunView | None) -> None:
 
 
 def _number_names(run: RunView | None) -> dict[str, tuple[str, str]]:
-    on_triplets = run is not None and LOSSES[run.experiment.loss].takes == "triplet"
-    return text.NUMBERS | ({"active": text.ACTIVE_TRIPLETS} if on_triplets else {})
+    active = text.ACTIVE.get(LOSSES[run.experiment.loss].takes) if run is not None else None
+    return text.NUMBERS | ({"active": active} if active else {})
 
 
 def _embedding(run: RunView | None) -> None:
@@ -178,7 +180,7 @@ def _history(run: RunView | None, experiment: Experiment) -> None:
         data=(len(run.loss), len(run.scores), run.pixels is None) if run else None,
         live=run is not None and run.live,
         height=HISTORY_HEIGHT,
-        text=text.PLOT | {"label": text.HISTORY["label"]},
+        text=PLOT | {"label": text.HISTORY["label"]},
     )
 
 

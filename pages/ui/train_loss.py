@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages.ui.loss_curves import line_of, loss_arrays, places
 from pages.ui.text import train as text
+from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import figures
 from siamese_core.distances import MEASURES
@@ -38,7 +39,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
     d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
-    slope = False if is_triplet else st.toggle(text.SLOPE, key="show_slope")
+    slope = False if loss.takes in ("triplet", "logits") else st.toggle(text.SLOPE, key="show_slope")
     # A classifier is drawn against a probability, which is no distance of two images.
     curve = (
         NO_CURVE
@@ -69,7 +70,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,
-        text=text.PLOT | {"label": words["label"]},
+        text=PLOT | {"label": words["label"]},
         handles=_handles(experiment),
         on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
         on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),

@@ -1,4 +1,4 @@
-"""The Losses page in a real browser: lines that are dragged, a pair that rolls; and every loss trains on Train."""
+"""The Losses page in a real browser: lines, a pair that rolls, a claim; and every loss trains on Train."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from pages.ui import echo
 from pages.ui.text import losses as text
 from siamese_core.losses import LOSSES
 from tests.browser.conftest import Server
@@ -19,16 +20,73 @@ QUICK = "dataset=digits&encoder=mlp&projection=pca&steps=40"
 
 
 class LossesPage:
+    """The Losses page, whole: its last chart drawn, its address its own."""
+
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.complaints = page, []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(url)
-        expect(self.chart).to_be_visible(timeout=PATIENT)
-        expect(self.chart).to_have_attribute("data-drawn", re.compile(r"\d+"), timeout=PATIENT)
+        for view in ("losses_view", "one_pair_view"):
+            drawn = page.locator(f".st-key-{view} [data-drawn]")
+            expect(drawn).to_be_attached(timeout=PATIENT)
+        until(lambda: "section=" in self.address, "the page's own address")
+
+    @property
+    def address(self) -> str:
+        """Asked of the browser: `page.url` is what the last event said, and no event comes while a test only waits."""
+        found: str = self.page.evaluate("location.search")
+        return found
 
     @property
     def chart(self) -> Locator:
         return self.page.locator(".st-key-losses_view [data-mounts]")
+
+    def grip(self, key: str) -> Locator:
+        return self.chart.locator(f".handle[data-key='losses_{key}'] .grip")
+
+    def value(self, key: str) -> float:
+        return float(self.grip(key).get_attribute("aria-valuenow") or "nan")
+
+    def drag(self, key: str, by: float) -> None:
+        box = self.grip(key).bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for moved in range(1, 6):
+            self.page.mouse.move(x + by * moved / 5, y)
+            # As a hand does: slowly enough for the page to answer while the button is down.
+            self.page.wait_for_timeout(100)
+        self.page.mouse.up()
+
+
+def test_two_lines_move_their_own_parameters_and_the_chart_stays_mounted(
+    context: BrowserContext,  # noqa: F811
+    server: Server,
+) -> None:
+    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive,exponential")
+    losses.chart.evaluate("root => { root.mark = true }")
+    for key, other in (("contrastive.margin", "exponential.q"), ("exponential.q", "contrastive.margin")):
+        before, kept = losses.value(key), losses.value(other)
+        losses.drag(key, 40)
+        until(lambda key=key, before=before: losses.value(key) > before, "the line to move")
+        until(lambda key=key: f"{key}={losses.value(key)}" in losses.address, "the address")
+        assert losses.value(other) == kept
+    assert losses.chart.evaluate("root => root.mark"), "never mounted anew"
+    assert losses.complaints == []
+
+
+def test_back_goes_back(context: BrowserContext, server: Server) -> None:  # noqa: F811
+    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive")
+    section = losses.page.get_by_role("radio", name=text.SECTIONS["conventions"])
+    section.click()
+    until(lambda: "section=conventions" in losses.address, "the other part's address")
+    expect(losses.page.get_by_text(text.SOURCES_TITLE)).to_be_visible(timeout=PATIENT)
+    # An address that comes back at once may be one that was still on its way.
+    losses.page.wait_for_timeout(1000 * (echo.SECONDS + 1))
+    losses.page.go_back()
+    expect(losses.page.get_by_text(text.POINT_TITLE)).to_be_visible(timeout=PATIENT)
+    assert "section=curves" in losses.address
 
 
 def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: BrowserContext, server: Server) -> None:  # noqa: F811

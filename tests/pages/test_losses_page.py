@@ -171,3 +171,26 @@ def test_a_trial_can_be_stopped() -> None:
     _, runs = app.session_state["trials"]["flip"]
     app.button(key="stop_flip").click().run()
     assert all(engine().look(app.session_state["owner"], run) is None for run in runs.values())
+
+
+def test_settings_of_one_part_are_kept_while_another_is_shown_and_stand_in_the_address() -> None:
+    app = opened(section="reach", output="sigmoid", dim="7")
+    assert app.selectbox(key="losses_output").value == "sigmoid"
+    app.segmented_control(key="losses_section").set_value("code").run()
+    app.segmented_control(key="losses_section").set_value("reach").run()
+    assert not app.exception
+    assert app.selectbox(key="losses_output").value == "sigmoid"
+    assert app.number_input(key="losses_dim").value == 7
+    assert (field(app, "output"), field(app, "dim")) == ("sigmoid", "7")
+
+
+def test_what_could_not_be_used_is_named_until_the_next_change() -> None:
+    app = opened(bogus="1")
+    assert app.warning
+    app.slider(key="losses_pair").set_value(1.0).run()
+    assert not app.warning
+
+
+def test_the_bound_that_is_not_known_to_be_reached_is_called_so() -> None:
+    app = opened(section="reach", measure="manhattan", dim="32", **{"contrastive.margin": "0.5"})
+    assert any("is not known" in info.value for info in app.info)

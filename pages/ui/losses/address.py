@@ -1,16 +1,24 @@
-"""What the Losses page shows, as its address says it: a lesson is a link."""
+"""What the Losses page shows, as its address says it: a lesson is a link. One table of fields reads and writes it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.ui.controls import ECHO_SECONDS
+from pages.ui import echo
+from pages.ui.loss_curves import line_of
 from pages.ui.text import losses as text
-from siamese_core.experiment import Ignored, loss_field
+from siamese_core.distances import MEASURES
+from siamese_core.experiment import FIELDS as EXPERIMENT
+from siamese_core.experiment import Experiment, Ignored, param_field
+from siamese_core.fields import ChoiceField, Field, FloatField, IntField, one_of
 from siamese_core.losses import LOSSES
+from siamese_core.myths import MYTHS
+from siamese_core.networks import OUTPUTS
+
+PAGE = "losses"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "distance": tuple(key for key, loss in LOSSES.items() if loss.takes == "distance"),
@@ -20,14 +28,31 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Losses that share an axis can be laid over each other."""
 
-FIRST = {"distance": ["contrastive", "exponential"], "similarity": ["log", "absolute"]}
+LINED = {key: LOSSES[key] for key in GROUPS["distance"] if line_of(key)}
+DISTANCES = {key: measure for key, measure in MEASURES.items() if measure.kind == "distance"}
+DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "section": tuple(text.SECTIONS),
-    "group": tuple(GROUPS),
-    "similar": ("1", "0"),
-}
-"""Field → what it may be, its default first."""
+LARGEST_PAIR = 2.0
+
+FIELDS: dict[str, Field] = {
+    f.name: f
+    for f in (
+        ChoiceField("section", text.SECTION, "curves", "", text.SECTIONS),
+        ChoiceField("similar", text.SIMILAR, "1", text.SIMILAR_HELP, text.SIMILAR_NAMES),
+        ChoiceField("group", text.GROUP, "distance", "", text.GROUPS),
+        FloatField("pair", text.PAIR_DISTANCE, 0.5, 0.0, LARGEST_PAIR, 0.05, ""),
+        one_of("reach", text.CODE_LOSS, "contrastive", LINED, ""),
+        one_of("output", text.REACH_OUTPUT, "l2", OUTPUTS, ""),
+        one_of("measure", text.REACH_MEASURE, "euclidean", DISTANCES, ""),
+        IntField("dim", text.REACH_DIM, 2, DIMENSIONS.low, DIMENSIONS.high, 1, ""),
+        IntField("classes", text.REACH_CLASSES, len(Experiment().seen), 2, 1000, 1, ""),
+        ChoiceField("myth", text.MYTH, "flip", "", {key: myth.claim for key, myth in MYTHS.items()}),
+        IntField("seed", text.MYTH_SEED, 0, 0, 1000, 1, ""),
+        one_of("code", text.CODE_LOSS, "contrastive", LOSSES, ""),
+    )
+} | {f"{loss.key}.{param.name}": param_field(param) for loss in LOSSES.values() for param in loss.params}
+
+ALWAYS_WRITTEN = ("section",)
 
 
 def key(name: str) -> str:
@@ -38,87 +63,70 @@ def param_key(loss: str, name: str) -> str:
     return key(f"{loss}.{name}")
 
 
-def read() -> list[Ignored]:
+def params_of(loss: str) -> dict[str, float]:
+    """The parameters of a loss as the page has them."""
+    return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
+
+
+def first_shown(group: str) -> list[str]:
+    return list(GROUPS[group][:1])
+
+
+def read() -> None:
     """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
-    goes back. Gives what in it cannot be used."""
-    address = dict(st.query_params)
-    if key("kept") in st.session_state and _is_own(address):
+    goes back."""
+    address = urlencode(sorted(st.query_params.items()), errors="replace")
+    if key("kept") in st.session_state and (not address or echo.is_own(PAGE, address)):
         # A widget that was not drawn forgets its value.
         for name, value in st.session_state[key("kept")].items():
             st.session_state.setdefault(name, value)
-        return st.session_state[key("ignored")]
-    ignored: list[Ignored] = []
-    values: dict[str, object] = {key(name): choices[0] for name, choices in CHOICES.items()}
-    values |= {param_key(loss.key, p.name): p.default for loss in LOSSES.values() for p in loss.params}
-    for name, given in st.query_params.items():
-        problem = _take(name, given, values)
-        if problem:
-            ignored.append(Ignored(name, given, problem))
-    group = str(values[key("group")])
-    values.setdefault(key("shown"), FIRST.get(group, list(GROUPS[group][:1])))
-    outside = [loss for loss in values[key("shown")] if loss not in GROUPS[group]]  # type: ignore[attr-defined]
-    if outside:
-        ignored.append(Ignored("shown", ",".join(outside), text.MAY_BE.format(choices=", ".join(GROUPS[group]))))
-        values[key("shown")] = [loss for loss in values[key("shown")] if loss in GROUPS[group]]  # type: ignore[attr-defined]
-    st.session_state.update(values)
-    st.session_state.update({key("ignored"): ignored, key("kept"): values})
-    _stands_now(address)
-    return ignored
+        return
+    values, unused = _taken(dict(st.query_params))
+    st.session_state.update({key(name): value for name, value in values.items()})
+    st.session_state.update({key("kept"): {}, key("ignored"): unused, key("as_read"): True})
+    echo.stands_now(PAGE, address)
 
 
-def _is_own(address: dict[str, str]) -> bool:
-    """Whether the page has written it, now or so shortly ago that the browser may still send it."""
-    last, echoes = st.session_state[key("written")]
-    return address in ({}, last) or echoes.get(_named(address), 0.0) > time.monotonic()
-
-
-def _stands_now(address: dict[str, str]) -> None:
-    last, echoes = st.session_state.get(key("written"), (address, {}))
-    now = time.monotonic()
-    fresh = {old: until for old, until in echoes.items() if until > now}
-    st.session_state[key("written")] = (address, fresh | {_named(last): now + ECHO_SECONDS})
-
-
-def _named(address: dict[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset(address.items())
+def ignored() -> list[Ignored]:
+    """What of the address could not be used, until the next change."""
+    found: list[Ignored] = st.session_state[key("ignored")]
+    return found
 
 
 def write() -> None:
-    """The address follows the widgets: what differs from its default."""
-    kept = {name: st.session_state[name] for name in st.session_state[key("kept")] if name in st.session_state}
-    st.session_state[key("kept")] = st.session_state[key("kept")] | kept
-    query = {name: str(kept.get(key(name), choices[0])) for name, choices in CHOICES.items()}
-    query["shown"] = ",".join(st.session_state[key("shown")])
-    for loss in LOSSES.values():
-        for param in loss.params:
-            value = kept.get(param_key(loss.key, param.name), param.default)
-            if value != param.default:
-                query[f"{loss.key}.{param.name}"] = repr(float(value))
-    if st.session_state[key("written")][0] != query:
-        _stands_now(query)
-    if dict(st.query_params) != query:
+    """The address follows the widgets: the part of the page, the losses, and what differs from its default."""
+    values = {name: st.session_state[key(name)] for name in FIELDS if key(name) in st.session_state}
+    shown = st.session_state[key("shown")]
+    kept = st.session_state[key("kept")] | {key(name): value for name, value in values.items()}
+    st.session_state[key("kept")] = kept | {key("shown"): shown}
+    query = {
+        name: field.text(kept[key(name)])
+        for name, field in FIELDS.items()
+        if kept[key(name)] != field.default or name in ALWAYS_WRITTEN
+    } | {"shown": ",".join(shown)}
+    address = urlencode(sorted(query.items()))
+    if address != echo.current(PAGE) or not st.query_params:
+        echo.stands_now(PAGE, address)
         st.query_params.from_dict(query)
+        if not st.session_state.pop(key("as_read"), False):
+            st.session_state[key("ignored")] = []
 
 
-def _take(name: str, given: str, values: dict[str, object]) -> str | None:
-    """Puts a field of the address into `values`; a sentence where that cannot be."""
-    if name in CHOICES:
-        if given not in CHOICES[name]:
-            return text.MAY_BE.format(choices=", ".join(CHOICES[name]))
-        values[key(name)] = given
-        return None
-    if name == "shown":
-        asked = list(dict.fromkeys(part for part in given.split(",") if part))
-        if any(part not in LOSSES for part in asked):
-            return text.MAY_BE.format(choices=", ".join(LOSSES))
-        values[key("shown")] = asked
-        return None
-    loss, _, param = name.partition(".")
-    field = loss_field(LOSSES[loss], param) if loss in LOSSES else None
-    if field is None:
-        return text.NO_FIELD
-    value = field.read(given)
-    problem = field.problem(value)
-    if problem is None:
-        values[param_key(loss, param)] = float(value)  # type: ignore[arg-type]
-    return problem
+def _taken(query: dict[str, str]) -> tuple[dict[str, Any], list[Ignored]]:
+    """A value for every field, and the fields of the address that cannot be used."""
+    values: dict[str, Any] = {name: field.default for name, field in FIELDS.items()}
+    unused = []
+    for name, given in query.items():
+        field = FIELDS.get(name)
+        value = field.read(given) if field else None
+        problem = field.problem(value) if field else text.NO_FIELD
+        if name != "shown" and problem:
+            unused.append(Ignored(name, given, problem))
+        elif field:
+            values[name] = value
+    members = GROUPS[values["group"]]
+    asked = list(dict.fromkeys(part for part in query.get("shown", "").split(",") if part))
+    values["shown"] = [loss for loss in asked if loss in members] if "shown" in query else list(members[:1])
+    if len(values["shown"]) < len(asked):
+        unused.append(Ignored("shown", query["shown"], text.MAY_BE.format(choices=", ".join(members))))
+    return values, unused

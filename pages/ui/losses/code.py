@@ -5,30 +5,30 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.losses import address
+from pages.ui.losses.widgets import select
 from pages.ui.text import losses as text
 from siamese_core.distances import MEASURES
-from siamese_core.experiment import DEFAULTS
+from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.snippets import library, stand_alone
-
-CLASSES = 10
 
 
 def section() -> None:
     with st.container(horizontal=True):
-        key = st.selectbox(text.CODE_LOSS, list(LOSSES), format_func=lambda k: LOSSES[k].title, key=address.key("code"))
+        key = select("code")
         loss = LOSSES[key]
         measure = st.selectbox(
             text.CODE_MEASURE, loss.measures, format_func=lambda m: MEASURES[m].title, key=address.key(f"code_{key}")
         )
-    params = {p.name: st.session_state.get(address.param_key(key, p.name), p.default) for p in loss.params}
+    params = address.params_of(key)
     one_is_similar = st.session_state[address.key("similar")] == "1"
     st.latex(loss.with_labels(one_is_similar))
     st.markdown(f"**{text.CODE_OWN}**")
     st.caption(text.CODE_OWN_HELP)
     st.code(stand_alone(key, params, measure, one_is_similar), language="python")
     st.markdown(f"**{text.CODE_LIBRARY}**")
-    call = library(key, params, CLASSES, DEFAULTS["embedding_dim"])
+    default = Experiment()
+    call = library(key, params, len(default.seen), default.embedding_dim)
     if call is None:
         st.caption(text.CODE_NO_LIBRARY)
     else:

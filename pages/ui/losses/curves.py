@@ -13,11 +13,13 @@ from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places
 from pages.ui.losses import address, mine, point
 from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.one_pair import one_pair
+from pages.ui.losses.widgets import slider
 from pages.ui.text import losses as text
+from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import figures, loss_figures
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment, param_field
+from siamese_core.experiment import Experiment
 from siamese_core.figures import Curve
 from siamese_core.losses import LOSSES
 
@@ -49,17 +51,14 @@ def section() -> None:
             _triplet(params, run)
         else:
             _curves(group, params, run)
-    _about(params)
-    if group != "triplet":
-        with left:
             point.controls(params)
+    _about(params)
     one_pair()
 
 
 def _group() -> str:
     def changed() -> None:
-        group = st.session_state[address.key("group")]
-        st.session_state[address.key("shown")] = address.FIRST.get(group, list(address.GROUPS[group][:1]))
+        st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
         point.remove()
 
     chosen: str = st.selectbox(
@@ -77,17 +76,13 @@ def _title(loss: str) -> str:
 
 
 def _sliders(loss: str) -> dict[str, float]:
-    values = {}
-    for param in LOSSES[loss].params:
-        field = param_field(param)
-        label = text.PARAM.format(param=param.title, loss=LOSSES[loss].title)
-        values[param.name] = st.slider(
-            label, field.low, field.high, step=field.step, key=address.param_key(loss, param.name), help=field.help
-        )
-    return values
+    return {
+        param.name: slider(f"{loss}.{param.name}", text.PARAM.format(param=param.title, loss=LOSSES[loss].title))
+        for param in LOSSES[loss].params
+    }
 
 
-def axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
+def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     """Of the axis of distances: every margin and crossing in sight."""
     if group in ENDS:
         return ENDS[group]
@@ -96,7 +91,7 @@ def axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
-    end = axis_end(group, params)
+    end = _axis_end(group, params)
     found = {loss: loss_arrays(loss, values, places(LOSSES[loss], end)) for loss, values in params.items()}
     arrays: dict[str, Arrays] = {loss: curve for loss, curve in found.items() if curve is not None}
     if len(arrays) < len(params):
@@ -118,7 +113,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
         data=None,
         live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
-        text=text.PLOT | {"label": words["label"]},
+        text=PLOT | {"label": words["label"]},
         handles=handles(params),
         on_dragged=drag,
         on_dropped=drag,
@@ -136,6 +131,8 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
     surface = arrays["surface"]
     grid = np.linspace(0, end, len(surface), dtype=np.float32)
     triplets = mine.triplets(run)
+    if run is not None and triplets is None:
+        st.caption(text.RUN_NO_TRIPLETS)
     plot_view(
         lambda: figures.triplet_surface(grid, surface, triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
@@ -143,7 +140,7 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
         data=None,
         live=False,
         height=HEIGHT["short"],
-        text=text.PLOT | {"label": text.TRIPLET["label"]},
+        text=PLOT | {"label": text.TRIPLET["label"]},
         handles=handles(params, kind="diagonal"),
         on_dragged=drag,
         on_dropped=drag,

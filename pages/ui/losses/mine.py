@@ -1,4 +1,4 @@
-""" "Where am I?": the pairs of the latest run of this browser, laid under any loss."""
+"""Where am I? The pairs of the latest run of this browser, laid under any loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.ui.loss_curves import answered
 from pages.ui.losses import address
+from pages.ui.losses.widgets import keeps
 from pages.ui.owner import engine
 from pages.ui.probes import probes
 from pages.ui.text import losses as text
@@ -30,7 +31,8 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         name = (run.id, run.frame_step, measure)
         if kept is None or kept[0] != name:
             labels = probes(run.experiment.dataset).labels
-            arrays = answered(engine().pairs(measure, run.frame.embeddings, labels)) if engine().devices else None
+            seen = np.isin(labels, run.experiment.seen)
+            arrays = answered(engine().pairs(measure, run.frame.embeddings[seen], labels[seen]))
             if arrays is None:
                 return None
             kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))
@@ -59,16 +61,26 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 def latest() -> RunView | None:
     """The latest run of this browser, where its owner wants to see it here."""
-    if not st.toggle(text.MINE, key=WANTED):
-        return None
-    owner = st.session_state["owner"]
-    found = engine().latest(owner)
-    run = engine().look(owner, found) if found else None
-    if run is None:
+    wanted = st.toggle(text.MINE, key=WANTED)
+    keeps([WANTED])
+    run = _latest() if wanted else None
+    if wanted and run is None:
         st.caption(text.RUN_MISSING)
-    elif run.frame is None:
+    elif run is not None and run.frame is None:
         st.caption(text.RUN_NO_PICTURE)
     return run
+
+
+def is_moving() -> bool:
+    """Whether the run that is laid under the curves goes on."""
+    run = _latest() if st.session_state.get(WANTED) else None
+    return run is not None and run.live
+
+
+def _latest() -> RunView | None:
+    owner = st.session_state["owner"]
+    found = engine().latest(owner)
+    return engine().look(owner, found) if found else None
 
 
 def _measure(run: RunView, loss: str) -> str:

@@ -9,8 +9,10 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.losses import address
+from pages.ui.losses.widgets import number
 from pages.ui.owner import engine
 from pages.ui.text import losses as text
+from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import loss_figures
 from siamese_core.engine import RunView
@@ -25,9 +27,7 @@ Runs = dict[str, str]
 
 def section() -> None:
     st.markdown(text.MYTHS_INTRO)
-    claims = {key: myth.claim for key, myth in MYTHS.items()}
-    chosen = st.radio(text.MYTH, list(claims), format_func=claims.__getitem__, key=address.key("myth"))
-    trial(chosen)
+    trial(st.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth")))
 
 
 def trial(key: str) -> None:
@@ -36,7 +36,7 @@ def trial(key: str) -> None:
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seed = st.number_input(text.MYTH_SEED, 0, 1000, 0, key=address.key("seed"), width=120)
+        seed = number("seed", width=120)
         st.button(
             text.MYTH_TRY, key=f"try_{key}", type="primary", icon=":material/science:", on_click=_start,
             args=(myth, seed), disabled=not engine().devices,
@@ -106,7 +106,7 @@ def _chart(myth: Myth, views: dict[str, RunView]) -> None:
         data=tuple(len(view.scores) for view in views.values()),
         live=any(view.live for view in views.values()),
         height=HEIGHT,
-        text=text.PLOT | {"label": text.TRIALS["label"]},
+        text=PLOT | {"label": text.TRIALS["label"]},
     )
 
 

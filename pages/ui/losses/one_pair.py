@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import streamlit as st
 
 from pages.ui.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.losses import address
+from pages.ui.losses.widgets import keeps, slider
 from pages.ui.text import losses as text
+from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import loss_figures
 from siamese_core.losses import LOSSES
 
-END = 2.0
+NORMALISED = address.key("normalised")
 HEIGHT = 420
 
 
 def one_pair() -> None:
     st.markdown(f"**{text.PAIR_TITLE}**")
     st.caption(text.PAIR_HELP)
-    d = st.slider(text.PAIR_DISTANCE, 0.0, END, 0.5, 0.05, key=address.key("pair"))
-    normalised = st.toggle(text.PAIR_NORMALISED.format(end=END), value=True, key=address.key("normalised"))
+    d = slider("pair")
+    st.session_state.setdefault(NORMALISED, True)
+    normalised = st.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
+    keeps([NORMALISED])
     found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.takes in ("distance", "similarity")}
     if any(arrays is None for arrays in found.values()):
         st.caption(text.WARMING)
@@ -35,19 +37,15 @@ def one_pair() -> None:
         data=None,
         live=False,
         height=HEIGHT,
-        text=text.PLOT | {"label": text.PAIR["label"]},
+        text=PLOT | {"label": text.PAIR["label"]},
     )
 
 
 def _arrays(key: str, d: float) -> Arrays | None:
     """The loss at this pair, the first of the places, and along the whole axis."""
-    loss = LOSSES[key]
-    along = np.append(d, np.linspace(0, END, 101))
+    along = np.append(d, np.linspace(0, address.LARGEST_PAIR, 101))
     at = np.exp(-along) if axis_of(key) == "similarity" else along
-    params: dict[str, Any] = {
-        p.name: st.session_state.get(address.param_key(key, p.name), p.default) for p in loss.params
-    }
-    return loss_arrays(key, params, at)
+    return loss_arrays(key, address.params_of(key), at)
 
 
 def _values(arrays: Arrays, normalised: bool) -> tuple[float, float]:

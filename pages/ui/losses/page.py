@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from pages.ui.loss_curves import has_come, is_waiting
-from pages.ui.losses import address, code, conventions, curves, myths, reach
+from pages.ui.losses import address, code, conventions, curves, mine, myths, reach
 from pages.ui.owner import owner
 from pages.ui.text import losses as text
 from pages.ui.words import plain
 
 TITLE = text.TITLE
+
+LOOK_EVERY = 0.7
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "curves": curves.section,
@@ -25,28 +28,32 @@ SECTIONS: dict[str, Callable[[], None]] = {
 
 def page() -> None:
     owner()
-    ignored = address.read()
+    address.read()
     st.markdown(f"##### {text.INTRO}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        section = _choice(text.SECTION, "section", text.SECTIONS)
-        _choice(text.SIMILAR, "similar", text.SIMILAR_NAMES, help=text.SIMILAR_HELP)
-    if ignored:
-        named = "".join(f"\n- {plain(str(field))}" for field in ignored)
-        st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+        section = _choice("section")
+        _choice("similar")
+    notice = st.container()
     SECTIONS[section]()
     address.write()
-    if is_waiting():
-        st.fragment(_once_come, run_every=0.5)()
+    if address.ignored():
+        named = "".join(f"\n- {plain(str(field))}" for field in address.ignored())
+        notice.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+    if is_waiting() or mine.is_moving():
+        st.fragment(_once_come, run_every=LOOK_EVERY)()
 
 
 def _once_come() -> None:
-    """The curves come from the training process: draws them when that has started, and has answered."""
-    if has_come():
+    """The curves come from the training process: draws them when that has started, and has answered. A run that is laid
+    under them moves."""
+    if has_come() or mine.is_moving():
         st.rerun()
 
 
-def _choice(label: str, name: str, titles: dict[str, str], help: str | None = None) -> str:
+def _choice(name: str) -> str:
+    field: Any = address.FIELDS[name]
     chosen: str = st.segmented_control(
-        label, list(titles), format_func=titles.__getitem__, key=address.key(name), help=help, required=True, wrap=True
-    )
+        field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name),
+        help=field.help or None, required=True, wrap=True,
+    )  # fmt: skip
     return chosen

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.loss_curves import Arrays, answered, axis_of
+from pages.ui.loss_curves import axis_of, loss_arrays
 from pages.ui.losses import address
-from pages.ui.owner import engine
 from pages.ui.text import losses as text
-from siamese_core.engine.engine import Answer
 from siamese_core.loss_figures import Point
 from siamese_core.losses import LOSSES
 
@@ -49,7 +48,8 @@ def controls(params: Params) -> None:
 
 def put(x: float, params: Params) -> None:
     """Places the pair where the chart was clicked."""
-    st.session_state[TRAIL] = [max(x, 0.0)]
+    loss, _ = _where(params)
+    st.session_state[TRAIL] = [_within(loss, x)]
 
 
 def on(params: Params) -> Point | None:
@@ -58,7 +58,7 @@ def on(params: Params) -> Point | None:
     if not trail:
         return None
     loss, branch = _where(params)
-    values = _at(loss, params[loss], np.array(trail))
+    values = loss_arrays(loss, params[loss], np.array(trail))
     if values is None:
         return None
     heights = values[branch]
@@ -70,9 +70,8 @@ def _where(params: Params) -> tuple[str, str]:
     return chosen if chosen in params else next(iter(params)), st.session_state.get(BRANCH) or "different"
 
 
-def _at(loss: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
-    asked: Answer | None = engine().curve(loss, params, at) if engine().devices else None
-    return answered(asked) if asked is not None else None
+def _within(loss: str, x: float) -> float:
+    return min(max(x, 0.0), 1.0 if axis_of(loss) == "similarity" else math.inf)
 
 
 def _step(params: Params) -> None:
@@ -80,11 +79,10 @@ def _step(params: Params) -> None:
     trail = st.session_state.setdefault(TRAIL, [])
     if not trail:
         trail.append(START[axis_of(loss)][branch])
-    values = _at(loss, params[loss], np.array(trail[-1:]))
+    values = loss_arrays(loss, params[loss], np.array(trail[-1:]))
     if values is None:
         return
-    end = 1.0 if axis_of(loss) == "similarity" else np.inf
-    trail.append(float(np.clip(trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0]), 0.0, end)))
+    trail.append(_within(loss, trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0])))
     del trail[1:-LONGEST_TRAIL]
 
 
@@ -109,7 +107,7 @@ def _args(action: object, params: Params) -> tuple[Params, ...]:
 def _words(params: Params) -> str:
     trail = st.session_state.get(TRAIL)
     loss, branch = _where(params)
-    values = _at(loss, params[loss], np.array(trail[-1:])) if trail else None
+    values = loss_arrays(loss, params[loss], np.array(trail[-1:])) if trail else None
     if not trail or values is None:
         return text.POINT_NONE
     slope = float(values[f"{branch}_slope"][0])

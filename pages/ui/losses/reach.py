@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import streamlit as st
 
 from pages.ui.loss_curves import line_of, loss_arrays, places
 from pages.ui.losses import address
 from pages.ui.losses.lines import drag, handles, take_dragged
+from pages.ui.losses.widgets import number, select, slider
 from pages.ui.text import losses as text
+from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import figures, loss_figures
 from siamese_core.distances import MEASURES
-from siamese_core.experiment import FIELDS
 from siamese_core.figures import Curve
 from siamese_core.loss_figures import Mark
 from siamese_core.losses import LOSSES
@@ -22,7 +22,6 @@ from siamese_core.networks import OUTPUTS
 from siamese_core.reach import Reach, asked_of, reach
 
 HEIGHT = 480
-CLASSES = 10
 
 
 def section() -> None:
@@ -30,27 +29,16 @@ def section() -> None:
     st.markdown(text.REACH_INTRO)
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        lined = [key for key in LOSSES if line_of(key) and LOSSES[key].takes == "distance"]
-        key = st.selectbox(text.CODE_LOSS, lined, format_func=lambda k: LOSSES[k].title, key=address.key("reach_loss"))
-        loss, name = LOSSES[key], line_of(key) or ""
-        param = next(p for p in loss.params if p.name == name)
-        value = st.slider(
-            param.title, param.low, param.high, step=param.step, key=address.param_key(key, name), help=param.help
-        )
-        output = st.selectbox(
-            text.REACH_OUTPUT, list(OUTPUTS), index=1, format_func=lambda o: OUTPUTS[o].title, key=address.key("output")
-        )
-        measure = st.selectbox(
-            text.REACH_MEASURE, loss.measures, format_func=lambda m: MEASURES[m].title, key=address.key("measure")
-        )
-        field: Any = FIELDS["embedding_dim"]
-        dim = st.number_input(text.REACH_DIM, field.low, field.high, 2, key=address.key("dim"))
-        classes = st.number_input(text.REACH_CLASSES, 2, 1000, CLASSES, key=address.key("classes"))
+        key = select("reach")
+        name = line_of(key) or ""
+        value = slider(f"{key}.{name}")
+        output, measure = select("output"), select("measure")
+        dim, classes = number("dim"), number("classes")
     found = reach(output, measure, dim, classes)
     with right:
         _chart(key, name, value, found, classes)
         _verdict(name, value, found, classes)
-    rows = [(o, m, reach(o, m, dim, classes)) for o in OUTPUTS for m, x in MEASURES.items() if x.kind == "distance"]
+    rows = [(o, m, reach(o, m, dim, classes)) for o in OUTPUTS for m in address.DISTANCES]
     columns = [column.format(classes=classes) for column in text.REACH_COLUMNS]
     cells = [(OUTPUTS[o].title, MEASURES[m].title, _number(r.two), _all(r)) for o, m, r in rows]
     st.table({column: [row[n] for row in cells] for n, column in enumerate(columns)})
@@ -74,7 +62,7 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
         data=None,
         live=False,
         height=HEIGHT,
-        text=text.PLOT | {"label": words["label"]},
+        text=PLOT | {"label": words["label"]},
         handles=handles({key: {name: value}}),
         on_dragged=drag,
         on_dropped=drag,

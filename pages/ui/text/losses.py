@@ -29,6 +29,7 @@ NO_FIELD = "no such field of this page"
 WARMING = "Getting ready: the training process is starting, which takes a few seconds."
 NOTHING_SHOWN = "Choose at least one loss to draw."
 RUN_MISSING = "No run yet: train one on the Train page, then its pairs appear here."
+RUN_NO_TRIPLETS = "Your latest run was not trained on triplets: train one with the triplet loss to see its own here."
 RUN_NO_PICTURE = "The latest run has no picture yet: wait for its first one."
 
 PARAM = "{param} · {loss}"
@@ -99,14 +100,6 @@ PAIR = {
     "different": "if different",
     "value": "Loss of this pair",
     "value_normalised": "Share of the loss's largest value",
-}
-
-PLOT = {
-    "loading": "Loading the chart…",
-    "failed": "The chart could not be loaded: reload the page.",
-    "drag_hint": "Drag the line",
-    "reset_axes": "Reset the axes",
-    "save_image": "Save as image",
 }
 
 CONVENTIONS_INTRO = (

@@ -50,7 +50,11 @@ NUMBERS = {
     "active": ("Active pairs", "The share of the batch's pairs whose loss is not zero."),
 }
 HELD_OUT = "held out: {value}"
-ACTIVE_TRIPLETS = ("Active triplets", "The share of the batch's triplets whose loss is not zero.")
+ACTIVE = {
+    "triplet": ("Active triplets", "The share of the batch's triplets whose loss is not zero."),
+    "logits": ("Active images", "The share of the batch's images whose loss is not zero."),
+    "batch": ("Active pairs", "A loss on a whole batch has no value of its own for each pair."),
+}
 TEST_LOSS = "Loss on test images"
 MEASURED_ON = "On test images of the classes that were trained on."
 MEASURED_ON_BOTH = (
@@ -78,14 +82,6 @@ EMBEDDING = {
     "announce": "Image {index}, {name}. Nearest: {names}.",
 }
 STAND_IN = "PCA until UMAP is warm"
-
-PLOT = {
-    "loading": "Loading the chart…",
-    "failed": "The chart could not be loaded: reload the page.",
-    "drag_hint": "Drag the line",
-    "reset_axes": "Reset the axes",
-    "save_image": "Save as image",
-}
 LOSS_TITLE = "Loss against distance"
 SLOPE = "Show the slope"
 LOSS = {

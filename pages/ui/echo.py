@@ -1,0 +1,38 @@
+"""Addresses that a page has replaced and a browser still sends.
+
+A browser that is asked for the next run while it gets a new address still sends the one before. Taken for a change from
+outside, it would undo the last setting. One that the user goes back to comes later, and is a change from outside.
+"""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+SECONDS = 5.0
+"""How long after it was replaced an address is still on its way."""
+
+
+def current(page: str) -> str:
+    """The address that the page has written last."""
+    return _kept(page)[0]
+
+
+def is_own(page: str, address: str) -> bool:
+    """Whether the page has written it: now, or so shortly ago that the browser may not know of the next."""
+    now, before = _kept(page)
+    return address == now or before.get(address, 0.0) > time.monotonic()
+
+
+def stands_now(page: str, address: str) -> None:
+    """The page has written, or taken, this address."""
+    replaced, before = _kept(page)
+    now = time.monotonic()
+    fresh = {old: until for old, until in before.items() if until > now}
+    st.session_state[f"echo_{page}"] = (address, fresh | {replaced: now + SECONDS})
+
+
+def _kept(page: str) -> tuple[str, dict[str, float]]:
+    kept: tuple[str, dict[str, float]] = st.session_state.get(f"echo_{page}", ("", {}))
+    return kept

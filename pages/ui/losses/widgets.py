@@ -1,0 +1,38 @@
+"""The fields of the page's address as widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.losses import address
+
+
+def select(name: str) -> str:
+    field: Any = address.FIELDS[name]
+    chosen: str = st.selectbox(
+        field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name)
+    )
+    return chosen
+
+
+def number(name: str, **layout: Any) -> int:
+    field: Any = address.FIELDS[name]
+    chosen: int = st.number_input(field.title, field.low, field.high, key=address.key(name), **layout)
+    return chosen
+
+
+def slider(name: str, label: str | None = None) -> float:
+    field: Any = address.FIELDS[name]
+    chosen: float = st.slider(
+        label or field.title, field.low, field.high, step=field.step, key=address.key(name), help=field.help or None
+    )
+    return chosen
+
+
+def keeps(names: Iterable[str]) -> None:
+    """Widgets that are no part of the address keep their values while other parts of the page are shown."""
+    kept = st.session_state[address.key("kept")]
+    kept.update({name: st.session_state[name] for name in names if name in st.session_state})
