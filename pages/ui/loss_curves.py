@@ -32,7 +32,7 @@ def places(loss: Loss, end: float) -> np.ndarray:
     return np.linspace(0, end, POINTS.get(loss.takes, POINTS_OF_OTHERS), dtype=np.float64)
 
 
-def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
+def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:
     """The arrays of `curves.drawn`; where the worker is busy the last ones of this loss at the same places, or None.
 
     An answer that comes late is taken at the next look: see `is_waiting`.
@@ -42,7 +42,7 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays
     kept, late = _kept(), _late()
     if asked not in kept and engine().devices:
         answer = late.pop(asked, None) or engine().curve(key, params, at)
-        found = answered(answer)
+        found = answered(answer, wait)
         if found is not None:
             _keep(asked, found)
         elif not answer.cancelled():
@@ -90,10 +90,10 @@ def _late() -> dict[Asked, Answer]:
     return late
 
 
-def answered(asked: Answer) -> Arrays | None:
+def answered(asked: Answer, wait: float = WAIT) -> Arrays | None:
     """The worker's answer; None where it takes too long, where it cannot be given, or where the worker died."""
     try:
-        return asked.result(WAIT)
+        return asked.result(wait)
     except (TimeoutError, CancelledError):
         return None
 

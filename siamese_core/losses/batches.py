@@ -6,9 +6,11 @@ The library is imported when such a loss is computed, and not before.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from siamese_core.losses.heads import proxies as proxies_head
+from siamese_core.losses.pairs import MARGIN
 from siamese_core.losses.record import Library, Loss
 from siamese_core.params import Citation, Param
 
@@ -190,9 +192,7 @@ LIFTED_STRUCTURE = Loss(
     title="Lifted structure",
     takes="batch",
     fn=lifted_structure,
-    params=(
-        Param("margin", "Margin m", 1.0, 0.0, 10.0, 0.05, "How far negatives should be, softly, beyond the positive."),
-    ),
+    params=(replace(MARGIN, help="How far negatives should be, softly, beyond the positive."),),
     written=r"\tfrac12\max\Big(0,\ d_{ap} + \log\sum_{n} \big[e^{m-d_{an}} + e^{m-d_{pn}}\big]\Big)^2",
     citation=Citation(
         "Oh Song, Xiang, Jegelka & Savarese",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from siamese_core.losses.pairs import MARGIN
 from siamese_core.losses.record import Library, Loss
-from siamese_core.params import Citation, Param
+from siamese_core.params import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +24,8 @@ TRIPLET = Loss(
     takes="triplet",
     fn=triplet,
     params=(
-        Param(
-            name="margin",
-            title="Margin m",
-            default=1.0,
-            low=0.0,
-            high=10.0,
-            step=0.05,
+        replace(
+            MARGIN,
             help="The negative must be farther than the positive by this much, in squared distance. FaceNet's 0.2 "
             "belongs to L2-normalised embeddings, whose squared distances end at 4.",
         ),

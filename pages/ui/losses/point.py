@@ -18,6 +18,9 @@ START = {"distance": {"same": 0.8, "different": 0.2}, "similarity": {"same": 0.2
 """Where a pair begins that nobody has put anywhere: where there is something to be done for it."""
 
 LONGEST_TRAIL = 200
+
+A_STEP = 5.0
+"""Seconds: who asks for a step waits for it, however busy the worker is."""
 TRAIL, LOSS, BRANCH, RATE = (address.key(name) for name in ("trail", "point_loss", "point_branch", "point_rate"))
 
 Params = Mapping[str, dict[str, float]]
@@ -79,7 +82,7 @@ def _step(params: Params) -> None:
     trail = st.session_state.setdefault(TRAIL, [])
     if not trail:
         trail.append(START[axis_of(loss)][branch])
-    values = loss_arrays(loss, params[loss], np.array(trail[-1:]))
+    values = loss_arrays(loss, params[loss], np.array(trail[-1:]), wait=A_STEP)
     if values is None:
         return
     trail.append(_within(loss, trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0])))

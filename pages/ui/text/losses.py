@@ -37,12 +37,12 @@ MINE = "Where am I? Lay the pairs of my latest run under the curves"
 MINE_OF = "Pairs of your latest run ({loss} on {dataset}, step {step}), by {measure}."
 AXES = {
     "distance": "Distance d of the two embeddings",
-    "similarity": "Similarity p of the two embeddings (for a classifier: the probability it gives)",
-    "batch": "Distance in the smallest batch: anchor, classmate, two others (cosine; Euclidean for lifted structure)",
+    "similarity": "Similarity p (of a classifier: probability)",
+    "batch": "Distance of what moves (lifted: Euclidean)",
 }
 SLOPES = {
     "distance": "Slope: how hard it pulls (above 0) and pushes (below 0)",
-    "similarity": "Slope against p: similar pairs are raised (below 0), different ones lowered (above 0)",
+    "similarity": "Slope against p (below 0: p is to rise)",
     "batch": "Slope: how hard it pulls (above 0) and pushes (below 0)",
 }
 OVERLAY = {
