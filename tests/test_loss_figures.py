@@ -51,6 +51,12 @@ def test_every_loss_of_an_overlay_has_its_value_above_and_its_slope_below() -> N
             assert not below.showlegend
 
 
+def test_one_hover_reads_every_branch_at_a_place() -> None:
+    figure = overlay({"a": drawn("contrastive", margin=1.0)}, end=5.0, text=WORDS)
+    assert figure.layout.hovermode == "x unified"
+    assert all("%{y" in trace.hovertemplate for trace in figure.data if trace.mode == "lines")
+
+
 def test_a_similar_branch_is_red_and_a_different_one_blue() -> None:
     figure = overlay({"a": drawn("log", 1.0)}, end=1.0, text=WORDS)
     colours = {trace.name: trace.line.color for trace in figure.data if trace.yaxis == "y" and trace.mode == "lines"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
 
 from pages.ui.text import train as text
 from tests.browser.conftest import Server
@@ -178,6 +178,27 @@ def test_pause_step_reload_and_another_page_find_the_run(tab: Tab, server: Serve
     assert "steps=100000" in tab.page.url, "the address holds the experiment after a page switch, too"
     tab.page.keyboard.press("p")
     until(lambda: tab.step() > paused + 1, "the run to go on by its keyboard shortcut")
+
+
+def test_a_dropped_connection_finds_the_run_again(tab: Tab, server: Server) -> None:
+    lines: list[WebSocketRoute] = []
+
+    def connect(line: WebSocketRoute) -> None:
+        line.connect_to_server()
+        lines.append(line)
+
+    tab.page.route_web_socket(re.compile("_stcore/stream"), connect)
+    tab.open(f"{server.url}/Train?{LONG}")
+    tab.button("train").click()
+    until(lambda: tab.step() > 5, "some steps")
+    tab.embedding.evaluate("root => { root.mark = true }")
+    assert len(lines) == 1
+    lines[0].close()
+    before = tab.step()
+    until(lambda: tab.step() > before + 20 and len(lines) == 2, "the run over a new connection")
+    assert not tab.button("stop").is_disabled()
+    # Streamlit says that it cannot ask while the line is cut, and that is what was done to it.
+    tab.complaints[:] = [said for said in tab.complaints if "when disconnected from server" not in said]
 
 
 def test_another_browser_has_its_own_runs(tab: Tab, browser: Browser, server: Server) -> None:

@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.losses.address import GROUPS
 from pages.ui.owner import engine
 from pages.ui.text import losses as text
+from siamese_core.datasets import DATASETS
 from siamese_core.engine.pipes import ROOT
+from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.myths import MYTHS
 from tests.waiting import until
@@ -194,3 +196,53 @@ def test_what_could_not_be_used_is_named_until_the_next_change() -> None:
 def test_the_bound_that_is_not_known_to_be_reached_is_called_so() -> None:
     app = opened(section="reach", measure="manhattan", dim="32", **{"contrastive.margin": "0.5"})
     assert any("is not known" in info.value for info in app.info)
+
+
+@pytest.mark.parametrize("myth", MYTHS)
+def test_every_claim_opens_with_its_sides(myth: str) -> None:
+    app = opened(section="myths", myth=myth)
+    assert not app.warning
+    assert MYTHS[myth].claim in words(app)
+    assert f"{len(MYTHS[myth].sides)} runs" in words(app)
+    assert not app.button(key=f"try_{myth}").disabled
+
+
+# Where am I?
+
+
+def with_a_run(app: AppTest, **settings: str) -> None:
+    """A finished run of the app's browser, laid under the curves."""
+    owner = app.session_state["owner"]
+    run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=5, projection="pca", **settings))
+    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished" and v.frame, "the end")
+    app.toggle(key="losses_mine").set_value(True).run()
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("loss", "group", "measure"),
+    [
+        ("contrastive", "distance", "Euclidean"),
+        ("contrastive", "similarity", "Exponential similarity"),
+        ("log", "similarity", "Similarity head (trained)"),
+        ("log", "distance", "Euclidean"),
+        ("triplet", "batch", "Cosine"),
+    ],
+)
+def test_the_pairs_of_the_latest_run_are_laid_under_any_loss(loss: str, group: str, measure: str) -> None:
+    app = opened(group=group)
+    with_a_run(app, loss=loss)
+    wanted = text.MINE_OF.format(loss=LOSSES[loss].title, dataset=DATASETS["digits"].title, step=5, measure=measure)
+    assert wanted in words(app)
+
+
+def test_a_run_on_pairs_has_no_triplets_to_show_and_the_page_says_so() -> None:
+    app = opened(group="triplet")
+    with_a_run(app, loss="contrastive")
+    assert text.RUN_NO_TRIPLETS in words(app)
+
+
+def test_without_a_run_the_page_says_where_to_get_one() -> None:
+    app = opened()
+    app.toggle(key="losses_mine").set_value(True).run()
+    assert text.RUN_MISSING in words(app)

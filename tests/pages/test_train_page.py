@@ -94,6 +94,18 @@ def test_another_loss_begins_with_the_distance_of_its_paper() -> None:
     assert experiment_of(app).measure == "euclidean", "and is the user's to change"
 
 
+def test_a_margin_out_of_reach_is_warned_of_and_trains_all_the_same() -> None:
+    until(lambda: engine().devices, "a warm worker")
+    app = opened("dataset=digits&encoder=mlp&output=l2&margin=3.0&steps=2&projection=pca")
+    (warning,) = app.warning
+    assert "no two points are farther apart than 2, but the margin 3 lies beyond" in warning.value
+    app.button(key="button_train").click().run()
+    owner, run = app.session_state["owner"], app.session_state["run"]
+    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished", "the end")
+    app.slider(key="field_margin").set_value(1.0).run()
+    assert not app.warning
+
+
 def test_a_device_that_is_not_there_is_named() -> None:
     until(lambda: engine().devices, "a warm worker")
     app = opened("device=tpu")
