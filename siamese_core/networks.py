@@ -1,41 +1,18 @@
-"""Encoders: networks that map an image to a point, and the Siamese that applies one to both inputs.
+"""The Siamese: one encoder for both inputs of a pair, its output, and weights from the run's own generator.
 
-torch is imported inside the functions, so that a page can list the encoders without paying for it.
+torch is imported inside the functions, so that a page can list the outputs without paying for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from siamese_core.encoders import ENCODERS, Shape
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
-
-Shape: TypeAlias = tuple[int, int, int]
-"""An image's (C, H, W)."""
-
-# The hidden layers taper down to the embedding: on Fashion-MNIST that reaches a given MAP@R in fewer
-# steps than one hidden layer does.
-_CONV_HEAD = (128, 64, 32)
-_MLP_WIDTHS = (256, 128, 64, 32)
-_STEM_CHANNELS = 16
-_DEEPER_CHANNELS = 64
-_LARGEST_GRID = 8
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """A network architecture that the user can choose.
-
-    ``build(shape, embedding_dim)`` gives a module that maps float32 (B, C, H, W) to (B, D). The weights it
-    carries are not to be relied on: ``networks.build`` draws them from the run's generator.
-    """
-
-    key: str
-    title: str
-    help: str
-    build: Callable[[Shape, int], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -79,6 +56,17 @@ def build(encoder: str, output: str, shape: Shape, embedding_dim: int, generator
     network = drawn(lambda: _siamese(ENCODERS[encoder].build(shape, embedding_dim), OUTPUTS[output]), generator)
     _shorten(network)
     return network
+
+
+def pseudo_siamese(first: nn.Module, second: nn.Module) -> nn.Module:
+    """Two networks, one for each input of a pair, that share nothing but the space that they map to.
+
+    References:
+        Zagoruyko & Komodakis 2015, "Learning to Compare Image Patches via Convolutional Neural Networks", section 3.1.
+    """
+    from torch import nn
+
+    return nn.ModuleDict({"first": first, "second": second})
 
 
 def _siamese(encoder: nn.Module, output: Output) -> nn.Module:
@@ -142,82 +130,6 @@ def _shorten(network: nn.Module) -> None:
             tensor.mul_(last.out_features**-0.5)
 
 
-def _conv(shape: Shape, embedding_dim: int) -> nn.Module:
-    """A strided patch convolution, stride-2 convolutions while the grid is over 8 x 8, then the head.
-
-    28 x 28 pixels need the first convolution alone; 160 x 160 need three more.
-    """
-    from torch import nn
-
-    channels, height, width = shape
-    patch = 2 if min(height, width) < 16 else 4
-    layers: list[nn.Module] = [*_normed(_patch_conv(channels, _STEM_CHANNELS, patch))]
-    grid = (height // patch, width // patch)
-    filters = _STEM_CHANNELS
-    while max(grid) > _LARGEST_GRID:
-        # BatchNorm subtracts the mean, so a bias before it would do nothing.
-        layers += _normed(nn.Conv2d(filters, _DEEPER_CHANNELS, 3, stride=2, padding=1, bias=False))
-        filters = _DEEPER_CHANNELS
-        grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
-    return nn.Sequential(*layers, _flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
-
-
-def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
-    from torch import nn
-
-    channels, height, width = shape
-    return nn.Sequential(nn.Flatten(), *_head(channels * height * width, _MLP_WIDTHS, embedding_dim))
-
-
-def _patch_conv(inputs: int, outputs: int, patch: int) -> nn.Conv2d:
-    """A convolution whose stride is its kernel, as one matrix product over patches.
-
-    torch's own backward pass of it took half of a training step on a CPU (2.4 of 4.7 ms).
-    """
-    from torch import nn
-
-    class PatchConv(nn.Conv2d):
-        def forward(self, images: Tensor) -> Tensor:
-            b, c, height, width = images.shape
-            h, w = height // patch, width // patch
-            tiles = images[:, :, : h * patch, : w * patch].reshape(b, c, h, patch, w, patch)
-            patches = tiles.permute(0, 2, 4, 1, 3, 5).reshape(b * h * w, c * patch * patch)
-            features = patches @ self.weight.flatten(1).T
-            return features.view(b, h, w, outputs).permute(0, 3, 1, 2)
-
-    return PatchConv(inputs, outputs, patch, stride=patch, bias=False)
-
-
-def _flatten() -> nn.Module:
-    """Pixel by pixel: what a patch convolution puts out lies in memory in this order, and is not copied."""
-    from torch import nn
-
-    class FlattenPixels(nn.Module):
-        def forward(self, features: Tensor) -> Tensor:
-            return features.permute(0, 2, 3, 1).flatten(1)
-
-    return FlattenPixels()
-
-
-def _normed(convolution: nn.Conv2d) -> Iterator[nn.Module]:
-    from torch import nn
-
-    yield convolution
-    yield nn.BatchNorm2d(convolution.out_channels)
-    yield nn.ReLU()
-
-
-def _head(inputs: int, widths: tuple[int, ...], embedding_dim: int) -> Iterator[nn.Module]:
-    from torch import nn
-
-    for width in widths:
-        yield nn.Linear(inputs, width, bias=False)
-        yield nn.BatchNorm1d(width)
-        yield nn.ReLU()
-        inputs = width
-    yield nn.Linear(inputs, embedding_dim)
-
-
 def _linear(embeddings: Tensor) -> Tensor:
     return embeddings
 
@@ -231,21 +143,6 @@ def _l2(embeddings: Tensor) -> Tensor:
 def _sigmoid(embeddings: Tensor) -> Tensor:
     return embeddings.sigmoid()
 
-
-ENCODERS: dict[str, Encoder] = {
-    "conv": Encoder(
-        key="conv",
-        title="Convolutional",
-        help="Looks at small patches first, then at the whole image: the default.",
-        build=_conv,
-    ),
-    "mlp": Encoder(
-        key="mlp",
-        title="Fully connected (MLP)",
-        help="Sees every pixel at once and knows nothing of their neighbours: the fastest on small images.",
-        build=_mlp,
-    ),
-}
 
 OUTPUTS: dict[str, Output] = {
     "linear": Output(

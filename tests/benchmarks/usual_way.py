@@ -19,6 +19,8 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from siamese_core import vision
+
 MEAN, STD = 0.2860, 0.3530  # of Fashion-MNIST's training pixels / 255
 CHECK_SECONDS = 0.25
 
@@ -51,25 +53,11 @@ def cpu_seconds_to(
 
 
 def import_torchvision_transforms() -> Any:
-    """``torchvision.transforms``, also where a CUDA-built torchvision meets a CPU torch.
+    """``torchvision.transforms``, the first version, which tutorials use, importable once ``vision`` has opened it."""
+    vision.transforms()
+    from torchvision import transforms
 
-    There the plain import stops at "operator torchvision::nms does not exist", because a library that
-    defines it cannot be loaded. No transform needs the operator; its name is enough.
-    """
-    try:
-        from torchvision import transforms
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _LIBRARIES.append(library)
-        from torchvision import transforms
     return transforms
-
-
-_LIBRARIES: list[torch.library.Library] = []  # a definition lives as long as its Library
 
 
 class PilImages(Dataset[tuple[torch.Tensor, int]]):
