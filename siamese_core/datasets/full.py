@@ -1,4 +1,4 @@
-"""The whole Fashion-MNIST and MNIST, where somebody put them on this machine; nothing is downloaded."""
+"""The whole Fashion-MNIST and MNIST, where they are on this machine: downloaded, or put there by somebody."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cache_root() -> Path:
 
 
 def folders(full: FullSet) -> tuple[Path, ...]:
-    """Where the set is looked for, in this order: filled by hand, torchvision's copy, Debian's package."""
+    """Where the set is looked for, in this order: filled by us or by hand, torchvision's copy, Debian's package."""
     root = cache_root()
     own = (root / full.key, root / full.torchvision / "raw")
     return own if full.package_folder is None else (*own, full.package_folder)
@@ -65,10 +65,10 @@ def _how_to_get(full: FullSet) -> str:
     names = [file.name for file in full.files.files]
     lacking = missing(full.files, own)
     partly = f" ({' and '.join(lacking)} still missing there)" if len(lacking) < len(names) else ""
-    package = f"install Debian's package {full.package}, or " if full.package else ""
+    package = f"install Debian's package {full.package}, " if full.package else ""
     return (
-        f"{full.name} is not on this machine: {package}put {', '.join(names[:-1])} and {names[-1]} "
-        f"(from {full.url}, as they are or with .gz) into {own}{partly}; "
+        f"{full.name} is not on this machine: press Download on the Data page, {package}or put "
+        f"{', '.join(names[:-1])} and {names[-1]} (from {full.url}, as they are or with .gz) into {own}{partly}; "
         f"the bundled {full.bundle} works meanwhile."
     )
 

@@ -1,0 +1,42 @@
+"""Keeps beside a slow archive what was read from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from siamese_core import wire
+from siamese_core.datasets.record import Images
+
+
+def kept(path: Path, make: Callable[[], Images]) -> Images:
+    """What `make` gives: from `path` where that is whole, else made, and kept there if the folder allows it.
+
+    `path` holds a SHA-256 (32 bytes) and the wire message that it belongs to.
+    """
+    with suppress(OSError):
+        content = path.read_bytes()
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            return Images(**wire.unpack(content[32:])[1])
+    images = make()
+    message = wire.pack(None, **asdict(images))
+    with suppress(OSError):
+        _write(path, hashlib.sha256(message).digest() + message)
+    return images
+
+
+def _write(path: Path, content: bytes) -> None:
+    # A name of its own for each writer: two processes may read the same archive at once.
+    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    try:
+        with open(handle, "wb") as stream:
+            stream.write(content)
+        os.replace(name, path)
+    except OSError:
+        os.unlink(name)
+        raise

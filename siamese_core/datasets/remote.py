@@ -1,0 +1,193 @@
+"""The sets that are downloaded when somebody asks for them, or read from a folder that was filled by hand."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache, partial
+from io import BufferedReader
+from pathlib import Path
+
+from siamese_core.datasets import formats
+from siamese_core.datasets.bundled import DIGIT_NAMES
+from siamese_core.datasets.download import Download, matches
+from siamese_core.datasets.full import cache_root
+from siamese_core.datasets.people import LFW_PEOPLE
+from siamese_core.datasets.prepared import kept
+from siamese_core.datasets.published import DOWNLOADS
+from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+
+Parse = Callable[..., Images]
+"""Takes the files of a set as streams, in the order of its record."""
+
+NOMINAL_MEAN = NOMINAL_STD = 0.5
+"""Not measured: whoever wrote these records had none of the sets at hand. They bring pixels to -1 … 1."""
+
+KMNIST_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+LETTER_NAMES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def find_remote(download: Download) -> bool:
+    return not _lacking(download, cache_root() / download.key)
+
+
+def load_remote(download: Download, parse: Parse) -> Images:
+    """Read the set from its folder in the cache; raises DatasetMissing where files lack or are others."""
+    folder = cache_root() / download.key
+    lacking = _lacking(download, folder)
+    if lacking:
+        raise DatasetMissing(
+            f"{download.title}: not on this machine yet, so press Download on the Data page, "
+            f"or put {' and '.join(lacking)} into {folder}; the bundled {download.bundle} works meanwhile."
+        )
+    return _read(download, parse, folder)
+
+
+@cache
+def _read(download: Download, parse: Parse, folder: Path) -> Images:
+    remedy = f"delete it and press Download on the Data page, or use the bundled {download.bundle} meanwhile"
+    with ExitStack() as opened:
+        streams = []
+        for file in download.files:
+            path = folder / file.name
+            try:
+                stream = opened.enter_context(path.open("rb"))
+                whole = matches(stream, file.checksum)
+            except OSError as error:
+                raise DatasetMissing(f"{path} cannot be read ({error.strerror or error}): {remedy}.") from None
+            if not whole:
+                raise DatasetMissing(f"{path} is not the published file (its checksum differs): {remedy}.")
+            stream.seek(0)
+            streams.append(stream)
+        try:
+            return parse(*streams)
+        except (ValueError, KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+            raise DatasetMissing(f"{download.title} in {folder} cannot be understood ({error}): {remedy}.") from None
+
+
+def _lacking(download: Download, folder: Path) -> tuple[str, ...]:
+    return tuple(file.name for file in download.files if not _is_there(folder / file.name))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:  # a folder that may not be entered holds nothing for us
+        return False
+
+
+def _lfw(archive: BufferedReader) -> Images:
+    """Reading 243 MB and 3,023 JPEGs takes seconds, so what comes of it is kept beside the archive."""
+    _, digits = DOWNLOADS["lfw"].files[0].checksum.split(":")
+    path = Path(archive.name).with_name(f"prepared-{formats.LFW_SIDE}-{digits[:16]}.bin")
+    return kept(path, partial(formats.lfw, archive, LFW_PEOPLE))
+
+
+def _record(
+    key: str,
+    title: str,
+    source: str,
+    licence: str,
+    classes: tuple[str, ...],
+    shape: tuple[int, int, int],
+    parse: Parse,
+) -> Dataset:
+    return Dataset(
+        key=key,
+        title=title,
+        source=source,
+        licence=licence,
+        classes=classes,
+        shape=shape,
+        mean=NOMINAL_MEAN,
+        std=NOMINAL_STD,
+        load=partial(load_remote, DOWNLOADS[key], parse),
+        find=partial(find_remote, DOWNLOADS[key]),
+    )
+
+
+KMNIST = _record(
+    "kmnist",
+    "Kuzushiji-MNIST, all 70,000",
+    "Clanuwat, Bober-Irizar, Kitamoto, Lamb, Yamamoto & Ha (2018). Deep Learning for Classical Japanese "
+    "Literature. arXiv:1812.01718. KMNIST Dataset (created by CODH), adapted from Kuzushiji Dataset (created by "
+    "NIJL and others), doi:10.20676/00000341.",
+    "CC BY-SA 4.0",
+    KMNIST_NAMES,
+    (1, 28, 28),
+    formats.idx_images,
+)
+
+EMNIST_LETTERS = _record(
+    "emnist_letters",
+    "EMNIST letters",
+    "Cohen, Afshar, Tapson & van Schaik (2017). EMNIST: an extension of MNIST to handwritten letters. "
+    "arXiv:1702.05373. The letters of the archive, capital and small ones as one class.",
+    "None stated; made from NIST Special Database 19",
+    LETTER_NAMES,
+    (1, 28, 28),
+    formats.emnist_letters,
+)
+
+CIFAR10 = _record(
+    "cifar10",
+    "CIFAR-10",
+    "Krizhevsky (2009). Learning Multiple Layers of Features from Tiny Images. Technical report, University of "
+    "Toronto. The binary version.",
+    "None stated; its authors ask for the citation",
+    CIFAR10_NAMES,
+    (3, 32, 32),
+    formats.cifar10,
+)
+
+SVHN = _record(
+    "svhn",
+    "Street View House Numbers",
+    "Netzer, Wang, Coates, Bissacco, Wu & Ng (2011). Reading Digits in Natural Images with Unsupervised Feature "
+    "Learning. NIPS Workshop on Deep Learning and Unsupervised Feature Learning. The cropped digits.",
+    "For non-commercial use only",
+    DIGIT_NAMES,
+    (3, 32, 32),
+    formats.svhn,
+)
+
+OMNIGLOT = _record(
+    "omniglot",
+    "Omniglot: Latin, Greek, Hebrew",
+    "Lake, Salakhutdinov & Tenenbaum (2015). Human-level concept learning through probabilistic program "
+    "induction. Science 350(6266), 1332-1338. 72 characters, 20 drawings each, the last 6 for testing.",
+    "MIT",
+    formats.OMNIGLOT_NAMES,
+    (1, formats.OMNIGLOT_SIDE, formats.OMNIGLOT_SIDE),
+    formats.omniglot,
+)
+
+OLIVETTI = _record(
+    "olivetti",
+    "Olivetti faces, 40 people",
+    "Samaria & Harter (1994). Parameterisation of a stochastic model for human face identification. IEEE Workshop "
+    "on Applications of Computer Vision. The AT&T faces of Chopra, Hadsell & LeCun (2005), as Sam Roweis made "
+    "them 64 × 64; the last 3 of each person's 10 for testing.",
+    "None stated; give credit to AT&T Laboratories Cambridge",
+    tuple(f"Person {i}" for i in range(1, formats.OLIVETTI_PEOPLE + 1)),
+    (1, formats.OLIVETTI_SIDE, formats.OLIVETTI_SIDE),
+    formats.olivetti,
+)
+
+LFW = _record(
+    "lfw",
+    "Labeled Faces in the Wild, 62 people",
+    "Huang, Ramesh, Berg & Learned-Miller (2007). Labeled Faces in the Wild: A Database for Studying Face "
+    "Recognition in Unconstrained Environments. University of Massachusetts, Amherst, Technical Report 07-49. "
+    "The funneled images of everybody who has at least 20; the last fifth of each for testing.",
+    "None stated; news photographs of real people, gathered for research",
+    tuple(name.replace("_", " ") for name, _ in LFW_PEOPLE),
+    (1, formats.LFW_SIDE, formats.LFW_SIDE),
+    _lfw,
+)
+
+REMOTE: tuple[Dataset, ...] = (KMNIST, EMNIST_LETTERS, CIFAR10, SVHN, OMNIGLOT, OLIVETTI, LFW)
