@@ -2,10 +2,23 @@
 
 from siamese_core.datasets.bundled import DIGITS, FASHION_MNIST, MNIST
 from siamese_core.datasets.full import FASHION_MNIST_FULL, MNIST_FULL
+from siamese_core.datasets.own import find_own, is_own, own_dataset
+from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import PROBE_PER_CLASS, Dataset, DatasetMissing, Images, select_probe
+from siamese_core.datasets.remote import REMOTE
+from siamese_core.datasets.shapes import SHAPES
 
 DATASETS: dict[str, Dataset] = {
-    dataset.key: dataset for dataset in (DIGITS, FASHION_MNIST, MNIST, FASHION_MNIST_FULL, MNIST_FULL)
+    dataset.key: dataset for dataset in (DIGITS, FASHION_MNIST, MNIST, SHAPES, FASHION_MNIST_FULL, MNIST_FULL, *REMOTE)
 }
 
-__all__ = ["DATASETS", "PROBE_PER_CLASS", "Dataset", "DatasetMissing", "Images", "select_probe"]
+
+def dataset_of(key: str) -> Dataset:
+    """A dataset of the catalogue, or one of somebody's own. Raises DatasetMissing where that has gone."""
+    return own_dataset(key) if is_own(key) else DATASETS[key]
+
+
+__all__ = [
+    "DATASETS", "DOWNLOADS", "PROBE_PER_CLASS", "Dataset", "DatasetMissing", "Images", "dataset_of", "find_own",
+    "is_own", "select_probe",
+]  # fmt: skip

@@ -9,6 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
+def reduced(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """uint8 (N, C, H, W) at most `side` pixels high and wide; images that are not larger stay as they are."""
+    factor = -(-max(images.shape[2:]) // side)
+    if factor == 1:
+        return images
+    height, width = (size // factor for size in images.shape[2:])
+    tiles = images[:, :, : height * factor, : width * factor].reshape(*images.shape[:2], height, factor, width, factor)
+    smaller: NDArray[np.uint8] = tiles.mean(axis=(3, 5)).round().astype(np.uint8)
+    return smaller
+
+
 def atlas_png(images: NDArray[np.uint8], columns: int = 32) -> bytes:
     """Lay uint8 (N, C, H, W) images out row by row; C is 1 (grey) or 3 (RGB).
 

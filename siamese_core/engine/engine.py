@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from siamese_core.engine.pipes import Child
+from siamese_core.engine.questions import Answer, Questions
 from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
@@ -43,8 +42,6 @@ CANNOT_START = (
 )
 CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
 
-Answer = Future[dict[str, np.ndarray]]
-
 NO_FRAME = np.zeros((0, 0), np.float32)
 
 
@@ -58,8 +55,7 @@ class Engine:
         self._clock = clock
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
-        self._answers: dict[int, Answer] = {}
-        self._numbers = itertools.count(1)
+        self.ask = Questions(lambda meta, **arrays: self._worker.say(meta, **arrays))
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self.projector_warm = False
@@ -140,21 +136,19 @@ class Engine:
                 slot.projection = projection
                 self._ask_for_layout(slot)
 
-    def curve(self, loss: str, params: Mapping[str, float], at: np.ndarray) -> Answer:
-        """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, at (n,) places."""
-        return self._ask({"do": "curve", "loss": loss, "params": dict(params)}, at=at)
-
-    def pairs(self, measure: str, embeddings: np.ndarray, labels: np.ndarray) -> Answer:
-        """`same` and `different` (P,): what another measure says of a run's embeddings (N, D), labels (N,)."""
-        return self._ask({"do": "pairs", "measure": measure}, embeddings=embeddings, labels=labels)
-
-    def _ask(self, question: dict[str, Any], **arrays: np.ndarray) -> Answer:
-        """The worker answers beside its training, within milliseconds; cancelled where it dies."""
+    def forget_images(self, dataset: str) -> None:
+        """Somebody's own pictures are deleted: so is every run on them, and what the worker keeps of them."""
         with self._lock:
-            number = next(self._numbers)
-            self._answers[number] = future = Answer()
-            self._worker.say(question | {"id": number}, **arrays)
-            return future
+            for slot in [slot for slot in self._slots.values() if slot.experiment.dataset == dataset]:
+                self._forget(slot)
+            self._worker.say({"do": "forget_images", "dataset": dataset})
+
+    def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
+        """What this owner's run looks at next, or a run that is to begin with `experiment`."""
+        with self._lock:
+            slot = self._owned(owner, run) if run else None
+            state = slot.state if slot else None
+            return self.ask.next_step(slot.experiment if slot else experiment, state, ahead)
 
     def tend(self) -> None:
         """What time brings: leases that end, runs that are forgotten. Called every second."""
@@ -212,9 +206,9 @@ class Engine:
                 self.devices = meta["devices"]
                 self._false_starts = 0
             elif meta["is"] == "answer":
-                self._answers.pop(meta["id"]).set_result(arrays)
+                self.ask.answered(meta["id"], arrays)
             elif meta["is"] == "no_answer":
-                self._answers.pop(meta["id"]).cancel()
+                self.ask.unanswered(meta["id"])
             elif slot := self._slots.get(meta["run"]):
                 getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
 
@@ -285,9 +279,7 @@ class Engine:
                 self.problem = CANNOT_START
                 return
             self._worker = self._new_worker()
-            for future in self._answers.values():
-                future.cancel()
-            self._answers.clear()
+            self.ask.let_go()
             for slot in self._slots.values():
                 slot.in_worker = False
                 if slot.status in LIVE:

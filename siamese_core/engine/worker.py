@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from siamese_core.augment import augmented
 from siamese_core.curves import drawn
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.pipes import Parent
 from siamese_core.experiment import Experiment
+from siamese_core.learner import forget_images
 from siamese_core.machine import Machine, MachineError, devices
+from siamese_core.next_step import next_step
 from siamese_core.probe import pairs_by, pixels_map_at_r
 from siamese_core.snapshot import Snapshot, State
 from siamese_core.training import train
+from siamese_core.views import VIEWS
 
 SLICE = 0.05
 """CPU seconds that a run gets at a time."""
@@ -131,13 +135,19 @@ class _Worker:
             wait = False
             if meta["do"] == "start":
                 self._start(meta, arrays)
+            elif meta["do"] == "forget_images":
+                forget_images(meta["dataset"])
             elif run := self._runs.get(meta["run"]):
                 self._command(run, meta["do"])
 
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         run = _Run(meta["run"], owed=meta["owed"])
         self._queue_up(run)
-        experiment, _ = Experiment.from_query(meta["query"])
+        experiment, unusable = Experiment.from_query(meta["query"])
+        if unusable:
+            # Somebody's own pictures went while the run was on its way.
+            self._end(run, "failed", unusable[0].why)
+            return
         state = State(meta["step"], arrays) if arrays else None
         run.snapshots = train(
             experiment,
@@ -246,8 +256,22 @@ class _Worker:
         self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
 
 
+def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
+    changed: np.ndarray = augmented(torch.tensor(images), chosen, torch.Generator().manual_seed(0)).numpy()
+    return changed
+
+
 ANSWERS = {
     "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
+    "next_step": lambda meta, arrays: next_step(
+        Experiment.from_query(meta["query"])[0], State(meta["step"], arrays) if arrays else None, meta["ahead"]
+    ),
+    "view": lambda meta, arrays: {"images": VIEWS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
+    "augment": lambda meta, arrays: {
+        "images": augmented(
+            torch.tensor(arrays["images"]), tuple(meta["chosen"]), torch.Generator().manual_seed(0)
+        ).numpy()
+    },
     "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"]),
 }
 """What is answered at once, from the question and its arrays."""

@@ -1,0 +1,304 @@
+"""Pictures that somebody gives to this server: read in the background, kept for their owner, gone when unused.
+
+What is kept lies in a private folder of this server, under names that the server makes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from siamese_core import archives
+from siamese_core.datasets import own
+from siamese_core.datasets.own import RAW_SIDE, Pictures
+from siamese_core.engine.decoding import Decoder
+from siamese_core.images import ImageRejected
+
+FORGET_AFTER = 1800.0
+"""Seconds without use after which pictures are gone."""
+
+TEND_EVERY = 5.0
+
+MAX_SETS = 4
+"""Sets that one owner may have at a time; the oldest makes room."""
+
+FOLDER_PREFIX = "siamese-playground-"
+
+DEAD_AFTER = 3600.0
+"""Seconds after which a folder that no server has touched is one that a killed server left behind."""
+
+UNDO_FOR = 30.0
+"""Seconds in which a deleted set can be had back."""
+
+DISK_FULL = "The server has no room for these pictures ({reason}). Try fewer or wait until others are done."
+
+OUR_ERROR = "Reading stopped by an error of ours ({name}). Upload the pictures again."
+
+Status = Literal["reading", "ready", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An upload as a page sees it.
+
+    `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
+    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `sentence` says why all
+    failed.
+    """
+
+    id: str
+    status: Status
+    done: int
+    total: int
+    skipped: Counter[str]
+    refused: Mapping[str, int]
+    first_frames: int
+    sentence: str
+    pictures: Pictures | None
+
+
+@dataclass
+class _Job:
+    id: str
+    owner: str
+    seen_at: float
+    status: Status = "reading"
+    done: int = 0
+    total: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    first_frames: int = 0
+    sentence: str = ""
+    pictures: Pictures | None = None
+
+
+@dataclass
+class _Kept:
+    owner: str
+    key: str
+    title: str
+    seen_at: float
+    deleted_at: float | None = None
+
+
+Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
+"""Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
+
+
+class Uploads:
+    """One upload and a few prepared sets for each owner; `on_gone(key)` is called when a set is deleted.
+
+    A set is reached only with its owner's token and its key: a wrong one of either answers like an unknown set.
+    """
+
+    def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_gone, self._clock = on_gone, clock
+        self._lock = threading.RLock()
+        self._jobs: dict[str, _Job] = {}
+        self._kept: list[_Kept] = []
+        self._decoder = Decoder()
+        self._closed = threading.Event()
+        self.folder = make_folder()
+        threading.Thread(target=self._tend_forever, name="uploads", daemon=True).start()
+
+    def read_zip(self, owner: str, file: BinaryIO) -> None:
+        """Begins to read class folders out of a zip; replaces what the owner was reading before."""
+        self._start(owner, lambda skipped: (archives.count(file), archives.pictures(file, skipped)))
+
+    def read_folder(self, owner: str, root: Path, name: str) -> None:
+        """The same from a folder that the operator of this server allowed."""
+        self._start(owner, lambda skipped: (0, archives.folder_pictures(root, name, skipped)))
+
+    def look(self, owner: str) -> Reading | None:
+        with self._lock:
+            job = self._jobs.get(owner)
+            if job is None:
+                return None
+            job.seen_at = self._clock()
+            return Reading(
+                job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.first_frames,
+                job.sentence, job.pictures,
+            )  # fmt: skip
+
+    def cancel(self, owner: str) -> None:
+        """Stops reading and lets go of what was read."""
+        with self._lock:
+            job = self._jobs.pop(owner, None)
+            if job is not None:
+                job.status = "cancelled"
+                self._raw(job).unlink(missing_ok=True)
+
+    def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
+        """A set of what was read, to train on; its key. Raises `own.TooFew`, and OSError where the disk is full."""
+        reading = self.look(owner)
+        assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
+        pictures = reading.pictures
+        key = own.keep(title, pictures.classes, own.prepare(pictures, side, colour, test_percent))
+        with self._lock:
+            self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
+            self._kept.append(_Kept(owner, key, title, self._clock()))
+            for oldest in [kept for kept in self._kept if kept.owner == owner][:-MAX_SETS]:
+                self._drop(oldest)
+        return key
+
+    def sets(self, owner: str, deleted: bool = False) -> dict[str, str]:
+        """Key → title of this owner's sets, the newest last, or of those that can still be had back."""
+        with self._lock:
+            own_sets = (kept for kept in self._kept if kept.owner == owner)
+            return {kept.key: kept.title for kept in own_sets if (kept.deleted_at is not None) == deleted}
+
+    def use(self, owner: str, key: str) -> bool:
+        """Renews a set's time; False where it is not this owner's, or gone."""
+        with self._lock:
+            kept = self._set(owner, key)
+            if kept is None or kept.deleted_at is not None:
+                return False
+            kept.seen_at = self._clock()
+            return True
+
+    def discard(self, owner: str, key: str) -> None:
+        """Deletes a set `UNDO_FOR` seconds from now."""
+        with self._lock:
+            if kept := self._set(owner, key):
+                kept.deleted_at = self._clock()
+
+    def restore(self, owner: str, key: str) -> None:
+        """Takes a deletion back."""
+        with self._lock:
+            if kept := self._set(owner, key):
+                kept.deleted_at, kept.seen_at = None, self._clock()
+
+    def tend(self) -> None:
+        """Deletes what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
+        with self._lock:
+            for job in list(self._jobs.values()):
+                if self._clock() - job.seen_at > FORGET_AFTER:
+                    self.cancel(job.owner)
+            for kept in list(self._kept):
+                deleted = kept.deleted_at is not None and self._clock() - kept.deleted_at > UNDO_FOR
+                if deleted or self._clock() - kept.seen_at > FORGET_AFTER:
+                    self._drop(kept)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._decoder.close()
+        with self._lock:
+            for owner in list(self._jobs):
+                self.cancel(owner)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _set(self, owner: str, key: str) -> _Kept | None:
+        return next((kept for kept in self._kept if (kept.owner, kept.key) == (owner, key)), None)
+
+    def _drop(self, kept: _Kept) -> None:
+        self._kept.remove(kept)
+        if all(other.key != kept.key for other in self._kept):
+            own.forget(kept.key)
+            self._on_gone(kept.key)
+
+    def _start(self, owner: str, source: Source) -> None:
+        with self._lock:
+            self.cancel(owner)
+            job = self._jobs[owner] = _Job(secrets.token_hex(12), owner, self._clock())
+        threading.Thread(target=self._read, args=(job, source), name="reading", daemon=True).start()
+
+    def _read(self, job: _Job, source: Source) -> None:
+        try:
+            pictures = self._read_all(job, source)
+        except archives.ArchiveRejected as error:
+            self._end(job, "failed", str(error))
+        except OSError as error:
+            self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
+        except own.TooFew as error:
+            self._end(job, "failed", str(error))
+        except Exception as error:
+            # Whatever it is, the page must not wait for ever.
+            self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))
+            raise
+        else:
+            if pictures is not None:
+                with self._lock:
+                    job.pictures = pictures
+                self._end(job, "ready", "")
+
+    def _read_all(self, job: _Job, source: Source) -> Pictures | None:
+        """None where it was cancelled meanwhile."""
+        job.total, given = source(job.skipped)
+        waiting: deque[str] = deque()
+        labels: list[int] = []
+        places: dict[str, int] = {}
+
+        def contents() -> Iterator[bytes]:
+            for picture in given:
+                waiting.append(picture.label)
+                yield picture.data
+
+        with self._raw(job).open("wb") as raw:
+            for square in self._decoder.squares(contents(), RAW_SIDE):
+                if job.status != "reading":
+                    return None
+                label = waiting.popleft()
+                job.done += 1
+                if isinstance(square, ImageRejected):
+                    job.refused[square.reason] += 1
+                    continue
+                job.first_frames += square.first_frame_only
+                labels.append(places.setdefault(label, len(places)))
+                raw.write(square.pixels.tobytes())
+        return self._pictures(job, np.array(labels, np.int64), list(places))
+
+    def _pictures(self, job: _Job, labels: np.ndarray, names: list[str]) -> Pictures:
+        """Classes in alphabetical order, "person 2" before "person 10"."""
+        order = sorted(range(len(names)), key=lambda place: _natural(names[place]))
+        number = np.empty(len(names), np.int64)
+        number[order] = np.arange(len(names))
+        shape = (len(labels), 3, RAW_SIDE, RAW_SIDE)
+        # Mapped, not read: thirty people's pictures would be gigabytes.
+        pixels = np.memmap(self._raw(job), np.uint8, "r", shape=shape) if len(labels) else np.zeros(shape, np.uint8)
+        found = Pictures(pixels, number[labels] if len(labels) else labels, tuple(names[place] for place in order))
+        own.check(found)
+        return found
+
+    def _end(self, job: _Job, status: Status, sentence: str) -> None:
+        with self._lock:
+            if job.status == "reading":
+                job.status, job.sentence = status, sentence
+            if job.status != "ready":
+                self._raw(job).unlink(missing_ok=True)
+
+    def _raw(self, job: _Job) -> Path:
+        return self.folder / f"{job.id}.raw"
+
+    def _tend_forever(self) -> None:
+        while not self._closed.wait(TEND_EVERY):
+            os.utime(self.folder)
+            self.tend()
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.findall(r"\d+|\D+", name.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def make_folder() -> Path:
+    """A new private folder, named to the children of this process; those that dead servers left behind go."""
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > DEAD_AFTER:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    os.environ[own.FOLDER] = str(folder)
+    return folder
