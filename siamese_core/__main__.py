@@ -61,7 +61,7 @@ def _train(options: argparse.Namespace) -> int:
     if ignored:
         raise Refused(str(ignored[0]))
     machine = checked(Machine(options.device, options.threads, options.precision))
-    DATASETS[experiment.dataset].load()
+    experiment.data.load()
     if options.out is not None:
         _make_folder(options.out)
     last = _run(experiment, machine)

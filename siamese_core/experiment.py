@@ -7,68 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from siamese_core.datasets import DATASETS
-from siamese_core.distances import MEASURES
-from siamese_core.fields import ClassesField, Field, FloatField, IntField, one_of
+from siamese_core.datasets import Dataset, dataset_of, is_own
+from siamese_core.datasets.own import GONE
+from siamese_core.datasets.shapes import shapes
+from siamese_core.fields import Field, FloatField
 from siamese_core.losses import LOSSES, Loss
-from siamese_core.networks import ENCODERS, OUTPUTS
 from siamese_core.params import Param
 from siamese_core.projection import PROJECTIONS
+from siamese_core.settings import DEFAULTS, FIELDS, SHAPES
 
 IMAGES_PER_CLASS = 12
 """K of a P×K batch: twelve images of each of P classes."""
 
-FIELDS: dict[str, Field] = {
-    f.name: f
-    for f in (
-        one_of("dataset", "Dataset", "fashion_mnist", DATASETS, "The images that are learnt from."),
-        ClassesField("held_out", "Classes held out", (), "Classes never trained on: do they separate all the same?"),
-        one_of("loss", "Loss", "contrastive", LOSSES, "What the network is asked for."),
-        one_of("measure", "Distance", "euclidean", MEASURES, "How far apart two embeddings are, or how similar."),
-        one_of("encoder", "Encoder", "conv", ENCODERS, "The network that turns an image into an embedding."),
-        IntField("embedding_dim", "Embedding dimension", 32, 2, 256, 1, "How many numbers describe an image."),
-        one_of("output", "Output", "linear", OUTPUTS, "What is done to the last layer."),
-        one_of("shared", "Weights", "true", {"true": "shared"}, "Both inputs pass through one network."),
-        one_of(
-            "sampling",
-            "Sampling",
-            "all_pairs",
-            {"all_pairs": "all pairs of a P×K batch", "random_pairs": "random pairs, half same, half different"},
-            "How the pairs or triplets of a step are drawn.",
-        ),
-        one_of(
-            "labels",
-            "Labels",
-            "right",
-            {"right": "correct", "flipped": "flipped by mistake"},
-            "Flipped: what happens when same and different are mixed up.",
-        ),
-        IntField(
-            "train_per_class",
-            "Training images of each class",
-            0,
-            0,
-            6000,
-            10,
-            "Train on the first so many of each class only; 0 takes all.",
-        ),
-        IntField(
-            "batch_size",
-            "Batch size",
-            120,
-            24,
-            4096,
-            12,
-            "Images that pass through the network in one step; with all pairs, at most 12 of each class.",
-        ),
-        FloatField("learning_rate", "Learning rate", 3e-3, 1e-5, 1.0, 1e-3, "How far one step of Adam moves a weight."),
-        IntField("steps", "Steps", 300, 1, 100_000, 50, "Optimiser steps until the run is finished."),
-        IntField("seed", "Seed", 0, 0, 2**31 - 1, 1, "The same seed gives the same run, bit for bit."),
-        one_of("projection", "Projection", "umap", PROJECTIONS, "How the embedding is drawn on a flat screen."),
-    )
-}
-
-DEFAULTS: dict[str, Any] = {name: f.default for name, f in FIELDS.items()}
 PARAM_NAMES = frozenset(param.name for loss in LOSSES.values() for param in loss.params)
 
 
@@ -100,6 +50,10 @@ class Experiment:
     """
 
     dataset: str = DEFAULTS["dataset"]
+    shapes_classes: int = DEFAULTS["shapes_classes"]
+    shapes_rotation: float = DEFAULTS["shapes_rotation"]
+    shapes_scale: float = DEFAULTS["shapes_scale"]
+    shapes_noise: float = DEFAULTS["shapes_noise"]
     held_out: tuple[int, ...] = DEFAULTS["held_out"]
     loss: str = DEFAULTS["loss"]
     params: Mapping[str, float] = field(default_factory=dict)
@@ -107,8 +61,12 @@ class Experiment:
     encoder: str = DEFAULTS["encoder"]
     embedding_dim: int = DEFAULTS["embedding_dim"]
     output: str = DEFAULTS["output"]
+    view: str = DEFAULTS["view"]
     shared: str = DEFAULTS["shared"]
+    second_encoder: str = DEFAULTS["second_encoder"]
     sampling: str = DEFAULTS["sampling"]
+    miner: str = DEFAULTS["miner"]
+    augment: tuple[str, ...] = DEFAULTS["augment"]
     labels: str = DEFAULTS["labels"]
     train_per_class: int = DEFAULTS["train_per_class"]
     batch_size: int = DEFAULTS["batch_size"]
@@ -135,17 +93,37 @@ class Experiment:
     @property
     def seen(self) -> tuple[int, ...]:
         """The classes that are trained on."""
-        return tuple(c for c in range(len(DATASETS[self.dataset].classes)) if c not in self.held_out)
+        return tuple(c for c in range(len(self.data.classes)) if c not in self.held_out)
+
+    @property
+    def data(self) -> Dataset:
+        """Raises DatasetMissing where it was somebody's own, and has gone since."""
+        if self.dataset == "shapes":
+            return shapes(self.shapes_classes, self.shapes_rotation, self.shapes_scale, self.shapes_noise)
+        return dataset_of(self.dataset)
+
+    @property
+    def branches(self) -> int:
+        """2 where the second input of a pair is shown, or encoded, in a way of its own."""
+        return 1 if self.view == "none" and self.shared == "true" else 2
 
     def to_query(self) -> str:
         """Every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []
         for name, f in FIELDS.items():
-            if name != "held_out" or self.held_out:
+            if self._says(name):
                 pairs.append((name, f.text(getattr(self, name))))
             if name == "loss":
                 pairs.extend((p.name, param_field(p).text(self.params[p.name])) for p in LOSSES[self.loss].params)
         return urlencode(pairs, safe=",")
+
+    def _says(self, name: str) -> bool:
+        """Whether the field says anything in this experiment."""
+        if name in SHAPES:
+            return self.dataset == "shapes"
+        if name == "second_encoder":
+            return self.shared == "false"
+        return name not in ("held_out", "augment") or bool(getattr(self, name))
 
     @classmethod
     def from_query(cls, query: str) -> tuple[Experiment, list[Ignored]]:
@@ -183,7 +161,7 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
     for name, text in last.items():
         known = FIELDS.get(name) or loss_field(loss, name)
         value = known.read(text) if known else None
-        why = known.problem(value) if known else _unknown(name, loss)
+        why = _problem(known, value) if known else _unknown(name, loss)
         if why:
             ignored.append(Ignored(name, text, why))
         else:
@@ -191,11 +169,16 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
     return values, ignored
 
 
+def _problem(f: Field, value: Any) -> str | None:
+    why = f.problem(value)
+    return GONE if why and f.name == "dataset" and is_own(str(value)) else why
+
+
 def _problems(experiment: Experiment) -> Iterator[Ignored]:
     """Values out of their range first: only those within can be held against each other."""
     for name, f in FIELDS.items():
         value = getattr(experiment, name)
-        why = f.problem(value)
+        why = _problem(f, value)
         if why and (name, value) != ("measure", ""):
             yield Ignored(name, str(value), why)
     loss = LOSSES[experiment.loss]
@@ -208,7 +191,7 @@ def _problems(experiment: Experiment) -> Iterator[Ignored]:
 
 
 def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
-    classes = len(DATASETS[experiment.dataset].classes)
+    classes = len(experiment.data.classes)
     held_out = ",".join(map(str, experiment.held_out))
     if any(c >= classes for c in experiment.held_out):
         yield Ignored("held_out", held_out, f"{experiment.dataset} has the classes 0 to {classes - 1}")
@@ -220,12 +203,31 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.labels == "flipped" and loss.takes in ("logits", "batch"):
         why = f"the loss {loss.key} learns from classes, not from pairs whose label could be flipped; it may be: right"
         yield Ignored("labels", experiment.labels, why)
+    if experiment.dataset != "shapes":
+        for name in SHAPES:
+            if getattr(experiment, name) != DEFAULTS[name]:
+                text = FIELDS[name].text(getattr(experiment, name))
+                yield Ignored(name, text, f"only the dataset shapes has it, {experiment.dataset} has not")
+    if experiment.miner != "all":
+        yield from _not_minable(experiment, loss)
+    if experiment.second_encoder != "same" and experiment.shared == "true":
+        why = "shared weights are one encoder for both inputs; it may be: same (or shared=false)"
+        yield Ignored("second_encoder", experiment.second_encoder, why)
     if experiment.train_per_class == 1:
         yield Ignored("train_per_class", "1", "one image has no partner of its class; it may be 0 (all), or 2 and more")
     only_dim = PROJECTIONS[experiment.projection].only_dim
     if only_dim not in (None, experiment.embedding_dim):
         why = f"draws embeddings of dimension {only_dim} as they are, not {experiment.embedding_dim}; choose umap"
         yield Ignored("projection", experiment.projection, why)
+
+
+def _not_minable(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
+    if experiment.sampling != "all_pairs":
+        yield Ignored("miner", experiment.miner, "only P×K batches are mined; it may be: all (or sampling=all_pairs)")
+    elif loss.takes in ("logits", "batch"):
+        yield Ignored("miner", experiment.miner, f"the loss {loss.key} chooses for itself; it may be: all")
+    elif experiment.branches == 2:
+        yield Ignored("miner", experiment.miner, "two different inputs are not mined; it may be: all")
 
 
 def _unknown(name: str, loss: Loss) -> str:

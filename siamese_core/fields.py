@@ -20,12 +20,14 @@ class ChoiceField:
     help: str
     choices: Mapping[str, str]
     """Key → title."""
+    comes_and_goes: Callable[[str], bool] = lambda key: False
+    """Whether there is, at this moment, a choice of this key that is not in the table."""
 
     def read(self, text: str) -> str:
         return text
 
     def problem(self, value: Any) -> str | None:
-        known = isinstance(value, str) and value in self.choices
+        known = isinstance(value, str) and (value in self.choices or self.comes_and_goes(value))
         return None if known else f"may be: {', '.join(self.choices)}"
 
     def text(self, value: str) -> str:
@@ -95,7 +97,31 @@ class ClassesField:
         return ",".join(map(str, value))
 
 
-Field = ChoiceField | IntField | FloatField | ClassesField
+@dataclass(frozen=True)
+class KeysField:
+    """Some of the keys of a table, separated by commas, in the order of the table and without repetition."""
+
+    name: str
+    title: str
+    default: tuple[str, ...]
+    choices: Mapping[str, str]
+    """Key → title."""
+    help: str
+
+    def read(self, text: str) -> tuple[str, ...]:
+        given = text.split(",") if text else []
+        unknown = tuple(key for key in given if key not in self.choices)
+        return unknown or tuple(key for key in self.choices if key in given)
+
+    def problem(self, value: Any) -> str | None:
+        tidy = isinstance(value, tuple) and list(value) == [key for key in self.choices if key in value]
+        return None if tidy else f"may be any of {', '.join(self.choices)}, separated by commas"
+
+    def text(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+
+Field = ChoiceField | IntField | FloatField | ClassesField | KeysField
 
 
 def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField:

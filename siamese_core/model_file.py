@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
 from siamese_core.snapshot import Snapshot
 
@@ -23,7 +22,7 @@ def save_model(path: Path, experiment: Experiment, snapshot: Snapshot) -> None:
     from safetensors.numpy import save
 
     assert snapshot.state is not None, "the last snapshot of a run has its state"
-    dataset = DATASETS[experiment.dataset]
+    dataset = experiment.data
     tensors = {
         name.removeprefix("network."): np.ascontiguousarray(array)
         for name, array in snapshot.state.tensors.items()

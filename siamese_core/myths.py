@@ -177,6 +177,12 @@ MYTHS: dict[str, Myth] = {
             _most_sensitive,
         ),
         Myth(
+            "sketch",
+            "Photo against sketch: two networks that share nothing beat a shared one.",
+            {"not shared": "view=edges&shared=false", "shared": "view=edges"},
+            _first_wins,
+        ),
+        Myth(
             "few_pairs",
             "A few labelled pairs are enough.",
             {str(n): f"train_per_class={n}" for n in (5, 10, 20, 50, 100)} | {"all 600": "train_per_class=0"},

@@ -14,12 +14,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn.functional import linear
 
+from siamese_core.batches import Draw
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
+from siamese_core.mining import mine, pairs_of
 
 
 class Objective(NamedTuple):
@@ -47,14 +49,58 @@ def balanced(each: Tensor, same: Tensor) -> Tensor:
     return (each * weights.to(each.dtype)).sum()
 
 
+def of_draw(
+    experiment: Experiment, drawn: Draw, h1: Tensor, h2: Tensor, per_class: int, parts: Parts, generator: Generator
+) -> Objective:
+    """The objective of a loss on distances: `h1` (B, D) as first inputs, `h2` (B, D) as second ones.
+
+    One and the same tensor where the inputs do not differ. A miner draws from `generator`.
+    """
+    if drawn.kind == "pairs":
+        assert drawn.same is not None, "pairs know whether they are of the same class"
+        return of_random_pairs(experiment, h1.chunk(2)[0], h2.chunk(2)[1], drawn.same.to(h1.device), parts)
+    if drawn.kind == "triplets":
+        return of_random_triplets(experiment, h1.chunk(3)[0], *h2.chunk(3)[1:])
+    if experiment.branches == 2:
+        return of_two_branches(experiment, h1, h2, per_class, parts)
+    if experiment.miner != "all":
+        return of_mined(experiment, h1, per_class, parts, generator)
+    return of_all_pairs(experiment, h1, per_class, parts)
+
+
+def of_two_branches(experiment: Experiment, h1: Tensor, h2: Tensor, per_class: int, parts: Parts = ()) -> Objective:
+    """Every first input (B, D) with every second one, the same image seen both ways included: B² pairs."""
+    batch = len(h1)
+    d = MEASURES[experiment.measure].between(h1[:, None], h2[None], *parts)
+    group = torch.arange(batch, device=d.device) // per_class
+    same = group[:, None] == group
+    if LOSSES[experiment.loss].takes == "triplet":
+        d_ap, d_an = d[same].view(batch, -1, 1), d[~same].view(batch, 1, -1)
+        return _of_triplets(experiment, d_ap, d_an)
+    return _of_pairs(experiment, d.flatten(), same.flatten())
+
+
+def of_mined(experiment: Experiment, h: Tensor, per_class: int, parts: Parts, generator: Generator) -> Objective:
+    """The triplets that the experiment's miner finds in a P×K batch (B, D), or the pairs that they are made of."""
+    condensed = MEASURES[experiment.measure].within(h, *parts)
+    i, j = torch.triu_indices(len(h), len(h), offset=1, device=h.device)
+    d = condensed.new_zeros(len(h), len(h))
+    d[i, j] = d[j, i] = condensed
+    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
+    labels = torch.arange(len(h), device=h.device) // per_class
+    anchor, positive, negative = mine(experiment.miner, apart, labels, generator)
+    if LOSSES[experiment.loss].takes == "triplet":
+        return _of_triplets(experiment, d[anchor, positive], d[anchor, negative])
+    first, second, same = pairs_of(anchor, positive, negative)
+    return _of_pairs(experiment, d[first, second], same)
+
+
 def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, parts: Parts = ()) -> Objective:
     """Every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K = `per_class`, class after class."""
     d = MEASURES[experiment.measure].within(h, *parts)
     if LOSSES[experiment.loss].takes == "triplet":
         return _of_triplets(experiment, *all_triplets(d, len(h), per_class))
-    same = same_pairs(len(h), per_class, h.device)
-    each = values(experiment, d, _named(experiment, same))
-    return Objective(balanced(each, same), _active(each))
+    return _of_pairs(experiment, d, same_pairs(len(h), per_class, h.device))
 
 
 def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, parts: Parts = ()) -> Objective:
@@ -107,6 +153,11 @@ def _triplet_places(batch: int, per_class: int, device: torch.device) -> tuple[T
     other = ~torch.eye(batch, dtype=torch.bool, device=device)
     positives = place[same & other].view(batch, per_class - 1, 1)
     return positives, place[~same].view(batch, 1, batch - per_class)
+
+
+def _of_pairs(experiment: Experiment, d: Tensor, same: Tensor) -> Objective:
+    each = values(experiment, d, _named(experiment, same))
+    return Objective(balanced(each, same), _active(each))
 
 
 def _of_triplets(experiment: Experiment, d_ap: Tensor, d_an: Tensor) -> Objective:

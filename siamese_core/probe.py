@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_core.datasets import DATASETS, PROBE_PER_CLASS, Images, select_probe
+from siamese_core.datasets import PROBE_PER_CLASS, Dataset, Images, select_probe
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.losses import LOSSES
@@ -18,6 +18,7 @@ from siamese_core.metrics import retrieval, verification
 from siamese_core.objective import Parts, balanced, of_classes, values
 from siamese_core.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets
 from siamese_core.snapshot import Frame, Scores
+from siamese_core.views import VIEWS
 
 SHOWN_PAIRS = 4_000
 """Pairs in a frame, half same, half different: enough for a smooth histogram."""
@@ -48,7 +49,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Group:
-    """The probe images of the classes that were seen, or of those held out."""
+    """The probe images of the classes that were seen, or of those held out.
+
+    Places are rows of the embeddings: with two branches, those of N images as first inputs, then as second ones; every
+    pair and triplet goes from the first to the second.
+    """
 
     places: Tensor
     labels: Tensor
@@ -57,6 +62,8 @@ class Group:
     triplets: tuple[Tensor, Tensor, Tensor]
     batches: tuple[Tensor, ...]
     """SCORED_BATCHES of (P·K,) places."""
+    offset: int
+    """How much further down an image stands as a second input; 0 where there is no difference."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +71,51 @@ class Probe:
     indices: np.ndarray
     """(N,) into the test images."""
     labels: Tensor
-    """(N,) their classes."""
+    """The classes of the rows of the embeddings: (N,), with two branches (2N,)."""
     groups: dict[str, Group | None]
 
 
 def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> Probe:
     """The probe of a run; `per_class=None` takes every test image."""
+    return _probe(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
+
+
+def _probe(
+    images: Images, seen: tuple[int, ...], held_out: tuple[int, ...], branches: int, per_class: int | None
+) -> Probe:
     chosen = np.arange(len(images.test_labels)) if per_class is None else select_probe(images, per_class)
     labels = torch.tensor(images.test_labels[chosen])
-    groups = dict(zip(GROUPS, (experiment.seen, experiment.held_out), strict=True))
-    return Probe(chosen, labels, {name: _group(labels, classes) for name, classes in groups.items()})
+    groups = dict(zip(GROUPS, (seen, held_out), strict=True))
+    offset = len(labels) if branches == 2 else 0
+    return Probe(
+        chosen,
+        labels.repeat(branches),
+        {name: _group(labels, classes, offset) for name, classes in groups.items()},
+    )
 
 
-def _group(labels: Tensor, classes: tuple[int, ...]) -> Group | None:
+def _group(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
+    """`offset`: where the images as second inputs begin; 0 where there is no difference."""
     index = ClassIndex.of(labels, classes)
     if len(index) < 2:
         return None
     # Not the run's generator: what is looked at must not change what is learnt.
     generator = torch.Generator().manual_seed(0)
-    places = index.images.sort().values
-    pairs = Pairs(*random_pairs(index, SHOWN_PAIRS, generator))
-    triplets = random_triplets(index, SHOWN_TRIPLETS, generator)
+    own = index.images.sort().values
+    first, second, same = random_pairs(index, SHOWN_PAIRS, generator)
+    anchor, positive, negative = random_triplets(index, SHOWN_TRIPLETS, generator)
     size = IMAGES_PER_CLASS * len(index)
-    batches = tuple(pk_batch(index, size, IMAGES_PER_CLASS, generator) for _ in range(SCORED_BATCHES))
-    return Group(places, labels[places], index, pairs, triplets, batches)
+    batches = [pk_batch(index, size, IMAGES_PER_CLASS, generator) for _ in range(SCORED_BATCHES)]
+    places = torch.cat([own, own + offset]) if offset else own
+    return Group(
+        places,
+        labels[own].repeat(len(places) // len(own)),
+        index,
+        Pairs(first, second + offset, same),
+        (anchor, positive + offset, negative + offset),
+        tuple(torch.stack([batch, batch + offset], dim=1).flatten() if offset else batch for batch in batches),
+        offset,
+    )
 
 
 def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe, scored: bool = True, parts: Parts = ()) -> Frame:
@@ -137,16 +165,18 @@ def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray) -> dict[s
 
 
 def pixels_map_at_r(experiment: Experiment) -> Scores:
-    """MAP@R of the probe images without a network: nearest neighbours on raw pixels."""
-    return _pixels(experiment.dataset, experiment.held_out)
+    """MAP@R of the probe images without a network: nearest neighbours on raw pixels, first and second inputs alike."""
+    return _pixels(experiment.data, experiment.seen, experiment.held_out, experiment.view, experiment.branches)
 
 
 @lru_cache(maxsize=64)
-def _pixels(dataset: str, held_out: tuple[int, ...]) -> Scores:
-    experiment = Experiment(dataset=dataset, held_out=held_out)
-    images = DATASETS[dataset].load()
-    probe = probe_of(experiment, images, PROBE_PER_CLASS)
-    pixels = torch.tensor(images.test_images[probe.indices]).flatten(1).float() / 255
+def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], view: str, branches: int) -> Scores:
+    images = data.load()
+    probe = _probe(images, seen, held_out, branches, PROBE_PER_CLASS)
+    shown = torch.tensor(images.test_images[probe.indices])
+    if branches == 2:
+        shown = torch.cat([shown, shown if view == "none" else VIEWS[view].fn(shown)])
+    pixels = shown.flatten(1).float() / 255
     found = {name: _retrieval_scores(pixels, group) for name, group in probe.groups.items() if group}
     return _by_metric(found, ("map_at_r",))["map_at_r"]
 
@@ -172,9 +202,14 @@ def _final_scores(
 
 def _scored_pairs(embeddings: Tensor, experiment: Experiment, group: Group, own: Parts) -> tuple[Tensor, Tensor]:
     """(P,) by the run's own measure, and (P,) bool `same`: all pairs of the group, or a sample of them."""
-    n = len(group.places)
-    if n * (n - 1) // 2 > EXACT_UP_TO:
-        pairs = Pairs(*random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0)))
+    n = len(group.index.images)
+    if (n * n if group.offset else n * (n - 1) // 2) > EXACT_UP_TO:
+        first, second, same = random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0))
+        pairs = Pairs(first, second + group.offset, same)
+    elif group.offset:
+        places, labels = group.places[:n], group.labels[:n]
+        first, second = places.repeat_interleave(n), places.repeat(n) + group.offset
+        pairs = Pairs(first, second, (labels[:, None] == labels).flatten())
     else:
         first, second, same = all_pairs(group.labels)
         if not own:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from siamese_core.experiment import FIELDS, Experiment
+from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
+from siamese_core.settings import FIELDS
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 
 from siamese_core.datasets import DATASETS
 from siamese_core.distances import MEASURES
-from siamese_core.experiment import FIELDS, PARAM_NAMES, Experiment, ExperimentError, Ignored, param_field
-from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField, IntField
+from siamese_core.experiment import PARAM_NAMES, Experiment, ExperimentError, Ignored, param_field
+from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField, IntField, KeysField
 from siamese_core.losses import LOSSES
+from siamese_core.mining import MINERS
 from siamese_core.networks import ENCODERS, OUTPUTS
 from siamese_core.projection import PROJECTIONS
+from siamese_core.settings import FIELDS, SHAPES
+from siamese_core.views import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST_MESSAGE = 400
+LONGEST_MESSAGE = 600
 
 no_clock = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -42,6 +45,10 @@ def in_range(field: Field) -> st.SearchStrategy[Any]:
             return st.integers(field.low, field.high)
         case FloatField():
             return st.floats(field.low, field.high)
+        case KeysField():
+            return st.sets(st.sampled_from(list(field.choices))).map(
+                lambda chosen: tuple(key for key in field.choices if key in chosen)
+            )
         case ClassesField():
             return st.just(())
 
@@ -49,7 +56,9 @@ def in_range(field: Field) -> st.SearchStrategy[Any]:
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
     values = {name: draw(in_range(field)) for name, field in FIELDS.items()}
-    classes = len(DATASETS[values["dataset"]].classes)
+    if values["dataset"] != "shapes":
+        values |= {name: FIELDS[name].default for name in SHAPES}
+    classes = len(Experiment(**{name: values[name] for name in ("dataset", *SHAPES)}).data.classes)
     loss = LOSSES[values["loss"]]
     values["held_out"] = tuple(sorted(draw(st.sets(st.integers(0, classes - 1), max_size=classes - 2))))
     values["measure"] = draw(st.sampled_from(loss.measures))
@@ -60,6 +69,11 @@ def experiments(draw: st.DrawFn) -> Experiment:
         values["labels"] = "right"
     if values["train_per_class"] == 1:
         values["train_per_class"] = 2
+    if values["shared"] == "true":
+        values["second_encoder"] = "same"
+    minable = values["sampling"] == "all_pairs" and loss.takes not in ("logits", "batch")
+    if not minable or values["view"] != "none" or values["shared"] == "false":
+        values["miner"] = "all"
     return Experiment(**values)
 
 
@@ -84,8 +98,9 @@ def only_problem(query: str) -> tuple[Experiment, Ignored]:
 class TestFields:
     def test_have_the_names_that_links_and_scripts_rely_on(self) -> None:
         assert list(FIELDS) == [
-            "dataset", "held_out", "loss", "measure", "encoder", "embedding_dim", "output", "shared", "sampling",
-            "labels", "train_per_class", "batch_size", "learning_rate", "steps", "seed", "projection",
+            "dataset", "shapes_classes", "shapes_rotation", "shapes_scale", "shapes_noise", "held_out", "loss",
+            "measure", "encoder", "embedding_dim", "output", "view", "shared", "second_encoder", "sampling", "miner",
+            "augment", "labels", "train_per_class", "batch_size", "learning_rate", "steps", "seed", "projection",
         ]  # fmt: skip
         assert {"margin", "q", "temperature", "alpha", "beta", "base", "gamma"} == PARAM_NAMES
 
@@ -104,7 +119,7 @@ class TestFields:
     @pytest.mark.parametrize(
         ("name", "catalogue"),
         [("dataset", DATASETS), ("loss", LOSSES), ("measure", MEASURES), ("encoder", ENCODERS), ("output", OUTPUTS),
-         ("projection", PROJECTIONS)],
+         ("projection", PROJECTIONS), ("miner", MINERS)],
         ids=lambda value: value if isinstance(value, str) else "",
     )  # fmt: skip
     def test_offer_the_whole_catalogue_by_its_titles(self, name: str, catalogue: dict[str, Any]) -> None:
@@ -113,7 +128,9 @@ class TestFields:
         assert field.choices == {key: entry.title for key, entry in catalogue.items()}
 
     def test_that_are_no_catalogue_have_their_agreed_choices(self) -> None:
-        assert CHOICES["shared"] == ["true"]
+        assert CHOICES["shared"] == ["true", "false"]
+        assert CHOICES["view"] == ["none", *VIEWS]
+        assert CHOICES["second_encoder"] == ["same", *ENCODERS]
         assert CHOICES["sampling"] == ["all_pairs", "random_pairs"]
         assert CHOICES["labels"] == ["right", "flipped"]
 
@@ -127,11 +144,16 @@ class TestRoundTrip:
     @no_clock
     @given(experiments())
     def test_a_link_names_every_field(self, experiment: Experiment) -> None:
-        """So that it means the same when a default changes; `held_out` only where classes are held out."""
+        """So that it means the same when a default changes; but for those that say nothing in this experiment."""
         named = [name for name, _ in parse_qsl(experiment.to_query(), strict_parsing=True)]
         assert len(named) == len(set(named))
-        assert set(named) - {"held_out"} == (set(FIELDS) | set(experiment.params)) - {"held_out"}
-        assert ("held_out" in named) == bool(experiment.held_out)
+        sometimes = {
+            "held_out": bool(experiment.held_out),
+            "augment": bool(experiment.augment),
+            "second_encoder": experiment.shared == "false",
+        } | dict.fromkeys(SHAPES, experiment.dataset == "shapes")
+        assert set(named) - set(sometimes) == (set(FIELDS) | set(experiment.params)) - set(sometimes)
+        assert {name: name in named for name in sometimes} == sometimes
 
     def test_a_link_is_readable(self) -> None:
         experiment = Experiment(held_out=(8, 9), params={"margin": 0.5})
@@ -145,7 +167,7 @@ class TestRoundTrip:
     def test_the_line_of_the_command_line_is_a_link(self) -> None:
         experiment, ignored = Experiment.from_query("dataset=digits&loss=triplet&margin=0.2&steps=20&held_out=9,8,9")
         assert not ignored
-        assert experiment == Experiment("digits", (8, 9), "triplet", {"margin": 0.2}, steps=20)
+        assert experiment == Experiment("digits", held_out=(8, 9), loss="triplet", params={"margin": 0.2}, steps=20)
 
     def test_a_leading_question_mark_is_no_part_of_a_name(self) -> None:
         assert Experiment.from_query("?seed=4") == (Experiment(seed=4), [])
@@ -207,6 +229,8 @@ def bad_texts(field: Field) -> list[str]:
     match field:
         case ChoiceField():
             return ["", "nonsense", next(iter(field.choices)).upper()]
+        case KeysField():
+            return ["nonsense", "crop,,flip", next(iter(field.choices)).upper()]
         case ClassesField():
             return ["-1", "eight", "1,,2", "1.5", "3,nan"]
         case IntField():
@@ -218,7 +242,7 @@ def bad_texts(field: Field) -> list[str]:
 def may_be(field: Field) -> list[str]:
     """What a message about a bad value must hold."""
     match field:
-        case ChoiceField():
+        case ChoiceField() | KeysField():
             return list(field.choices)
         case ClassesField():
             return ["class numbers", "8,9"]

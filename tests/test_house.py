@@ -14,12 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "siamese_core"
 
 LAYERS = (
-    {"params", "distances", "fields", "wire", "snapshot", "metrics", "figures", "machine"},
-    {"losses", "sampling", "datasets", "networks", "projection"},
+    {
+        "params",
+        "distances",
+        "fields",
+        "wire",
+        "snapshot",
+        "metrics",
+        "figures",
+        "machine",
+        "images",
+        "zip_format",
+        "vision",
+    },
+    {"losses", "sampling", "datasets", "encoders", "views", "augment", "mining", "projection", "archives"},
+    {"networks"},
+    {"settings"},
     {"experiment"},
+    {"batches"},
     {"objective", "curves", "model_file", "reach", "snippets", "myths", "loss_figures"},
     {"probe", "alarms"},
-    {"training"},
+    {"learner"},
+    {"training", "next_step"},
     {"engine"},
     {"__main__"},
 )
@@ -27,7 +43,10 @@ LAYERS = (
 
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 
-WITH_TORCH = {"sampling", "objective", "curves", "probe", "alarms", "training", "engine.worker"}
+WITH_TORCH = {
+    "sampling", "batches", "objective", "curves", "probe", "alarms", "learner", "training", "next_step",
+    "engine.worker",
+}  # fmt: skip
 """All other modules of the core are read by pages, which must not wait for torch."""
 
 HEAVY = ("torch", "torchvision", "umap", "numba", "sklearn", "plotly", "streamlit")
