@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
 from pages.ui import echo
+from pages.ui.owner import token, uploads
 from pages.ui.text import train as text
-from siamese_core.datasets import DATASETS
-from siamese_core.experiment import FIELDS, PARAM_NAMES, Experiment, Ignored, param_field
-from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField
+from siamese_core.datasets import DATASETS, dataset_of, is_own
+from siamese_core.datasets.shapes import shapes
+from siamese_core.experiment import PARAM_NAMES, Experiment, Ignored, param_field
+from siamese_core.fields import ChoiceField, ClassesField, Field, FloatField, KeysField
 from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
+from siamese_core.settings import FIELDS, SHAPES
 
-BASIC = ("dataset", "loss")
 MORE = {
-    "data": ("held_out", "train_per_class", "sampling", "batch_size", "labels"),
-    "network": ("encoder", "embedding_dim", "output", "measure"),
+    "data": ("held_out", "train_per_class", "augment", "sampling", "miner", "batch_size", "labels"),
+    "network": ("encoder", "embedding_dim", "output", "measure", "view", "shared", "second_encoder"),
     "training": ("learning_rate", "steps", "seed"),
 }
 PAGE = "train"
@@ -43,19 +46,40 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if query and not echo.is_own(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
-        experiment, st.session_state["ignored"] = Experiment.from_query(urlencode(own, errors="replace"))
+        experiment, ignored = Experiment.from_query(urlencode(own, errors="replace"))
+        st.session_state["ignored"] = ignored
+        if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
+            ignored.append(Ignored("dataset", experiment.dataset, text.NOT_YOURS))
+            experiment = _elsewhere(experiment)
         fill(experiment)
         echo.stands_now(PAGE, query)
     elif key("dataset") not in st.session_state:
-        fill(st.session_state.get("experiment") or Experiment())
+        kept = st.session_state.get("experiment") or Experiment()
+        fill(kept if kept.dataset in datasets() else _elsewhere(kept))
     return machine, st.session_state.get("ignored", [])
+
+
+def datasets() -> dict[str, str]:
+    """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
+    return {key: _catalogue_title(key) for key in DATASETS} | uploads().sets(token())
+
+
+def _catalogue_title(key: str) -> str:
+    title = DATASETS[key].title
+    return title if DATASETS[key].find() else text.NOT_HERE.format(title=title)
+
+
+def _elsewhere(experiment: Experiment) -> Experiment:
+    """The same settings on the images of the default, where its own are gone or somebody else's."""
+    return replace(experiment, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def fill(experiment: Experiment) -> None:
     """Sets every widget; to be called before they are drawn."""
     st.session_state["loss_of_measure"] = experiment.loss
     for name in FIELDS:
-        st.session_state[key(name)] = getattr(experiment, name)
+        value = getattr(experiment, name)
+        st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
     for name, value in experiment.params.items():
         st.session_state[key(name)] = value
 
@@ -72,7 +96,14 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
 
 def controls() -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
-    values = {name: _widget(FIELDS[name]) for name in BASIC}
+    titles = datasets()
+    values = {"dataset": _dataset(titles)}
+    classes = dataset_of(values["dataset"]).classes
+    if values["dataset"] == "shapes":
+        with st.expander(text.GROUPS["shapes"], expanded=True):
+            values |= {name: _widget(FIELDS[name]) for name in SHAPES}
+        classes = shapes(*(values[name] for name in SHAPES)).classes
+    values["loss"] = _widget(FIELDS["loss"])
     if st.session_state.get("loss_of_measure") != values["loss"]:
         # Another loss begins with the distance and the numbers of its own paper.
         if "loss_of_measure" in st.session_state:
@@ -82,15 +113,27 @@ def controls() -> Experiment:
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param_field(param)) for param in loss.params}
     labels = ("right",) if loss.takes in ("logits", "batch") else None
-    limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(DATASETS[values["dataset"]].classes))}
-    names = {"held_out": dict(enumerate(DATASETS[values["dataset"]].classes))}
+    limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
+    names = {"held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
         with st.expander(text.GROUPS[group]):
             for name in members:
+                limits |= _limits_by(values)
                 values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
     shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
     values["projection"] = _widget(FIELDS["projection"], shown)
-    return Experiment(params=params, shared=FIELDS["shared"].default, **values)
+    return Experiment(params=params, **values)
+
+
+def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields chosen so far leave of those after them."""
+    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].takes not in ("logits", "batch")
+    return {
+        "miner": None if mined else ("all",),
+        "second_encoder": ("same",) if values.get("shared") == "true" else None,
+        "view": ("none",) if values.get("miner", "all") != "all" else None,
+        "shared": ("true",) if values.get("miner", "all") != "all" else None,
+    }
 
 
 def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None = None) -> Any:
@@ -99,29 +142,40 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        return st.selectbox(options=options, format_func=lambda choice: _titled(field, choice), **common)
+        return st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
     if isinstance(field, ClassesField):
         return _classes(field, allowed, names or {})
+    if isinstance(field, KeysField):
+        chosen = st.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        return tuple(choice for choice in field.choices if choice in chosen)
     number = "%.5g" if isinstance(field, FloatField) else "%d"
     return st.number_input(min_value=field.low, max_value=field.high, step=field.step, format=number, **common)
 
 
-def _titled(field: ChoiceField, choice: str) -> str:
-    missing = field.name == "dataset" and not DATASETS[choice].find()
-    return text.NOT_HERE.format(title=field.choices[choice]) if missing else field.choices[choice]
+def _dataset(titles: Mapping[str, str]) -> str:
+    field = FIELDS["dataset"]
+    if st.session_state.get(key("dataset")) not in titles:
+        st.session_state[key("dataset")] = field.default
+    chosen: str = st.selectbox(
+        field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
+    )
+    uploads().use(token(), chosen)
+    return chosen
 
 
 def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> tuple[int, ...]:
     widget = key(field.name)
-    st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed]
+    # Two classes must be left to train on.
+    most = len(allowed) - 2
+    st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed][:most]
     chosen = st.multiselect(
         field.title,
         allowed,
         format_func=names.__getitem__,
         key=widget,
         help=field.help,
-        # Two classes must be left to train on.
-        max_selections=len(allowed) - 2,
+        max_selections=most or None,
+        disabled=most == 0,
     )
     return tuple(sorted(chosen))
 

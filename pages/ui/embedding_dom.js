@@ -113,8 +113,9 @@ export function tooltip(view, i) {
   const { text, classes, labels } = view;
   const heldOut = view.heldOut.has(labels[i]);
   const name = make("b", "", mark(view.outlines[labels[i]], view.colours[labels[i]], heldOut), classes[labels[i]]);
-  const words = make("div", "words", name, make("small", "", fill(text.point, { index: i })));
+  const words = make("div", "words", name, make("small", "", fill(text.point, { index: i % (view.meta.second ?? Infinity) })));
   if (heldOut) words.append(make("small", "held", text.held_out ?? ""));
+  if (view.isSecond(i)) words.append(make("small", "", text.second ?? ""));
   const tiles = view.nearest(i).map(([j, distance]) => make("div", "", thumb(view, j, 38),
     make("span", "", classes[labels[j]]), make("small", "", String(Number(distance.toPrecision(3))))));
   view.tip.replaceChildren(make("div", "head", thumb(view, i, view.width < 480 ? 56 : 84), words),

@@ -67,10 +67,10 @@ export class Painter {
     return made;
   }
 
-  drawMarker(pen, view, c, r) {
+  drawMarker(pen, view, c, r, second) {
     const { ground, text } = this;
     const [path, colour, heldOut] = [view.paths[c], view.colours[c], view.heldOut.has(c)];
-    drawMark(pen, { path, colour, heldOut, ground, text, r });
+    drawMark(pen, { path, colour, heldOut, second, ground, text, r });
   }
 
   drawImage(pen, view, i, wide, tall) {
@@ -137,9 +137,10 @@ export class Painter {
       const alpha = strength * (near ? 0.3 + (0.7 * level) / (LEVELS - 1) : 1);
       const r = near ? this.radius * (0.72 + (0.48 * level) / (LEVELS - 1)) : this.radius;
       const reach = reachOf(r, view.heldOut.has(c));
+      const second = view.isSecond(i);
       const stamp = this.asImage(view, i)
         ? this.keep(`${i} ${level}`, edge, alpha, (pen) => this.drawImage(pen, view, i, wide, tall))
-        : this.keep(c * LEVELS + level, reach, alpha, (pen) => this.drawMarker(pen, view, c, r));
+        : this.keep(`${c} ${level} ${second}`, reach, alpha, (pen) => this.drawMarker(pen, view, c, r, second));
       this.pixels.stamp(stamp, Math.round(x[i] * dpr) - stamp.half, Math.round(y[i] * dpr) - stamp.half);
     }
   }
@@ -172,7 +173,7 @@ export class Painter {
       pen.save();
       pen.translate(x[j], y[j]);
       if (image) this.drawImage(pen, view, j, ...this.imageSize(view.meta.sprite));
-      else this.drawMarker(pen, view, view.labels[j], this.radius);
+      else this.drawMarker(pen, view, view.labels[j], this.radius, view.isSecond(j));
       pen.restore();
     }
   }

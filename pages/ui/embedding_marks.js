@@ -33,7 +33,8 @@ const rim = (colour, text) => `color-mix(in srgb, ${colour} 40%, ${text})`;
 // How far, in CSS px, the ink of a marker of radius r goes from its middle.
 export const reachOf = (r, heldOut) => heldOut ? Math.max(r * 1.45 + 1, r * 1.25 + 3) : r * 1.45 + 1;
 
-export function drawMark(pen, { path, colour, heldOut, ground, text, r }) {
+// A second input is hollow: its colour is on the edge.
+export function drawMark(pen, { path, colour, heldOut, second, ground, text, r }) {
   const edge = rim(colour, text);
   if (heldOut) {
     for (const [strokeStyle, lineWidth, globalAlpha] of [[ground, 2.2, 0.45], [edge, 1, 0.9]]) {
@@ -46,8 +47,9 @@ export function drawMark(pen, { path, colour, heldOut, ground, text, r }) {
   pen.scale(r, r);
   Object.assign(pen, { strokeStyle: ground, lineWidth: 2.4 / r, lineJoin: "round", globalAlpha: 0.85 });
   pen.stroke(path);
-  Object.assign(pen, { fillStyle: colour, strokeStyle: edge, lineWidth: 1 / r, globalAlpha: 1 });
+  Object.assign(pen, { fillStyle: second ? ground : colour, strokeStyle: edge, lineWidth: 1 / r, globalAlpha: 1 });
   pen.fill(path);
+  if (second) Object.assign(pen, { strokeStyle: colour, lineWidth: 1.8 / r });
   pen.stroke(path);
 }
 

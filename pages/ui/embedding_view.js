@@ -90,6 +90,8 @@ class View {
 
   shown(i) { return this.labels[i] < this.classes.length && !this.hidden.has(this.labels[i]); }
 
+  isSecond(i) { return i >= (this.meta.second ?? Infinity); } // an image as the second input of a pair
+
   nearest(i) { // [neighbour in the embedding space, distance], nearest first
     return Array.from(this.neighbours.subarray(5 * i, 5 * i + 5), (j, rank) => [j, this.distances[5 * i + rank]])
       .filter(([j]) => j >= 0 && j < this.n);

@@ -16,6 +16,7 @@ MENU = {
     "app.py": ("Home", ":material/home:"),
     "pages/1_Train.py": ("Train", ":material/play_circle:"),
     "pages/2_Losses.py": ("Losses", ":material/show_chart:"),
+    "pages/3_Data.py": ("Data", ":material/photo_library:"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.owner import engine
-from siamese_core.engine.engine import Answer
+from siamese_core.engine.questions import Answer
 from siamese_core.losses import LOSSES, Loss
 
 POINTS = {"triplet": 61, "batch": 19}
@@ -41,7 +41,7 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: flo
     asked = (key, tuple(params.items()), at.tobytes())
     kept, late = _kept(), _late()
     if asked not in kept and engine().devices:
-        answer = late.pop(asked, None) or engine().curve(key, params, at)
+        answer = late.pop(asked, None) or engine().ask.curve(key, params, at)
         found = answered(answer, wait)
         if found is not None:
             _keep(asked, found)

@@ -6,7 +6,10 @@ import secrets
 
 import streamlit as st
 
+from pages.ui import static
 from siamese_core.engine import Engine
+from siamese_core.engine.downloads import Downloads
+from siamese_core.engine.uploads import Uploads
 
 COOKIE = "siamese_owner"
 
@@ -20,8 +23,31 @@ _remember = st.components.v2.component(
 
 
 @st.cache_resource(show_spinner=False)
+def uploads() -> Uploads:
+    """Before the engine: its children are told where the pictures lie."""
+    return Uploads(on_gone=_gone)
+
+
+@st.cache_resource(show_spinner=False)
 def engine() -> Engine:
+    uploads()
     return Engine()
+
+
+@st.cache_resource(show_spinner=False)
+def downloads() -> Downloads:
+    return Downloads()
+
+
+def _gone(dataset: str) -> None:
+    """A set of uploaded pictures was deleted: nothing of it stays."""
+    engine().forget_images(dataset)
+    static.withdraw(probes_stem(dataset))
+
+
+def probes_stem(dataset: str) -> str:
+    """The name under which a dataset's thumbnails are published."""
+    return f"probes-{dataset}"
 
 
 def owner() -> str:
@@ -30,4 +56,10 @@ def owner() -> str:
         kept = st.context.cookies.get(COOKIE, "")
         st.session_state["owner"] = kept if 16 <= len(kept) <= 64 else secrets.token_urlsafe(24)
     _remember(key="owner_cookie", data=st.session_state["owner"], height=1)
-    return st.session_state["owner"]
+    return token()
+
+
+def token() -> str:
+    """The same token, where a page has called `owner` before."""
+    kept: str = st.session_state["owner"]
+    return kept

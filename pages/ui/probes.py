@@ -1,37 +1,67 @@
-"""The probe images of a dataset as the embedding view needs them."""
+"""The probe images of an experiment as the embedding view needs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from pages.ui import static
-from siamese_core.datasets import DATASETS, select_probe
-from siamese_core.datasets.atlas import atlas_png
+from pages.ui.loss_curves import answered
+from pages.ui.owner import engine, probes_stem
+from siamese_core.datasets import Dataset, select_probe
+from siamese_core.datasets.atlas import atlas_png, reduced
+from siamese_core.experiment import Experiment
 
 COLUMNS = 40
+LARGEST = 48
+"""Pixels a side of a thumbnail."""
 
 
 @dataclass(frozen=True)
 class Probes:
+    """`labels` (N,) int32, with two branches (2N,): the images as first inputs, then as second ones."""
+
+    key: str
     classes: list[str]
     labels: np.ndarray
     sprite: dict[str, Any]
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
-def probes(dataset: str) -> Probes:
-    """Labels (N,) int32, class names and one picture with all the thumbnails, published as a file."""
-    record = DATASETS[dataset]
+def probes(experiment: Experiment) -> Probes:
+    """With all the thumbnails in one picture, which is published as a file."""
+    asked = (experiment.data, experiment.view, experiment.branches)
+    found = _published(*asked)
+    if not static.is_there(found.sprite["url"]):
+        # Uploaded pictures were deleted, and uploaded again.
+        _published.cache_clear()
+        found = _published(*asked)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _published(record: Dataset, view: str, branches: int) -> Probes:
     images = record.load()
     chosen = select_probe(images)
-    url = static.publish(f"probes-{dataset}", ".png", atlas_png(images.test_images[chosen], COLUMNS))
-    _, height, width = record.shape
+    shown = images.test_images[chosen]
+    if branches == 2:
+        shown = np.concatenate([shown, _viewed(view, shown)])
+    thumbnails = reduced(shown, LARGEST)
+    url = static.publish(probes_stem(record.key), ".png", atlas_png(thumbnails, COLUMNS))
+    height, width = thumbnails.shape[2:]
     return Probes(
+        key=f"{record.key} {view} {branches}",
         classes=list(record.classes),
-        labels=images.test_labels[chosen].astype(np.int32),
+        labels=np.tile(images.test_labels[chosen].astype(np.int32), branches),
         sprite={"url": url, "columns": COLUMNS, "width": width, "height": height},
     )
+
+
+def _viewed(view: str, images: np.ndarray) -> np.ndarray:
+    """Asked of the worker: the server knows no torch. The plain images where it does not answer."""
+    if view == "none":
+        return images
+    found = answered(engine().ask.viewed(view, images), wait=5.0)
+    return images if found is None else found["images"]

@@ -18,6 +18,16 @@ def publish(stem: str, suffix: str, content: bytes) -> str:
     return _write(f"{stem}-{_digest(content)}{suffix}", content)
 
 
+def is_there(url: str) -> bool:
+    return (STATIC / url.removeprefix("app/static/")).is_file()
+
+
+def withdraw(stem: str) -> None:
+    """Deletes what was published under `stem`."""
+    for path in STATIC.glob(f"{stem}-*"):
+        path.unlink(missing_ok=True)
+
+
 @lru_cache(maxsize=1)
 def plotly_js() -> str:
     from plotly.offline import get_plotlyjs

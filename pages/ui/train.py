@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.ui import controls
-from pages.ui.owner import engine, owner
+from pages.ui.owner import engine, owner, token
 from pages.ui.text import train as text
 from pages.ui.train_live import is_busy, live
 from pages.ui.words import plain
@@ -24,8 +24,9 @@ REST_EVERY = 20.0
 
 
 def page() -> None:
-    token, e = owner(), engine()
-    run = _run(token)
+    owner()
+    e = engine()
+    run = _run()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
@@ -60,10 +61,10 @@ def page() -> None:
     )  # fmt: skip
 
 
-def _run(token: str) -> RunView | None:
+def _run() -> RunView | None:
     """The run of this tab; where it has none, or another tab has replaced it, the newest of this browser."""
-    for run_id in (st.session_state.get("run"), engine().latest(token)):
-        if run_id and (run := engine().look(token, run_id)):
+    for run_id in (st.session_state.get("run"), engine().latest(token())):
+        if run_id and (run := engine().look(token(), run_id)):
             return run
     return None
 
@@ -94,7 +95,7 @@ def _project(run: RunView, experiment: Experiment) -> None:
     """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
-        engine().project(owner_token(), run.id, experiment.projection)
+        engine().project(token(), run.id, experiment.projection)
     st.session_state["projection_shown"] = shown
 
 
@@ -134,19 +135,14 @@ def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps:
     if run is not None and run.id == st.session_state.get("run"):
         # A run that another tab has started is left to it.
         _reset(run)
-    st.session_state["run"] = engine().start(owner_token(), experiment, machine, steps=steps)
+    st.session_state["run"] = engine().start(token(), experiment, machine, steps=steps)
 
 
 def _command(run: RunView, command: str) -> None:
-    engine().command(owner_token(), run.id, command)
+    engine().command(token(), run.id, command)
 
 
 def _reset(run: RunView | None) -> None:
     if run is not None:
-        engine().discard(owner_token(), run.id)
+        engine().discard(token(), run.id)
         st.session_state.pop("run", None)
-
-
-def owner_token() -> str:
-    token: str = st.session_state["owner"]
-    return token

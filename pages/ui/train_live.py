@@ -9,18 +9,19 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.loss_curves import is_waiting
-from pages.ui.owner import engine
+from pages.ui.owner import engine, token, uploads
 from pages.ui.probes import Probes, probes
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.train_loss import loss_panel
 from pages.ui.views import embedding_view, plot_view
+from pages.ui.words import plain
 from siamese_core import figures
-from siamese_core.datasets import DATASETS
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
+from siamese_core.views import VIEWS
 from siamese_core.wire import pack
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ NO_POINTS = {
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
     e = engine()
-    run = e.look(st.session_state["owner"], run_id) if run_id else None
+    run = e.look(token(), run_id) if run_id else None
+    if run is not None:
+        uploads().use(token(), run.experiment.dataset)
     _status(run, changed)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -81,8 +84,8 @@ def _status(run: RunView | None, changed: bool) -> None:
 
 
 def _measured_on(experiment: Experiment) -> str:
-    classes = DATASETS[experiment.dataset].classes
-    names = ", ".join(classes[c] for c in experiment.held_out)
+    classes = experiment.data.classes
+    names = plain(", ".join(classes[c] for c in experiment.held_out))
     return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
 
 
@@ -133,8 +136,9 @@ def _embedding(run: RunView | None) -> None:
             pack({"key": "none", "frame": "", "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding"
         )
         return
-    shown = probes(run.experiment.dataset)
-    st.markdown(f"**{text.EMBEDDING_TITLE.format(count=len(shown.labels))}**")
+    shown = probes(run.experiment)
+    count = len(shown.labels) // run.experiment.branches
+    st.markdown(f"**{text.EMBEDDING_TITLE.format(count=count)}**")
     frame = f"{run.id} {run.layout.number}"
     kept = st.session_state.get("embedding_message")
     if kept is None or kept[0] != frame:
@@ -147,23 +151,34 @@ def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:
     assert layout is not None
     styles = [figures.class_style(c) for c in range(len(shown.classes))]
     meta = {
-        "key": run.experiment.dataset,
+        "key": shown.key,
         "frame": frame,
         "step": layout.step,
         "sent": time.time() * 1000,
         "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
         "projection": text.STAND_IN if layout.stand_in else PROJECTIONS[layout.kind].title,
-        "note": text.STAND_IN if layout.stand_in else "",
+        "note": text.STAND_IN if layout.stand_in else _second_input(run.experiment),
+        "second": len(shown.labels) // 2 if run.experiment.branches == 2 else None,
         "classes": shown.classes,
         "colours": [colour for colour, _ in styles],
         "markers": [marker for _, marker in styles],
         "held_out": list(run.experiment.held_out),
         "sprite": shown.sprite,
-        "text": text.EMBEDDING | ({"empty": layout.problem} if layout.problem else {}),
+        "text": text.EMBEDDING
+        | {"second": text.SECOND_POINT.format(view=_view(run.experiment))}
+        | ({"empty": layout.problem} if layout.problem else {}),
     }
     if not layout.xy.size:
         return pack(meta, **NO_POINTS)
     return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
+
+
+def _second_input(experiment: Experiment) -> str:
+    return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
+
+
+def _view(experiment: Experiment) -> str:
+    return text.SAME_VIEW if experiment.view == "none" else VIEWS[experiment.view].title.lower()
 
 
 def _history(run: RunView | None, experiment: Experiment) -> None:

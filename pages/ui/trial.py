@@ -1,15 +1,14 @@
-"""The myths: each trains its sides beside each other, in the background, and says what it measured."""
+"""A claim put to the test: its sides train beside each other in the background, and a sentence says what came of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.losses import address
-from pages.ui.losses.widgets import number
 from pages.ui.owner import engine
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
@@ -25,18 +24,13 @@ Runs = dict[str, str]
 """Title of a side → its run."""
 
 
-def section() -> None:
-    st.markdown(text.MYTHS_INTRO)
-    trial(st.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth")))
-
-
-def trial(key: str) -> None:
-    """One claim, its button and what its runs have measured so far."""
+def trial(key: str, ask_seed: Callable[[], int]) -> None:
+    """One claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
     myth = MYTHS[key]
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seed = number("seed", width=120)
+        seed = ask_seed()
         st.button(
             text.MYTH_TRY, key=f"try_{key}", type="primary", icon=":material/science:", on_click=_start,
             args=(myth, seed), disabled=not engine().devices,

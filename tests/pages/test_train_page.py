@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.owner import engine
 from pages.ui.text import train as text
 from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import FIELDS, Experiment
+from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
+from siamese_core.settings import FIELDS
 from tests.waiting import until
 
 TRAIN = "pages/1_Train.py"

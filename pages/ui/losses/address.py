@@ -11,12 +11,12 @@ from pages.ui import echo
 from pages.ui.loss_curves import line_of
 from pages.ui.text import losses as text
 from siamese_core.distances import MEASURES
-from siamese_core.experiment import FIELDS as EXPERIMENT
 from siamese_core.experiment import Experiment, Ignored, param_field
 from siamese_core.fields import ChoiceField, Field, FloatField, IntField, one_of
 from siamese_core.losses import LOSSES
 from siamese_core.myths import MYTHS
 from siamese_core.networks import OUTPUTS
+from siamese_core.settings import FIELDS as EXPERIMENT
 
 PAGE = "losses"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.losses import address, myths
+from pages.ui.losses import address
+from pages.ui.losses.widgets import number
 from pages.ui.text import losses as text
+from pages.ui.trial import trial
 from siamese_core.losses import LOSSES, SOURCES
 
 
@@ -24,4 +26,4 @@ def section() -> None:
         for s in SOURCES
     ]
     st.table({column: [row[n] for row in rows] for n, column in enumerate(text.SOURCE_COLUMNS)})
-    myths.trial("flip")
+    trial("flip", lambda: number("seed", width=120))

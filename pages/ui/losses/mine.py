@@ -11,7 +11,6 @@ from pages.ui.losses.widgets import keeps
 from pages.ui.owner import engine
 from pages.ui.probes import probes
 from pages.ui.text import losses as text
-from siamese_core.datasets import DATASETS
 from siamese_core.distances import MEASURES
 from siamese_core.engine import RunView
 from siamese_core.losses import LOSSES
@@ -30,9 +29,9 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         kept = st.session_state.get(address.key("mine_pairs"))
         name = (run.id, run.frame_step, measure)
         if kept is None or kept[0] != name:
-            labels = probes(run.experiment.dataset).labels
+            labels = probes(run.experiment).labels
             seen = np.isin(labels, run.experiment.seen)
-            arrays = answered(engine().pairs(measure, run.frame.embeddings[seen], labels[seen]))
+            arrays = answered(engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen]))
             if arrays is None:
                 return None
             kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))
@@ -40,7 +39,7 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
     st.caption(
         text.MINE_OF.format(
             loss=LOSSES[run.experiment.loss].title,
-            dataset=DATASETS[run.experiment.dataset].title,
+            dataset=run.experiment.data.title,
             step=run.frame_step,
             measure=MEASURES[measure].title,
         )

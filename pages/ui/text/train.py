@@ -3,7 +3,11 @@
 TITLE = "Train"
 
 NOT_HERE = "{title} (not on this machine)"
-GROUPS = {"data": "Data and sampling", "network": "Network", "training": "Training"}
+NOT_YOURS = (
+    "these are the pictures of another browser, or they were deleted: upload yours on the Data page; "
+    "until then the run uses the bundled ones"
+)
+GROUPS = {"shapes": "Shapes", "data": "Data and sampling", "network": "Network", "training": "Training"}
 DEVICE = "Device"
 DEVICE_HELP = "Where the network is trained. It changes how fast a run is, not what is learnt."
 DEVICE_UNKNOWN = "looking…"
@@ -81,6 +85,9 @@ EMBEDDING = {
     "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
     "announce": "Image {index}, {name}. Nearest: {names}.",
 }
+SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({view})."
+SECOND_POINT = "second input: {view}"
+SAME_VIEW = "the same image"
 STAND_IN = "PCA until UMAP is warm"
 LOSS_TITLE = "Loss against distance"
 SLOPE = "Show the slope"

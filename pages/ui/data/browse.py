@@ -1,0 +1,62 @@
+"""The images of a dataset, class by class, and where they come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.controls import datasets
+from pages.ui.data.own import train_with
+from pages.ui.data.sheet import sheet
+from pages.ui.owner import token, uploads
+from pages.ui.text import data as text
+from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
+from siamese_core.experiment import Experiment
+
+COLUMNS, ROWS = 16, 6
+
+
+def section() -> None:
+    titles = datasets()
+    current = (st.session_state.get("experiment") or Experiment()).dataset
+    if st.session_state.get("data_dataset") not in titles:
+        st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
+    key: str = st.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
+    uploads().use(token(), key)
+    record = dataset_of(key)
+    try:
+        images = record.load()
+    except DatasetMissing as missing:
+        st.info(text.NOT_HERE.format(sentence=missing), icon=":material/info:")
+    else:
+        _images(record, images)
+    st.markdown(text.SOURCE.format(source=record.source, licence=record.licence))
+
+
+def _images(record: Dataset, images: Images) -> None:
+    channels, height, width = record.shape
+    st.caption(
+        text.FACTS.format(
+            train=len(images.train_labels), test=len(images.test_labels), classes=len(record.classes),
+            width=width, height=height, colours=text.COLOURS[channels],
+        )
+    )  # fmt: skip
+    chosen = st.selectbox(
+        text.CLASS, range(len(record.classes)), index=None, placeholder=text.EVERY_CLASS,
+        format_func=record.classes.__getitem__, key=f"class_of_{record.key}",
+    )  # fmt: skip
+    st.image(_sheet(record, images, chosen), width="content")
+    if st.button(text.TRAIN_WITH, type="primary", icon=":material/play_circle:"):
+        train_with(record.key)
+
+
+@st.cache_data(show_spinner=False, max_entries=32, hash_funcs={Dataset: lambda record: record.key})
+def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
+    """The first training images of a class; of every class, a row or more each."""
+    labels = _images.train_labels
+    if chosen is not None:
+        places = np.flatnonzero(labels == chosen)[: COLUMNS * ROWS]
+    else:
+        rows = [np.flatnonzero(labels == c)[:COLUMNS] for c in range(min(len(record.classes), 2 * ROWS))]
+        places = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
+    return sheet(_images.train_images[places], COLUMNS)

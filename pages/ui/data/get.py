@@ -1,0 +1,60 @@
+"""Published datasets: what they are, how large, under which licence, and their download."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.owner import downloads, token
+from pages.ui.text import data as text
+from siamese_core.datasets import DATASETS, DOWNLOADS
+from siamese_core.datasets.download import megabytes
+from siamese_core.datasets.full import cache_root
+from siamese_core.engine.downloads import Fetching
+
+LOOK_EVERY = 0.5
+
+
+def section() -> None:
+    st.markdown(text.GET_INTRO.format(folder=cache_root()))
+    st.fragment(_sets, run_every=LOOK_EVERY if downloads().is_busy() else None)(downloads().is_busy())
+
+
+def _sets(was_busy: bool) -> None:
+    for key in DOWNLOADS:
+        with st.container(border=True):
+            _set(key)
+    if downloads().is_busy() != was_busy:
+        st.rerun()
+
+
+def _set(key: str) -> None:
+    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().look(key)
+    here = record.find()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(text.GET_SET.format(title=record.title, size=megabytes(download.size_bytes)), width="stretch")
+        if here:
+            st.badge(text.HERE, icon=":material/check:", color="green")
+        elif fetching is not None and fetching.status == "fetching":
+            if fetching.owner == token():
+                st.button(text.CANCEL, key=f"cancel_{key}", on_click=downloads().cancel, args=(token(), key))
+        elif st.button(text.DOWNLOAD, key=f"get_{key}", icon=":material/download:", help=record.source):
+            downloads().start(token(), key)
+            st.rerun()
+    st.caption(
+        text.GET_FACTS.format(
+            classes=len(record.classes), width=record.shape[2], height=record.shape[1],
+            colours=text.COLOURS[record.shape[0]], licence=record.licence,
+        )
+    )  # fmt: skip
+    if fetching is not None and not here:
+        _state(fetching)
+
+
+def _state(fetching: Fetching) -> None:
+    if fetching.status == "fetching":
+        line = text.FETCHED.format(done=megabytes(fetching.done), total=megabytes(fetching.total))
+        st.progress(min(1.0, fetching.done / max(1, fetching.total)), text=line)
+    elif fetching.status == "cancelled":
+        st.info(text.CANCELLED, icon=":material/info:")
+    elif fetching.sentence:
+        st.warning(fetching.sentence, icon=":material/warning:")

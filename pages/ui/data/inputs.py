@@ -1,0 +1,91 @@
+"""What a network is shown in place of the image: views for the second input, augmentations of the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.data.sheet import sheet
+from pages.ui.loss_curves import answered
+from pages.ui.owner import engine
+from pages.ui.text import data as text
+from pages.ui.trial import trial
+from siamese_core.augment import AUGMENTATIONS
+from siamese_core.datasets import Dataset, DatasetMissing
+from siamese_core.engine.questions import Answer
+from siamese_core.experiment import Experiment
+from siamese_core.views import VIEWS
+
+SHOWN = 12
+
+WAIT = 10.0
+"""Seconds: the first augmentation imports torchvision in the worker."""
+
+
+def section() -> None:
+    experiment = st.session_state.get("experiment") or Experiment()
+    try:
+        images = _examples(experiment.data)
+    except DatasetMissing as missing:
+        st.info(str(missing), icon=":material/info:")
+        return
+    st.markdown(text.VIEWS_INTRO)
+    rows = {
+        key: (f"**{view.title}.** {view.help}", lambda key=key: engine().ask.viewed(key, images))
+        for key, view in VIEWS.items()
+    }
+    _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
+    with st.container(horizontal=True):
+        for key, view in VIEWS.items():
+            if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
+                _train(replace(experiment, view=key, miner="all"))
+    st.markdown(text.SHARED_INTRO)
+    trial("sketch", lambda: int(st.number_input(text.SEED, 0, 2**31 - 1, 0, key="sketch_seed", width=140)))
+    st.markdown(text.AUGMENT_INTRO)
+    rows = {
+        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))
+        for key, entry in AUGMENTATIONS.items()
+    }
+    _sheets(rows, images, experiment.data)
+
+
+def _examples(data: Dataset) -> np.ndarray:
+    """The first training image of each class, and more of them until a row is full."""
+    labels = data.load().train_labels
+    firsts = [np.flatnonzero(labels == c)[:SHOWN] for c in range(len(data.classes))]
+    turns = [places[turn] for turn in range(SHOWN) for places in firsts if turn < len(places)]
+    return data.load().train_images[turns[:SHOWN]]
+
+
+def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np.ndarray, data: Dataset) -> None:
+    if not engine().devices:
+        st.info(text.NOT_YET, icon=":material/hourglass:")
+        st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
+        return
+    for key, (words, ask) in rows.items():
+        st.markdown(words)
+        shown = images if ask is None else _kept(key, data, ask)
+        if shown is None:
+            st.caption(text.NOT_YET)
+        else:
+            st.image(sheet(shown, SHOWN), width="content")
+
+
+def _kept(key: str, data: Dataset, ask: Callable[[], Answer]) -> np.ndarray | None:
+    """Asked once for each dataset of this browser's."""
+    kept = st.session_state.setdefault("changed_images", {})
+    if (data, key) not in kept:
+        found = answered(ask(), WAIT)
+        if found is None:
+            return None
+        kept[data, key] = found["images"]
+    images: np.ndarray = kept[data, key]
+    return images
+
+
+def _train(experiment: Experiment) -> None:
+    st.session_state["experiment"] = experiment
+    st.switch_page("pages/1_Train.py")

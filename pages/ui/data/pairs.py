@@ -1,0 +1,191 @@
+"""The pairs, triplets and the batch that the next step of the current experiment looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.data.sheet import sheet
+from pages.ui.loss_curves import answered
+from pages.ui.owner import engine, token, uploads
+from pages.ui.text import data as text
+from pages.ui.words import plain
+from siamese_core.datasets import DatasetMissing, is_own
+from siamese_core.distances import MEASURES
+from siamese_core.engine import RunView
+from siamese_core.experiment import Experiment
+from siamese_core.mining import MINERS
+
+WAIT = 10.0
+"""Seconds: a network of its own is built for an answer, while others train."""
+
+COLUMNS = 6
+SHOWN_PAIRS = 24
+SHOWN_TRIPLETS = 12
+
+ORDERS = ("drawn", "hardest", "easiest")
+
+Arrays = dict[str, np.ndarray]
+
+
+def section() -> None:
+    run = _run()
+    experiment = run.experiment if run is not None else _experiment()
+    # Counted from where the run is now: a step that it has made since is another first one.
+    start = (run.id, run.step) if run is not None else experiment.to_query()
+    if st.session_state.get("pairs_start") != start:
+        st.session_state["pairs_start"], st.session_state["pairs_ahead"] = start, 0
+    _line(run, experiment)
+    try:
+        _how_many(experiment)
+    except DatasetMissing as missing:
+        st.info(str(missing), icon=":material/info:")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown: str = st.segmented_control(
+            text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown",
+            required=True,
+        )  # fmt: skip
+        st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
+    found = _asked(run, experiment)
+    if found is None:
+        st.info(text.NOT_YET, icon=":material/hourglass:")
+        st.button(text.LOOK_AGAIN)
+        return
+    {"pairs": _pairs, "triplets": _triplets, "batch": _batch}[shown](experiment, found)
+
+
+def _go_ahead() -> None:
+    st.session_state["pairs_ahead"] += 1
+
+
+def _run() -> RunView | None:
+    """The run of this browser, where the Train page has one."""
+    run_id = st.session_state.get("run") or engine().latest(token())
+    return engine().look(token(), run_id) if run_id else None
+
+
+def _experiment() -> Experiment:
+    kept: Experiment = st.session_state.get("experiment") or Experiment()
+    gone = is_own(kept.dataset) and not uploads().use(token(), kept.dataset)
+    return Experiment() if gone else kept
+
+
+def _line(run: RunView | None, experiment: Experiment) -> None:
+    ahead = st.session_state["pairs_ahead"]
+    words = text.OF_THE_RUN if run is not None and run.step else text.UNTRAINED
+    step = (run.step if run is not None else 0) + 1 + ahead
+    st.markdown(words.format(title=experiment.data.title, step=f"{step:,}"))
+
+
+def _how_many(experiment: Experiment) -> None:
+    """All the pairs that the training images make, however few of them meet in a step."""
+    labels = experiment.data.load().train_labels
+    counts = [int((labels == c).sum()) for c in experiment.seen]
+    counts = [min(count, experiment.train_per_class or count) for count in counts]
+    same = sum(comb(count, 2) for count in counts)
+    every = comb(sum(counts), 2)
+    st.caption(text.HOW_MANY.format(images=sum(counts), every=every, same=same, different=every - same))
+
+
+def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
+    ahead = st.session_state["pairs_ahead"]
+    asked = (st.session_state["pairs_start"], run.status if run is not None else None, ahead)
+    kept = st.session_state.get("pairs_found")
+    if kept is None or kept[0] != asked:
+        found = answered(engine().next_step(token(), run.id if run is not None else None, experiment, ahead), WAIT)
+        if found is None:
+            return None
+        kept = st.session_state["pairs_found"] = (asked, found)
+    arrays: Arrays = kept[1]
+    return arrays
+
+
+def _pairs(experiment: Experiment, found: Arrays) -> None:
+    order = "drawn"
+    if "d" in found:
+        order = st.segmented_control(
+            text.ORDER, ORDERS, default="drawn", format_func=text.ORDERS.__getitem__, key="pairs_order", required=True
+        )  # fmt: skip
+    if "easy" in found:
+        st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}"))
+    half = SHOWN_PAIRS // 2
+    for same in (True, False):
+        places = np.flatnonzero(found["same"].astype(bool) == same)
+        st.markdown(text.SAME if same else text.DIFFERENT)
+        _grid([_pair(experiment, found, place) for place in _ordered(found, places, order, same)[:half]])
+
+
+def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.ndarray:
+    if order == "drawn":
+        # Evenly out of all: the first ones would all be of one image.
+        return places[np.unique(np.linspace(0, len(places) - 1, min(len(places), SHOWN_PAIRS // 2)).astype(int))]
+    far_first = places[np.argsort(-found["d"][places], kind="stable")]
+    return far_first if same == (order == "hardest") else far_first[::-1]
+
+
+def _pair(experiment: Experiment, found: Arrays, place: int) -> tuple[np.ndarray, str]:
+    i, j = int(found["i"][place]), int(found["j"][place])
+    names = experiment.data.classes
+    said = [plain(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
+    if "d" in found:
+        said.append(_value(experiment, found["d"][place]))
+    return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(said)
+
+
+def _second(found: Arrays) -> np.ndarray:
+    return found.get("second", found["pixels"])
+
+
+def _value(experiment: Experiment, d: float) -> str:
+    symbol = "p" if MEASURES[experiment.measure].kind == "similarity" else "d"
+    return f"{symbol} = {d:.3g}"
+
+
+def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
+    for start in range(0, len(tiles), COLUMNS):
+        for column, (images, caption) in zip(st.columns(COLUMNS), tiles[start : start + COLUMNS], strict=False):
+            column.image(sheet(images, len(images)), caption=caption, width="stretch")
+
+
+def _triplets(experiment: Experiment, found: Arrays) -> None:
+    if "triplets" not in found:
+        st.info(text.NO_TRIPLETS if experiment.sampling != "all_pairs" else text.NOT_TRAINED, icon=":material/info:")
+        return
+    counts = dict(zip(MINERS, found["counts"].tolist(), strict=True))
+    miner: str = st.segmented_control(
+        text.MINER, list(MINERS), default="hardest", key="pairs_miner", required=True,
+        format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
+    )  # fmt: skip
+    st.caption(MINERS[miner].help)
+    chosen = found["triplets"][list(MINERS).index(miner)]
+    chosen = chosen[:, chosen[0] >= 0]
+    if not chosen.size:
+        st.info(text.NONE_FOUND, icon=":material/info:")
+        return
+    d = np.full((len(found["labels"]),) * 2, np.nan)
+    d[found["i"], found["j"]] = found["d"]
+    if experiment.branches == 1:
+        d[found["j"], found["i"]] = found["d"]
+    places = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
+    tiles = []
+    for anchor, positive, negative in chosen[:, places].T:
+        images = np.stack([found["pixels"][anchor], *_second(found)[[positive, negative]]])
+        said = text.TRIPLET.format(
+            positive=_value(experiment, d[anchor, positive]), negative=_value(experiment, d[anchor, negative])
+        )
+        tiles.append((images, said))
+    st.caption(text.ANCHOR_POSITIVE_NEGATIVE)
+    _grid(tiles)
+
+
+def _batch(experiment: Experiment, found: Arrays) -> None:
+    labels = found["labels"]
+    st.caption(text.BATCH.format(images=len(labels), classes=len(np.unique(labels))))
+    st.image(sheet(found["pixels"], 12), width="content")
+    if "second" in found:
+        st.caption(text.SECOND_INPUTS)
+        st.image(sheet(found["second"], 12), width="content")

@@ -1,0 +1,17 @@
+"""The myths: what tutorials say, and a button that tries it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.losses import address
+from pages.ui.losses.widgets import number
+from pages.ui.text import losses as text
+from pages.ui.trial import trial
+from siamese_core.myths import MYTHS
+
+
+def section() -> None:
+    st.markdown(text.MYTHS_INTRO)
+    key = st.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth"))
+    trial(key, lambda: number("seed", width=120))
