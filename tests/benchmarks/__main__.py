@@ -9,7 +9,7 @@ from datetime import date
 
 import torch
 
-PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory")
+PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload")
 
 
 def main(asked: list[str]) -> None:

@@ -22,7 +22,9 @@ from siamese_core.mining import MINERS
 WAIT = 10.0
 """Seconds: a network of its own is built for an answer, while others train."""
 
-COLUMNS = 6
+TILE_WIDTH = 122
+"""Six to a row of a laptop, two to one of a phone."""
+
 SHOWN_PAIRS = 24
 SHOWN_TRIPLETS = 12
 
@@ -146,9 +148,10 @@ def _value(experiment: Experiment, d: float) -> str:
 
 
 def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
-    for start in range(0, len(tiles), COLUMNS):
-        for column, (images, caption) in zip(st.columns(COLUMNS), tiles[start : start + COLUMNS], strict=False):
-            column.image(sheet(images, len(images)), caption=caption, width="stretch")
+    with st.container(horizontal=True):
+        for images, caption in tiles:
+            with st.container(width=TILE_WIDTH):
+                st.image(sheet(images, len(images)), caption=caption, width="stretch")
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
