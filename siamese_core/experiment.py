@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from siamese_core.datasets import Dataset, dataset_of, is_own
+from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_own
 from siamese_core.datasets.own import GONE
 from siamese_core.datasets.shapes import shapes
 from siamese_core.fields import Field, FloatField
@@ -135,6 +135,9 @@ class Experiment:
             except ExperimentError as contradiction:
                 ignored.append(contradiction.problem)
                 del values[contradiction.problem.name]
+            except DatasetMissing as gone:
+                # Somebody's own, deleted while its name was being checked.
+                ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
 
 
 def param_field(param: Param) -> FloatField:

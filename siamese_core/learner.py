@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from siamese_core import networks
 from siamese_core.datasets import PROBE_PER_CLASS, Dataset
-from siamese_core.datasets.own import forget
+from siamese_core.datasets.own import let_go
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine
@@ -69,10 +69,10 @@ def _network(experiment: Experiment, generator: Generator) -> nn.Module:
     return built[0] if len(built) == 1 else networks.pseudo_siamese(*built)
 
 
-def forget_images(dataset: str) -> None:
-    """Lets go of somebody's own pictures; a run that still learns from them keeps them until it ends."""
+def forget_images() -> None:
+    """Lets go of all pictures, some of which the server has deleted; a run that learns from them keeps its own."""
     _on_device.cache_clear()
-    forget(dataset)
+    let_go()
 
 
 def learner_of(experiment: Experiment, machine: Machine) -> Learner:

@@ -142,12 +142,15 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        return st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        chosen: str = st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        if chosen != field.default and chosen in field.helps:
+            st.caption(field.helps[chosen])
+        return chosen
     if isinstance(field, ClassesField):
         return _classes(field, allowed, names or {})
     if isinstance(field, KeysField):
-        chosen = st.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
-        return tuple(choice for choice in field.choices if choice in chosen)
+        some = st.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        return tuple(choice for choice in field.choices if choice in some)
     number = "%.5g" if isinstance(field, FloatField) else "%d"
     return st.number_input(min_value=field.low, max_value=field.high, step=field.step, format=number, **common)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -77,21 +78,31 @@ def check(pictures: Pictures) -> None:
     counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
     if (counts >= 2).sum() < 2:
         raise TooFew(
-            f"Found {len(pictures.labels)} pictures in {len(pictures.classes)} classes. Pairs need at least 2 classes "
-            "with 2 pictures each: put the pictures of each class into a folder of its own, named like the class."
+            f"Pairs need at least 2 classes with 2 pictures each, and here are {(counts >= 2).sum()}: "
+            "put the pictures of each class into a folder of its own, named like the class."
         )
+
+
+def in_pairs(pictures: Pictures) -> Pictures:
+    """Without the classes of a single picture: it has no partner to learn with, and none to be found by."""
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    kept = np.flatnonzero(counts >= 2)
+    chosen = np.isin(pictures.labels, kept)
+    labels = np.searchsorted(kept, pictures.labels[chosen])
+    return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in kept))
 
 
 def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
     """Writes a set and gives its key. Raises OSError."""
-    pixels = images.train_images.astype(np.float64) / 255
-    meta = {"title": title, "classes": classes, "mean": float(pixels.mean()), "std": float(pixels.std()) or 1.0}
+    mean, std = _mean_and_std(images.train_images)
+    meta = {"title": title, "classes": classes, "mean": mean, "std": std or 1.0}
     message = pack(
         meta, train_images=images.train_images, train_labels=images.train_labels,
         test_images=images.test_images, test_labels=images.test_labels,
     )  # fmt: skip
     key = f"own-{hashlib.sha256(message).hexdigest()[:24]}"
-    unfinished = _path(key).with_suffix(".part")
+    # A name of its own: two people may write the same set at once.
+    unfinished = _path(key).with_suffix(f".{secrets.token_hex(8)}.part")
     try:
         unfinished.write_bytes(message)
         unfinished.replace(_path(key))
@@ -102,8 +113,13 @@ def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
 
 def forget(key: str) -> None:
     """Deletes a set, and what this process remembers of it."""
-    if is_own(key):
+    if find_own(key):
         _path(key).unlink(missing_ok=True)
+    let_go()
+
+
+def let_go() -> None:
+    """Forgets what this process remembers of sets, one of which another process has deleted."""
     own_dataset.cache_clear()
     _load.cache_clear()
 
@@ -143,6 +159,14 @@ def _read(key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _path(key: str) -> Path:
     return Path(os.environ.get(FOLDER, os.devnull)) / f"{key}.images"
+
+
+def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Of pixels / 255, from how often each of the 256 values occurs: as floats, many pictures would be gigabytes."""
+    shares = np.sum([np.bincount(image.ravel(), minlength=256) for image in images], axis=0) / images.size
+    values = np.arange(256) / 255
+    mean = float(shares @ values)
+    return mean, float(np.sqrt(shares @ (values - mean) ** 2))
 
 
 def resized(pixels: NDArray[np.uint8], side: int, colour: bool) -> NDArray[np.uint8]:

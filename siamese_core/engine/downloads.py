@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from siamese_core.datasets import DOWNLOADS
@@ -27,55 +27,63 @@ class Fetching:
     sentence: str = ""
 
 
+@dataclass(eq=False)
+class _Fetch:
+    shown: Fetching
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
 class Downloads:
     def __init__(self, catalogue: Mapping[str, Download] = DOWNLOADS) -> None:
         self._catalogue = catalogue
         self._lock = threading.Lock()
-        self._fetching: dict[str, Fetching] = {}
+        self._fetches: dict[str, _Fetch] = {}
 
     def start(self, owner: str, key: str) -> None:
-        """Begins to fetch a set, unless somebody else is at it already."""
+        """Begins to fetch a set, unless somebody is at it already; where one was cancelled, when that has ended."""
         with self._lock:
             if self._is_fetching(key):
                 return
-            download = self._catalogue[key]
-            self._fetching[key] = Fetching(owner, total=download.size_bytes)
-        threading.Thread(target=self._fetch, args=(download,), name=f"fetch {key}", daemon=True).start()
+            download, before = self._catalogue[key], self._fetches.get(key)
+            this = self._fetches[key] = _Fetch(Fetching(owner, total=download.size_bytes))
+        threading.Thread(target=self._fetch, args=(download, this, before), name=f"fetch {key}", daemon=True).start()
 
     def look(self, key: str) -> Fetching | None:
         with self._lock:
-            return self._fetching.get(key)
+            return self._fetches[key].shown if key in self._fetches else None
 
     def cancel(self, owner: str, key: str) -> None:
         with self._lock:
-            if self._is_fetching(key) and self._fetching[key].owner == owner:
-                self._fetching[key] = replace(self._fetching[key], status="cancelled")
+            if self._is_fetching(key) and self._fetches[key].shown.owner == owner:
+                self._fetches[key].shown = replace(self._fetches[key].shown, status="cancelled")
 
     def is_busy(self) -> bool:
         with self._lock:
-            return any(self._is_fetching(key) for key in self._fetching)
+            return any(self._is_fetching(key) for key in self._fetches)
 
     def _is_fetching(self, key: str) -> bool:
-        return key in self._fetching and self._fetching[key].status == "fetching"
+        return key in self._fetches and self._fetches[key].shown.status == "fetching"
 
-    def _fetch(self, download: Download) -> None:
-        key = download.key
-
+    def _fetch(self, download: Download, this: _Fetch, before: _Fetch | None) -> None:
         def progress(done: int, total: int) -> None:
             with self._lock:
-                self._fetching[key] = replace(self._fetching[key], done=done, total=total)
+                this.shown = replace(this.shown, done=done, total=total)
 
+        if before:
+            # Cancelled, it may still wait for a silent server; two would write into the same file.
+            before.ended.wait()
         try:
-            fetch(download, cache_root() / key, progress, lambda: not self._is_fetching(key))
+            fetch(download, cache_root() / download.key, progress, lambda: this.shown.status == "cancelled")
         except DownloadFailed as failure:
-            self._end(key, "failed", str(failure))
+            self._end(this, "failed", str(failure))
         except Exception as error:
-            self._end(key, "failed", OUR_ERROR.format(name=type(error).__name__))
+            self._end(this, "failed", OUR_ERROR.format(name=type(error).__name__))
             raise
         else:
-            self._end(key, "done", "")
+            self._end(this, "done", "")
 
-    def _end(self, key: str, status: Status, sentence: str) -> None:
+    def _end(self, this: _Fetch, status: Status, sentence: str) -> None:
         with self._lock:
-            ended = "cancelled" if self._fetching[key].status == "cancelled" else status
-            self._fetching[key] = replace(self._fetching[key], status=ended, sentence=sentence)
+            ended = "cancelled" if this.shown.status == "cancelled" else status
+            this.shown = replace(this.shown, status=ended, sentence=sentence)
+        this.ended.set()

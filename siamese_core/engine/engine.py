@@ -141,7 +141,7 @@ class Engine:
         with self._lock:
             for slot in [slot for slot in self._slots.values() if slot.experiment.dataset == dataset]:
                 self._forget(slot)
-            self._worker.say({"do": "forget_images", "dataset": dataset})
+            self._worker.say({"do": "forget_images"})
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""

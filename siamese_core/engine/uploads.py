@@ -5,6 +5,7 @@ What is kept lies in a private folder of this server, under names that the serve
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -32,8 +33,11 @@ FORGET_AFTER = 1800.0
 
 TEND_EVERY = 5.0
 
+MOST_BYTES = 8 * 2**30
+"""Of all pictures of all owners together: thirty people with 2,000 pictures each."""
+
 MAX_SETS = 4
-"""Sets that one owner may have at a time; the oldest makes room."""
+"""Sets that one owner may have at a time; a deleted one makes room, else the oldest."""
 
 FOLDER_PREFIX = "siamese-playground-"
 
@@ -55,8 +59,8 @@ class Reading:
     """An upload as a page sees it.
 
     `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
-    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `sentence` says why all
-    failed.
+    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
+    pictures that are the only one of their class; `sentence` says why all failed.
     """
 
     id: str
@@ -65,6 +69,7 @@ class Reading:
     total: int
     skipped: Counter[str]
     refused: Mapping[str, int]
+    alone: int
     first_frames: int
     sentence: str
     pictures: Pictures | None
@@ -80,6 +85,7 @@ class _Job:
     total: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    alone: int = 0
     first_frames: int = 0
     sentence: str = ""
     pictures: Pictures | None = None
@@ -129,8 +135,8 @@ class Uploads:
                 return None
             job.seen_at = self._clock()
             return Reading(
-                job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.first_frames,
-                job.sentence, job.pictures,
+                job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.alone,
+                job.first_frames, job.sentence, job.pictures,
             )  # fmt: skip
 
     def cancel(self, owner: str) -> None:
@@ -146,12 +152,16 @@ class Uploads:
         reading = self.look(owner)
         assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
         pictures = reading.pictures
-        key = own.keep(title, pictures.classes, own.prepare(pictures, side, colour, test_percent))
+        self._check_room()
+        images = own.prepare(pictures, side, colour, test_percent)
         with self._lock:
+            # Written under the lock: the same set of somebody else may be deleted at this moment.
+            key = own.keep(title, pictures.classes, images)
             self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
             self._kept.append(_Kept(owner, key, title, self._clock()))
-            for oldest in [kept for kept in self._kept if kept.owner == owner][:-MAX_SETS]:
-                self._drop(oldest)
+            own_sets = [kept for kept in self._kept if kept.owner == owner]
+            for first in sorted(own_sets, key=lambda kept: kept.deleted_at is None)[:-MAX_SETS]:
+                self._drop(first)
         return key
 
     def sets(self, owner: str, deleted: bool = False) -> dict[str, str]:
@@ -194,10 +204,11 @@ class Uploads:
 
     def close(self) -> None:
         self._closed.set()
-        self._decoder.close()
         with self._lock:
             for owner in list(self._jobs):
                 self.cancel(owner)
+        # Then: who still reads would begin a new process.
+        self._decoder.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _set(self, owner: str, key: str) -> _Kept | None:
@@ -229,13 +240,13 @@ class Uploads:
             self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))
             raise
         else:
-            if pictures is not None:
-                with self._lock:
-                    job.pictures = pictures
-                self._end(job, "ready", "")
+            with self._lock:
+                job.pictures = pictures
+            self._end(job, "ready", "")
 
     def _read_all(self, job: _Job, source: Source) -> Pictures | None:
         """None where it was cancelled meanwhile."""
+        self._check_room()
         job.total, given = source(job.skipped)
         waiting: deque[str] = deque()
         labels: list[int] = []
@@ -243,6 +254,8 @@ class Uploads:
 
         def contents() -> Iterator[bytes]:
             for picture in given:
+                if job.status != "reading":
+                    return
                 waiting.append(picture.label)
                 yield picture.data
 
@@ -265,12 +278,19 @@ class Uploads:
         order = sorted(range(len(names)), key=lambda place: _natural(names[place]))
         number = np.empty(len(names), np.int64)
         number[order] = np.arange(len(names))
-        shape = (len(labels), 3, RAW_SIDE, RAW_SIDE)
-        # Mapped, not read: thirty people's pictures would be gigabytes.
-        pixels = np.memmap(self._raw(job), np.uint8, "r", shape=shape) if len(labels) else np.zeros(shape, np.uint8)
-        found = Pictures(pixels, number[labels] if len(labels) else labels, tuple(names[place] for place in order))
-        own.check(found)
-        return found
+        pictures = Pictures(self._pixels(job, len(labels)), number[labels], tuple(names[place] for place in order))
+        own.check(pictures)
+        paired = own.in_pairs(pictures)
+        if len(paired.labels) == len(labels):
+            return pictures
+        job.alone = len(labels) - len(paired.labels)
+        self._raw(job).write_bytes(paired.pixels.tobytes())
+        return replace(paired, pixels=self._pixels(job, len(paired.labels)))
+
+    def _pixels(self, job: _Job, count: int) -> np.ndarray:
+        """Mapped, not read: thirty people's pictures would be gigabytes."""
+        shape = (count, 3, RAW_SIDE, RAW_SIDE)
+        return np.memmap(self._raw(job), np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)
 
     def _end(self, job: _Job, status: Status, sentence: str) -> None:
         with self._lock:
@@ -279,13 +299,20 @@ class Uploads:
             if job.status != "ready":
                 self._raw(job).unlink(missing_ok=True)
 
+    def _check_room(self) -> None:
+        """Raises OSError where all pictures together fill the folder."""
+        if sum(path.stat().st_size for path in self.folder.iterdir()) > MOST_BYTES:
+            raise OSError(errno.ENOSPC, "its folder for pictures is full")
+
     def _raw(self, job: _Job) -> Path:
         return self.folder / f"{job.id}.raw"
 
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
-            os.utime(self.folder)
             self.tend()
+            # Somebody may have emptied the folder for temporary files: what is kept must end all the same.
+            with suppress(OSError):
+                os.utime(self.folder)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -136,17 +136,17 @@ class _Worker:
             if meta["do"] == "start":
                 self._start(meta, arrays)
             elif meta["do"] == "forget_images":
-                forget_images(meta["dataset"])
+                forget_images()
             elif run := self._runs.get(meta["run"]):
                 self._command(run, meta["do"])
 
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         run = _Run(meta["run"], owed=meta["owed"])
         self._queue_up(run)
-        experiment, unusable = Experiment.from_query(meta["query"])
-        if unusable:
-            # Somebody's own pictures went while the run was on its way.
-            self._end(run, "failed", unusable[0].why)
+        try:
+            experiment = _experiment(meta["query"])
+        except DatasetMissing as missing:
+            self._end(run, "failed", str(missing))
             return
         state = State(meta["step"], arrays) if arrays else None
         run.snapshots = train(
@@ -256,6 +256,14 @@ class _Worker:
         self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
 
 
+def _experiment(query: str) -> Experiment:
+    """Raises DatasetMissing where somebody's own pictures went while the question was on its way."""
+    experiment, unusable = Experiment.from_query(query)
+    if unusable:
+        raise DatasetMissing(unusable[0].why)
+    return experiment
+
+
 def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
     changed: np.ndarray = augmented(torch.tensor(images), chosen, torch.Generator().manual_seed(0)).numpy()
     return changed
@@ -264,14 +272,10 @@ def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
 ANSWERS = {
     "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
     "next_step": lambda meta, arrays: next_step(
-        Experiment.from_query(meta["query"])[0], State(meta["step"], arrays) if arrays else None, meta["ahead"]
+        _experiment(meta["query"]), State(meta["step"], arrays) if arrays else None, meta["ahead"]
     ),
     "view": lambda meta, arrays: {"images": VIEWS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
-    "augment": lambda meta, arrays: {
-        "images": augmented(
-            torch.tensor(arrays["images"]), tuple(meta["chosen"]), torch.Generator().manual_seed(0)
-        ).numpy()
-    },
+    "augment": lambda meta, arrays: {"images": _augmented(arrays["images"], tuple(meta["chosen"]))},
     "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"]),
 }
 """What is answered at once, from the question and its arrays."""

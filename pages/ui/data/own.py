@@ -84,6 +84,8 @@ def _left_out(reading: Reading) -> None:
     reasons += [f"{count} × {REASONS[reason]}" for reason, count in reading.refused.items()]
     if reasons:
         st.caption(text.LEFT_OUT.format(reasons="; ".join(reasons)))
+    if reading.alone:
+        st.caption(text.ALONE.format(count=reading.alone))
     if reading.first_frames:
         st.caption(text.FIRST_FRAMES.format(count=reading.first_frames))
 
