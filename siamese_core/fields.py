@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -20,6 +20,8 @@ class ChoiceField:
     help: str
     choices: Mapping[str, str]
     """Key → title."""
+    helps: Mapping[str, str] = field(default_factory=dict)
+    """Key → what is to be known of a choice, for those of which there is something."""
     comes_and_goes: Callable[[str], bool] = lambda key: False
     """Whether there is, at this moment, a choice of this key that is not in the table."""
 
@@ -127,7 +129,8 @@ Field = ChoiceField | IntField | FloatField | ClassesField | KeysField
 def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField:
     """A field over a catalogue: of titles, or of records that have a title."""
     titles = {key: entry if isinstance(entry, str) else entry.title for key, entry in catalogue.items()}
-    return ChoiceField(name, title, default, help, titles)
+    helps = {key: entry.help for key, entry in catalogue.items() if hasattr(entry, "help")}
+    return ChoiceField(name, title, default, help, titles, helps)
 
 
 def _tried(read: Callable[[str], Value], text: str) -> Value | None:

@@ -36,12 +36,13 @@ FIELDS: dict[str, Field] = {
         one_of("encoder", "Encoder", "conv", ENCODERS, "The network that turns an image into an embedding."),
         IntField("embedding_dim", "Embedding dimension", 32, 2, 256, 1, "How many numbers describe an image."),
         one_of("output", "Output", "linear", OUTPUTS, "What is done to the last layer."),
-        one_of(
+        ChoiceField(
             "view",
             "Second input",
             "none",
-            {"none": "another image"} | {key: f"another image: {view.title.lower()}" for key, view in VIEWS.items()},
             "What the second input of a pair is shown as: a photo on one side, its edges, say, on the other.",
+            {"none": "another image"} | {key: f"another image: {view.title.lower()}" for key, view in VIEWS.items()},
+            {key: view.help for key, view in VIEWS.items()},
         ),
         one_of(
             "shared",
@@ -54,7 +55,7 @@ FIELDS: dict[str, Field] = {
             "second_encoder",
             "Encoder of the second input",
             "same",
-            {"same": "the same kind"} | {key: encoder.title for key, encoder in ENCODERS.items()},
+            {"same": "the same kind"} | ENCODERS,
             "With weights that are not shared, the second network may even be of another kind.",
         ),
         one_of(
