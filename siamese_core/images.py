@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from PIL import Image
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 16_000_000
 MAX_RATIO = 100
+
+MAX_SCANS = 64
+"""Of a progressive JPEG: each goes over the whole image, and a scan of zeros is a few bytes."""
 
 MAX_MEMORY = 8 * MAX_PIXELS
 """Bytes: Pillow's four for each pixel of the largest image, once as it was read and once as it is given back."""
@@ -63,6 +67,9 @@ PILLOW_FAILS_WITH = (
     SystemError, struct.error,
 )  # fmt: skip
 """What Pillow raises for damaged files: its plugins and its C code have no error of their own."""
+
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class ImageRejected(Exception):
@@ -152,13 +159,15 @@ def _kind(data: bytes) -> str | None:
 def _pillow_with_our_limits() -> Iterator[None]:
     """Pillow warns above its limit and refuses above twice that, also where a plugin allocates while it opens."""
     import_decoders()
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    # The limit and the warnings are the whole process's: two threads would leave each other's behind.
+    with _ONE_AT_A_TIME:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.Image:
@@ -242,6 +251,8 @@ def _bare_jpeg(data: bytes) -> tuple[bytes, bytes]:
         at = data.index(b"\xff", at)
         marker = data[at + 1]
         if marker == SCAN:
+            if data.count(b"\xff\xda", at) > MAX_SCANS:
+                raise refusal("too_slow")
             return b"".join([*kept, data[at:]]), exif
         if marker in {0x00, 0xFF}:
             at += 1

@@ -105,7 +105,7 @@ def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, parts: Parts
 
 def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, parts: Parts = ()) -> Objective:
     """Pairs of embeddings (P, D) and (P, D), `same` (P,)."""
-    each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *parts), _named(experiment, same))
+    each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *parts), named(experiment, same))
     return Objective(each.mean(), _active(each))
 
 
@@ -156,7 +156,7 @@ def _triplet_places(batch: int, per_class: int, device: torch.device) -> tuple[T
 
 
 def _of_pairs(experiment: Experiment, d: Tensor, same: Tensor) -> Objective:
-    each = values(experiment, d, _named(experiment, same))
+    each = values(experiment, d, named(experiment, same))
     return Objective(balanced(each, same), _active(each))
 
 
@@ -171,7 +171,8 @@ def _mean(each: Tensor) -> Tensor:
     return each.sum() / max(each.numel(), 1)
 
 
-def _named(experiment: Experiment, same: Tensor) -> Tensor:
+def named(experiment: Experiment, same: Tensor) -> Tensor:
+    """(P,) bool, what the loss is told of pairs that are `same` (P,) or not: the opposite where labels are flipped."""
     return ~same if experiment.labels == "flipped" else same
 
 

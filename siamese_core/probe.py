@@ -149,18 +149,20 @@ def final_metrics(embeddings: Tensor, experiment: Experiment, probe: Probe, part
     return _by_metric({name: _final_scores(embeddings, experiment, probe, name, parts) for name in groups}, METRICS)
 
 
-def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int = 1) -> dict[str, np.ndarray]:
     """`same` and `different` (P,): what a measure without weights says of pairs of embeddings (N, D), labels (N,).
 
-    The pairs are those of a frame whose classes were all seen. Empty where there are fewer than two classes.
+    The pairs are those of a frame whose classes were all seen: with two branches, from the first half of the embeddings
+    to the second. Empty where there are fewer than two classes.
     """
     classes = tuple(np.unique(labels).tolist())
-    index = ClassIndex.of(torch.tensor(labels).long(), classes)
+    images = len(labels) // branches
+    index = ClassIndex.of(torch.tensor(labels[:images]).long(), classes)
     if len(index) < 2:
         return {"same": np.zeros(0, np.float32), "different": np.zeros(0, np.float32)}
     first, second, same = random_pairs(index, SHOWN_PAIRS, torch.Generator().manual_seed(0))
     h = torch.tensor(embeddings)
-    values = MEASURES[measure].between(h[first], h[second]).numpy()
+    values = MEASURES[measure].between(h[first], h[second + (len(labels) - images)]).numpy()
     return {"same": values[same.numpy()], "different": values[~same.numpy()]}
 
 

@@ -46,22 +46,34 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if query and not echo.is_own(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
+        # Before anything is read of them: a link must not tell what is in somebody else's pictures.
+        foreign = [value for name, value in own if name == "dataset" and is_own(value) and not _is_mine(value)]
+        own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
+        if foreign:
+            own = [(name, value) for name, value in own if name != "held_out"]
         experiment, ignored = Experiment.from_query(urlencode(own, errors="replace"))
-        st.session_state["ignored"] = ignored
-        if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
-            ignored.append(Ignored("dataset", experiment.dataset, text.NOT_YOURS))
-            experiment = _elsewhere(experiment)
+        st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
         fill(experiment)
         echo.stands_now(PAGE, query)
     elif key("dataset") not in st.session_state:
-        kept = st.session_state.get("experiment") or Experiment()
-        fill(kept if kept.dataset in datasets() else _elsewhere(kept))
+        fill(current_experiment())
     return machine, st.session_state.get("ignored", [])
+
+
+def _is_mine(dataset: str) -> bool:
+    return uploads().use(token(), dataset)
 
 
 def datasets() -> dict[str, str]:
     """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
     return {key: _catalogue_title(key) for key in DATASETS} | uploads().sets(token())
+
+
+def current_experiment() -> Experiment:
+    """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
+    kept: Experiment = st.session_state.get("experiment") or Experiment()
+    gone = is_own(kept.dataset) and not uploads().use(token(), kept.dataset)
+    return _elsewhere(kept) if gone else kept
 
 
 def _catalogue_title(key: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, TimeoutError
 
 import numpy as np
 import streamlit as st
 
+from pages.ui.asking import Arrays, answered
 from pages.ui.owner import engine
 from siamese_core.engine.questions import Answer
 from siamese_core.losses import LOSSES, Loss
@@ -22,7 +22,6 @@ WAIT = 0.3
 
 KEPT = 32
 
-Arrays = dict[str, np.ndarray]
 Asked = tuple[str, tuple[tuple[str, float], ...], bytes]
 """A loss, its parameters, and the places."""
 
@@ -67,7 +66,7 @@ def _take_late() -> bool:
     late = _late()
     done = [asked for asked, answer in late.items() if answer.done()]
     for asked in done:
-        found = answered(late.pop(asked))
+        found = answered(late.pop(asked), WAIT)
         if found is not None:
             _keep(asked, found)
     return bool(done)
@@ -88,14 +87,6 @@ def _kept() -> dict[Asked, Arrays]:
 def _late() -> dict[Asked, Answer]:
     late: dict[Asked, Answer] = st.session_state.setdefault("late_arrays", {})
     return late
-
-
-def answered(asked: Answer, wait: float = WAIT) -> Arrays | None:
-    """The worker's answer; None where it takes too long, where it cannot be given, or where the worker died."""
-    try:
-        return asked.result(wait)
-    except (TimeoutError, CancelledError):
-        return None
 
 
 def line_of(key: str) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 
 import streamlit as st
 
 from pages.ui import static
-from siamese_core.engine import Engine
+from siamese_core.datasets import own
+from siamese_core.engine import Engine, RunView
 from siamese_core.engine.downloads import Downloads
 from siamese_core.engine.uploads import Uploads
 
@@ -24,8 +26,11 @@ _remember = st.components.v2.component(
 
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
-    """Before the engine: its children are told where the pictures lie."""
-    return Uploads(on_gone=_gone)
+    """Before the engine: its children are told where the pictures lie. Nothing is left of an earlier server's."""
+    static.withdraw(probes_stem(own.PREFIX))
+    kept = Uploads(on_gone=_gone)
+    atexit.register(kept.close)
+    return kept
 
 
 @st.cache_resource(show_spinner=False)
@@ -37,6 +42,15 @@ def engine() -> Engine:
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
     return Downloads()
+
+
+def run_of_tab() -> RunView | None:
+    """The run of this tab; where it has none, or another tab has replaced it, the newest of this browser."""
+    for run_id in (st.session_state.get("run"), engine().latest(token())):
+        if run_id and (run := engine().look(token(), run_id)):
+            uploads().use(token(), run.experiment.dataset)
+            return run
+    return None
 
 
 def _gone(dataset: str) -> None:

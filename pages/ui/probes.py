@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pages.ui import static
-from pages.ui.loss_curves import answered
+from pages.ui.asking import kept_answer
 from pages.ui.owner import engine, probes_stem
 from siamese_core.datasets import Dataset, select_probe
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.experiment import Experiment
 
 COLUMNS = 40
+WAIT = 0.3
 LARGEST = 48
 """Pixels a side of a thumbnail."""
 
@@ -33,16 +34,25 @@ class Probes:
 def probes(experiment: Experiment) -> Probes:
     """With all the thumbnails in one picture, which is published as a file."""
     asked = (experiment.data, experiment.view, experiment.branches)
-    found = _published(*asked)
-    if not static.is_there(found.sprite["url"]):
-        # Uploaded pictures were deleted, and uploaded again.
-        _published.cache_clear()
+    try:
         found = _published(*asked)
+        if not static.is_there(found.sprite["url"]):
+            # Uploaded pictures were deleted, and uploaded again.
+            _published.cache_clear()
+            found = _published(*asked)
+    except _NotYet:
+        # For a moment second inputs look like first ones.
+        found = _published(experiment.data, "none", experiment.branches)
     return found
+
+
+class _NotYet(Exception):
+    """The worker has not said what second inputs look like."""
 
 
 @lru_cache(maxsize=16)
 def _published(record: Dataset, view: str, branches: int) -> Probes:
+    """Raises `_NotYet`, which is not kept."""
     images = record.load()
     chosen = select_probe(images)
     shown = images.test_images[chosen]
@@ -60,8 +70,10 @@ def _published(record: Dataset, view: str, branches: int) -> Probes:
 
 
 def _viewed(view: str, images: np.ndarray) -> np.ndarray:
-    """Asked of the worker: the server knows no torch. The plain images where it does not answer."""
+    """Asked of the worker: the server knows no torch."""
     if view == "none":
         return images
-    found = answered(engine().ask.viewed(view, images), wait=5.0)
-    return images if found is None else found["images"]
+    found = kept_answer("viewed", (view, images.shape), lambda: engine().ask.viewed(view, images), WAIT)
+    if found is None:
+        raise _NotYet
+    return found["images"]

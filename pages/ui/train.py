@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.ui import controls
-from pages.ui.owner import engine, owner, token
+from pages.ui.owner import engine, owner, run_of_tab, token
 from pages.ui.text import train as text
 from pages.ui.train_live import is_busy, live
 from pages.ui.words import plain
@@ -26,7 +26,7 @@ REST_EVERY = 20.0
 def page() -> None:
     owner()
     e = engine()
-    run = _run()
+    run = run_of_tab()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
@@ -59,14 +59,6 @@ def page() -> None:
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip
-
-
-def _run() -> RunView | None:
-    """The run of this tab; where it has none, or another tab has replaced it, the newest of this browser."""
-    for run_id in (st.session_state.get("run"), engine().latest(token())):
-        if run_id and (run := engine().look(token(), run_id)):
-            return run
-    return None
 
 
 def _take_dropped() -> None:

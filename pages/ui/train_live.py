@@ -17,6 +17,7 @@ from pages.ui.train_loss import loss_panel
 from pages.ui.views import embedding_view, plot_view
 from pages.ui.words import plain
 from siamese_core import figures
+from siamese_core.datasets import is_own
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -42,6 +43,9 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
     run = e.look(token(), run_id) if run_id else None
     if run is not None:
         uploads().use(token(), run.experiment.dataset)
+    if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
+        # Deleted in another tab: the whole page falls back to images that are there.
+        st.rerun()
     _status(run, changed)
     left, right = st.columns([3, 2], gap="medium")
     with left:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import streamlit as st
 
-from pages.ui.owner import engine
+from pages.ui.owner import engine, token
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
@@ -43,9 +43,8 @@ def trial(key: str, ask_seed: Callable[[], int]) -> None:
 def _start(myth: Myth, seed: int) -> None:
     """In the background: they go on while another part of the page is read."""
     _stop(myth.key)
-    owner = st.session_state["owner"]
     runs = {
-        title: engine().start(owner, experiment, aside=True) for title, experiment in myth.experiments(seed).items()
+        title: engine().start(token(), experiment, aside=True) for title, experiment in myth.experiments(seed).items()
     }
     st.session_state.setdefault("trials", {})[myth.key] = (seed, runs)
 
@@ -53,13 +52,13 @@ def _start(myth: Myth, seed: int) -> None:
 def _stop(key: str) -> None:
     _, runs = st.session_state.get("trials", {}).pop(key, (0, {}))
     for run in runs.values():
-        engine().discard(st.session_state["owner"], run)
+        engine().discard(token(), run)
 
 
 def _views(key: str) -> tuple[int, dict[str, RunView]]:
     """The seed, and the runs that are still kept."""
     seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
-    looked = {title: engine().look(st.session_state["owner"], run) for title, run in runs.items()}
+    looked = {title: engine().look(token(), run) for title, run in runs.items()}
     return seed, {title: view for title, view in looked.items() if view is not None}
 
 

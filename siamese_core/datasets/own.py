@@ -27,7 +27,8 @@ RAW_SIDE = 160
 
 SMALLEST_SIDE = 28
 
-KEY = re.compile(r"own-[0-9a-f]{24}")
+PREFIX = "own"
+KEY = re.compile(PREFIX + r"-[0-9a-f]{24}")
 
 GONE = (
     "These pictures are not here (any more): uploaded pictures are kept for 30 minutes after they were last used. "
@@ -100,7 +101,7 @@ def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
         meta, train_images=images.train_images, train_labels=images.train_labels,
         test_images=images.test_images, test_labels=images.test_labels,
     )  # fmt: skip
-    key = f"own-{hashlib.sha256(message).hexdigest()[:24]}"
+    key = f"{PREFIX}-{hashlib.sha256(message).hexdigest()[:24]}"
     # A name of its own: two people may write the same set at once.
     unfinished = _path(key).with_suffix(f".{secrets.token_hex(8)}.part")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class Dataset:
     """`mean` and `std` are those of pixels / 255 over all training images; `shape` is (C, H, W).
 
     `load` returns the same `Images` each time in one process, or raises DatasetMissing.
+    Two records of the same words and numbers are of the same images.
     `find` says cheaply whether the files are there; it does not open them.
     """
 
@@ -45,8 +46,8 @@ class Dataset:
     shape: tuple[int, int, int]
     mean: float
     std: float
-    load: Callable[[], Images]
-    find: Callable[[], bool]
+    load: Callable[[], Images] = field(compare=False)
+    find: Callable[[], bool] = field(compare=False)
 
 
 def select_probe(images: Images, per_class: int = PROBE_PER_CLASS) -> NDArray[np.int64]:

@@ -115,7 +115,8 @@ def shapes(classes: int, rotation: float, scale: float, noise: float) -> Dataset
     return Dataset(
         key="shapes",
         title="Shapes, drawn here",
-        source="Geometric shapes that this app draws by itself (2026); no file and no download.",
+        source=f"Geometric shapes that this app draws by itself (2026), turned by up to {rotation:g}°, size and place "
+        f"varied by {scale:g}, with noise of {noise:g}; no file and no download.",
         licence="MIT, generated here",
         classes=tuple(_SHAPES)[:classes],
         shape=(1, SIZE, SIZE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese_core.datasets.own import FOLDER
 from siamese_core.engine.pipes import Child
 from siamese_core.images import MAX_BYTES, ImageRejected, check_length, refusal
 
@@ -128,6 +130,8 @@ class Decoder:
             "siamese_core.engine.decoder",
             lambda meta, arrays: self._said(mine, meta, arrays),
             lambda: self._died(mine),
+            # It opens what strangers send: it is not told where everybody's pictures lie.
+            {name: value for name, value in os.environ.items() if name != FOLDER},
         )
         for number, request in self._asked.items():
             self._send(number, request)

@@ -148,7 +148,7 @@ class Engine:
         with self._lock:
             slot = self._owned(owner, run) if run else None
             state = slot.state if slot else None
-            return self.ask.next_step(slot.experiment if slot else experiment, state, ahead)
+        return self.ask.next_step(slot.experiment if slot else experiment, state, ahead)
 
     def tend(self) -> None:
         """What time brings: leases that end, runs that are forgotten. Called every second."""

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,10 +51,16 @@ class Child:
     pipe closes when this process ends, however it ends: no orphan is left.
     """
 
-    def __init__(self, module: str, on_message: OnMessage, on_exit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        module: str,
+        on_message: OnMessage,
+        on_exit: Callable[[], None],
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-            env=os.environ | ONE_THREAD,
+            env={**environment, **ONE_THREAD},
         )  # fmt: skip
         self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._on_message, self._on_exit = on_message, on_exit

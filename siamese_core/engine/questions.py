@@ -1,4 +1,4 @@
-"""What the training worker is asked beside its training: it answers within milliseconds, in a thread of its own."""
+"""What the training worker is asked beside its training: one after the other, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -30,16 +30,19 @@ class Questions:
         """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, at (n,) places."""
         return self._ask({"do": "curve", "loss": loss, "params": dict(params)}, at=at)
 
-    def pairs(self, measure: str, embeddings: np.ndarray, labels: np.ndarray) -> Answer:
+    def pairs(self, measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> Answer:
         """`same` and `different` (P,): what another measure says of a run's embeddings (N, D), labels (N,)."""
-        return self._ask({"do": "pairs", "measure": measure}, embeddings=embeddings, labels=labels)
+        question = {"do": "pairs", "measure": measure, "branches": branches}
+        return self._ask(question, embeddings=embeddings, labels=labels)
 
     def next_step(self, experiment: Experiment, state: State | None, ahead: int) -> Answer:
         """The arrays of `next_step.next_step`."""
         question = {
             "do": "next_step", "query": experiment.to_query(), "ahead": ahead, "step": state.step if state else 0,
         }  # fmt: skip
-        return self._ask(question, **(dict(state.tensors) if state else {}))
+        tensors = state.tensors if state else {}
+        # What the optimiser remembers is two thirds of a state, and says nothing of the next batch.
+        return self._ask(question, **{name: tensors[name] for name in tensors if not name.startswith("optimiser.")})
 
     def viewed(self, view: str, images: np.ndarray) -> Answer:
         """`images` uint8 (N, C, H, W) as second inputs see them."""

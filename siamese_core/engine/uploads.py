@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
-
-import numpy as np
+from typing import BinaryIO
 
 from siamese_core import archives
 from siamese_core.datasets import own
-from siamese_core.datasets.own import RAW_SIDE, Pictures
 from siamese_core.engine.decoding import Decoder
-from siamese_core.images import ImageRejected
+from siamese_core.engine.reading import TOO_HARD, Job, Reading, Source, Status, TooHard, read
 
 FORGET_AFTER = 1800.0
 """Seconds without use after which pictures are gone."""
@@ -51,45 +49,6 @@ DISK_FULL = "The server has no room for these pictures ({reason}). Try fewer or 
 
 OUR_ERROR = "Reading stopped by an error of ours ({name}). Upload the pictures again."
 
-Status = Literal["reading", "ready", "failed", "cancelled"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """An upload as a page sees it.
-
-    `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
-    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
-    pictures that are the only one of their class; `sentence` says why all failed.
-    """
-
-    id: str
-    status: Status
-    done: int
-    total: int
-    skipped: Counter[str]
-    refused: Mapping[str, int]
-    alone: int
-    first_frames: int
-    sentence: str
-    pictures: Pictures | None
-
-
-@dataclass
-class _Job:
-    id: str
-    owner: str
-    seen_at: float
-    status: Status = "reading"
-    done: int = 0
-    total: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    alone: int = 0
-    first_frames: int = 0
-    sentence: str = ""
-    pictures: Pictures | None = None
-
 
 @dataclass
 class _Kept:
@@ -98,10 +57,6 @@ class _Kept:
     title: str
     seen_at: float
     deleted_at: float | None = None
-
-
-Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
-"""Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
 
 
 class Uploads:
@@ -113,7 +68,7 @@ class Uploads:
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._kept: list[_Kept] = []
         self._decoder = Decoder()
         self._closed = threading.Event()
@@ -154,13 +109,15 @@ class Uploads:
         pictures = reading.pictures
         self._check_room()
         images = own.prepare(pictures, side, colour, test_percent)
+        key = own.keep(title, pictures.classes, images)
         with self._lock:
-            # Written under the lock: the same set of somebody else may be deleted at this moment.
-            key = own.keep(title, pictures.classes, images)
+            if not own.find_own(key):
+                # The same set of somebody else was deleted at this moment.
+                own.keep(title, pictures.classes, images)
             self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
             self._kept.append(_Kept(owner, key, title, self._clock()))
             own_sets = [kept for kept in self._kept if kept.owner == owner]
-            for first in sorted(own_sets, key=lambda kept: kept.deleted_at is None)[:-MAX_SETS]:
+            for first in sorted(own_sets, key=lambda kept: (kept.deleted_at is None, kept.seen_at))[:-MAX_SETS]:
                 self._drop(first)
         return key
 
@@ -185,11 +142,14 @@ class Uploads:
             if kept := self._set(owner, key):
                 kept.deleted_at = self._clock()
 
-    def restore(self, owner: str, key: str) -> None:
-        """Takes a deletion back."""
+    def restore(self, owner: str, key: str) -> bool:
+        """Takes a deletion back; False where it is too late."""
         with self._lock:
-            if kept := self._set(owner, key):
-                kept.deleted_at, kept.seen_at = None, self._clock()
+            kept = self._set(owner, key)
+            if kept is None:
+                return False
+            kept.deleted_at, kept.seen_at = None, self._clock()
+            return True
 
     def tend(self) -> None:
         """Deletes what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
@@ -215,26 +175,29 @@ class Uploads:
         return next((kept for kept in self._kept if (kept.owner, kept.key) == (owner, key)), None)
 
     def _drop(self, kept: _Kept) -> None:
-        self._kept.remove(kept)
-        if all(other.key != kept.key for other in self._kept):
+        if all(other is kept or other.key != kept.key for other in self._kept):
             own.forget(kept.key)
             self._on_gone(kept.key)
+        self._kept.remove(kept)
 
     def _start(self, owner: str, source: Source) -> None:
         with self._lock:
             self.cancel(owner)
-            job = self._jobs[owner] = _Job(secrets.token_hex(12), owner, self._clock())
+            job = self._jobs[owner] = Job(secrets.token_hex(12), owner, self._clock())
         threading.Thread(target=self._read, args=(job, source), name="reading", daemon=True).start()
 
-    def _read(self, job: _Job, source: Source) -> None:
+    def _read(self, job: Job, source: Source) -> None:
         try:
-            pictures = self._read_all(job, source)
+            self._check_room()
+            pictures = read(job, source, self._decoder, self._raw(job))
         except archives.ArchiveRejected as error:
             self._end(job, "failed", str(error))
         except OSError as error:
             self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
         except own.TooFew as error:
             self._end(job, "failed", str(error))
+        except TooHard:
+            self._end(job, "failed", TOO_HARD)
         except Exception as error:
             # Whatever it is, the page must not wait for ever.
             self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))
@@ -244,55 +207,7 @@ class Uploads:
                 job.pictures = pictures
             self._end(job, "ready", "")
 
-    def _read_all(self, job: _Job, source: Source) -> Pictures | None:
-        """None where it was cancelled meanwhile."""
-        self._check_room()
-        job.total, given = source(job.skipped)
-        waiting: deque[str] = deque()
-        labels: list[int] = []
-        places: dict[str, int] = {}
-
-        def contents() -> Iterator[bytes]:
-            for picture in given:
-                if job.status != "reading":
-                    return
-                waiting.append(picture.label)
-                yield picture.data
-
-        with self._raw(job).open("wb") as raw:
-            for square in self._decoder.squares(contents(), RAW_SIDE):
-                if job.status != "reading":
-                    return None
-                label = waiting.popleft()
-                job.done += 1
-                if isinstance(square, ImageRejected):
-                    job.refused[square.reason] += 1
-                    continue
-                job.first_frames += square.first_frame_only
-                labels.append(places.setdefault(label, len(places)))
-                raw.write(square.pixels.tobytes())
-        return self._pictures(job, np.array(labels, np.int64), list(places))
-
-    def _pictures(self, job: _Job, labels: np.ndarray, names: list[str]) -> Pictures:
-        """Classes in alphabetical order, "person 2" before "person 10"."""
-        order = sorted(range(len(names)), key=lambda place: _natural(names[place]))
-        number = np.empty(len(names), np.int64)
-        number[order] = np.arange(len(names))
-        pictures = Pictures(self._pixels(job, len(labels)), number[labels], tuple(names[place] for place in order))
-        own.check(pictures)
-        paired = own.in_pairs(pictures)
-        if len(paired.labels) == len(labels):
-            return pictures
-        job.alone = len(labels) - len(paired.labels)
-        self._raw(job).write_bytes(paired.pixels.tobytes())
-        return replace(paired, pixels=self._pixels(job, len(paired.labels)))
-
-    def _pixels(self, job: _Job, count: int) -> np.ndarray:
-        """Mapped, not read: thirty people's pictures would be gigabytes."""
-        shape = (count, 3, RAW_SIDE, RAW_SIDE)
-        return np.memmap(self._raw(job), np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)
-
-    def _end(self, job: _Job, status: Status, sentence: str) -> None:
+    def _end(self, job: Job, status: Status, sentence: str) -> None:
         with self._lock:
             if job.status == "reading":
                 job.status, job.sentence = status, sentence
@@ -304,20 +219,17 @@ class Uploads:
         if sum(path.stat().st_size for path in self.folder.iterdir()) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
-    def _raw(self, job: _Job) -> Path:
+    def _raw(self, job: Job) -> Path:
         return self.folder / f"{job.id}.raw"
 
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
-            self.tend()
-            # Somebody may have emptied the folder for temporary files: what is kept must end all the same.
-            with suppress(OSError):
+            try:
+                self.tend()
                 os.utime(self.folder)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.findall(r"\d+|\D+", name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+            except Exception:
+                # Somebody may have emptied the folder for temporary files: what else is kept must end all the same.
+                traceback.print_exc(file=sys.stderr)
 
 
 def make_folder() -> Path:

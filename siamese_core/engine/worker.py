@@ -276,7 +276,7 @@ ANSWERS = {
     ),
     "view": lambda meta, arrays: {"images": VIEWS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
     "augment": lambda meta, arrays: {"images": _augmented(arrays["images"], tuple(meta["chosen"]))},
-    "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"]),
+    "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"], meta["branches"]),
 }
 """What is answered at once, from the question and its arrays."""
 

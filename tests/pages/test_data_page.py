@@ -139,11 +139,21 @@ class TestPairs:
         app = button(opened("pairs", Experiment(dataset="digits")), text.NEXT_BATCH)
         assert "What step **2** of a run" in words(app)
 
-    def test_triplets_need_a_network_that_was_trained(self) -> None:
+    def test_two_miners_need_a_network_that_was_trained(self) -> None:
         app = opened("pairs", Experiment(dataset="digits"))
         app.session_state["pairs_shown"] = "triplets"
         app.run()
         assert text.NOT_TRAINED in words(app)
+        (miner,) = [control for control in app.get("button_group") if control.key == "pairs_miner"]
+        assert miner.options == ["All triplets (142,560)", "Random (1,320)"]
+
+    def test_random_triplets_are_shown_as_they_are_drawn(self) -> None:
+        app = opened("pairs", Experiment(dataset="digits", loss="triplet", sampling="random_pairs"))
+        app.session_state["pairs_shown"] = "triplets"
+        app.run()
+        assert not app.exception
+        assert text.ANCHOR_POSITIVE_NEGATIVE in words(app)
+        assert len(app.image) == 12
 
     def test_of_a_run_there_are_distances_and_what_every_miner_picks(self) -> None:
         app = opened("pairs", Experiment(dataset="digits"))
@@ -154,7 +164,7 @@ class TestPairs:
         app.run()
         assert not app.exception
         assert "What step **21** of your run on Digits" in words(app)
-        assert "of them are easy now" in words(app)
+        assert "of the pairs are easy now" in words(app)
         app.session_state["pairs_shown"] = "triplets"
         app.run()
         (miner,) = [control for control in app.get("button_group") if control.key == "pairs_miner"]

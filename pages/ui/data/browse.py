@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.controls import datasets
-from pages.ui.data.own import train_with
+from pages.ui.data.own import KEPT_SECONDS, train_with
 from pages.ui.data.sheet import sheet
 from pages.ui.owner import token, uploads
 from pages.ui.text import data as text
@@ -27,7 +27,7 @@ def section() -> None:
     try:
         images = record.load()
     except DatasetMissing as missing:
-        st.info(text.NOT_HERE.format(sentence=missing), icon=":material/info:")
+        st.info(str(missing), icon=":material/info:")
     else:
         _images(record, images)
     st.markdown(text.SOURCE.format(source=record.source, licence=record.licence))
@@ -50,7 +50,7 @@ def _images(record: Dataset, images: Images) -> None:
         train_with(record.key)
 
 
-@st.cache_data(show_spinner=False, max_entries=32, hash_funcs={Dataset: lambda record: record.key})
+@st.cache_data(show_spinner=False, max_entries=8, ttl=KEPT_SECONDS, hash_funcs={Dataset: hash})
 def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     """The first training images of a class; of every class, a row or more each."""
     labels = _images.train_labels

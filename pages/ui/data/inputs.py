@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from pages.ui.asking import kept_answer
+from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
-from pages.ui.loss_curves import answered
 from pages.ui.owner import engine
 from pages.ui.text import data as text
 from pages.ui.trial import trial
@@ -26,7 +27,7 @@ WAIT = 10.0
 
 
 def section() -> None:
-    experiment = st.session_state.get("experiment") or Experiment()
+    experiment = current_experiment()
     try:
         images = _examples(experiment.data)
     except DatasetMissing as missing:
@@ -75,15 +76,8 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np
 
 
 def _kept(key: str, data: Dataset, ask: Callable[[], Answer]) -> np.ndarray | None:
-    """Asked once for each dataset of this browser's."""
-    kept = st.session_state.setdefault("changed_images", {})
-    if (data, key) not in kept:
-        found = answered(ask(), WAIT)
-        if found is None:
-            return None
-        kept[data, key] = found["images"]
-    images: np.ndarray = kept[data, key]
-    return images
+    found = kept_answer(f"changed_{key}", data, ask, WAIT)
+    return None if found is None else found["images"]
 
 
 def _train(experiment: Experiment) -> None:

@@ -19,10 +19,14 @@ from siamese_core.datasets.own import RAW_SIDE, SMALLEST_SIDE, Pictures
 from siamese_core.engine.uploads import Reading
 from siamese_core.experiment import Experiment
 from siamese_core.images import REASONS
+from siamese_core.settings import DEFAULTS, SHAPES
 
 LOOK_EVERY = 0.5
 
 IMAGE_ROOT = "SIAMESE_IMAGE_ROOT"
+
+KEPT_SECONDS = 600
+"""A preview is not kept for longer than anybody looks at it."""
 
 PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
 
@@ -114,17 +118,19 @@ def _prepare(reading: Reading) -> None:
     if st.button(text.USE, type="primary", disabled=too_many, icon=":material/play_circle:"):
         _use(pictures, side, colour == "colour", test, tuple(sorted(held_out)))
     left, right = st.columns([3, 2], gap="medium")
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    if counts.min() < 3:
+        st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
         st.image(_preview(reading.id, side, colour == "colour", pictures), width="content")
     with right:
-        counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
         st.dataframe(
             {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
         )
 
 
-@st.cache_data(show_spinner=False, max_entries=8)
+@st.cache_data(show_spinner=False, max_entries=8, ttl=KEPT_SECONDS)
 def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
     """The first pictures of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
@@ -152,7 +158,8 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     """Opens the Train page on this dataset, all else as it was."""
     before = st.session_state.get("experiment") or Experiment()
-    st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out)
+    other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
+    st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out, **other_knobs)
     st.switch_page("pages/1_Train.py")
 
 
@@ -172,4 +179,9 @@ def _kept() -> None:
     for key, title in deleted.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(text.DELETED.format(title=plain(title)), width="content")
-            st.button(text.UNDO, key=f"undo_{key}", on_click=uploads().restore, args=(token(), key))
+            st.button(text.UNDO, key=f"undo_{key}", on_click=_restore, args=(key,))
+
+
+def _restore(key: str) -> None:
+    if not uploads().restore(token(), key):
+        st.toast(text.TOO_LATE, icon=":material/delete:")

@@ -7,16 +7,19 @@ from math import comb
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from pages.ui.asking import Arrays, kept_answer
+from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
-from pages.ui.loss_curves import answered
-from pages.ui.owner import engine, token, uploads
+from pages.ui.owner import engine, run_of_tab, token
 from pages.ui.text import data as text
 from pages.ui.words import plain
-from siamese_core.datasets import DatasetMissing, is_own
+from siamese_core.datasets import DatasetMissing
 from siamese_core.distances import MEASURES
 from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
+from siamese_core.losses import LOSSES
 from siamese_core.mining import MINERS
 
 WAIT = 10.0
@@ -30,17 +33,14 @@ SHOWN_TRIPLETS = 12
 
 ORDERS = ("drawn", "hardest", "easiest")
 
-Arrays = dict[str, np.ndarray]
-
 
 def section() -> None:
-    run = _run()
-    experiment = run.experiment if run is not None else _experiment()
-    # Counted from where the run is now: a step that it has made since is another first one.
-    start = (run.id, run.step) if run is not None else experiment.to_query()
+    run = run_of_tab()
+    experiment = run.experiment if run is not None else current_experiment()
+    start = run.id if run is not None else experiment.to_query()
     if st.session_state.get("pairs_start") != start:
         st.session_state["pairs_start"], st.session_state["pairs_ahead"] = start, 0
-    _line(run, experiment)
+    line = st.container()
     try:
         _how_many(experiment)
     except DatasetMissing as missing:
@@ -53,6 +53,7 @@ def section() -> None:
         )  # fmt: skip
         st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
     found = _asked(run, experiment)
+    _line(line, run, experiment, found)
     if found is None:
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN)
@@ -64,23 +65,12 @@ def _go_ahead() -> None:
     st.session_state["pairs_ahead"] += 1
 
 
-def _run() -> RunView | None:
-    """The run of this browser, where the Train page has one."""
-    run_id = st.session_state.get("run") or engine().latest(token())
-    return engine().look(token(), run_id) if run_id else None
-
-
-def _experiment() -> Experiment:
-    kept: Experiment = st.session_state.get("experiment") or Experiment()
-    gone = is_own(kept.dataset) and not uploads().use(token(), kept.dataset)
-    return Experiment() if gone else kept
-
-
-def _line(run: RunView | None, experiment: Experiment) -> None:
-    ahead = st.session_state["pairs_ahead"]
-    words = text.OF_THE_RUN if run is not None and run.step else text.UNTRAINED
-    step = (run.step if run is not None else 0) + 1 + ahead
-    st.markdown(words.format(title=experiment.data.title, step=f"{step:,}"))
+def _line(line: DeltaGenerator, run: RunView | None, experiment: Experiment, found: Arrays | None) -> None:
+    """Which step it is: counted from the state of the run that the answer was drawn from."""
+    state = 0 if found is None else int(found["step"][0])
+    words = text.UNTRAINED if not state else text.OF_THE_RUN if run is not None and run.live else text.OF_A_RUN_AT_REST
+    step = state + 1 + st.session_state["pairs_ahead"]
+    line.markdown(words.format(title=experiment.data.title, step=f"{step:,}"))
 
 
 def _how_many(experiment: Experiment) -> None:
@@ -95,15 +85,9 @@ def _how_many(experiment: Experiment) -> None:
 
 def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
     ahead = st.session_state["pairs_ahead"]
-    asked = (st.session_state["pairs_start"], run.status if run is not None else None, ahead)
-    kept = st.session_state.get("pairs_found")
-    if kept is None or kept[0] != asked:
-        found = answered(engine().next_step(token(), run.id if run is not None else None, experiment, ahead), WAIT)
-        if found is None:
-            return None
-        kept = st.session_state["pairs_found"] = (asked, found)
-    arrays: Arrays = kept[1]
-    return arrays
+    asked = (st.session_state["pairs_start"], (run.step, run.status) if run is not None else None, ahead)
+    run_id = run.id if run is not None else None
+    return kept_answer("pairs_asked", asked, lambda: engine().next_step(token(), run_id, experiment, ahead), WAIT)
 
 
 def _pairs(experiment: Experiment, found: Arrays) -> None:
@@ -112,13 +96,18 @@ def _pairs(experiment: Experiment, found: Arrays) -> None:
         order = st.segmented_control(
             text.ORDER, ORDERS, default="drawn", format_func=text.ORDERS.__getitem__, key="pairs_order", required=True
         )  # fmt: skip
-    if "easy" in found:
-        st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}"))
+    _easy(experiment, found)
     half = SHOWN_PAIRS // 2
     for same in (True, False):
         places = np.flatnonzero(found["same"].astype(bool) == same)
         st.markdown(text.SAME if same else text.DIFFERENT)
         _grid([_pair(experiment, found, place) for place in _ordered(found, places, order, same)[:half]])
+
+
+def _easy(experiment: Experiment, found: Arrays) -> None:
+    if "easy" in found:
+        what = text.TRIPLETS if LOSSES[experiment.loss].takes == "triplet" else text.PAIRS
+        st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}", what=what))
 
 
 def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.ndarray:
@@ -155,39 +144,46 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
-    if "triplets" not in found:
-        st.info(text.NO_TRIPLETS if experiment.sampling != "all_pairs" else text.NOT_TRAINED, icon=":material/info:")
-        return
-    counts = dict(zip(MINERS, found["counts"].tolist(), strict=True))
-    miner: str = st.segmented_control(
-        text.MINER, list(MINERS), default="hardest", key="pairs_miner", required=True,
-        format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
-    )  # fmt: skip
-    st.caption(MINERS[miner].help)
-    chosen = found["triplets"][list(MINERS).index(miner)]
-    chosen = chosen[:, chosen[0] >= 0]
+    _easy(experiment, found)
+    chosen = found["drawn"] if "drawn" in found else _mined(found)
     if not chosen.size:
         st.info(text.NONE_FOUND, icon=":material/info:")
         return
     d = np.full((len(found["labels"]),) * 2, np.nan)
-    d[found["i"], found["j"]] = found["d"]
-    if experiment.branches == 1:
-        d[found["j"], found["i"]] = found["d"]
+    if "d" in found:
+        d[found["i"], found["j"]] = found["d"]
+        if experiment.branches == 1:
+            d[found["j"], found["i"]] = found["d"]
     places = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
     tiles = []
     for anchor, positive, negative in chosen[:, places].T:
         images = np.stack([found["pixels"][anchor], *_second(found)[[positive, negative]]])
-        said = text.TRIPLET.format(
-            positive=_value(experiment, d[anchor, positive]), negative=_value(experiment, d[anchor, negative])
-        )
+        of_positive, of_negative = (_value(experiment, d[anchor, other]) for other in (positive, negative))
+        said = text.TRIPLET.format(positive=of_positive, negative=of_negative) if "d" in found else ""
         tiles.append((images, said))
     st.caption(text.ANCHOR_POSITIVE_NEGATIVE)
     _grid(tiles)
 
 
+def _mined(found: Arrays) -> np.ndarray:
+    """(3, T) of the miner that is chosen; only two of them need no distances."""
+    counts = {key: count for key, count in zip(MINERS, found["counts"].tolist(), strict=True) if count >= 0}
+    if len(counts) < len(MINERS):
+        st.caption(text.NOT_TRAINED)
+    miner: str = st.segmented_control(
+        text.MINER, list(counts), default=next(reversed(counts)), key="pairs_miner", required=True,
+        format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
+    )  # fmt: skip
+    st.caption(MINERS[miner].help)
+    chosen = found["triplets"][list(MINERS).index(miner)]
+    return chosen[:, chosen[0] >= 0]
+
+
 def _batch(experiment: Experiment, found: Arrays) -> None:
-    labels = found["labels"]
-    st.caption(text.BATCH.format(images=len(labels), classes=len(np.unique(labels))))
+    labels, total = found["labels"], int(found["total"][0])
+    st.caption(text.BATCH.format(images=f"{total:,}"))
+    if total > len(labels):
+        st.caption(text.SHOWN_OF.format(shown=len(labels)))
     st.image(sheet(found["pixels"], 12), width="content")
     if "second" in found:
         st.caption(text.SECOND_INPUTS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui.loss_curves import answered
+from pages.ui.asking import answered
+from pages.ui.loss_curves import WAIT
 from pages.ui.losses import address
 from pages.ui.losses.widgets import keeps
 from pages.ui.owner import engine
@@ -31,7 +32,9 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         if kept is None or kept[0] != name:
             labels = probes(run.experiment).labels
             seen = np.isin(labels, run.experiment.seen)
-            arrays = answered(engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen]))
+            arrays = answered(
+                engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches), WAIT
+            )
             if arrays is None:
                 return None
             kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))

@@ -19,9 +19,7 @@ EVERY_CLASS = "every class"
 FACTS = "{train:,} training and {test:,} test images in {classes} classes, {width} × {height} pixels, {colours}."
 COLOURS = {1: "grey", 3: "colour"}
 SOURCE = "**Source.** {source}\n\n**Licence.** {licence}"
-NOT_HERE = "{sentence}"
 TRAIN_WITH = "Train with these images"
-SHOWN = "The first training images of {name}"
 
 OWN_INTRO = (
     "Upload a **zip** with one folder for each class: a folder of pictures for each person, product or animal. "
@@ -62,6 +60,11 @@ KEPT = "Ready to train on"
 TRAIN = "Train"
 DELETE = "Delete"
 UNDO = "Undo"
+TOO_LATE = "Too late: these pictures are deleted. Upload them again."
+FEW = (
+    "{count} classes have only 2 pictures: one to learn from, which makes no pair of its own, and one for testing. "
+    "Three and more are better."
+)
 DELETED = "Deleted: {title}. It is gone for good in half a minute."
 NO_ROOM = "The server has no room to keep these pictures ({reason}). Choose a smaller size, or delete another set."
 
@@ -78,6 +81,7 @@ FETCHED = "{done} of {total}"
 CANCELLED = "Cancelled: **Download** goes on where it stopped."
 
 OF_THE_RUN = "What step **{step}** of your run on {title} looks at, exactly as its sampler draws it."
+OF_A_RUN_AT_REST = "What step **{step}** of your run on {title} would look at, exactly as its sampler draws it."
 UNTRAINED = (
     "What step **{step}** of a run on {title} with the settings of the Train page looks at, exactly as its sampler "
     "draws it. Nothing is trained yet: press Train there, and the distances appear here."
@@ -93,16 +97,18 @@ NOT_YET = "The training process is starting or busy; this takes a few seconds."
 LOOK_AGAIN = "Look again"
 ORDER = "Which pairs"
 ORDERS = {"drawn": "as drawn", "hardest": "hardest first", "easiest": "easiest first"}
-EASY = "{share} of them are easy now: their loss is zero, and they teach nothing any more."
+EASY = "{share} of the {what} are easy now: their loss is zero, and they teach nothing any more."
+PAIRS = "pairs"
+TRIPLETS = "triplets"
 SAME = "**Same class**"
 DIFFERENT = "**Different classes**"
 MINER = "Miner (how many triplets it finds in this batch)"
-NO_TRIPLETS = "Miners choose from P×K batches: set Sampling to “all pairs of a P×K batch” on the Train page."
-NOT_TRAINED = "Miners choose by distance: press Train on the Train page first."
+NOT_TRAINED = "Two more miners choose by distance: press Train on the Train page to see what they pick."
 NONE_FOUND = "This miner finds no triplet in this batch."
 ANCHOR_POSITIVE_NEGATIVE = "Anchor, positive, negative; below them the two distances from the anchor."
 TRIPLET = "+ {positive}  \n− {negative}"
-BATCH = "{images} images of {classes} classes that pass through the network in one step, after augmentation."
+BATCH = "{images} images pass through the network in one step; here they are after augmentation."
+SHOWN_OF = "Shown, and measured here, are the first {shown} of them."
 SECOND_INPUTS = "The same images as second inputs:"
 
 PLAIN = "**The image itself.** What the first input always sees."
