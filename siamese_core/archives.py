@@ -189,7 +189,7 @@ def _unwanted(parts: Sequence[str], mode: int) -> str | None:
     return None
 
 
-def _clean(folder: str) -> str:
+def clean(folder: str) -> str:
     """Printable characters only, which leaves out control and bidirectional ones; one space for any white space."""
     shown = (char if char.isprintable() else " " if char.isspace() else "" for char in folder)
     return unicodedata.normalize("NFC", " ".join("".join(shown).split()))
@@ -197,7 +197,7 @@ def _clean(folder: str) -> str:
 
 def _label(folder: str, labels: dict[str, str]) -> str:
     """One label for all spellings of a folder that differ by case or normal form: the first one, kept in `labels`."""
-    name = _clean(folder)
+    name = clean(folder)
     key = unicodedata.normalize("NFC", name.casefold())
     if key not in labels:
         label = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"

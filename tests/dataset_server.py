@@ -138,8 +138,8 @@ class Attempt:
         with pytest.raises(DownloadFailed) as caught:
             self.fetch(**settings)
         message = str(caught.value)
-        assert message.startswith("Tiny was not downloaded because ")
-        assert message.endswith("; the bundled digits works meanwhile.")
+        assert message.startswith("Tiny: not downloaded, because ")
+        assert message.endswith("; until then there is the bundled digits.")
         assert "\n" not in message and ". " not in message
         assert not self.path.exists(), "nothing that is not whole gets the file's name"
         return message

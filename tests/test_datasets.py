@@ -307,7 +307,7 @@ def test_missing_fashion_mnist_names_package_files_folder_and_bundle(tiny: FullS
         *NAMES,
         "dataset-fashion-mnist",
         str(tmp_path / "cache" / "fashion_mnist_full"),
-        "fashion_mnist works",
+        "the bundled fashion_mnist.",
     ):
         assert part in message
 
@@ -318,7 +318,7 @@ def test_missing_mnist_names_files_folder_and_bundle_but_no_package(
     monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))
     assert not DATASETS["mnist_full"].find()
     message = sentence(DATASETS["mnist_full"].load)
-    for part in (*NAMES, str(tmp_path / "mnist_full"), "mnist works"):
+    for part in (*NAMES, str(tmp_path / "mnist_full"), "the bundled mnist."):
         assert part in message
     assert "Debian" not in message
 

@@ -83,8 +83,8 @@ def test_a_failure_is_its_sentence_and_can_be_tried_again(downloads: Downloads, 
     failed = until_ended(downloads, "absent")
     assert (failed.owner, failed.status) == (ANN, "failed")
     assert failed.sentence == (
-        "Absent was not downloaded because 127.0.0.1 answered with status 404 (Not Found): try again later; "
-        "the bundled digits works meanwhile."
+        "Absent: not downloaded, because 127.0.0.1 answered with status 404 (Not Found): try again later; "
+        "until then there is the bundled digits."
     )
     server.files["absent"] = Served(CONTENT)
     downloads.start(BEN, "absent")

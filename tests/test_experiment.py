@@ -169,6 +169,30 @@ class TestRoundTrip:
         assert not ignored
         assert experiment == Experiment("digits", held_out=(8, 9), loss="triplet", params={"margin": 0.2}, steps=20)
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"view": "edges"},
+            {"shared": "false"},
+            {"shared": "false", "second_encoder": "mlp", "view": "noisy"},
+            {"miner": "semi_hard"},
+            {"augment": ("crop", "colour")},
+            {"dataset": "shapes", "shapes_classes": 4, "shapes_rotation": 90.0, "shapes_scale": 0.0},
+        ],
+        ids=str,
+    )
+    def test_a_link_keeps_what_makes_the_inputs(self, values: dict[str, Any]) -> None:
+        experiment = Experiment(**values)
+        assert Experiment.from_query(experiment.to_query()) == (experiment, [])
+        for name, value in values.items():
+            assert f"{name}={FIELDS[name].text(value)}" in experiment.to_query().split("&")
+
+    def test_keys_are_read_in_any_order_and_kept_in_that_of_the_table(self) -> None:
+        experiment, ignored = Experiment.from_query("augment=rotate,crop,rotate")
+        assert not ignored
+        assert experiment.augment == ("crop", "rotate")
+        assert Experiment.from_query("augment=") == (Experiment(), [])
+
     def test_a_leading_question_mark_is_no_part_of_a_name(self) -> None:
         assert Experiment.from_query("?seed=4") == (Experiment(seed=4), [])
 
@@ -219,6 +243,18 @@ class TestDefaults:
     def test_seen_classes_are_those_not_held_out(self) -> None:
         assert Experiment().seen == tuple(range(10))
         assert Experiment(held_out=(0, 8)).seen == (1, 2, 3, 4, 5, 6, 7, 9)
+
+    @pytest.mark.parametrize(
+        ("values", "branches"),
+        [({}, 1), ({"view": "edges"}, 2), ({"shared": "false"}, 2), ({"view": "edges", "shared": "false"}, 2)],
+    )
+    def test_there_are_two_branches_where_second_inputs_are_seen_differently(
+        self, values: dict[str, Any], branches: int
+    ) -> None:
+        assert Experiment(**values).branches == branches
+
+    def test_the_shapes_have_as_many_classes_as_are_asked_for(self) -> None:
+        assert Experiment("shapes", shapes_classes=4).seen == (0, 1, 2, 3)
 
     def test_an_experiment_does_not_change(self) -> None:
         with pytest.raises(FrozenInstanceError):
@@ -293,6 +329,9 @@ class TestBadValues:
         assert len(str(problem)) < LONGEST_MESSAGE
 
 
+NOT_A_BATCH = "only P×K batches are mined; it may be: all (or sampling=all_pairs)"
+
+
 class TestContradictions:
     @pytest.mark.parametrize("loss", LOSSES)
     def test_a_measure_that_the_loss_is_not_defined_on(self, loss: str) -> None:
@@ -330,6 +369,55 @@ class TestContradictions:
         assert experiment == Experiment(loss=loss)
         assert str(problem).startswith(f"{other}=1.5: the loss {loss} has no such parameter")
         assert LOSSES[loss].params[0].name in problem.why
+
+    @pytest.mark.parametrize(
+        ("query", "why"),
+        [
+            ("sampling=random_pairs", NOT_A_BATCH),
+            (
+                "sampling=random_pairs&loss=triplet",
+                NOT_A_BATCH,
+            ),
+            ("sampling=random_pairs&view=edges", NOT_A_BATCH),
+            ("loss=softmax", "the loss softmax chooses for itself; it may be: all"),
+            ("loss=nt_xent", "the loss nt_xent chooses for itself; it may be: all"),
+            ("view=edges", "two different inputs are not mined; it may be: all"),
+            ("shared=false", "two different inputs are not mined; it may be: all"),
+        ],
+    )
+    def test_mining_what_is_not_mined(self, query: str, why: str) -> None:
+        for miner in set(MINERS) - {"all"}:
+            experiment, problem = only_problem(f"{query}&miner={miner}")
+            assert experiment == Experiment.from_query(query)[0]
+            assert str(problem) == f"miner={miner}: {why}"
+        assert Experiment.from_query(f"{query}&miner=all")[1] == []
+
+    def test_a_second_encoder_of_weights_that_are_shared(self) -> None:
+        experiment, problem = only_problem("second_encoder=mlp&view=edges")
+        assert experiment == Experiment(view="edges")
+        assert str(problem) == (
+            "second_encoder=mlp: shared weights are one encoder for both inputs; it may be: same (or shared=false)"
+        )
+        assert only_problem("second_encoder=mlp&shared=true")[0] == Experiment()
+        assert Experiment.from_query("second_encoder=mlp&shared=false")[1] == []
+
+    @pytest.mark.parametrize("name", SHAPES)
+    def test_a_knob_of_the_shapes_on_another_dataset(self, name: str) -> None:
+        text = FIELDS[name].text(FIELDS[name].low)  # type: ignore[union-attr, arg-type]
+        experiment, problem = only_problem(f"dataset=digits&{name}={text}")
+        assert experiment == Experiment("digits")
+        assert str(problem) == f"{name}={text}: only the dataset shapes has it, digits has not"
+        assert Experiment.from_query(f"dataset=shapes&{name}={text}")[1] == []
+
+    def test_holding_out_a_kind_of_shape_that_is_not_drawn(self) -> None:
+        experiment, problem = only_problem("dataset=shapes&shapes_classes=5&held_out=5")
+        assert experiment == Experiment("shapes", shapes_classes=5)
+        assert str(problem) == "held_out=5: shapes has the classes 0 to 4"
+
+    def test_an_augmentation_that_is_not_known_drops_them_all(self) -> None:
+        experiment, problem = only_problem("augment=crop,blur")
+        assert experiment == Experiment()
+        assert str(problem) == "augment=crop,blur: may be any of crop, flip, rotate, colour, separated by commas"
 
     def test_all_are_named_at_once(self) -> None:
         query = "loss=triplet&measure=cosine&projection=raw&held_out=10&q=1&colour=red&steps=0&seed=1&seed=2"
@@ -433,6 +521,13 @@ class TestConstructor:
             ({"params": {"colour": 5.0}}, "colour"),
             ({"loss": "triplet", "measure": "cosine"}, "measure"),
             ({"projection": "raw"}, "projection"),
+            ({"augment": ["crop"]}, "augment"),
+            ({"augment": ("crop", "crop")}, "augment"),
+            ({"augment": ("flip", "crop")}, "augment"),
+            ({"augment": "crop"}, "augment"),
+            ({"second_encoder": "mlp"}, "second_encoder"),
+            ({"miner": "hardest", "view": "edges"}, "miner"),
+            ({"shapes_noise": 1.0}, "shapes_noise"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

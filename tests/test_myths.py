@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,7 @@ def test_the_same_numbers_are_judged_the_same_and_named(myth: Myth) -> None:
         ("saturated", (0.5, 0.51, 0.52), (0.6, 0.3, 0.6)),
         ("steeper", (0.7, 0.6, 0.6, 0.5, 0.6, 0.6), (0.6, 0.6, 0.6, 0.5, 0.6, 0.7)),
         ("sensitive", (0.1, 0.6, 0.6) + (0.5, 0.6, 0.6) * 2, (0.5, 0.6, 0.6) + (0.1, 0.6, 0.6) * 2),
+        ("sketch", (0.6, 0.5), (0.5, 0.6)),
         ("few_pairs", (0.6, 0.6, 0.6, 0.6, 0.6, 0.61), (0.2, 0.3, 0.4, 0.5, 0.55, 0.6)),
     ],
 )
@@ -68,6 +71,21 @@ def test_a_collapsed_triplet_network_does_not_work_whatever_its_score() -> None:
     myth = MYTHS["triplet_0"]
     found = {"margin 0": Result(0.6, 0.001), "margin 1": Result(0.6, 5.0)}
     assert not myth.judge(found)[0]
+
+
+def test_a_draw_of_photo_and_sketch_is_no_win_and_the_sentence_says_what_would_be() -> None:
+    holds, measured = MYTHS["sketch"].judge({"not shared": Result(0.505, 1.0), "shared": Result(0.5, 1.0)})
+    assert not holds
+    assert measured == (
+        "MAP@R is 0.505 with two networks and 0.500 with a shared one; a lead under 0.010 counts as none"
+    )
+
+
+def test_photo_and_sketch_are_two_kinds_of_input_and_only_the_weights_differ() -> None:
+    apart, shared = MYTHS["sketch"].experiments(0).values()
+    assert (apart.view, apart.shared, apart.branches) == ("edges", "false", 2)
+    assert replace(apart, shared="true") == shared
+    assert shared.branches == 2
 
 
 def test_a_result_is_the_score_and_the_mean_of_the_different_pairs() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from siamese_core.batches import Draw
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -16,8 +17,10 @@ from siamese_core.objective import (
     all_triplets,
     balanced,
     of_all_pairs,
+    of_draw,
     of_random_pairs,
     of_random_triplets,
+    of_two_branches,
     same_pairs,
 )
 
@@ -33,8 +36,8 @@ def embeddings(n: int = 12, seed: int = 0) -> Tensor:
     return torch.randn(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def distance(experiment: Experiment, a: Tensor, b: Tensor) -> Tensor:
-    return MEASURES[experiment.measure].between(a[None], b[None])[0]
+def distance(experiment: Experiment, a: Tensor, b: Tensor, parts: tuple[Tensor, ...] = ()) -> Tensor:
+    return MEASURES[experiment.measure].between(a[None], b[None], *parts)[0]
 
 
 def loss_of(experiment: Experiment, *inputs: Any) -> Tensor:
@@ -117,6 +120,90 @@ def test_balanced_is_the_sum_of_two_means() -> None:
     assert balanced(each, same) == 2 + 10
     assert balanced(each[:2], same[:2]) == 2
     assert balanced(each[2:], same[2:]) == 10
+
+
+# First and second inputs that differ
+
+
+SIMILARITY = [("log", measure) for measure in LOSSES["log"].measures]
+HEAD = torch.tensor([[-0.5, -0.4, -0.6]], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("loss", "measure"), PAIR_LOSSES + SIMILARITY)
+@pytest.mark.parametrize("labels", ["right", "flipped"])
+def test_two_branches_average_every_first_input_with_every_second_one(loss: str, measure: str, labels: str) -> None:
+    """144 pairs of twelve images; an image's own second form is of its class."""
+    experiment = Experiment(loss=loss, measure=measure, labels=labels, view="edges")
+    h1, h2, parts = embeddings(seed=1), embeddings(seed=2), HEAD if measure == "similarity_head" else ()
+    by_side: dict[bool, list[Tensor]] = {True: [], False: []}
+    for i, j in product(range(12), repeat=2):
+        same = GROUPS[i] == GROUPS[j]
+        named = same if labels == "right" else not same
+        by_side[same].append(loss_of(experiment, distance(experiment, h1[i], h2[j], parts), named))
+    assert [len(side) for side in by_side.values()] == [36, 108]
+    found = of_two_branches(experiment, h1, h2, PER_CLASS, parts)
+    torch.testing.assert_close(found.value, mean(by_side[True]) + mean(by_side[False]))
+    active = [bool(value != 0) for side in by_side.values() for value in side]
+    assert found.active == pytest.approx(sum(active) / 144)
+
+
+@pytest.mark.parametrize("labels", ["right", "flipped"])
+def test_two_branches_have_their_anchors_in_the_first_and_the_others_in_the_second(labels: str) -> None:
+    """Twelve anchors, three positives (one of them the anchor's own second form) and nine negatives."""
+    experiment, h1, h2 = Experiment(loss="triplet", labels=labels, view="edges"), embeddings(seed=1), embeddings(seed=2)
+    each = []
+    for a, p, n in product(range(12), repeat=3):
+        if GROUPS[a] == GROUPS[p] != GROUPS[n]:
+            near, far = distance(experiment, h1[a], h2[p]), distance(experiment, h1[a], h2[n])
+            each.append(loss_of(experiment, *((near, far) if labels == "right" else (far, near))))
+    assert len(each) == 12 * 3 * 9
+    found = of_two_branches(experiment, h1, h2, PER_CLASS)
+    torch.testing.assert_close(found.value, mean(each))
+    assert found.active == pytest.approx(sum(bool(value != 0) for value in each) / len(each))
+
+
+@pytest.mark.parametrize("loss", WITH_PAIRS)
+@pytest.mark.parametrize(("n", "per_class"), [(4, 4), (4, 1)])
+def test_two_branches_without_one_of_the_sides_have_a_finite_gradient(loss: str, n: int, per_class: int) -> None:
+    h1, h2 = embeddings(n, 1).requires_grad_(), embeddings(n, 2).requires_grad_()
+    found = of_two_branches(Experiment(loss=loss, shared="false"), h1, h2, per_class)
+    found.value.backward()
+    assert found.value.isfinite()
+    assert all(h.grad is not None and h.grad.isfinite().all() for h in (h1, h2))
+
+
+NOT_LOOKED_AT = torch.full((12, 3), torch.nan, dtype=torch.float64)
+"""What the branch gives for the images that it need not see."""
+
+
+def of(experiment: Experiment, drawn: Draw, h1: Tensor, h2: Tensor) -> Tensor:
+    return of_draw(experiment, drawn, h1, h2, PER_CLASS, (), torch.Generator()).value
+
+
+def test_of_a_random_pair_the_second_image_goes_through_the_second_branch() -> None:
+    experiment, same = Experiment(sampling="random_pairs", shared="false"), torch.arange(12) < 6
+    first, second = embeddings(seed=1), embeddings(seed=2)
+    drawn = Draw("pairs", torch.arange(24), same)
+    found = of(experiment, drawn, torch.cat([first, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, second]))
+    each = [loss_of(experiment, distance(experiment, first[p], second[p]), same[p]) for p in range(12)]
+    torch.testing.assert_close(found, mean(each))
+
+
+def test_of_a_random_triplet_the_anchor_goes_through_the_first_branch_alone() -> None:
+    experiment = Experiment(loss="triplet", sampling="random_pairs", shared="false")
+    a, p, n = (embeddings(seed=seed) for seed in range(3))
+    drawn = Draw("triplets", torch.arange(36))
+    found = of(experiment, drawn, torch.cat([a, NOT_LOOKED_AT, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, p, n]))
+    each = [loss_of(experiment, *(distance(experiment, a[t], side[t]) for side in (p, n))) for t in range(12)]
+    torch.testing.assert_close(found, mean(each))
+
+
+@pytest.mark.parametrize("loss", WITH_PAIRS)
+def test_of_a_batch_one_branch_counts_each_pair_once_and_two_every_pair_of_inputs(loss: str) -> None:
+    drawn, h1, h2 = Draw("batch", torch.arange(12)), embeddings(seed=1), embeddings(seed=2)
+    one, two = Experiment(loss=loss), Experiment(loss=loss, view="edges")
+    assert of(one, drawn, h1, h1) == of_all_pairs(one, h1, PER_CLASS).value
+    assert of(two, drawn, h1, h2) == of_two_branches(two, h1, h2, PER_CLASS).value
 
 
 LINE = torch.tensor([[0.0], [0.25], [1.25], [1.5]])

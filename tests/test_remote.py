@@ -50,7 +50,8 @@ def sentence(load: Callable[[], Images]) -> str:
     with pytest.raises(DatasetMissing) as caught:
         load()
     message = str(caught.value)
-    assert message.endswith(" meanwhile.") and "\n" not in message
+    assert re.search(r"; until then there is the bundled \w+\.$|, or use the bundled \w+ meanwhile\.$", message)
+    assert "\n" not in message
     return message
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_core import objective, training
+from siamese_core import learner, objective, training
+from siamese_core.batches import Draw, draw
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -313,13 +314,13 @@ def test_a_class_that_is_held_out_is_never_trained_on(
 ) -> None:
     labels = torch.tensor(DATASETS["digits"].load().train_labels)
     drawn: list[Tensor] = []
-    forward = training._forward
 
-    def spy(learner: Any, batch: Tensor) -> Tensor:
-        drawn.append(labels[batch])
-        return forward(learner, batch)
+    def spy(*arguments: Any) -> Draw:
+        found = draw(*arguments)
+        drawn.append(labels[found.images])
+        return found
 
-    monkeypatch.setattr(training, "_forward", spy)
+    monkeypatch.setattr(training, "draw", spy)
     last_of(small(loss=loss, sampling=sampling, held_out=(3, 8)))
     assert set(torch.cat(drawn).tolist()) == {0, 1, 2, 4, 5, 6, 7, 9}
 
@@ -428,14 +429,14 @@ def test_a_gpu_out_of_memory_ends_the_run_with_the_batch_size_to_try(monkeypatch
 def test_a_gpu_without_memory_for_a_picture_still_gives_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(small(batch_size=96), wants_frame=never)
     next(run)
-    monkeypatch.setattr(training, "_encode", exhausted_encoder)
+    monkeypatch.setattr(learner, "_encode", exhausted_encoder)
     (last,) = run
     assert last.halted is not None
     assert last.frame is None
     assert last.state is not None
 
 
-def exhausted_encoder(learner: Any, images: Tensor) -> Tensor:
+def exhausted_encoder(*arguments: Any) -> Tensor:
     raise torch.OutOfMemoryError("CUDA out of memory.")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from siamese_core import training
+from siamese_core.batches import Draw, draw
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -84,8 +85,13 @@ def test_a_loss_without_parts_has_no_head() -> None:
 def test_fewer_images_of_each_class_are_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = DATASETS["digits"].load().train_labels
     drawn: list[Tensor] = []
-    forward = training._forward
-    monkeypatch.setattr(training, "_forward", lambda learner, batch: (drawn.append(batch), forward(learner, batch))[1])
+
+    def spy(*arguments: Any) -> Draw:
+        found = draw(*arguments)
+        drawn.append(found.images)
+        return found
+
+    monkeypatch.setattr(training, "draw", spy)
     last_of(small(train_per_class=5, steps=8))
     used = set(torch.cat(drawn).tolist())
     assert used == {int(i) for c in range(10) for i in np.flatnonzero(labels == c)[:5]}

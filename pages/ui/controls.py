@@ -169,7 +169,10 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
 
 def _dataset(titles: Mapping[str, str]) -> str:
     field = FIELDS["dataset"]
-    if st.session_state.get(key("dataset")) not in titles:
+    before = st.session_state.get(key("dataset"))
+    if before not in titles:
+        if before is not None:
+            st.session_state["ignored"] = [Ignored("dataset", before, text.DELETED)]
         st.session_state[key("dataset")] = field.default
     chosen: str = st.selectbox(
         field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help

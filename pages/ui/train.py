@@ -46,6 +46,8 @@ def page() -> None:
         if ignored:
             named = "".join(f"\n- {plain(str(field))}" for field in ignored)
             st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+        if not experiment.data.find():
+            st.info(text.GET_FIRST, icon=":material/download:")
         if out_of_reach := reach.warning(experiment):
             st.warning(out_of_reach, icon=":material/straighten:")
         if run is None and st.session_state.pop("run", None):

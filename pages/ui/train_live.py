@@ -89,6 +89,8 @@ def _status(run: RunView | None, changed: bool) -> None:
 
 def _measured_on(experiment: Experiment) -> str:
     classes = experiment.data.classes
+    if len(experiment.held_out) == 1:
+        return text.MEASURED_ON_ONE.format(name=plain(classes[experiment.held_out[0]]))
     names = plain(", ".join(classes[c] for c in experiment.held_out))
     return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
 
@@ -107,6 +109,8 @@ def _progress(run: RunView, changed: bool) -> list[str]:
         parts.append(text.WARMING)
     elif changed:
         parts.append(text.CHANGED_LIVE if run.live else text.CHANGED)
+    elif run.status == "running" and not run.step:
+        parts.append(text.FIRST_STEP)
     else:
         parts.append(text.STATUS[run.status])
     return parts
@@ -136,8 +140,10 @@ def _number_names(run: RunView | None) -> dict[str, tuple[str, str]]:
 def _embedding(run: RunView | None) -> None:
     if run is None or run.layout is None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
+        words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
+        frame = f"none {run is not None and run.live}"
         embedding_view(
-            pack({"key": "none", "frame": "", "classes": [], "text": text.EMBEDDING}, **NO_POINTS), key="embedding"
+            pack({"key": "none", "frame": frame, "classes": [], "text": words}, **NO_POINTS), key="embedding"
         )
         return
     shown = probes(run.experiment)
@@ -148,6 +154,11 @@ def _embedding(run: RunView | None) -> None:
     if kept is None or kept[0] != frame:
         kept = st.session_state["embedding_message"] = (frame, _embedding_message(run, frame, shown))
     embedding_view(kept[1], key="embedding")
+    if PROJECTIONS[run.projection].needs_warm_up:
+        st.button(
+            text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",
+            on_click=engine().lay_out_anew, args=(token(), run.id),
+        )  # fmt: skip
 
 
 def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:

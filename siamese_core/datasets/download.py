@@ -140,7 +140,7 @@ def megabytes(size: int) -> str:
 
 def _failed(download: Download, cause: str, step: str) -> DownloadFailed:
     return DownloadFailed(
-        f"{download.title} was not downloaded because {cause}: {step}; the bundled {download.bundle} works meanwhile."
+        f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
     )
 
 

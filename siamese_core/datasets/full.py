@@ -69,7 +69,7 @@ def _how_to_get(full: FullSet) -> str:
     return (
         f"{full.name} is not on this machine: press Download on the Data page, {package}or put "
         f"{', '.join(names[:-1])} and {names[-1]} (from {full.url}, as they are or with .gz) into {own}{partly}; "
-        f"the bundled {full.bundle} works meanwhile."
+        f"until then there is the bundled {full.bundle}."
     )
 
 

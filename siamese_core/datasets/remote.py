@@ -42,7 +42,7 @@ def load_remote(download: Download, parse: Parse) -> Images:
     if lacking:
         raise DatasetMissing(
             f"{download.title}: not on this machine yet, so press Download on the Data page, "
-            f"or put {' and '.join(lacking)} into {folder}; the bundled {download.bundle} works meanwhile."
+            f"or put {' and '.join(lacking)} into {folder}; until then there is the bundled {download.bundle}."
         )
     return _read(download, parse, folder)
 

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +142,16 @@ class Engine:
             for slot in [slot for slot in self._slots.values() if slot.experiment.dataset == dataset]:
                 self._forget(slot)
             self._worker.say({"do": "forget_images"})
+
+    def lay_out_anew(self, owner: str, run: str) -> None:
+        """Forgets where the points were: parts that have come to belong together may have stayed apart."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            if slot is not None and slot.layout is not None:
+                self._projector.say({"do": "forget", "run": slot.id})
+                # Of no step: a page goes on looking until the new one is there.
+                slot.layout = replace(slot.layout, step=-1)
+                self._ask_for_layout(slot)
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""

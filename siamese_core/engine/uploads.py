@@ -124,14 +124,14 @@ class Uploads:
     def sets(self, owner: str, deleted: bool = False) -> dict[str, str]:
         """Key → title of this owner's sets, the newest last, or of those that can still be had back."""
         with self._lock:
-            own_sets = (kept for kept in self._kept if kept.owner == owner)
+            own_sets = (kept for kept in self._kept if kept.owner == owner and own.find_own(kept.key))
             return {kept.key: kept.title for kept in own_sets if (kept.deleted_at is not None) == deleted}
 
     def use(self, owner: str, key: str) -> bool:
         """Renews a set's time; False where it is not this owner's, or gone."""
         with self._lock:
             kept = self._set(owner, key)
-            if kept is None or kept.deleted_at is not None:
+            if kept is None or kept.deleted_at is not None or not own.find_own(key):
                 return False
             kept.seen_at = self._clock()
             return True
@@ -215,7 +215,8 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def _check_room(self) -> None:
-        """Raises OSError where all pictures together fill the folder."""
+        """Raises OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         if sum(path.stat().st_size for path in self.folder.iterdir()) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 

@@ -107,7 +107,7 @@ def test_a_set_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkeypatch: 
     app.selectbox(key="data_dataset").set_value("olivetti").run()
     assert not app.exception
     assert "press Download on the Data page" in words(app)
-    assert "the bundled digits works meanwhile" in words(app)
+    assert "until then there is the bundled digits" in words(app)
 
 
 def test_train_with_these_images_opens_the_train_page_on_them() -> None:
@@ -289,4 +289,4 @@ class TestGet:
         until(lambda: not downloads().is_busy(), "the download")
         app.run()
         assert not app.exception
-        assert "the bundled mnist works meanwhile" in words(app)
+        assert "until then there is the bundled mnist" in words(app)

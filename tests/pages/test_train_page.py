@@ -14,7 +14,7 @@ from pages.ui.text import train as text
 from siamese_core.engine.pipes import ROOT
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.settings import FIELDS
+from siamese_core.settings import FIELDS, SHAPES
 from tests.waiting import until
 
 TRAIN = "pages/1_Train.py"
@@ -70,10 +70,11 @@ def test_the_address_holds_the_whole_experiment() -> None:
 
 def test_every_field_of_the_table_has_a_widget() -> None:
     until(lambda: engine().devices, "a warm worker")
-    app = opened()
-    drawn = {widget.key for kind in (app.selectbox, app.number_input, app.multiselect, app.slider) for widget in kind}
-    wanted = {f"field_{name}" for name in FIELDS if name != "shared"} | {"field_margin", "machine_device"}
-    assert drawn == wanted
+    for dataset, without in (("fashion_mnist", set(SHAPES)), ("shapes", set())):
+        app = opened(f"dataset={dataset}")
+        kinds = (app.selectbox, app.number_input, app.multiselect, app.slider)
+        drawn = {widget.key for kind in kinds for widget in kind}
+        assert drawn == {f"field_{name}" for name in set(FIELDS) - without} | {"field_margin", "machine_device"}
 
 
 def test_the_sliders_of_a_loss_are_its_parameters() -> None:

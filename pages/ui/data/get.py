@@ -46,8 +46,10 @@ def _set(key: str) -> None:
             colours=text.COLOURS[record.shape[0]], licence=record.licence,
         )
     )  # fmt: skip
-    if fetching is not None and not here:
-        _state(fetching)
+    if not here:
+        st.caption(text.GET_FILES.format(files=", ".join(file.name for file in download.files), key=key))
+        if fetching is not None:
+            _state(fetching)
 
 
 def _state(fetching: Fetching) -> None:

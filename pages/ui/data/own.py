@@ -47,6 +47,7 @@ def _source() -> None:
     given = st.file_uploader(text.ZIP, type=["zip"], key="own_zip")
     if given is not None and st.session_state.get("own_read") != given.file_id:
         st.session_state["own_read"] = given.file_id
+        st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
         _forget_choices()
         uploads().read_zip(token(), given)
     root = os.environ.get(IMAGE_ROOT)
@@ -60,6 +61,7 @@ def _server_folder(root: Path) -> None:
         name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
             _forget_choices()
+            st.session_state["own_name"] = archives.clean(name)[:24]
             uploads().read_folder(token(), root, name)
 
 
@@ -87,7 +89,7 @@ def _left_out(reading: Reading) -> None:
     reasons = archives.left_out(reading.skipped)
     reasons += [f"{count} × {REASONS[reason]}" for reason, count in reading.refused.items()]
     if reasons:
-        st.caption(text.LEFT_OUT.format(reasons="; ".join(reasons)))
+        st.caption(text.LEFT_OUT.format(reasons="".join(f"\n- {reason}" for reason in reasons)))
     if reading.alone:
         st.caption(text.ALONE.format(count=reading.alone))
     if reading.first_frames:
@@ -143,6 +145,7 @@ def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> byte
 
 def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
     title = text.OWN_TITLE.format(
+        name=st.session_state.get("own_name") or text.OWN_NAME,
         count=len(pictures.labels), classes=len(pictures.classes), side=side,
         colour=text.COLOURS_OF["colour" if colour else "grey"],
     )  # fmt: skip

@@ -25,13 +25,25 @@ SECTIONS: dict[str, Callable[[], None]] = {
 def page() -> None:
     owner()
     asked = st.query_params.get("section", "")
-    st.session_state.setdefault("data_section", asked if asked in SECTIONS else "browse")
+    shown = st.session_state.get("data_section_shown", "browse")
+    # The address counts where it is not the one that this page has written: a link, or the back button.
+    if asked in SECTIONS and asked != shown:
+        st.session_state["data_section"] = asked
+    else:
+        st.session_state.setdefault("data_section", shown)
     st.markdown(f"##### {text.INTRO}")
     section: str = st.segmented_control(
         text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key="data_section", required=True,
-        wrap=True,
+        wrap=True, on_change=_chosen,
     )  # fmt: skip
     if asked and asked not in SECTIONS:
         st.warning(text.NO_SECTION.format(asked=plain(asked[:60]), may_be=", ".join(SECTIONS)), icon=":material/info:")
+    st.session_state["data_section_shown"] = section
+    if asked != section and not (asked == "" and section == "browse"):
+        st.query_params.from_dict({"section": section})
     SECTIONS[section]()
-    st.query_params["section"] = section
+
+
+def _chosen() -> None:
+    st.session_state["data_section_shown"] = st.session_state["data_section"]
+    st.query_params.from_dict({"section": st.session_state["data_section"]})

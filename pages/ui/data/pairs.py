@@ -145,7 +145,7 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
     _easy(experiment, found)
-    chosen = found["drawn"] if "drawn" in found else _mined(found)
+    chosen = found["drawn"] if "drawn" in found else _mined(experiment, found)
     if not chosen.size:
         st.info(text.NONE_FOUND, icon=":material/info:")
         return
@@ -165,14 +165,14 @@ def _triplets(experiment: Experiment, found: Arrays) -> None:
     _grid(tiles)
 
 
-def _mined(found: Arrays) -> np.ndarray:
+def _mined(experiment: Experiment, found: Arrays) -> np.ndarray:
     """(3, T) of the miner that is chosen; only two of them need no distances."""
     counts = {key: count for key, count in zip(MINERS, found["counts"].tolist(), strict=True) if count >= 0}
     if len(counts) < len(MINERS):
         st.caption(text.NOT_TRAINED)
     miner: str = st.segmented_control(
-        text.MINER, list(counts), default=next(reversed(counts)), key="pairs_miner", required=True,
-        format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
+        text.MINER, list(counts), default=experiment.miner if experiment.miner in counts else "all", key="pairs_miner",
+        required=True, format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
     )  # fmt: skip
     st.caption(MINERS[miner].help)
     chosen = found["triplets"][list(MINERS).index(miner)]

@@ -61,6 +61,10 @@ ACTIVE = {
 }
 TEST_LOSS = "Loss on test images"
 MEASURED_ON = "On test images of the classes that were trained on."
+MEASURED_ON_ONE = (
+    "On test images of the classes that were trained on. A single class held out ({name}) has no score: every "
+    "neighbour would be right. Hold out two or more."
+)
 MEASURED_ON_BOTH = (
     "On test images: large numbers for the classes that were trained on, small ones for those held out ({names}). "
     "Each group is searched on its own: among fewer classes it is easier to be right."
@@ -88,6 +92,15 @@ EMBEDDING = {
 SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({view})."
 SECOND_POINT = "second input: {view}"
 SAME_VIEW = "the same image"
+FIRST_PICTURE = "The first picture is on its way."
+FIRST_STEP = "Training: the first step is on its way; large networks and other people's runs take a while."
+ANEW = "Lay out anew"
+ANEW_HELP = (
+    "UMAP goes on from its last picture, so that what moves is what the network moved. Groups that have come to belong "
+    "together can stay apart by it: this begins from a fresh picture."
+)
+GET_FIRST = "These images are not on this machine: download them on the Data page, or choose another dataset."
+DELETED = "those pictures are deleted; upload them again on the Data page"
 STAND_IN = "PCA until UMAP is warm"
 LOSS_TITLE = "Loss against distance"
 SLOPE = "Show the slope"
