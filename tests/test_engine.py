@@ -234,6 +234,19 @@ def test_another_projection_redraws_a_run_that_rests(engine: Engine) -> None:
     until(lambda: (layout := look(engine, run).layout) and layout.xy.shape[1] == 3, "a 3-D layout")
 
 
+def test_a_picture_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> None:
+    run = until_status(engine, engine.start(ANN, SHORT), "finished").id
+    steps = SHORT.steps
+    first = until(lambda: (la := look(engine, run).layout) and la.step == steps and la, "the last layout")
+    engine.lay_out_anew("somebody else", run)
+    assert look(engine, run).layout is first
+    engine.lay_out_anew(ANN, run)
+    assert (layout := look(engine, run).layout) is not None
+    assert layout.step in (-1, steps), "a page goes on looking"
+    anew = until(lambda: (la := look(engine, run).layout) and la.step == steps and la, "the new layout")
+    assert anew.number == first.number + 1
+
+
 def test_what_cannot_be_drawn_is_one_sentence(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     engine.project(ANN, run, "raw")

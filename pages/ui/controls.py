@@ -132,6 +132,8 @@ def controls() -> Experiment:
             for name in members:
                 limits |= _limits_by(values)
                 values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
+                if name in text.WHY_ONLY and limits.get(name):
+                    st.caption(text.WHY_ONLY[name])
     shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
     values["projection"] = _widget(FIELDS["projection"], shown)
     return Experiment(params=params, **values)

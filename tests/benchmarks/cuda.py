@@ -9,9 +9,10 @@ import torch
 
 from siamese_core import objective
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.learner import encode_both, learner_of
 from siamese_core.machine import Machine
 from siamese_core.sampling import pk_batch
-from siamese_core.training import _encode, _learner, never, train
+from siamese_core.training import never, train
 
 Row = tuple[str, str, str]
 
@@ -43,7 +44,7 @@ def _eager(machine: Machine) -> float:
 
 def _replayed(machine: Machine) -> float:
     """The same forward pass, objective, backward pass and Adam step, captured once."""
-    learner = _learner(Experiment(), machine)
+    learner = learner_of(Experiment(), machine)
     learner.network.train()
     optimiser = torch.optim.Adam(learner.network.parameters(), lr=3e-3, fused=True, capturable=True)
     batch = pk_batch(learner.index, learner.experiment.batch_size, IMAGES_PER_CLASS, learner.generator)
@@ -51,7 +52,7 @@ def _replayed(machine: Machine) -> float:
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=False)
-        objective.of_all_pairs(learner.experiment, _encode(learner, images), IMAGES_PER_CLASS).value.backward()
+        objective.of_all_pairs(learner.experiment, encode_both(learner, images)[0], IMAGES_PER_CLASS).value.backward()
         optimiser.step()
 
     aside = torch.cuda.Stream()

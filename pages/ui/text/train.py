@@ -8,6 +8,12 @@ NOT_YOURS = (
     "until then the run uses the bundled ones"
 )
 GROUPS = {"shapes": "Shapes", "data": "Data and sampling", "network": "Network", "training": "Training"}
+WHY_ONLY = {
+    "miner": "Only all pairs of a P×K batch are mined, and only for losses on pairs or triplets.",
+    "view": "With mining, both inputs look alike.",
+    "shared": "With mining, both inputs pass through one network.",
+    "second_encoder": "With shared weights there is only one.",
+}
 DEVICE = "Device"
 DEVICE_HELP = "Where the network is trained. It changes how fast a run is, not what is learnt."
 DEVICE_UNKNOWN = "looking…"
