@@ -264,7 +264,7 @@ def test_a_curve_is_fn_computed_by_the_worker_even_while_it_trains(engine: Engin
 
 def test_another_measure_of_a_runs_embeddings_is_answered(engine: Engine) -> None:
     embeddings = np.array([[0.0], [0.1], [3.0], [3.2]], np.float32)
-    arrays = engine.ask.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32)).result(60)
+    arrays = engine.ask.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32), 1).result(60)
     assert set(np.round(arrays["same"], 3)) == {np.float32(0.1), np.float32(0.2)}
     assert arrays["different"].min() >= 2.8
 
