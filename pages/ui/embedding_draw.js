@@ -130,6 +130,7 @@ export class Painter {
     const strength = view.pinned >= 0 ? FAINT : 1;
     const [wide, tall] = this.imageSize(view.meta.sprite ?? { width: 1, height: 1 });
     const edge = Math.max(wide, tall) / 2 + 4;
+    const firstSecond = view.meta.second ?? Infinity;
     for (const i of near ? farToNear(view.order, near) : view.order) {
       if (!view.shown(i) || !Number.isFinite(x[i] + y[i])) continue;
       const c = view.labels[i];
@@ -137,10 +138,10 @@ export class Painter {
       const alpha = strength * (near ? 0.3 + (0.7 * level) / (LEVELS - 1) : 1);
       const r = near ? this.radius * (0.72 + (0.48 * level) / (LEVELS - 1)) : this.radius;
       const reach = reachOf(r, view.heldOut.has(c));
-      const second = view.isSecond(i);
+      const second = i >= firstSecond ? 1 : 0; // a number: a name of text for every point costs ten frames a second
       const stamp = this.asImage(view, i)
         ? this.keep(`${i} ${level}`, edge, alpha, (pen) => this.drawImage(pen, view, i, wide, tall))
-        : this.keep(`${c} ${level} ${second}`, reach, alpha, (pen) => this.drawMarker(pen, view, c, r, second));
+        : this.keep((2 * c + second) * LEVELS + level, reach, alpha, (pen) => this.drawMarker(pen, view, c, r, second));
       this.pixels.stamp(stamp, Math.round(x[i] * dpr) - stamp.half, Math.round(y[i] * dpr) - stamp.half);
     }
   }
