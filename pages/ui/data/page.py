@@ -7,11 +7,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.ui.data import browse, get, inputs, own, pairs
-from pages.ui.owner import owner
+from pages.ui.owner import engine, owner
 from pages.ui.text import data as text
 from pages.ui.words import plain
 
 TITLE = text.TITLE
+
+LOOK_EVERY = 0.7
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "browse": browse.section,
@@ -42,6 +44,14 @@ def page() -> None:
     if asked != section and not (asked == "" and section == "browse"):
         st.query_params.from_dict({"section": section})
     SECTIONS[section]()
+    if not engine().devices:
+        st.fragment(_once_ready, run_every=LOOK_EVERY)()
+
+
+def _once_ready() -> None:
+    """What the training process is asked for comes when that has started."""
+    if engine().devices:
+        st.rerun()
 
 
 def _chosen() -> None:
