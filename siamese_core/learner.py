@@ -102,6 +102,7 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
 
 
 def encode_both(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
     experiment = learner.experiment
     if experiment.branches == 1:
         h = _encode(learner, learner.network, images)
@@ -142,7 +143,7 @@ def state_of(learner: Learner) -> State:
 
 
 def restore(learner: Learner, state: State) -> None:
-    """The inverse of `_state`, on a learner of the same experiment."""
+    """The inverse of `state_of`, on a learner of the same experiment."""
     tensors = {name: torch.tensor(array) for name, array in state.tensors.items()}
     learner.network.load_state_dict(_under("network.", tensors))
     learner.head.load_state_dict(_under("head.", tensors))

@@ -41,8 +41,8 @@ class Snapshot:
     """One optimiser step. `loss` is the batch's before the step, `active` the share of its pairs with a slope:
     NaN for a loss on a whole batch.
 
-    `images` counts the images that passed through the network in training, `seconds` the time that its
-    optimiser steps took.
+    `images` counts the images of the batches that were trained on, each once, however many branches it passed;
+    `seconds` the time that its optimiser steps took.
     `halted` is the sentence with which a run ended early, `alarm` one that names a failing embedding.
     """
 

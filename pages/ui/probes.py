@@ -57,7 +57,7 @@ def _published(record: Dataset, view: str, branches: int) -> Probes:
     chosen = select_probe(images)
     shown = images.test_images[chosen]
     if branches == 2:
-        shown = np.concatenate([shown, _viewed(view, shown)])
+        shown = np.concatenate([shown, _viewed(record, view, shown)])
     thumbnails = reduced(shown, LARGEST)
     url = static.publish(probes_stem(record.key), ".png", atlas_png(thumbnails, COLUMNS))
     height, width = thumbnails.shape[2:]
@@ -69,11 +69,11 @@ def _published(record: Dataset, view: str, branches: int) -> Probes:
     )
 
 
-def _viewed(view: str, images: np.ndarray) -> np.ndarray:
+def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Asked of the worker: the server knows no torch."""
     if view == "none":
         return images
-    found = kept_answer("viewed", (view, images.shape), lambda: engine().ask.viewed(view, images), WAIT)
+    found = kept_answer("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
     if found is None:
         raise _NotYet
     return found["images"]

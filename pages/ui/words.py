@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def plain(sentence: str) -> str:
-    """Words from an address bar, with nothing left that Markdown would read."""
+    """Words from an address bar or an upload, with nothing left that Markdown would read."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~$:&" else c for c in sentence)

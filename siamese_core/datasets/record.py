@@ -31,9 +31,9 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`mean` and `std` are those of pixels / 255 over all training images; `shape` is (C, H, W).
+    """`mean` and `std` are what pixels / 255 are normalised by: those of all training images, where they were measured.
 
-    `load` returns the same `Images` each time in one process, or raises DatasetMissing.
+    `shape` is (C, H, W). `load` gives equal `Images` each time, and mostly the same ones, or raises DatasetMissing.
     Two records of the same words and numbers are of the same images.
     `find` says cheaply whether the files are there; it does not open them.
     """

@@ -117,7 +117,7 @@ def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pict
     pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[place] for place in order))
     own.check(pictures)
     paired = own.in_pairs(pictures)
-    if len(paired.labels) == len(labels):
+    if paired is pictures:
         return pictures
     job.alone = len(labels) - len(paired.labels)
     raw.write_bytes(paired.pixels.tobytes())

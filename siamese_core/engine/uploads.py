@@ -35,7 +35,7 @@ MOST_BYTES = 8 * 2**30
 """Of all pictures of all owners together: thirty people with 2,000 pictures each."""
 
 MAX_SETS = 4
-"""Sets that one owner may have at a time; a deleted one makes room, else the oldest."""
+"""Sets that one owner may have at a time; a deleted one makes room, else the one that was used longest ago."""
 
 FOLDER_PREFIX = "siamese-playground-"
 
