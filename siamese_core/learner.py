@@ -17,18 +17,15 @@ from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine
 from siamese_core.probe import Probe, probe_of
 from siamese_core.sampling import ClassIndex
+from siamese_core.siamese import Siamese, network_of
 from siamese_core.snapshot import State
-from siamese_core.views import VIEWS
-
-EVALUATION_BATCH = 200
-"""Images embedded at once: more do not fit a core's cache, and take 1.7 times as long."""
 
 
 @dataclass
 class Learner:
     experiment: Experiment
     machine: Machine
-    network: nn.Module
+    siamese: Siamese
     head: nn.Module
     parameters: list[nn.Parameter]
     buffers: list[Tensor]
@@ -46,6 +43,10 @@ class Learner:
     images: int = 0
     seconds: float = 0.0
 
+    @property
+    def network(self) -> nn.Module:
+        return self.siamese.network
+
 
 @lru_cache(maxsize=4)
 def _on_device(dataset: Dataset, device: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,17 +59,6 @@ def _on_device(dataset: Dataset, device: str) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _network(experiment: Experiment, generator: Generator) -> nn.Module:
-    """One network for both inputs, or one for each where weights are not shared."""
-    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    encoders = (experiment.encoder,) if experiment.shared == "true" else (experiment.encoder, second)
-    shape = experiment.data.shape
-    built = [
-        networks.build(encoder, experiment.output, shape, experiment.embedding_dim, generator) for encoder in encoders
-    ]
-    return built[0] if len(built) == 1 else networks.pseudo_siamese(*built)
-
-
 def forget_images() -> None:
     """Lets go of all pictures, some of which the server has deleted; a run that learns from them keeps its own."""
     _on_device.cache_clear()
@@ -78,7 +68,7 @@ def forget_images() -> None:
 def learner_of(experiment: Experiment, machine: Machine) -> Learner:
     dataset = experiment.data
     generator = Generator().manual_seed(experiment.seed)
-    network = _network(experiment, generator).to(machine.device)
+    network = network_of(experiment, dataset.shape, generator).to(machine.device)
     make_head = LOSSES[experiment.loss].head
     head = networks.drawn(lambda: make_head(experiment) or nn.Module(), generator).to(machine.device)
     parameters = [*network.parameters(), *head.parameters()]
@@ -86,7 +76,7 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
     return Learner(
         experiment=experiment,
         machine=machine,
-        network=network,
+        siamese=Siamese(experiment, network, dataset.mean, dataset.std),
         head=head,
         parameters=parameters,
         buffers=list(network.buffers()),
@@ -99,36 +89,6 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
         probe=probe_of(experiment, dataset.load(), PROBE_PER_CLASS),
         everything=probe_of(experiment, dataset.load()),
     )
-
-
-def encode_both(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
-    experiment = learner.experiment
-    if experiment.branches == 1:
-        h = _encode(learner, learner.network, images)
-        return h, h
-    seen_second = images if experiment.view == "none" else VIEWS[experiment.view].fn(images)
-    if experiment.shared == "true":
-        first, second = _encode(learner, learner.network, torch.cat([images, seen_second])).chunk(2)
-        return first, second
-    own = tuple(learner.network.children())
-    return _encode(learner, own[0], images), _encode(learner, own[1], seen_second)
-
-
-@torch.no_grad()
-def embedded(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
-    """`encode_both` for any number of images, in eval mode, on the CPU: BatchNorm's statistics are read, not moved."""
-    learner.network.eval()
-    both = [encode_both(learner, part) for part in torch.split(images, EVALUATION_BATCH)]
-    first, second = (torch.cat(part).cpu() for part in zip(*both, strict=True))
-    return first, second
-
-
-def _encode(learner: Learner, network: nn.Module, images: Tensor) -> Tensor:
-    dataset = learner.experiment.data
-    scaled = images.to(torch.float32).mul_(1 / (255 * dataset.std)).sub_(dataset.mean / dataset.std)
-    embeddings: Tensor = network(scaled)
-    return embeddings.float()
 
 
 def state_of(learner: Learner) -> State:

@@ -12,11 +12,12 @@ from siamese_core.augment import augmented
 from siamese_core.batches import Draw, draw
 from siamese_core.distances import MEASURES
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import Learner, embedded, learner_of, restore
+from siamese_core.learner import Learner, learner_of, restore
 from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine
 from siamese_core.mining import MINERS, mine
 from siamese_core.objective import named, of_draw, values
+from siamese_core.siamese import embedded
 from siamese_core.snapshot import State
 from siamese_core.views import VIEWS
 
@@ -62,7 +63,7 @@ def next_step(experiment: Experiment, state: State | None, ahead: int = 0) -> di
     found |= {"i": i, "j": j, "same": same.byte()}
     if drawn.kind == "triplets":
         found["drawn"] = torch.stack(torch.arange(len(images)).chunk(3))
-    first, second = (None, None) if state is None else embedded(learner, images)
+    first, second = (None, None) if state is None else embedded(learner.siamese, images)
     if drawn.kind == "batch":
         found |= _mined(learner, found["labels"], first, second)
     if first is not None and second is not None:

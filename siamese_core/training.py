@@ -13,10 +13,11 @@ from siamese_core import alarms, objective
 from siamese_core.augment import augmented
 from siamese_core.batches import draw
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import Learner, embedded, encode_both, learner_of, restore, state_of
+from siamese_core.learner import Learner, learner_of, restore, state_of
 from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine, MachineError
 from siamese_core.probe import Probe, final_metrics, frame_of
+from siamese_core.siamese import embedded, encode_both
 from siamese_core.snapshot import Frame, Snapshot, State
 
 __all__ = ["Frame", "Snapshot", "State", "every", "train"]
@@ -144,7 +145,7 @@ def _forward(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
 
     All in one pass where the weights are shared: both inputs of a pair meet the same statistics.
     """
-    first, second = encode_both(learner, images)
+    first, second = encode_both(learner.siamese, images)
     if learner.step == 0:
         # In eval mode an untrained network says little: BatchNorm has not met the images yet.
         learner.start_spread = alarms.spread(first.detach(), learner.experiment.measure)
@@ -156,7 +157,7 @@ def _embed(learner: Learner, probe: Probe) -> Tensor:
     images = learner.test_images
     if len(probe.indices) < len(images):
         images = images[torch.from_numpy(probe.indices).to(images.device)]
-    return torch.cat(embedded(learner, images)[: learner.experiment.branches])
+    return torch.cat(embedded(learner.siamese, images)[: learner.experiment.branches])
 
 
 def _frame(learner: Learner, scored: bool, final: bool) -> Frame:

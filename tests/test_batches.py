@@ -16,9 +16,9 @@ from siamese_core.augment import AUGMENTATIONS, augmented
 from siamese_core.batches import draw
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import encode_both
 from siamese_core.losses import LOSSES
 from siamese_core.sampling import ClassIndex, pk_batch, random_pairs, random_triplets
+from siamese_core.siamese import encode_both
 from siamese_core.snapshot import Snapshot
 from siamese_core.training import never, train
 from tests.test_training import always, bits
@@ -110,9 +110,9 @@ def test_an_augmented_run_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
 def test_a_step_sees_its_images_augmented_by_what_its_generator_draws_next(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Tensor] = []
 
-    def spy(learner: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    def spy(siamese: Any, images: Tensor) -> tuple[Tensor, Tensor]:
         seen.append(images.clone())
-        return encode_both(learner, images)
+        return encode_both(siamese, images)
 
     monkeypatch.setattr(training, "encode_both", spy)
     first, *_ = run(augment=ALL)

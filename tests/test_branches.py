@@ -18,11 +18,11 @@ from torch import Generator, Tensor, nn
 from siamese_core import networks, objective, training
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import Learner, encode_both
 from siamese_core.losses import LOSSES
 from siamese_core.model_file import save_model
 from siamese_core.objective import of_all_pairs, of_random_pairs, of_two_branches
 from siamese_core.sampling import ClassIndex, pk_batch, random_pairs
+from siamese_core.siamese import Siamese, encode_both
 from siamese_core.snapshot import Snapshot, State
 from siamese_core.training import never, train
 from siamese_core.views import VIEWS
@@ -154,8 +154,8 @@ def test_an_images_two_embeddings_stand_side_by_side_in_a_loss_on_classes(
     given: list[tuple[Tensor, Tensor]] = []
     of_classes = objective.of_classes
 
-    def spying_encode(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
-        encoded.append(encode_both(learner, images))
+    def spying_encode(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
+        encoded.append(encode_both(siamese, images))
         return encoded[-1]
 
     def spying_loss(experiment: Experiment, h: Tensor, labels: Tensor, parts: Any) -> objective.Objective:
@@ -181,9 +181,9 @@ def test_a_class_that_is_held_out_is_never_trained_on_and_scored_on_its_own(
 ) -> None:
     allowed = {image.numpy().tobytes() for image in TRAIN[~np.isin(DIGITS.train_labels, (3, 8))]}
 
-    def spy(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
+    def spy(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
         assert {image.numpy().tobytes() for image in images} <= allowed
-        return encode_both(learner, images)
+        return encode_both(siamese, images)
 
     monkeypatch.setattr(training, "encode_both", spy)
     *_, last = train(small(held_out=(3, 8), **way), wants_frame=never)

@@ -15,10 +15,10 @@ from siamese_core.augment import AUGMENTATIONS
 from siamese_core.batches import Draw, draw
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
-from siamese_core.learner import Learner, encode_both
 from siamese_core.losses import LOSSES
 from siamese_core.mining import MINERS, mine
 from siamese_core.next_step import SHOWN_TRIPLETS, next_step
+from siamese_core.siamese import Siamese, encode_both
 from siamese_core.snapshot import State
 from siamese_core.training import never, train
 from siamese_core.views import VIEWS
@@ -53,9 +53,9 @@ def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) ->
         places.append(found.images)
         return found
 
-    def spying_encode(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
+    def spying_encode(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
         pixels.append(images.clone())
-        return encode_both(learner, images)
+        return encode_both(siamese, images)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "draw", spying_draw)

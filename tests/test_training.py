@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_core import learner, objective, training
+from siamese_core import objective, siamese, training
 from siamese_core.batches import Draw, draw
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import Experiment
@@ -429,7 +429,7 @@ def test_a_gpu_out_of_memory_ends_the_run_with_the_batch_size_to_try(monkeypatch
 def test_a_gpu_without_memory_for_a_picture_still_gives_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(small(batch_size=96), wants_frame=never)
     next(run)
-    monkeypatch.setattr(learner, "_encode", exhausted_encoder)
+    monkeypatch.setattr(siamese, "encode", exhausted_encoder)
     (last,) = run
     assert last.halted is not None
     assert last.frame is None

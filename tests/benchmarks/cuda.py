@@ -9,9 +9,10 @@ import torch
 
 from siamese_core import objective
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import encode_both, learner_of
+from siamese_core.learner import learner_of
 from siamese_core.machine import Machine
 from siamese_core.sampling import pk_batch
+from siamese_core.siamese import encode_both
 from siamese_core.training import never, train
 
 Row = tuple[str, str, str]
@@ -52,7 +53,8 @@ def _replayed(machine: Machine) -> float:
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=False)
-        objective.of_all_pairs(learner.experiment, encode_both(learner, images)[0], IMAGES_PER_CLASS).value.backward()
+        h, _ = encode_both(learner.siamese, images)
+        objective.of_all_pairs(learner.experiment, h, IMAGES_PER_CLASS).value.backward()
         optimiser.step()
 
     aside = torch.cuda.Stream()
