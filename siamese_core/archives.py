@@ -12,7 +12,7 @@ import stat
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -95,7 +95,7 @@ def count(file: BinaryIO) -> int:
 
     Raises ArchiveRejected.
     """
-    return len(_members(file, Counter()))
+    return len(members(file, Counter()))
 
 
 def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[Picture]:
@@ -105,10 +105,17 @@ def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[Picture]:
     the bytes show (too much in all, a zip bomb).
     """
     labels: dict[str, str] = {}
+    for entry, data in contents(file, members(file, skipped), skipped):
+        yield Picture(_label(split_path(entry.path)[-2], labels), data)
+
+
+def contents(
+    file: BinaryIO, wanted: Sequence[tuple[Entry, int]], skipped: Counter[str]
+) -> Iterator[tuple[Entry, bytes]]:
+    """Each of the `members` that can be read, with its bytes. Raises ArchiveRejected in the middle."""
     total = 0
-    members = _members(file, skipped)
     length = file.seek(0, os.SEEK_END)
-    for entry, start in members:
+    for entry, start in wanted:
         content = bytearray()
         try:
             # A picture that is packed into more than this is larger than one may be.
@@ -129,7 +136,7 @@ def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[Picture]:
         elif len(content) != entry.size or zlib.crc32(content) != entry.crc:
             skipped["damaged"] += 1
         else:
-            yield Picture(_label(_parts(entry.path)[-2], labels), bytes(content))
+            yield entry, bytes(content)
 
 
 def folders(root: Path) -> list[str]:
@@ -173,7 +180,7 @@ def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.casefold() in JUNK
 
 
-def _unwanted(parts: Sequence[str], mode: int) -> str | None:
+def unwanted(parts: Sequence[str], mode: int, endings: tuple[str, ...] = ENDINGS) -> str | None:
     """Why a file is left out by its path and kind alone, as a code of `SKIPPED`; None if it is wanted."""
     if any(map(_is_junk, parts)):
         return "hidden"
@@ -182,8 +189,15 @@ def _unwanted(parts: Sequence[str], mode: int) -> str | None:
     # A zip made on Windows gives no kind.
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "special"
-    if not parts or not parts[-1].lower().endswith(ENDINGS):
+    if not parts or not parts[-1].lower().endswith(endings):
         return "ending"
+    return None
+
+
+def _not_in_a_class(parts: Sequence[str], mode: int) -> str | None:
+    """The same for a picture that needs a class folder."""
+    if reason := unwanted(parts, mode):
+        return reason
     if len(parts) < 2 or not any(char.isprintable() and not char.isspace() for char in parts[-2]):
         return "no_folder"
     return None
@@ -195,10 +209,21 @@ def clean(folder: str) -> str:
     return unicodedata.normalize("NFC", " ".join("".join(shown).split()))
 
 
+def one_spelling(name: str) -> str:
+    """The same for all that differ by case or normal form only."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts "person 2" before "person 10"; of 4,300 digits Python makes no number."""
+    parts = re.findall(r"\d+|\D+", name.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def _label(folder: str, labels: dict[str, str]) -> str:
     """One label for all spellings of a folder that differ by case or normal form: the first one, kept in `labels`."""
     name = clean(folder)
-    key = unicodedata.normalize("NFC", name.casefold())
+    key = one_spelling(name)
     if key not in labels:
         label = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
         # Two long names may be cut to the same one; they stay two classes.
@@ -213,12 +238,24 @@ def _bomb(unpacked: int, packed: int) -> bool:
     return unpacked > max(RATIO_FROM, MAX_RATIO * packed)
 
 
-def _parts(path: str) -> list[str]:
+def split_path(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _members(file: BinaryIO, skipped: Counter[str]) -> list[tuple[Entry, int]]:
-    """The wanted entries, each with the position of its first packed byte."""
+def leads_outside(path: str) -> bool:
+    return path.startswith("/") or ".." in split_path(path) or re.match("[A-Za-z]:", path) is not None
+
+
+def members(
+    file: BinaryIO,
+    skipped: Counter[str],
+    why_not: Callable[[Sequence[str], int], str | None] = _not_in_a_class,
+    most: int = MAX_PICTURES,
+) -> list[tuple[Entry, int]]:
+    """The wanted entries, each with the position of its first packed byte. Raises ArchiveRejected.
+
+    `why_not` judges the names in a path and the file's mode, as `unwanted` does.
+    """
     if file.seek(0, os.SEEK_END) > MAX_PACKED:
         raise ArchiveRejected("packed")
     try:
@@ -230,32 +267,37 @@ def _members(file: BinaryIO, skipped: Counter[str]) -> list[tuple[Entry, int]]:
         path = entry.path
         if path.endswith("/"):
             continue
-        parts = _parts(path[:MAX_PATH])
+        parts = split_path(path[:MAX_PATH])
         # Two paths that differ only by case are one file on Windows and macOS.
         key = "/".join(parts).casefold()
-        if reason := _left_out(entry, path, parts) or ("duplicate" if key in wanted else None):
+        reason = _impossible(entry, path, parts) or why_not(parts, entry.mode)
+        if reason is None and entry.flags & LOCKED:
+            reason = "encrypted"
+        if reason is None and key in wanted:
+            reason = "duplicate"
+        if reason:
             skipped[reason] += 1
             continue
         wanted[key] = entry
-        if len(wanted) > MAX_PICTURES:
+        if len(wanted) > most:
             raise ArchiveRejected("pictures")
     if skipped["encrypted"] and not wanted:
         raise ArchiveRejected("encrypted")
-    members = []
+    found = []
     for entry in wanted.values():
         start = read_start(file, entry, end)
         if start is None:
             skipped["damaged"] += 1
         else:
-            members.append((entry, start))
-    ranges = sorted((entry.offset, start + entry.packed) for entry, start in members)
+            found.append((entry, start))
+    ranges = sorted((entry.offset, start + entry.packed) for entry, start in found)
     if any(before[1] > after[0] for before, after in pairwise(ranges)):
         raise ArchiveRejected("overlap")
-    return members
+    return found
 
 
-def _left_out(entry: Entry, path: str, parts: Sequence[str]) -> str | None:
-    """Why an entry is left out, by what the list alone says of it."""
+def _impossible(entry: Entry, path: str, parts: Sequence[str]) -> str | None:
+    """Why an entry is left out whatever it may be."""
     if (
         len(entry.name) > MAX_PATH
         or len(parts) > MAX_DEPTH
@@ -263,9 +305,7 @@ def _left_out(entry: Entry, path: str, parts: Sequence[str]) -> str | None:
         or "\0" in path
     ):
         return "name"
-    if path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", path):
-        return "outside"
-    return _unwanted(parts, entry.mode) or ("encrypted" if entry.flags & LOCKED else None)
+    return "outside" if leads_outside(path) else None
 
 
 # In a folder of the server
@@ -292,7 +332,7 @@ def _files(top: Path, skipped: Counter[str], limit: int) -> list[Path]:
                 continue
             if stat.S_ISDIR(mode) and not _is_junk(entry.name):
                 inner.append(path)
-            elif reason := _unwanted(path.relative_to(top).parts, mode):
+            elif reason := _not_in_a_class(path.relative_to(top).parts, mode):
                 skipped[reason] += 1
             else:
                 found.append(path)

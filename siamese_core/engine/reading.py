@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -111,7 +110,7 @@ def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | No
 
 def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
     """Classes in alphabetical order, "person 2" before "person 10"."""
-    order = sorted(range(len(names)), key=lambda place: _natural(names[place]))
+    order = sorted(range(len(names)), key=lambda place: archives.natural(names[place]))
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
     pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[place] for place in order))
@@ -128,8 +127,3 @@ def _pixels(raw: Path, count: int) -> np.ndarray:
     """Mapped, not read: thirty people's pictures would be gigabytes."""
     shape = (count, 3, RAW_SIDE, RAW_SIDE)
     return np.memmap(raw, np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.findall(r"\d+|\D+", name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
