@@ -90,11 +90,11 @@ def _probe(
     return Probe(
         chosen,
         labels.repeat(branches),
-        {name: _group(labels, classes, offset) for name, classes in groups.items()},
+        {name: group_of(labels, classes, offset) for name, classes in groups.items()},
     )
 
 
-def _group(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
+def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
     """`offset`: where the images as second inputs begin; 0 where there is no difference."""
     index = ClassIndex.of(labels, classes)
     if len(index) < 2:
@@ -192,7 +192,8 @@ def _final_scores(
 ) -> dict[str, float]:
     group = probe.groups[name]
     assert group is not None
-    d, same = _scored_pairs(embeddings, experiment, group, _of_measure(experiment, parts))
+    d, pairs = scored_pairs(embeddings, experiment, group, parts)
+    same = pairs.same
     apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     verified = verification(apart[same].numpy(), apart[~same].numpy())
     return (
@@ -202,22 +203,33 @@ def _final_scores(
     )
 
 
-def _scored_pairs(embeddings: Tensor, experiment: Experiment, group: Group, own: Parts) -> tuple[Tensor, Tensor]:
-    """(P,) by the run's own measure, and (P,) bool `same`: all pairs of the group, or a sample of them."""
+def scored_pairs(embeddings: Tensor, experiment: Experiment, group: Group, parts: Parts = ()) -> tuple[Tensor, Pairs]:
+    """(P,) by the run's own measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
+    own = _of_measure(experiment, parts)
+    pairs = every_pair(group)
+    if is_exact(group) and not group.offset and not own:
+        return MEASURES[experiment.measure].within(embeddings[group.places]), pairs
+    return _distances(embeddings, experiment, pairs, own), pairs
+
+
+def is_exact(group: Group) -> bool:
+    """Whether all pairs of a group are few enough to be looked at."""
     n = len(group.index.images)
-    if (n * n if group.offset else n * (n - 1) // 2) > EXACT_UP_TO:
+    return (n * n if group.offset else n * (n - 1) // 2) <= EXACT_UP_TO
+
+
+def every_pair(group: Group) -> Pairs:
+    """All pairs of a group, or `EXACT_UP_TO` of them, half same, half different, always the same ones."""
+    n = len(group.index.images)
+    if not is_exact(group):
         first, second, same = random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0))
-        pairs = Pairs(first, second + group.offset, same)
-    elif group.offset:
+        return Pairs(first, second + group.offset, same)
+    if group.offset:
         places, labels = group.places[:n], group.labels[:n]
         first, second = places.repeat_interleave(n), places.repeat(n) + group.offset
-        pairs = Pairs(first, second, (labels[:, None] == labels).flatten())
-    else:
-        first, second, same = all_pairs(group.labels)
-        if not own:
-            return MEASURES[experiment.measure].within(embeddings[group.places]), same
-        pairs = Pairs(group.places[first], group.places[second], same)
-    return _distances(embeddings, experiment, pairs, own), pairs.same
+        return Pairs(first, second, (labels[:, None] == labels).flatten())
+    first, second, same = all_pairs(group.labels)
+    return Pairs(group.places[first], group.places[second], same)
 
 
 def _of_measure(experiment: Experiment, parts: Parts) -> Parts:

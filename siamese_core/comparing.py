@@ -1,0 +1,48 @@
+"""Pairs of images held against each other by a model, and each image against what the model was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from siamese_core import saliency, search
+from siamese_core.evaluation import Reference
+from siamese_core.trained import Trained, between, embed, shown
+
+NEIGHBOURS = 5
+
+Arrays = dict[str, np.ndarray]
+
+
+def compare(trained: Trained, first: np.ndarray, second: np.ndarray, known: Reference | None) -> Arrays:
+    """`value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's measure.
+
+    With a reference also, for first and second images, `near` (2, P, k) places of the nearest training images,
+    `near_distances` (2, P, k) by Euclidean distance, and `unlike` (2, P) uint8: 1 where an image is far from them all.
+    """
+    inputs = [shown(trained, torch.tensor(images), bool(branch)) for branch, images in enumerate((first, second))]
+    h = [embed(trained, images, bool(branch)) for branch, images in enumerate(inputs)]
+    found = {"value": between(trained, *h).numpy()}
+    return found | (_near(known, [rows.numpy() for rows in h]) if known is not None else {})
+
+
+def explain(trained: Trained, first: np.ndarray, second: np.ndarray) -> Arrays:
+    """Of one pair, uint8 (C, H, W) each: `shown` (2, C, H, W) as the network sees it, and the maps of `saliency`,
+    `occlusion` and `gradient` (2, H, W)."""
+    pair = [shown(trained, torch.tensor(image)[None], bool(branch))[0] for branch, image in enumerate((first, second))]
+    return {
+        "shown": torch.stack(pair).numpy(),
+        "occlusion": saliency.occlusion(trained, *pair).numpy(),
+        "gradient": saliency.gradient(trained, *pair).numpy(),
+    }
+
+
+def _near(known: Reference, rows: list[np.ndarray]) -> Arrays:
+    last = len(known.embeddings) - 1
+    found = [search.nearest(h, known.embeddings[min(branch, last)], NEIGHBOURS) for branch, h in enumerate(rows)]
+    limits = [known.unlike[min(branch, last)] for branch in range(len(rows))]
+    return {
+        "near": np.stack([known.places[near] for near, _ in found]).astype(np.int32),
+        "near_distances": np.stack([distances for _, distances in found]),
+        "unlike": np.stack([d[:, 0] > limit for (_, d), limit in zip(found, limits, strict=True)]).astype(np.uint8),
+    }

@@ -1,0 +1,535 @@
+"""What an evaluation reports of a model: held against its run's own scores, and against loops over its embeddings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from siamese_core import evaluation, probe
+from siamese_core.datasets import DATASETS, DatasetMissing, Images, own
+from siamese_core.distances import MEASURES
+from siamese_core.evaluation import Reference, evaluate, reference, threshold_of
+from siamese_core.experiment import Experiment
+from siamese_core.learner import learner_of, state_of
+from siamese_core.machine import Machine
+from siamese_core.metrics import retrieval, verification
+from siamese_core.model import model_of
+from siamese_core.report import GroupReport, Hardest, Progress, Report, from_wire, to_wire
+from siamese_core.snapshot import Frame
+from siamese_core.thresholds import EER, Rule, chosen
+from siamese_core.trained import Trained, load
+from siamese_core.training import never, train
+from siamese_core.verification import Distances, halves, intervals
+from siamese_core.wire import pack, unpack
+
+DIGITS = DATASETS["digits"].load()
+
+RUNS = {
+    "distance": "encoder=mlp",
+    "head": "loss=log&encoder=lenet",
+    "two views": "encoder=mlp&view=inverted&loss=log&measure=exponential_similarity",
+    "two networks": "encoder=mlp&shared=false&view=edges&measure=manhattan",
+}
+
+HELD_OUT = (1, 4)
+
+
+def few_digits(train: int, test: tuple[int, ...]) -> Images:
+    """`train` images of each class, and of class c the number `test[c]` for testing, the classes mixed."""
+    rng = np.random.default_rng(0)
+
+    def take(labels: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
+        return rng.permutation(np.concatenate([np.flatnonzero(labels == c)[:n] for c, n in enumerate(counts)]))
+
+    learnt, tested = take(DIGITS.train_labels, (train,) * len(test)), take(DIGITS.test_labels, test)
+    return Images(
+        DIGITS.train_images[learnt], DIGITS.train_labels[learnt],
+        DIGITS.test_images[tested], DIGITS.test_labels[tested],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(own.FOLDER, str(tmp_path_factory.mktemp("own")))
+        yield
+        own.let_go()
+
+
+def kept(images: Images) -> str:
+    return own.keep("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
+
+
+def untrained(images: Images, **settings: object) -> Trained:
+    values = {"dataset": kept(images), "encoder": "mlp", "embedding_dim": 4} | settings
+    experiment = Experiment(**values)  # type: ignore[arg-type]
+    return load(model_of(experiment, state_of(learner_of(experiment, Machine()))))
+
+
+def report_of(trained: Trained) -> Report:
+    *_, found = evaluate(trained)
+    assert isinstance(found, Report)
+    return found
+
+
+def reference_of(trained: Trained) -> Reference:
+    *_, found = reference(trained)
+    assert isinstance(found, Reference)
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model, its run's last frame, with embeddings of all test images, and its evaluation."""
+
+    trained: Trained
+    images: Images
+    frame: Frame
+    said: list[Progress]
+    report: Report
+
+    @property
+    def branches(self) -> int:
+        return self.trained.model.experiment.branches
+
+    def rows(self, name: str) -> np.ndarray:
+        """The embeddings of a group's rows."""
+        n, places = len(self.images.test_labels), self.report.groups[name].places
+        return self.frame.embeddings[np.concatenate([places + n * branch for branch in range(self.branches)])]
+
+    def apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """By the model's own measure, 1 − p for a similarity."""
+        measure = MEASURES[self.trained.model.experiment.measure]
+        value = measure.between(torch.tensor(first), torch.tensor(second), *self.trained.parts).numpy()
+        return 1 - value if measure.kind == "similarity" else value
+
+    def pairs(self, name: str, among: set[int] | None = None) -> Iterator[tuple[int, int, float, bool]]:
+        """Rows, distance, and whether they are the same class, of all pairs whose images are `among` these places."""
+        group, rows = self.report.groups[name], self.rows(name)
+        n = len(group.places)
+        listed = [
+            (i, n + j if self.branches == 2 else j)
+            for i, j in product(range(n), range(n))
+            if (self.branches == 2 or i < j) and (among is None or {group.places[i], group.places[j]} <= among)
+        ]
+        first, second = np.array(listed).T
+        d = self.apart(rows[first], rows[second])
+        same = group.labels[first % n] == group.labels[second % n]
+        yield from zip(first.tolist(), second.tolist(), d.tolist(), same.tolist(), strict=True)
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run(request: pytest.FixtureRequest, _own_folder: None) -> Run:
+    images = few_digits(12, (10, 7, 9, 8, 11, 10))
+    start = f"dataset={kept(images)}&embedding_dim=4&batch_size=48&steps=6&held_out={','.join(map(str, HELD_OUT))}"
+    experiment, ignored = Experiment.from_query(f"{start}&{RUNS[request.param]}")
+    assert not ignored
+    *_, last = train(experiment, wants_frame=never)
+    assert last.state is not None
+    assert last.frame is not None
+    trained = load(model_of(experiment, last.state))
+    *said, found = evaluate(trained)
+    assert isinstance(found, Report)
+    return Run(trained, images, last.frame, [step for step in said if isinstance(step, Progress)], found)
+
+
+GROUPS = pytest.mark.parametrize("name", ["seen", "held_out"])
+
+
+@GROUPS
+def test_a_report_scores_as_the_last_step_of_its_run_did(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    assert group.summary is not None
+    found = group.scores | {"eer": group.summary.eer}
+    assert found["auc"] == group.summary.auc
+    for metric in ("auc", "eer", "precision_at_1", "map_at_r"):
+        assert found[metric] == pytest.approx(run.frame.metrics[metric][name], abs=1e-6), metric
+
+
+@GROUPS
+def test_all_pairs_of_a_group_are_looked_at_where_they_are_few(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    n = len(group.places)
+    assert group.exact
+    assert group.pairs == (n * n if run.branches == 2 else n * (n - 1) // 2)
+
+
+@GROUPS
+def test_a_group_has_the_test_images_of_its_classes_in_their_order(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    labels = run.images.test_labels
+    expected = [place for place, label in enumerate(labels) if (label in HELD_OUT) == (name == "held_out")]
+    assert group.places.tolist() == expected
+    assert group.labels.tolist() == labels[expected].tolist()
+    assert group.classes == ((1, 4) if name == "held_out" else (0, 2, 3, 5))
+
+
+@GROUPS
+def test_a_threshold_is_chosen_and_reported_on_pairs_of_images_that_do_not_meet(run: Run, name: str) -> None:
+    """Each half against a loop over the pairs within it; together the halves are all images of the group."""
+    group = run.report.groups[name]
+    in_first = halves(run.images.test_labels)
+    places = [{int(place) for place in group.places if in_first[place] == half} for half in (True, False)]
+    assert not places[0] & places[1]
+    assert places[0] | places[1] == set(group.places.tolist())
+    for half, distances in zip(places, (group.chosen_on, group.reported_on), strict=True):
+        pairs = list(run.pairs(name, half))
+        for is_same, found in ((True, distances.same), (False, distances.different)):
+            expected = sorted(d for *_, d, same in pairs if same == is_same)
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+@GROUPS
+@pytest.mark.parametrize("rule", [EER, Rule("far", wanted=0.1), Rule("costs", accept_cost=5)])
+def test_a_threshold_asked_for_by_itself_is_that_of_the_report(run: Run, name: str, rule: Rule) -> None:
+    group = run.report.groups[name]
+    is_similarity = run.trained.model.is_similarity
+    expected = chosen(group.chosen_on, group.reported_on, rule, name, is_similarity)
+    assert expected is not None
+    assert threshold_of(run.trained, rule, name) == expected
+    assert (expected.rule, expected.group) == (rule.text, name)
+
+
+@GROUPS
+def test_a_row_is_an_image_as_first_input_or_after_all_of_these_as_second_one(run: Run, name: str) -> None:
+    """Neighbours by Euclidean distance, each row's own images and their views among them, against a loop."""
+    group, rows = run.report.groups[name], run.rows(name)
+    assert len(group.neighbours) == len(group.distances) == len(rows) == run.branches * len(group.places)
+    for row, (near, distances) in enumerate(zip(group.neighbours, group.distances, strict=True)):
+        away = np.linalg.norm(rows - rows[row], axis=1)
+        assert row not in near
+        np.testing.assert_allclose(distances, away[near], rtol=1e-3, atol=1e-5)
+        others = np.sort(np.delete(away, row))[: evaluation.NEIGHBOURS]
+        np.testing.assert_allclose(distances, others, rtol=1e-3, atol=1e-5)
+
+
+@GROUPS
+def test_the_confusion_counts_the_class_of_each_rows_nearest_neighbour(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    labels = np.tile(group.labels, run.branches)
+    expected = Counter(zip(labels.tolist(), labels[group.neighbours[:, 0]].tolist(), strict=True))
+    for (row, true), (column, near) in product(enumerate(group.classes), repeat=2):
+        assert group.confusion[row, column] == expected[true, near]
+    counts = [run.branches * int((run.images.test_labels == c).sum()) for c in group.classes]
+    assert group.confusion.sum(axis=1).tolist() == counts
+    assert group.confusion.trace() / len(labels) == pytest.approx(group.scores["precision_at_1"])
+    right = (labels[group.neighbours[:, :5]] == labels[:, None]).any(axis=1).mean()
+    assert group.scores["recall_at_5"] == pytest.approx(right)
+
+
+@GROUPS
+def test_the_hardest_pairs_are_what_a_loop_from_the_worst_one_on_finds(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    n = len(group.places)
+    for is_same, found in ((True, group.hardest_same), (False, group.hardest_different)):
+        pairs = [pair for pair in run.pairs(name) if pair[3] == is_same]
+        pairs.sort(key=lambda pair: -pair[2] if is_same else pair[2])
+        taken: set[int] = set()
+        worst: list[float] = []
+        for first, second, d, _ in pairs:
+            if not taken & {first % n, second % n} and len(worst) < evaluation.HARDEST:
+                taken |= {first % n, second % n}
+                worst.append(d)
+        np.testing.assert_allclose(found.value, worst, rtol=1e-3, atol=1e-5)
+
+
+@GROUPS
+def test_a_hardest_pair_names_the_rows_that_its_distance_is_between(run: Run, name: str) -> None:
+    group, rows = run.report.groups[name], run.rows(name)
+    n = len(group.places)
+    for is_same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
+        assert len(pairs.value)
+        np.testing.assert_allclose(run.apart(rows[pairs.first], rows[pairs.second]), pairs.value, rtol=1e-3, atol=1e-6)
+        assert ((group.labels[pairs.first % n] == group.labels[pairs.second % n]) == is_same).all()
+        assert (pairs.first < n).all(), "first inputs"
+        assert ((pairs.second >= n) == (run.branches == 2)).all(), "second inputs"
+
+
+@GROUPS
+def test_the_curves_are_of_the_reporting_half_and_the_intervals_of_all_pairs(run: Run, name: str) -> None:
+    group = run.report.groups[name]
+    assert group.summary is not None
+    assert group.curves is not None
+    assert group.bands is not None
+    area = np.trapezoid(1 - group.curves.false_reject, group.curves.false_accept)
+    reported = verification(group.reported_on.same, group.reported_on.different)
+    assert reported is not None
+    assert area == pytest.approx(reported.auc, abs=0.01)
+    for metric, (low, high) in group.spread.items():
+        assert low <= getattr(group.summary, metric) <= high, metric
+    assert set(group.spread) == set(group.summary._fields)
+
+
+@GROUPS
+def test_an_image_as_first_and_as_second_input_is_one_image_to_an_interval(run: Run, name: str) -> None:
+    """It is drawn once for both; the bands of the reporting half as well."""
+    group = run.report.groups[name]
+    places = np.tile(group.places, run.branches)
+    judged = set(np.flatnonzero(~halves(run.images.test_labels)).tolist())
+    for among, found in ((None, group.spread), (judged, group.bands.summary if group.bands else None)):
+        first, second, d, same = (np.array(column) for column in zip(*run.pairs(name, among), strict=True))
+        expected = intervals(d, same, places[first], places[second])
+        assert expected is not None
+        assert found is not None
+        for metric, interval in expected.summary.items():
+            assert found[metric] == pytest.approx(interval, abs=0.01), metric
+
+
+@GROUPS
+def test_pixels_are_a_baseline_on_the_same_pairs(run: Run, name: str) -> None:
+    """Against scikit-learn, over all pairs of what each branch is shown."""
+    group = run.report.groups[name]
+    views = [run.images.test_images, run.images.test_images]
+    if run.branches == 2:
+        view = run.trained.model.experiment.view
+        views[1] = evaluation.shown(run.trained, torch.tensor(views[1]), True).numpy()
+        assert view != "none"
+    first, second = (images[group.places].reshape(len(group.places), -1) / 255 for images in views)
+    rows = np.concatenate([first, second]) if run.branches == 2 else first
+    listed = list(run.pairs(name))
+    d = [np.linalg.norm(rows[i] - rows[j]) for i, j, _, _ in listed]
+    found = group.baselines["pixels"]
+    assert found["auc"] == pytest.approx(roc_auc_score([same for *_, same in listed], -np.array(d)), abs=1e-4)
+    expected = retrieval(rows, np.tile(group.labels, run.branches))
+    assert expected is not None
+    assert found["precision_at_1"] == pytest.approx(expected.precision_at_1)
+    assert found["map_at_r"] == pytest.approx(expected.map_at_r, abs=1e-5)
+
+
+@GROUPS
+def test_the_untrained_network_is_the_one_that_the_run_began_with(run: Run, name: str) -> None:
+    """LeNet has no BatchNorm: a network that was never trained is measured as it is."""
+    experiment = run.trained.model.experiment
+    found = run.report.groups[name].baselines["untrained"]
+    assert set(found) == {"auc", "precision_at_1", "map_at_r"}
+    if experiment.encoder == "lenet":
+        start = load(model_of(experiment, state_of(learner_of(experiment, Machine()))))
+        scores = report_of(start).groups[name].scores
+        for metric in ("precision_at_1", "map_at_r"):
+            assert found[metric] == pytest.approx(scores[metric])
+
+
+def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
+    for step in run.said:
+        assert 0 <= step.done < step.total, step
+    of_groups = [f"{stage} {name}" for name in ("seen", "held_out") for stage in
+                 ("verification", "intervals", "retrieval", "baselines")]  # fmt: skip
+    stages = list(dict.fromkeys(step.stage for step in run.said))
+    assert stages == ["test", "untrained", *of_groups]
+    for stage in stages:
+        steps = [step for step in run.said if step.stage == stage]
+        assert steps[0].done == 0
+        assert [step.done for step in steps] == sorted(step.done for step in steps)
+        assert len({step.total for step in steps}) == 1
+
+
+def test_the_picture_has_the_embeddings_of_what_it_shows(run: Run) -> None:
+    report, n = run.report, len(run.images.test_labels)
+    assert report.labels.tolist() == run.images.test_labels[report.shown].tolist()
+    rows = np.concatenate([report.shown + n * branch for branch in range(run.branches)])
+    np.testing.assert_allclose(report.embeddings, run.frame.embeddings[rows], rtol=1e-4, atol=1e-6)
+
+
+def test_a_report_goes_over_a_wire(run: Run) -> None:
+    meta, arrays = to_wire(run.report)
+    back = from_wire(*unpack(pack(meta, **arrays)))
+    for name, group in run.report.groups.items():
+        assert back.groups[name].summary == group.summary
+        assert back.groups[name].classes == group.classes
+        np.testing.assert_array_equal(back.groups[name].distances, group.distances)
+
+
+def test_nothing_of_the_model_changes(run: Run) -> None:
+    """The weights a run began with are drawn into a network of their own."""
+    for name, tensor in run.trained.siamese.network.state_dict().items():
+        np.testing.assert_array_equal(tensor, run.trained.model.tensors[name])
+    assert not any(layer.training for layer in run.trained.siamese.network.modules())
+
+
+def test_a_reference_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
+    found, seen = reference_of(run.trained), run.report.groups["seen"]
+    learnt = [place for place, label in enumerate(run.images.train_labels) if label not in HELD_OUT]
+    assert sorted(found.places.tolist()) == learnt
+    assert found.embeddings.shape == (run.branches, len(learnt), 4)
+    assert found.threshold == threshold_of(run.trained, EER, "seen")
+    np.testing.assert_array_equal(found.reported_on.same, seen.reported_on.same)
+    np.testing.assert_array_equal(found.reported_on.different, seen.reported_on.different)
+
+
+def test_an_image_is_unlike_beyond_what_99_of_100_test_images_keep_to(run: Run) -> None:
+    found, rows = reference_of(run.trained), run.rows("seen").reshape(run.branches, -1, 4)
+    for branch, limit in enumerate(found.unlike):
+        away = [np.linalg.norm(found.embeddings[branch] - row, axis=1).min() for row in rows[branch]]
+        assert limit == pytest.approx(np.quantile(away, 0.99), rel=1e-3)
+
+
+def test_a_reference_says_how_far_it_is(run: Run) -> None:
+    said = [step for step in reference(run.trained) if isinstance(step, Progress)]
+    assert list(dict.fromkeys(step.stage for step in said)) == ["gallery", "test", "threshold"]
+    assert all(0 <= step.done < step.total for step in said)
+
+
+def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 20)
+    said = [step for step in reference(run.trained) if isinstance(step, Progress) and step.stage == "test"]
+    n = len(run.images.test_labels)
+    starts = [n * branch + start for branch in range(run.branches) for start in range(0, n, 20)]
+    assert [step.done for step in said] == starts
+    assert {step.total for step in said} == {run.branches * n}
+
+
+def test_images_that_are_not_here_are_said_to_be_missing_and_no_others_taken_for_them(run: Run) -> None:
+    """As a reader sees somebody else's model: its experiment names the default images, which would fit in size."""
+    experiment = replace(run.trained.model.experiment, dataset="digits", held_out=())
+    elsewhere = replace(run.trained, model=replace(run.trained.model, experiment=experiment, has_images=False))
+    for work in (reference, evaluate):
+        with pytest.raises(DatasetMissing, match="not here"):
+            list(work(elsewhere))  # type: ignore[operator]
+    with pytest.raises(DatasetMissing, match="not here"):
+        threshold_of(elsewhere, EER, "seen")
+
+
+# Sets and settings of another kind
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": "false", "view": "edges"}])
+@pytest.mark.parametrize("test", [(1, 1), (1, 1, 1, 1), (2, 1), (2, 2), (2, 1, 1, 2), (3, 2, 1), (5, 1)])
+def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], settings: dict[str, str]) -> None:
+    trained = untrained(few_digits(4, test), **settings)
+    group = report_of(trained).groups["seen"]
+    n, branches = sum(test), trained.model.experiment.branches
+    assert group.confusion.sum() == branches * n
+    assert group.neighbours.shape == (branches * n, min(10, branches * n - 1))
+    assert reference_of(trained).threshold == threshold_of(trained, EER, "seen")
+    has_same_pairs = branches == 2 or max(test) > 1
+    assert (group.summary is not None) == has_same_pairs
+    assert (group.curves is not None) == (len(group.reported_on.same) > 0 and len(group.reported_on.different) > 0)
+    # An image held against itself would be a pair that everybody gets right.
+    assert (group.baselines["pixels"]["auc"] is not None) == has_same_pairs
+
+
+def test_with_one_test_image_a_class_there_is_no_score_and_no_threshold_but_neighbours() -> None:
+    trained = untrained(few_digits(4, (1, 1, 1)))
+    group = report_of(trained).groups["seen"]
+    assert (group.summary, group.curves, group.bands, group.spread) == (None, None, None, {})
+    assert set(group.scores.values()) == {None}
+    assert all(set(scores.values()) == {None} for scores in group.baselines.values())
+    assert threshold_of(trained, EER, "seen") is None
+    assert len(group.hardest_same.value) == 0
+    assert len(group.hardest_different.value) == 1
+    assert group.distances.shape == (3, 2)
+
+
+def test_classes_without_any_test_image_are_in_no_group() -> None:
+    group = report_of(untrained(few_digits(4, (3, 0, 3, 2)))).groups["seen"]
+    assert group.classes == (0, 2, 3)
+    assert group.confusion.shape == (3, 3)
+
+
+@pytest.mark.parametrize("held_out", [(), (3,)])
+def test_fewer_than_two_classes_held_out_are_no_group(held_out: tuple[int, ...]) -> None:
+    trained = untrained(few_digits(4, (3, 3, 3, 3)), held_out=held_out)
+    report = report_of(trained)
+    assert list(report.groups) == ["seen"]
+    assert len(report.groups["seen"].places) == 12 - 3 * len(held_out)
+    assert threshold_of(trained, EER, "held_out") is None
+
+
+@pytest.mark.parametrize("settings", [{}, {"shared": "false"}])
+def test_of_too_many_pairs_a_sample_is_taken_always_the_same_one(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = untrained(few_digits(6, (9, 9, 9)), **settings)
+    everything = report_of(trained).groups["seen"]
+    monkeypatch.setattr(probe, "EXACT_UP_TO", 200)
+    one, two = (report_of(trained).groups["seen"] for _ in range(2))
+    assert (everything.exact, one.exact, one.pairs) == (True, False, 200)
+    assert one.summary == two.summary
+    assert one.spread == two.spread
+    for name in ("chosen_on", "reported_on"):
+        for kind in ("same", "different"):
+            np.testing.assert_array_equal(getattr(getattr(one, name), kind), getattr(getattr(two, name), kind))
+    assert_pairs_are_of_the_group(one)
+    np.testing.assert_array_equal(one.neighbours, everything.neighbours)
+    assert one.summary is not None
+    assert everything.summary is not None
+    assert one.summary.auc == pytest.approx(everything.summary.auc, abs=0.12)
+
+
+def assert_pairs_are_of_the_group(group: GroupReport) -> None:
+    n = len(group.places)
+    for is_same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
+        assert isinstance(pairs, Hardest)
+        assert ((group.labels[pairs.first % n] == group.labels[pairs.second % n]) == is_same).all()
+
+
+def test_intervals_and_baselines_of_many_pairs_are_of_some_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 27 images in three classes 108 pairs are the same and 243 different; at most 50 of each are weighed."""
+    trained = untrained(few_digits(6, (9, 9, 9)))
+    everything = report_of(trained).groups["seen"]
+    monkeypatch.setattr(evaluation, "RESAMPLED_PAIRS", 100)
+    monkeypatch.setattr(evaluation, "BASELINE_PAIRS", 100)
+    some = report_of(trained).groups["seen"]
+    assert some.summary == everything.summary
+    assert some.spread != everything.spread
+    for name, scores in some.baselines.items():
+        assert scores["auc"] == pytest.approx(everything.baselines[name]["auc"], abs=0.15)
+        assert scores["map_at_r"] == everything.baselines[name]["map_at_r"]
+
+
+def test_pairs_are_kept_in_their_order_as_many_of_each_kind_as_there_may_be() -> None:
+    same = np.arange(100) % 10 == 0
+    for at_most in (200, 20, 6):
+        kept_places = evaluation._some(same, at_most)
+        assert (np.diff(kept_places) > 0).all()
+        assert same[kept_places].sum() == min(10, at_most // 2)
+        assert (~same[kept_places]).sum() == min(90, at_most // 2)
+
+
+def test_a_gallery_has_the_first_images_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = few_digits(6, (3, 3, 3))
+    monkeypatch.setattr(evaluation, "GALLERY", 8)
+    first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:2]]
+    assert reference_of(untrained(images)).places.tolist() == first
+
+
+def test_a_gallery_has_no_image_that_was_not_trained_on() -> None:
+    images = few_digits(6, (3, 3, 3))
+    first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:4]]
+    assert reference_of(untrained(images, train_per_class=4)).places.tolist() == first
+
+
+def test_images_that_lie_class_by_class_do_not_spoil_the_untrained_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What BatchNorm meets is from all over the set: of six images in their order, three, one of each class."""
+    met = []
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(evaluation, "encode_both", lambda _, images: met.append(images.clone()))
+    images = few_digits(2, (2, 2, 2))
+    order = np.argsort(images.train_labels, kind="stable")
+    ordered = replace(images, train_images=images.train_images[order], train_labels=images.train_labels[order])
+    report_of(untrained(ordered))
+    (batch,) = met
+    np.testing.assert_array_equal(batch, ordered.train_images[::2])
+
+
+def test_distances_of_no_pairs_are_none() -> None:
+    empty = evaluation._distances(untrained(few_digits(2, (1, 1))), torch.zeros(2, 4), None)
+    assert isinstance(empty, Distances)
+    assert len(empty.same) == len(empty.different) == 0
+
+
+def test_a_set_is_read_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gone since it was found: the sentence is that of the set."""
+    trained = untrained(few_digits(2, (2, 2)))
+    monkeypatch.setenv(own.FOLDER, str(tmp_path))
+    own.let_go()
+    with pytest.raises(DatasetMissing, match="Upload them again"):
+        list(evaluate(trained))
