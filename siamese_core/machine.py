@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""Each child keeps to one core: two cores shared by many threads are slower than one thread each, and other bits."""
+
 
 class MachineError(ValueError):
     """One sentence that names the setting, its value and what it may be."""

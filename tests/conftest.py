@@ -2,6 +2,7 @@
 
 import os
 
-from siamese_core.engine.pipes import ONE_THREAD
+# Imports no numpy, whose BLAS reads the environment once.
+from siamese_core.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)

@@ -6,16 +6,18 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from siamese_core.engine.pipes import Child
-from siamese_core.engine.questions import Answer, Questions
-from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot
+from siamese_core.engine.questions import Answer, OfWorker
+from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot, layout_of
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
+from siamese_core.model import Model, model_of
 from siamese_core.snapshot import Frame, State
 
 LEASE = 120.0
@@ -42,8 +44,6 @@ CANNOT_START = (
 )
 CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
 
-NO_FRAME = np.zeros((0, 0), np.float32)
-
 
 class Engine:
     """Starts a training worker and the projection process at once; they warm up while the first page is read.
@@ -55,7 +55,8 @@ class Engine:
         self._clock = clock
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
-        self.ask = Questions(lambda meta, **arrays: self._worker.say(meta, **arrays))
+        self._pictures: dict[str, Future[Layout]] = {}
+        self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self.projector_warm = False
@@ -121,6 +122,18 @@ class Engine:
             own = (slot for slot in reversed(self._slots.values()) if slot.owner == owner and not slot.aside)
             return next((slot.id for slot in own), None)
 
+    def with_weights(self, owner: str) -> list[str]:
+        """The ids of this owner's runs that have come somewhere, the newest first."""
+        with self._lock:
+            own = (slot for slot in self._slots.values() if slot.owner == owner and not slot.aside and slot.state)
+            return [slot.id for slot in own][::-1]
+
+    def model(self, owner: str, run: str) -> Model | None:
+        """What a run has come to so far. Raises DatasetMissing where its images have gone."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            return model_of(slot.experiment, slot.state) if slot is not None and slot.state is not None else None
+
     def discard(self, owner: str, run: str) -> None:
         """Stops the run and forgets it."""
         with self._lock:
@@ -152,6 +165,15 @@ class Engine:
                 # Of no step: a page goes on looking until the new one is there.
                 slot.layout = replace(slot.layout, step=-1)
                 self._ask_for_layout(slot)
+
+    def lay_out(self, embeddings: np.ndarray, kind: str) -> Future[Layout]:
+        """A picture of embeddings (N, D) that are no run's; cancelled where the projection process dies."""
+        picture: Future[Layout] = Future()
+        with self._lock:
+            name = f"picture {secrets.token_urlsafe(12)}"
+            self._pictures[name] = picture
+            self._projector.say({"do": "project", "run": name, "kind": kind, "step": 0}, embeddings=embeddings)
+        return picture
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""
@@ -215,10 +237,8 @@ class Engine:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
                 self._false_starts = 0
-            elif meta["is"] == "answer":
-                self.ask.answered(meta["id"], arrays)
-            elif meta["is"] == "no_answer":
-                self.ask.unanswered(meta["id"])
+            elif self.ask.heard(meta, arrays):
+                pass
             elif slot := self._slots.get(meta["run"]):
                 getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
 
@@ -272,13 +292,11 @@ class Engine:
                 # A run that has come to rest gets its UMAP now.
                 for resting in self._slots.values():
                     self._ask_for_layout(resting)
+            elif picture := self._pictures.pop(meta["run"], None):
+                self._projector.say({"do": "forget", "run": meta["run"]})
+                picture.set_result(layout_of(meta, arrays, 1))
             elif slot := self._slots.get(meta["run"]):
-                number = slot.layout.number + 1 if slot.layout else 1
-                empty = dict.fromkeys(("xy", "neighbours", "distances"), NO_FRAME)
-                slot.layout = Layout(
-                    kind=meta["kind"], step=meta["step"], number=number, stand_in=meta["stand_in"],
-                    problem=meta["problem"], **(empty | arrays),
-                )  # fmt: skip
+                slot.layout = layout_of(meta, arrays, slot.layout.number + 1 if slot.layout else 1)
 
     def _worker_died(self) -> None:
         if self._closed.is_set():
@@ -311,6 +329,9 @@ class Engine:
             return
         with self._lock:
             self._projector_deaths += 1
+            for picture in self._pictures.values():
+                picture.cancel()
+            self._pictures.clear()
             if self._projector_deaths > MAX_PROJECTOR_DEATHS:
                 self.problem = CANNOT_DRAW
                 return

@@ -16,12 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from siamese_core.machine import ONE_THREAD
 from siamese_core.wire import pack, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-"""Each child keeps to one core: two cores shared by many threads are slower than one thread each, and other bits."""
 
 NICENESS = 10
 """The page stays quick while a worker trains."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -45,6 +46,15 @@ class Layout:
     distances: np.ndarray
     stand_in: bool
     problem: str | None
+
+
+def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
+    """What the projection process says of a picture; where it could draw none, one without points."""
+    empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
+    return Layout(
+        kind=meta["kind"], step=meta["step"], number=number, stand_in=meta["stand_in"], problem=meta["problem"],
+        **(empty | dict(arrays)),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,9 @@ from typing import BinaryIO
 
 from siamese_core import archives
 from siamese_core.datasets import own
-from siamese_core.engine.decoding import Decoder
+from siamese_core.engine.decoding import Decoder, Square
 from siamese_core.engine.reading import TOO_HARD, Job, Reading, Source, Status, TooHard, read
+from siamese_core.images import ImageRejected
 
 FORGET_AFTER = 1800.0
 """Seconds without use after which pictures are gone."""
@@ -82,6 +83,14 @@ class Uploads:
     def read_folder(self, owner: str, root: Path, name: str) -> None:
         """The same from a folder that the operator of this server allowed."""
         self._start(owner, lambda skipped: (0, archives.folder_pictures(root, name, skipped)))
+
+    def square(self, data: bytes) -> Square:
+        """One picture, as those of a set are kept. Raises ImageRejected."""
+        return self._decoder.square(data, own.RAW_SIDE)
+
+    def squares(self, files: Iterable[bytes]) -> Iterator[Square | ImageRejected]:
+        """What `square` returns or raises for each of many files, in their order."""
+        return self._decoder.squares(files, own.RAW_SIDE)
 
     def look(self, owner: str) -> Reading | None:
         with self._lock:

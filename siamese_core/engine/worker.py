@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import queue
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import torch
 from siamese_core.augment import augmented
 from siamese_core.curves import drawn
 from siamese_core.datasets import DatasetMissing
+from siamese_core.engine.answers import Answers
 from siamese_core.engine.pipes import Parent
 from siamese_core.experiment import Experiment
 from siamese_core.learner import forget_images
@@ -99,8 +99,7 @@ class _Worker:
         self._parent = parent
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
-        self._asked: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
-        threading.Thread(target=self._answer_forever, name="answers", daemon=True).start()
+        self._answers = Answers(parent, ANSWERS)
         parent.listen(self._hear)
 
     def run_forever(self) -> None:
@@ -113,21 +112,8 @@ class _Worker:
 
     def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
-        (self._asked if meta["do"] in ANSWERS else self._commands).put((meta, arrays))
-
-    def _answer_forever(self) -> None:
-        """A thread of its own: a curve is answered at once, whatever is being trained."""
-        torch.set_num_threads(1)
-        while True:
-            meta, arrays = self._asked.get()
-            try:
-                answer = ANSWERS[meta["do"]](meta, arrays)
-            except Exception:
-                # One question that cannot be answered must not silence the thread for everybody.
-                traceback.print_exc(file=sys.stderr)
-                self._parent.say({"is": "no_answer", "id": meta["id"]})
-            else:
-                self._parent.say({"is": "answer", "id": meta["id"]}, **answer)
+        if not self._answers.takes(meta, arrays):
+            self._commands.put((meta, arrays))
 
     def _obey(self, wait: bool) -> None:
         while wait or not self._commands.empty():

@@ -9,7 +9,7 @@ from datetime import date
 
 import torch
 
-PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload")
+PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload", "models")
 
 
 def main(asked: list[str]) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from statistics import median
 
 from siamese_core.engine import Engine
-from siamese_core.engine.pipes import ONE_THREAD, ROOT
+from siamese_core.engine.pipes import ROOT
 from siamese_core.experiment import Experiment
+from siamese_core.machine import ONE_THREAD
 from tests.waiting import until
 
 Row = tuple[str, str, str]
