@@ -119,5 +119,5 @@ export function tooltip(view, i) {
   const tiles = view.nearest(i).map(([j, distance]) => make("div", "", thumb(view, j, 38),
     make("span", "", classes[labels[j]]), make("small", "", String(Number(distance.toPrecision(3))))));
   view.tip.replaceChildren(make("div", "head", thumb(view, i, view.width < 480 ? 56 : 84), words),
-    make("p", "", text.neighbours ?? ""), make("div", "near", ...tiles));
+    make("p", "", (view.paired(i) ? text.pair : text.neighbours) ?? ""), make("div", "near", ...tiles));
 }

@@ -41,7 +41,7 @@ class View {
 
   forget(key) { // all that belongs to one set of probe images, except what was chosen for the next
     const hidden = new Set(this.choices.hidden[key]);
-    Object.assign(this, { n: 0, hidden, pinned: -1, hovered: -1, history: [], screen: null });
+    Object.assign(this, { n: 0, hidden, pinned: -1, hovered: -1, history: [], screen: null, pointed: "" });
     this.camera.rest();
     this.camera.forget();
   }
@@ -61,6 +61,8 @@ class View {
     const same = n === this.n && meta.dim === this.dim && this.camera.place !== null;
     Object.assign(this, { meta, ...arrays, n, dim: meta.dim ?? 2 });
     if (this.order?.length !== n) this.order = shuffled(n);
+    if (String(meta.pair ?? "") !== this.pointed) this.pinned = meta.pair?.[0] ?? -1;
+    this.pointed = String(meta.pair ?? "");
     if (this.pinned >= n) this.pinned = -1;
     if (this.hovered >= n) this.hovered = -1;
     this.history = same ? [...this.history, this.xy].slice(-MEMORY) : [this.xy];
@@ -92,7 +94,10 @@ class View {
 
   isSecond(i) { return i >= (this.meta.second ?? Infinity); } // an image as the second input of a pair
 
-  nearest(i) { // [neighbour in the embedding space, distance], nearest first
+  paired(i) { return this.meta.pair?.slice(0, 2).includes(i) ?? false; } // one of two that the page points at
+
+  nearest(i) { // [neighbour in the embedding space, distance], nearest first; of a pair, the other one
+    if (this.paired(i)) return [[this.meta.pair[i === this.meta.pair[0] ? 1 : 0], this.meta.pair[2]]];
     return Array.from(this.neighbours.subarray(5 * i, 5 * i + 5), (j, rank) => [j, this.distances[5 * i + rank]])
       .filter(([j]) => j >= 0 && j < this.n);
   }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
+from pages.ui import embedding
 from pages.ui.loss_curves import is_waiting
 from pages.ui.owner import engine, token, uploads
-from pages.ui.probes import Probes, probes
+from pages.ui.probes import probes
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.train_loss import loss_panel
@@ -22,19 +22,11 @@ from siamese_core.engine import RunView
 from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS
-from siamese_core.views import VIEWS
-from siamese_core.wire import pack
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HISTORY_HEIGHT = 360
-NO_POINTS = {
-    "xy": np.zeros((0, 2), np.float32),
-    "labels": np.zeros(0, np.int32),
-    "neighbours": np.zeros((0, 5), np.int32),
-    "distances": np.zeros((0, 5), np.float32),
-}
 
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
@@ -142,9 +134,7 @@ def _embedding(run: RunView | None) -> None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
         words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
         frame = f"none {run is not None and run.live}"
-        embedding_view(
-            pack({"key": "none", "frame": frame, "classes": [], "text": words}, **NO_POINTS), key="embedding"
-        )
+        embedding_view(embedding.empty(frame, words), key="embedding")
         return
     shown = probes(run.experiment)
     count = len(shown.labels) // run.experiment.branches
@@ -152,48 +142,14 @@ def _embedding(run: RunView | None) -> None:
     frame = f"{run.id} {run.layout.number}"
     kept = st.session_state.get("embedding_message")
     if kept is None or kept[0] != frame:
-        kept = st.session_state["embedding_message"] = (frame, _embedding_message(run, frame, shown))
+        kept = (frame, embedding.message(run.experiment, run.layout, shown, frame))
+        st.session_state["embedding_message"] = kept
     embedding_view(kept[1], key="embedding")
     if PROJECTIONS[run.projection].needs_warm_up:
         st.button(
             text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",
             on_click=engine().lay_out_anew, args=(token(), run.id),
         )  # fmt: skip
-
-
-def _embedding_message(run: RunView, frame: str, shown: Probes) -> bytes:
-    layout = run.layout
-    assert layout is not None
-    styles = [figures.class_style(c) for c in range(len(shown.classes))]
-    meta = {
-        "key": shown.key,
-        "frame": frame,
-        "step": layout.step,
-        "sent": time.time() * 1000,
-        "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
-        "projection": text.STAND_IN if layout.stand_in else PROJECTIONS[layout.kind].title,
-        "note": text.STAND_IN if layout.stand_in else _second_input(run.experiment),
-        "second": len(shown.labels) // 2 if run.experiment.branches == 2 else None,
-        "classes": shown.classes,
-        "colours": [colour for colour, _ in styles],
-        "markers": [marker for _, marker in styles],
-        "held_out": list(run.experiment.held_out),
-        "sprite": shown.sprite,
-        "text": text.EMBEDDING
-        | {"second": text.SECOND_POINT.format(view=_view(run.experiment))}
-        | ({"empty": layout.problem} if layout.problem else {}),
-    }
-    if not layout.xy.size:
-        return pack(meta, **NO_POINTS)
-    return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
-
-
-def _second_input(experiment: Experiment) -> str:
-    return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
-
-
-def _view(experiment: Experiment) -> str:
-    return text.SAME_VIEW if experiment.view == "none" else VIEWS[experiment.view].title.lower()
 
 
 def _history(run: RunView | None, experiment: Experiment) -> None:

@@ -91,6 +91,7 @@ EMBEDDING = {
     "held_out": "held out",
     "point": "image {index}",
     "neighbours": "Nearest in the embedding space",
+    "pair": "The other of this pair",
     "summary": "{points} points, {dim}-D, {projection}, step {step}",
     "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
     "announce": "Image {index}, {name}. Nearest: {names}.",
