@@ -17,6 +17,8 @@ MENU = {
     "pages/1_Train.py": ("Train", ":material/play_circle:"),
     "pages/2_Losses.py": ("Losses", ":material/show_chart:"),
     "pages/3_Data.py": ("Data", ":material/photo_library:"),
+    "pages/4_Compare.py": ("Compare", ":material/compare:"),
+    "pages/5_Evaluate.py": ("Evaluate", ":material/fact_check:"),
 }
 
 

@@ -11,6 +11,7 @@ from pages.ui import static
 from siamese_core.datasets import own
 from siamese_core.engine import Engine, RunView
 from siamese_core.engine.downloads import Downloads
+from siamese_core.engine.examinations import Examinations
 from siamese_core.engine.uploads import Uploads
 
 COOKIE = "siamese_owner"
@@ -40,6 +41,12 @@ def engine() -> Engine:
 
 
 @st.cache_resource(show_spinner=False)
+def examinations() -> Examinations:
+    uploads()
+    return Examinations()
+
+
+@st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
     return Downloads()
 
@@ -56,6 +63,7 @@ def run_of_tab() -> RunView | None:
 def _gone(dataset: str) -> None:
     """A set of uploaded pictures was deleted: nothing of it stays."""
     engine().forget_images(dataset)
+    examinations().forget_images(dataset)
     static.withdraw(probes_stem(dataset))
 
 

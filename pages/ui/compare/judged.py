@@ -1,0 +1,129 @@
+"""The verdicts on many pairs: counted, as a table, and as CSV."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.compare.pictures import Pixels
+from pages.ui.text import compare as text
+from siamese_core.datasets.atlas import atlas_png, reduced
+from siamese_core.model import Model, Threshold
+from siamese_core.pair_lists import Listed, to_csv
+
+SIDE, SMALL_SIDE, FEW = 32, 16, 250
+"""Pixels a side of a thumbnail; of colour pictures in more than so many pairs the smaller one, for a kilobyte each."""
+
+ROW_HEIGHT = 44
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which picture is like no training
+    image."""
+
+    pairs: tuple[Listed, ...]
+    value: np.ndarray
+    unlike: np.ndarray | None = None
+
+
+def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Mapping[int, str], waits: bool) -> None:
+    """`shown`: a picture's thumbnail by its place; `waits`: whether a threshold is on its way."""
+    value = None if threshold is None else threshold.value
+    found = records(model, judged, value)
+    if value is None:
+        st.markdown(text.NO_THRESHOLD_WAIT if waits else text.NO_VERDICTS)
+    else:
+        st.markdown(summary(found))
+    st.dataframe(
+        table(judged, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
+        alt=text.TABLE, key="many_table",
+    )  # fmt: skip
+    st.download_button(
+        text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv", "text/csv", icon=":material/download:",
+        on_click="ignore",
+    )  # fmt: skip
+
+
+def records(model: Model, judged: Judged, threshold: float | None) -> list[dict[str, Any]]:
+    """A row of the CSV for each pair; None is what nobody knows."""
+    says = [None] * len(judged.value) if threshold is None else model.says_same(judged.value, threshold).tolist()
+    unlike = (
+        [None] * len(says) if judged.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in judged.unlike.tolist()]
+    )
+    return [
+        {
+            "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
+            "verdict": text.YES_NO[verdict], "same": pair.same, "unlike": which,
+        }
+        for pair, value, verdict, which in zip(judged.pairs, judged.value.tolist(), says, unlike, strict=True)
+    ]  # fmt: skip
+
+
+def summary(found: list[dict[str, Any]]) -> str:
+    """How many pairs have which verdict, and how often it is wrong where somebody knows."""
+    says = [row["verdict"] == text.YES_NO[True] for row in found]
+    said = text.SUMMARY.format(
+        pairs=f"{len(found):,}", same=f"{sum(says):,}", different=f"{len(says) - sum(says):,}",
+        threshold=f"{found[0]['threshold']:.3g}",
+    )  # fmt: skip
+    of_same = [verdict for row, verdict in zip(found, says, strict=True) if row["same"] is True]
+    of_different = [verdict for row, verdict in zip(found, says, strict=True) if row["same"] is False]
+    known = len(of_same) + len(of_different)
+    if not known:
+        return said
+    accepts, rejects = sum(of_different), len(of_same) - sum(of_same)
+    return f"{said}  \n" + text.RIGHT.format(
+        known=f"{known:,}", right=f"{known - accepts - rejects:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
+        different=f"{len(of_different):,}", same=f"{len(of_same):,}",
+    )  # fmt: skip
+
+
+def table(judged: Judged, found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
+    """Column → cells; only columns that say something."""
+    columns = {
+        "first_image": [shown[pair.first] for pair in judged.pairs],
+        "second_image": [shown[pair.second] for pair in judged.pairs],
+    } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
+    truth = columns["same"]
+    right = [
+        None if same is None else said == text.YES_NO[same]
+        for said, same in zip(columns["verdict"], truth, strict=True)
+    ]
+    columns["right"] = [text.RIGHT_WRONG[is_right] for is_right in right]
+    columns["same"] = [text.YES_NO[same] for same in truth]
+    is_known, has_verdicts = any(same is not None for same in truth), found[0]["threshold"] is not None
+    silent = {
+        "verdict": not has_verdicts,
+        "same": not is_known,
+        "right": not is_known or not has_verdicts,
+        "unlike": judged.unlike is None,
+    }
+    return {name: columns[name] for name in text.COLUMNS if not silent.get(name, False)}
+
+
+def _columns(model: Model) -> dict[str, Any]:
+    config = st.column_config
+    title = text.COLUMNS | {"value": text.NUMBERS["similarity" if model.is_similarity else "value"]}
+    kinds: dict[str, Any] = {name: config.TextColumn(title[name]) for name in title}
+    return kinds | {
+        "value": config.NumberColumn(title["value"], format="%.4f"),
+        "first_image": config.ImageColumn(title["first_image"], width="small"),
+        "second_image": config.ImageColumn(title["second_image"], width="small"),
+    }
+
+
+def thumbnails(images: Mapping[int, Pixels], pairs: int) -> dict[int, str]:
+    """uint8 (C, H, W) each → data URIs of small PNGs."""
+
+    def uri(image: Pixels) -> str:
+        side = SMALL_SIDE if len(image) == 3 and pairs > FEW else SIDE
+        png = atlas_png(reduced(image[None], side), 1)
+        return "data:image/png;base64," + base64.b64encode(png).decode()
+
+    return {place: uri(image) for place, image in images.items()}

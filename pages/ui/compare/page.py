@@ -1,0 +1,148 @@
+"""The Compare page: a model, a pair, the verdict and its reasons; or many pairs at once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.ui import models
+from pages.ui.asking import Arrays, kept_answer
+from pages.ui.compare import many, sources
+from pages.ui.compare.pictures import looks_inverted
+from pages.ui.compare.place import place
+from pages.ui.compare.sources import Pair
+from pages.ui.compare.verdict import rates, verdict
+from pages.ui.compare.why import maps, neighbours
+from pages.ui.data.sheet import sheet
+from pages.ui.loss_curves import has_come, is_waiting
+from pages.ui.owner import examinations, owner, token
+from pages.ui.text import compare as text
+from siamese_core.engine.examinations import Examination, ModelFile
+from siamese_core.model import Threshold
+from siamese_core.thresholds import reported
+from siamese_core.verification import Distances
+
+TITLE = text.TITLE
+
+WAIT = 10.0
+LOOK_EVERY = 0.5
+SHOWN_WIDTH = 128
+
+SOURCES = {"dataset": sources.from_dataset, "upload": sources.from_files, "camera": sources.from_camera}
+
+
+def page() -> None:
+    owner()
+    st.markdown(f"##### {text.INTRO}")
+    file = models.choose()
+    if file is None:
+        return
+    chosen: str = st.segmented_control(
+        text.SOURCE, list(text.SOURCES), default="dataset" if file.model.has_images else "upload",
+        format_func=text.SOURCES.__getitem__, key="compare_source", required=True,
+    )  # fmt: skip
+    work = examinations().look(token(), "reference", file) if file.model.has_images else None
+    if chosen == "many":
+        many.section(file, threshold_of(file, work))
+    else:
+        pair = SOURCES[chosen](file.model)
+        if pair is not None:
+            _compared(file, _turned(file, pair), work)
+    if work is not None and work.status in ("waiting", "working"):
+        st.fragment(_progress, run_every=LOOK_EVERY)(file)
+    elif is_waiting():
+        st.fragment(_once_come, run_every=LOOK_EVERY)()
+
+
+def _once_come() -> None:
+    """The curve of the loss comes from the training process."""
+    if has_come():
+        st.rerun()
+
+
+def threshold_of(file: ModelFile, work: Examination | None) -> Threshold | None:
+    """The one that was chosen, else the one that the test images give."""
+    kept = models.threshold(file)
+    if kept is None and work is not None and work.status == "done" and work.about["threshold"]:
+        return Threshold(**work.about["threshold"])
+    return kept
+
+
+def _turned(file: ModelFile, pair: Pair) -> Pair:
+    """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
+    if pair.same is not None:
+        return pair
+    inverted = st.toggle(text.INVERT, key="invert", help=text.INVERT_HELP)
+    if inverted:
+        pair = replace(pair, first=255 - pair.first, second=255 - pair.second)
+    if any(looks_inverted(image, file.model) for image in (pair.first, pair.second)):
+        are, were = (text.LIGHT, text.DARK) if file.model.mean < 0.5 else (text.DARK, text.LIGHT)
+        st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
+    return pair
+
+
+def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
+    model = file.model
+    is_known = work is not None and work.status == "done"
+    name = hashlib.sha256(pair.first.tobytes() + pair.second.tobytes()).hexdigest()
+    asked = (file.key, name)
+    e = examinations()
+    found = kept_answer(
+        "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
+    )
+    explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+    if found is None or explained is None:
+        st.info(text.LATE, icon=":material/hourglass:")
+        st.button(text.LOOK_AGAIN)
+        return
+    value, threshold = float(found["value"][0]), threshold_of(file, work)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        verdict(file, value, threshold, pair.same, waits=work is not None and not is_known)
+        with st.container(horizontal=True):
+            for side, image in zip(text.SIDES, explained["shown"], strict=True):
+                st.image(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
+        channels, height, width = model.shape
+        st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
+        _unlike(found)
+        rates(threshold)
+        if model.has_images and st.button(text.EVALUATE, icon=":material/fact_check:"):
+            st.switch_page("pages/5_Evaluate.py")
+    with right:
+        known = Distances(work.arrays["same"], work.arrays["different"]) if work is not None and is_known else None
+        place(model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
+    why, near = st.columns([2, 3], gap="medium")
+    with why:
+        st.markdown(f"**{text.WHY}**")
+        maps(explained, 1 - value if model.is_similarity else value)
+    with near:
+        if "near" in found:
+            st.markdown(f"**{text.NEIGHBOURS}**", help=text.NEIGHBOURS_HELP)
+            neighbours(model, found)
+
+
+def _unlike(found: Arrays) -> None:
+    unlike = tuple(bool(flag) for flag in found["unlike"][:, 0]) if "unlike" in found else (False, False)
+    if any(unlike):
+        st.warning(text.UNLIKE.format(which=text.WHICH[unlike]), icon=":material/warning:")
+
+
+def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
+    """A threshold by hand, with the rates that it has."""
+    kept = models.threshold(file)
+    if known is None:
+        return
+    apart = 1 - to if file.model.is_similarity else to
+    group = kept.group if kept is not None else "seen"
+    models.keep_threshold(file, reported(apart, known, "hand", group, file.model.is_similarity))
+
+
+def _progress(file: ModelFile) -> None:
+    """How far the training images are looked through; draws the page again when that is done."""
+    work = examinations().look(token(), "reference", file)
+    if work is None or work.status in ("done", "failed"):
+        st.rerun()
+    said = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)
+    st.progress(min(1.0, work.done / max(1, work.total)), text=said)

@@ -1,0 +1,43 @@
+"""From what somebody gives to what a model takes: decoded elsewhere, cut square, sized and coloured like its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.ui.owner import uploads
+from siamese_core.datasets import own
+from siamese_core.engine.decoding import Square
+from siamese_core.images import ImageRejected
+from siamese_core.model import Model
+
+Pixels = NDArray[np.uint8]
+
+
+def picture(data: bytes, model: Model) -> Pixels:
+    """uint8 (C, H, W). Raises ImageRejected."""
+    return fitted(uploads().square(data).pixels, model)
+
+
+def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
+    """What `picture` returns or raises for each file, in order."""
+    for outcome in uploads().squares(files):
+        yield fitted(outcome.pixels, model) if isinstance(outcome, Square) else outcome
+
+
+def fitted(pixels: Pixels, model: Model) -> Pixels:
+    """A square as it is kept to (C, H, W): the middle of it, where the model's images are not square."""
+    channels, height, width = model.shape
+    image = own.resized(pixels, max(height, width), channels == 3)
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[:, top : top + height, left : left + width]
+
+
+def looks_inverted(image: Pixels, model: Model) -> bool:
+    """Whether its border is bright where the model's images are dark, or the other way round."""
+    if model.shape[0] != 1 or 0.35 < model.mean < 0.65:
+        return False
+    border = np.concatenate([image[0, 0], image[0, -1], image[0, :, 0], image[0, :, -1]])
+    return bool((np.median(border) > 127) == (model.mean < 0.5))

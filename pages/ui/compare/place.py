@@ -1,0 +1,83 @@
+"""Where a pair stands: on the curve of the model's loss, among the test pairs, beside the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.loss_curves import loss_arrays, places
+from pages.ui.text import compare as text
+from pages.ui.text import train as train_text
+from pages.ui.text.plot import PLOT
+from pages.ui.views import plot_view
+from siamese_core import figures
+from siamese_core.distances import MEASURES
+from siamese_core.losses import LOSSES
+from siamese_core.model import Model
+from siamese_core.verification import Distances
+from siamese_core.verification_figures import distance_histograms, with_pair
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 430
+
+
+def place(
+    model: Model, value: float, known: Distances | None, threshold: float | None, on_moved: Callable[[float], None]
+) -> None:
+    """The threshold's line can be dragged: `on_moved` is told where it is let go."""
+    loss, measure = LOSSES[model.experiment.loss], MEASURES[model.experiment.measure]
+    st.markdown(f"**{text.PLACE}**")
+    pairs = Distances(np.zeros(0, np.float32), np.zeros(0, np.float32)) if known is None else _in_units(model, known)
+    d_max = 1.0 if model.is_similarity else _end(value, pairs, threshold)
+    has_curve = loss.takes in ("distance", "similarity", "batch")
+    curve = loss_arrays(loss.key, model.experiment.params, places(loss, d_max)) if has_curve else None
+    axis = train_text.AXES[measure.kind].format(measure=measure.title)
+    if not has_curve:
+        st.caption(text.NO_CURVE)
+
+    def figure() -> go.Figure:
+        if curve is None:
+            sides = {side: train_text.LOSS[side] for side in ("same", "different")}
+            words = text.PLOT | sides | {"axis": axis}
+            drawn = distance_histograms(
+                {"seen": pairs}, d_max=d_max, threshold=threshold, is_similarity=model.is_similarity, text=words
+            )
+        else:
+            words = train_text.LOSS | {"distance": axis, "share": text.SHARE, "no_pairs": text.PLOT["no_pairs"]}
+            drawn = figures.loss_curve(figures.Curve(**curve), pairs.same, pairs.different, text=words, d_max=d_max)
+        return with_pair(drawn, value, text.PLOT["pair"], d_max)
+
+    handles: list[dict[str, Any]] = []
+    if threshold is not None:
+        step = round(d_max / 200, 6)
+        handles = [
+            {"value": threshold, "low": 0.0, "high": d_max, "step": step, "label": text.PLOT["threshold"],
+             "key": "threshold", "kind": "vertical"}
+        ]  # fmt: skip
+    plot_view(
+        figure,
+        "place_view",
+        settings=(model.experiment.loss, measure.key, value, threshold, d_max, len(pairs.same), curve is None),
+        data=None,
+        live=False,
+        height=HEIGHT,
+        text=PLOT | {"label": text.PLOT["label"]},
+        handles=handles,
+        on_dropped=lambda key, to: on_moved(to),
+    )
+
+
+def _in_units(model: Model, pairs: Distances) -> Distances:
+    """In the model's own measure: p for a similarity."""
+    return Distances(1 - pairs.same, 1 - pairs.different) if model.is_similarity else pairs
+
+
+def _end(value: float, pairs: Distances, threshold: float | None) -> float:
+    """Where the axis of distances ends: with this pair, the threshold and nearly all test pairs in sight."""
+    most = float(np.quantile(pairs.different, 0.98)) if len(pairs.different) else 0.0
+    return figures.grown(0.0, max(1.05 * value, 1.2 * (threshold or 0.0), most)) or 1.0

@@ -1,0 +1,124 @@
+"""Where a pair comes from: the dataset, two files, or the camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.compare.pictures import Pixels, picture
+from pages.ui.text import compare as text
+from pages.ui.words import plain
+from siamese_core.datasets import DatasetMissing, Images
+from siamese_core.images import ImageRejected
+from siamese_core.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """uint8 (C, H, W) each; `same` where somebody knows it."""
+
+    first: Pixels
+    second: Pixels
+    same: bool | None = None
+
+
+def from_dataset(model: Model) -> Pair | None:
+    """Two test images, by class and number, or drawn."""
+    try:
+        images = model.experiment.data.load() if model.has_images else None
+    except DatasetMissing:
+        images = None
+    if images is None:
+        st.info(text.NO_DATASET, icon=":material/info:")
+        return None
+    dataset = model.experiment.dataset
+    if st.session_state.get("pair_dataset") != dataset:
+        st.session_state["pair_dataset"] = dataset
+        _draw(images, False)
+    with st.container(horizontal=True):
+        st.button(text.SAME_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, True))
+        st.button(text.DIFFERENT_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, False))
+    labels = images.test_labels
+    places = []
+    for side, column in enumerate(st.columns(2)):
+        with column, st.container(horizontal=True, vertical_alignment="bottom"):
+            name = text.SIDES[side]
+            present = np.unique(labels).tolist()
+            label = st.selectbox(
+                text.CLASS.format(side=name), present, format_func=lambda c: model.classes[c], key=f"pair_class_{side}"
+            )
+            of_class = np.flatnonzero(labels == label)
+            number = f"pair_number_{side}"
+            st.session_state[number] = min(st.session_state.get(number, 1), len(of_class))
+            chosen = st.number_input(text.NUMBER.format(side=name), 1, len(of_class), key=number, width=140)
+            places.append(of_class[int(chosen) - 1])
+    first, second = places
+    return Pair(images.test_images[first], images.test_images[second], bool(labels[first] == labels[second]))
+
+
+def _draw(images: Images, same: bool) -> None:
+    """Two different test images of one class, or of two."""
+    labels, rng = images.test_labels, np.random.default_rng()
+    classes, counts = np.unique(labels, return_counts=True)
+    usable = classes[counts > 1] if same and (counts > 1).any() else classes
+    two = np.repeat(rng.choice(usable), 2) if same else rng.choice(classes, 2, replace=len(classes) < 2)
+    numbers = [int(rng.integers((labels == c).sum())) for c in two]
+    if same and numbers[0] == numbers[1]:
+        numbers[1] = (numbers[0] + 1) % int((labels == two[0]).sum())
+    for side in range(2):
+        st.session_state[f"pair_class_{side}"] = int(two[side])
+        st.session_state[f"pair_number_{side}"] = numbers[side] + 1
+
+
+def from_files(model: Model) -> Pair | None:
+    """Files stay chosen when the page is switched, which empties the widgets."""
+    columns = st.columns(2)
+    for side, column in enumerate(columns):
+        given = column.file_uploader(
+            text.UPLOAD.format(side=text.SIDES[side]), type=["png", "jpg", "jpeg", "gif", "bmp", "webp"],
+            key=f"pair_file_{side}", help=text.UPLOAD_HELP,
+        )  # fmt: skip
+        if given is not None:
+            st.session_state[f"pair_bytes_{side}"] = given.getvalue()
+    return _decoded(model, "pair_bytes")
+
+
+def from_camera(model: Model) -> Pair | None:
+    st.caption(text.CAMERA_HINT)
+    for side, column in enumerate(st.columns(2)):
+        given = column.camera_input(text.PHOTO.format(side=text.SIDES[side]), key=f"pair_camera_{side}")
+        if given is not None:
+            st.session_state[f"pair_photo_{side}"] = given.getvalue()
+    return _decoded(model, "pair_photo")
+
+
+def _decoded(model: Model, slot: str) -> Pair | None:
+    found: list[Pixels] = []
+    given = [st.session_state.get(f"{slot}_{side}") for side in range(2)]
+    for side, data in enumerate(given):
+        if data is None:
+            continue
+        try:
+            found.append(_picture(data, model))
+        except ImageRejected as rejected:
+            st.error(
+                text.REJECTED.format(side=text.SIDES[side], sentence=plain(rejected.sentence)), icon=":material/error:"
+            )
+            return None
+    if len(found) < 2:
+        st.info(text.NEED_TWO, icon=":material/add_photo_alternate:")
+        return None
+    return Pair(*found)
+
+
+def _picture(data: bytes, model: Model) -> Pixels:
+    """Decoded once for each file and size."""
+    kept: dict[tuple[bytes, tuple[int, ...]], Pixels] = st.session_state.setdefault("pictures", {})
+    place = (data, model.shape)
+    if place not in kept:
+        kept[place] = picture(data, model)
+        while len(kept) > 4:
+            del kept[next(iter(kept))]
+    return kept[place]

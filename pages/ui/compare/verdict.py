@@ -1,0 +1,43 @@
+"""The verdict on one pair."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import models
+from pages.ui.text import compare as text
+from siamese_core.engine.examinations import ModelFile
+from siamese_core.model import Threshold
+
+
+def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bool | None, waits: bool) -> None:
+    """`same`: what is known of the pair; `waits`: whether a threshold is on its way."""
+    model = file.model
+    number = f"{value:.3g}"
+    if threshold is None:
+        st.markdown(text.NO_THRESHOLD.format(value=number))
+        if waits:
+            st.caption(text.NO_THRESHOLD_WAIT)
+        return
+    says_same = bool(model.says_same(value, threshold.value))
+    words = text.VERDICT_SIMILARITY if model.is_similarity else text.VERDICT_DISTANCE
+    st.markdown(f"## {text.SAME if says_same else text.DIFFERENT}")
+    st.markdown(words[says_same].format(value=number, threshold=f"{threshold.value:.3g}"))
+    if same is not None:
+        st.markdown(f"{':green' if same == says_same else ':red'}[{text.TRUTH[same]}]")
+
+
+def rates(threshold: Threshold | None) -> None:
+    """How often a threshold is wrong, and where that was measured."""
+    if threshold is None:
+        return
+    with st.container(horizontal=True):
+        for name in ("false_accept", "false_reject"):
+            rate = getattr(threshold, name)
+            st.metric(text.NUMBERS[name], f"{rate:.1%}", help=text.NUMBERS_HELP[name], width=128)
+    st.caption(
+        text.RATES.format(
+            rule=models.rule_words(threshold), group=models.text.GROUPS[threshold.group],
+            different=f"{threshold.different:,}", same=f"{threshold.same:,}",
+        )
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""Why two pictures are as far apart as they are, and what else looks like them to the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.asking import Arrays
+from pages.ui.compare.pictures import Pixels
+from pages.ui.data.sheet import sheet
+from pages.ui.text import compare as text
+from pages.ui.words import plain
+from siamese_core.model import Model
+
+WIDTH = 128
+
+HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
+"""Five colours of matplotlib's "inferno" (CC0): as bright as the number is high, whatever one's colour vision."""
+
+
+def maps(explained: Arrays, value: float) -> None:
+    """Both images under one map, on one scale."""
+    chosen: str = st.segmented_control(
+        text.MAP, list(text.MAPS), default="occlusion", format_func=text.MAPS.__getitem__, key="map_kind", required=True
+    )
+    found = explained[chosen]
+    most = float(found.max())
+    with st.container(horizontal=True):
+        for image, heat in zip(explained["shown"], found, strict=True):
+            st.image(sheet(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
+    st.caption(text.MAP_HELP[chosen])
+    st.caption(text.STRENGTH[chosen].format(most=f"{most:.2g}", value=f"{value:.3g}"))
+
+
+def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
+    """uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
+    grey = image.mean(axis=0, dtype=np.float32) / 255
+    scaled = heat.astype(np.float32).clip(0, 1) * (len(HEAT) - 1)
+    below = np.minimum(scaled.astype(int), len(HEAT) - 2)
+    share = (scaled - below)[..., None]
+    colours = HEAT[below] * (1 - share) + HEAT[below + 1] * share
+    strength = (0.25 + 0.65 * heat.clip(0, 1))[..., None]
+    mixed = colours * strength + 255 * grey[..., None] * (1 - strength)
+    return np.moveaxis(mixed.round().clip(0, 255).astype(np.uint8), -1, 0)
+
+
+def neighbours(model: Model, compared: Arrays) -> None:
+    """Of each picture, the training images that the network holds for most like it."""
+    images = model.experiment.data.load()
+    for side, name in enumerate(text.SIDES):
+        st.markdown(f"{name}")
+        with st.container(horizontal=True):
+            near = zip(compared["near"][side, 0], compared["near_distances"][side, 0], strict=True)
+            for place, distance in near:
+                with st.container(width=80):
+                    label = model.classes[images.train_labels[place]]
+                    caption = f"{plain(label)}  \n{distance:.3g}"
+                    st.image(sheet(images.train_images[place][None], 1), caption=caption, width="stretch")

@@ -1,0 +1,47 @@
+"""How well a few images of a class tell it from others."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.evaluate.found import Found
+from pages.ui.text import evaluate as text
+from siamese_core import few_shot
+from siamese_core.report import GroupReport
+
+MOST_WAYS, MOST_SHOTS = 100, 20
+
+
+def part(found: Found) -> None:
+    st.markdown(text.FEW_SHOT)
+    labels = found.report.labels
+    most = max(len(looked_at.classes) for looked_at in found.groups.values())
+    with st.container(horizontal=True):
+        ways = int(st.number_input(text.WAYS, 2, min(most, MOST_WAYS), min(5, most), key="few_shot_ways", width=160))
+        shots = int(st.number_input(text.SHOTS, 1, MOST_SHOTS, 1, key="few_shot_shots", width=160))
+    with st.container(horizontal=True):
+        for name, looked_at in found.groups.items():
+            with st.container(border=True, width=300):
+                st.markdown(f"**{text.GROUPS[name]}**")
+                _accuracy(found, looked_at, ways, shots)
+    if found.file.model.experiment.branches == 2:
+        st.caption(text.FEW_SHOT_FIRST)
+    if len(labels) < sum(len(looked_at.places) for looked_at in found.groups.values()):
+        st.caption(text.FEW_SHOT_OF.format(count=f"{len(labels):,}"))
+
+
+def _accuracy(found: Found, looked_at: GroupReport, ways: int, shots: int) -> None:
+    """Where a group has fewer classes, all of them."""
+    mine = np.isin(found.report.labels, looked_at.classes)
+    labels = found.report.labels[mine]
+    rows = found.report.embeddings[: len(found.report.labels)][mine]
+    possible = few_shot.most_ways(labels, shots)
+    score = few_shot.few_shot(rows, labels, min(ways, possible), shots) if possible >= 2 else None
+    if score is None:
+        st.caption(text.FEW_SHOT_NONE.format(most=possible, shots=shots))
+        return
+    st.metric(text.ACCURACY.format(ways=score.ways, shots=score.shots), f"{score.accuracy:.1%}")
+    st.caption(
+        text.FEW_SHOT_INTERVAL.format(low=f"{score.low:.1%}", high=f"{score.high:.1%}", chance=f"{score.chance:.1%}")
+    )

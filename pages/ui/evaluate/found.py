@@ -1,0 +1,52 @@
+"""What the parts of the Evaluate page look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.ui.text import evaluate as text
+from siamese_core.engine.examinations import ModelFile
+from siamese_core.report import GroupReport, Report
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    file: ModelFile
+    report: Report
+
+    @property
+    def groups(self) -> Mapping[str, GroupReport]:
+        return self.report.groups
+
+
+def group(found: Found, key: str, label: str = text.GROUP) -> str:
+    """Which classes are looked at: a choice where there are two groups."""
+    names = list(found.groups)
+    if len(names) == 1:
+        return names[0]
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = names[0]
+    chosen: str = st.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key, required=True)
+    return chosen
+
+
+def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], helps: Mapping[str, str]) -> None:
+    """A table that rests: its first column names the row."""
+    config = {
+        title: st.column_config.TextColumn(title, help=helps.get(name), pinned=name == next(iter(columns)))
+        for name, title in columns.items()
+    }
+    data = {title: [row[name] for row in rows] for name, title in columns.items()}
+    st.dataframe(data, hide_index=True, column_config=config, width="stretch")
+
+
+def with_interval(value: float | None, interval: tuple[float, float] | None, number: str = ".3f") -> str:
+    if value is None:
+        return "–"
+    if interval is None:
+        return format(value, number)
+    low, high = interval
+    return text.WITH_INTERVAL.format(value=format(value, number), low=format(low, number), high=format(high, number))

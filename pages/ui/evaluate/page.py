@@ -1,0 +1,119 @@
+"""The Evaluate page: a model, what its evaluation found, one part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from pages.ui import echo, models
+from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
+from pages.ui.evaluate.found import Found
+from pages.ui.owner import examinations, owner, token
+from pages.ui.text import evaluate as text
+from pages.ui.words import plain
+from siamese_core.engine.examinations import Examination, ModelFile
+from siamese_core.report import Report, from_wire
+
+TITLE = text.TITLE
+
+PAGE = "evaluate"
+LOOK_EVERY = 0.4
+
+PARTS: dict[str, Callable[[Found], None]] = {
+    "threshold": threshold.part,
+    "retrieval": retrieval.part,
+    "few_shot": few_shot.part,
+    "hardest": hardest.part,
+    "baselines": baselines.part,
+}
+
+
+def page() -> None:
+    owner()
+    st.markdown(f"##### {text.INTRO}")
+    file = models.choose()
+    if file is None:
+        return
+    if not file.model.has_images:
+        st.info(text.NO_IMAGES, icon=":material/info:")
+        return
+    report = _report(file)
+    if report is None:
+        return
+    found = Found(file, report)
+    part = _part()
+    PARTS[part](found)
+    save.part(found)
+
+
+def _part() -> str:
+    """The part that is shown; its name stands in the address."""
+    asked = st.query_params.get("part", "")
+    if asked in PARTS and not echo.is_own(PAGE, asked):
+        st.session_state["evaluate_part"] = asked
+    elif "evaluate_part" not in st.session_state:
+        st.session_state["evaluate_part"] = echo.current(PAGE) or "threshold"
+    part: str = st.segmented_control(
+        text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", required=True, wrap=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if part != echo.current(PAGE):
+        echo.stands_now(PAGE, part)
+    if part != (asked or "threshold"):
+        st.query_params["part"] = part
+    return part
+
+
+def _report(file: ModelFile) -> Report | None:
+    """What was found; None, and how far it is, as long as it is not."""
+    if st.session_state.get("evaluate_stopped") == file.key:
+        st.info(text.STOPPED, icon=":material/info:")
+        st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_begin)
+        return None
+    work = examinations().look(token(), "evaluate", file)
+    assert work is not None, "looking begins it"
+    if work.status == "failed":
+        st.error(plain(work.sentence), icon=":material/error:")
+        st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_again, args=(file,))
+        return None
+    if work.status != "done":
+        st.fragment(_progress, run_every=LOOK_EVERY)(file)
+        return None
+    kept = st.session_state.get("evaluated")
+    if kept is None or kept[0] != file.key:
+        kept = st.session_state["evaluated"] = (file.key, from_wire(work.about, work.arrays))
+    report: Report = kept[1]
+    return report
+
+
+def _begin() -> None:
+    del st.session_state["evaluate_stopped"]
+
+
+def _again(file: ModelFile) -> None:
+    examinations().cancel(token(), "evaluate", file)
+
+
+def _stop(file: ModelFile) -> None:
+    examinations().cancel(token(), "evaluate", file)
+    st.session_state["evaluate_stopped"] = file.key
+
+
+def _progress(file: ModelFile) -> None:
+    """Draws the page again when the evaluation is done."""
+    if st.session_state.get("evaluate_stopped") == file.key:
+        st.rerun()
+    work = examinations().look(token(), "evaluate", file)
+    if work is None or work.status in ("done", "failed"):
+        st.rerun()
+    st.progress(min(1.0, work.done / max(1, work.total)), text=_said(work))
+    if st.button(text.CANCEL, key="evaluate_cancel", on_click=_stop, args=(file,)):
+        st.rerun()
+
+
+def _said(work: Examination) -> str:
+    if work.ahead:
+        return text.AHEAD.format(count=work.ahead)
+    stage, _, group = work.stage.partition(" ")
+    return text.STAGES.get(stage, text.STARTING).format(group=text.GROUPS.get(group, "").lower())

@@ -1,0 +1,148 @@
+"""An evaluation to take away: figures and curves as CSV, all of it as one page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from pages.ui import models
+from pages.ui.data.sheet import sheet as pictures
+from pages.ui.evaluate import baselines, retrieval, threshold
+from pages.ui.evaluate.found import Found
+from pages.ui.text import evaluate as text
+from siamese_core.model import Threshold
+from siamese_core.pair_lists import to_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .3rem .8rem; border: 1px solid #d9dee5; text-align: left; }
+code { overflow-wrap: anywhere; }
+img { image-rendering: pixelated; max-width: 100%; }
+figure { margin: 1rem 0; }
+"""
+
+
+def part(found: Found) -> None:
+    st.markdown(f"**{text.SAVE}**")
+    # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
+    title, about, kept = models.title(found.file), models.about(found.file), models.threshold(found.file)
+    files = {
+        text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(found))),
+        text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(found))),
+        text.CSV_PAIRS: ("hardest_pairs.csv", lambda: _csv(hardest(found))),
+        text.HTML: ("evaluation.html", lambda: page(found, title, about, kept).encode()),
+    }
+    with st.container(horizontal=True):
+        for label, (name, content) in files.items():
+            kind = "text/html" if name.endswith("html") else "text/csv"
+            st.download_button(label, content, name, kind, icon=":material/download:", on_click="ignore")
+
+
+def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    return to_csv(rows).encode("utf-8-sig")
+
+
+def scores(found: Found) -> list[dict[str, object]]:
+    """A row for each score of each group, with its interval where it has one."""
+    rows: list[dict[str, object]] = []
+    for name, looked_at in found.groups.items():
+        each = dict(looked_at.scores) | ({} if looked_at.summary is None else looked_at.summary._asdict())
+        for score, value in each.items():
+            low, high = looked_at.spread.get(score, (None, None))
+            rows.append(
+                {"classes": name, "approach": "model", "score": score, "value": value, "low": low, "high": high}
+            )
+        for approach, others in looked_at.baselines.items():
+            rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
+    return rows
+
+
+def curves(found: Found) -> list[dict[str, object]]:
+    """The error rates along the thresholds of each group, in the model's own units."""
+    is_similarity = found.file.model.is_similarity
+    rows: list[dict[str, object]] = []
+    for name, looked_at in found.groups.items():
+        for at, accept, reject in zip(*map(np.ndarray.tolist, looked_at.curves or ()), strict=True):
+            value = 1 - at if is_similarity else at
+            rows.append({"classes": name, "threshold": value, "false_accept": accept, "false_reject": reject})
+    return rows
+
+
+def hardest(found: Found) -> list[dict[str, object]]:
+    """The hardest pairs: which test images, their classes, and how far apart they are for the model."""
+    model = found.file.model
+    rows: list[dict[str, object]] = []
+    for name, looked_at in found.groups.items():
+        n = len(looked_at.places)
+        for same, pairs in ((True, looked_at.hardest_same), (False, looked_at.hardest_different)):
+            for first, second, value in zip(pairs.first, pairs.second, pairs.value.tolist(), strict=True):
+                rows.append({
+                    "classes": name, "same": same,
+                    "first_image": int(looked_at.places[first % n]), "second_image": int(looked_at.places[second % n]),
+                    "first_class": model.classes[looked_at.labels[first % n]],
+                    "second_class": model.classes[looked_at.labels[second % n]],
+                    "value": 1 - value if model.is_similarity else value,
+                })  # fmt: skip
+    return rows
+
+
+def page(found: Found, title: str, about: str, kept: Threshold | None) -> str:
+    """One HTML page with everything in it, plotly.js included."""
+    title = html.escape(text.REPORT_TITLE.format(model=title))
+    body = "\n".join(_body(found, about, kept))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f"<h1>{title}</h1>{body}<p>{html.escape(text.REPORT_MADE)}</p></html>"
+    )
+
+
+def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
+    model = found.file.model
+    yield f"<p>{html.escape(about)}</p>"
+    yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
+    yield f"<h2>{text.PARTS['threshold']}</h2>"
+    if kept is not None:
+        yield f"<p>{html.escape(models.rule_words(kept))}</p>"
+        for line in threshold.said(found, kept):
+            yield f"<p>{html.escape(line).replace('**', '')}</p>"
+        yield f"<p>{html.escape(text.HALVES).replace('*', '')}</p>"
+    yield _figure(threshold.histogram(found, kept.value if kept else None), first=True)
+    yield _table(text.SUMMARY, threshold.summary_rows(found))
+    yield _figure(threshold.curve(found, kept, "roc")) + _figure(threshold.curve(found, kept, "det"))
+    yield f"<h2>{text.PARTS['retrieval']}</h2>" + _table(text.SCORES, retrieval.score_rows(found))
+    images = model.experiment.data.load().test_images
+    for name, looked_at in found.groups.items():
+        yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
+        yield _figure(retrieval.confusion(found, name))
+        yield _picture(retrieval.sheet(images, looked_at, retrieval.spread(looked_at)), text.SHEET_TITLE)
+        yield _figure(baselines.figure(found, name))
+        for kind, pairs in (("same", looked_at.hardest_same), ("different", looked_at.hardest_different)):
+            places = looked_at.places[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.places)]
+            if len(places):
+                yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
+                yield _picture(pictures(images[places], 8), text.HARDEST[kind])
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> str:
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in columns.values())
+    lines = ("".join(f"<td>{html.escape(row[name])}</td>" for name in columns) for row in rows)
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _figure(figure: go.Figure, first: bool = False) -> str:
+    figure.update_layout(height=480)
+    drawn: str = figure.to_html(full_html=False, include_plotlyjs=first)
+    return f"<figure>{drawn}</figure>"
+
+
+def _picture(png: bytes, words: str) -> str:
+    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

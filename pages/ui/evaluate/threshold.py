@@ -1,0 +1,221 @@
+"""Where "same" ends: chosen by a rule on one half of the test images, its rates reported on the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui import models
+from pages.ui.evaluate.found import Found, group, table, with_interval
+from pages.ui.text import evaluate as text
+from pages.ui.text import train as train_text
+from pages.ui.text.plot import PLOT
+from pages.ui.views import plot_view
+from siamese_core import verification_figures as figures
+from siamese_core.distances import MEASURES
+from siamese_core.figures import grown
+from siamese_core.model import Threshold
+from siamese_core.thresholds import Rule, chosen, reported, rule_of
+from siamese_core.verification import Distances, band, rates
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+RULE, HAND = "threshold_rule", "threshold_hand"
+NUMBERS = {name: f"threshold_{name}" for name in ("wanted", "accept", "reject", "share")}
+
+
+def part(found: Found) -> None:
+    _fill(found)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        threshold = _picker(found)
+        if threshold is None:
+            st.info(text.TOO_FEW, icon=":material/info:")
+        else:
+            models.keep_threshold(found.file, threshold)
+            _rates(found, threshold)
+            if st.button(text.HAND_OFF, type="primary", icon=":material/compare:"):
+                st.switch_page("pages/4_Compare.py")
+    with right:
+        _histogram(found, threshold)
+    _summary(found)
+    _curves(found, threshold)
+
+
+def _fill(found: Found) -> None:
+    """The widgets, for a model that is new to this tab: as its threshold was chosen, here or where it was saved."""
+    if st.session_state.get("threshold_of") == found.file.key and RULE in st.session_state:
+        return
+    st.session_state["threshold_of"] = found.file.key
+    kept = models.threshold(found.file)
+    state: dict[str, Any] = {RULE: "eer", HAND: None}
+    state |= {NUMBERS["wanted"]: 1.0, NUMBERS["accept"]: 10.0, NUMBERS["reject"]: 1.0, NUMBERS["share"]: 50}
+    if kept is not None and kept.rule == "hand":
+        state |= {RULE: "hand", HAND: kept.value}
+    elif kept is not None:
+        rule = rule_of(kept.rule)
+        state[RULE] = rule.kind
+        if rule.kind == "far":
+            state[NUMBERS["wanted"]] = 100 * rule.wanted
+        elif rule.kind == "costs":
+            state |= {NUMBERS["accept"]: rule.accept_cost, NUMBERS["reject"]: rule.reject_cost}
+            state[NUMBERS["share"]] = round(100 * rule.share_same)
+    if kept is not None and kept.group in found.groups and len(found.groups) > 1:
+        state["threshold_group"] = kept.group
+    st.session_state.update(state)
+
+
+def _picker(found: Found) -> Threshold | None:
+    name = group(found, "threshold_group", text.CHOSEN_ON)
+    kind: str = st.segmented_control(
+        text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, required=True, wrap=True
+    )
+    st.caption(text.RULE_HELP[kind])
+    looked_at, is_similarity = found.groups[name], found.file.model.is_similarity
+    by_hand = st.session_state[HAND]
+    if kind == "hand" and by_hand is not None:
+        return reported(_apart(found, by_hand), looked_at.reported_on, "hand", name, is_similarity)
+    return chosen(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
+
+
+def _rule(kind: str) -> Rule:
+    if kind == "far":
+        wanted = st.number_input(text.WANTED, 0.0, 100.0, step=0.5, format="%.2f", key=NUMBERS["wanted"])
+        return Rule("far", wanted=wanted / 100)
+    if kind == "costs":
+        with st.container(horizontal=True):
+            accept = st.number_input(text.ACCEPT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["accept"], width=170)
+            reject = st.number_input(text.REJECT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["reject"], width=170)
+        share = st.slider(text.SHARE_SAME, 1, 99, key=NUMBERS["share"])
+        return Rule("costs", accept_cost=accept, reject_cost=reject, share_same=share / 100)
+    return Rule()
+
+
+def _rates(found: Found, threshold: Threshold) -> None:
+    for line in said(found, threshold):
+        st.markdown(line)
+    st.caption(text.HALVES)
+    models.save_button(found.file, threshold)
+
+
+def said(found: Found, threshold: Threshold) -> list[str]:
+    """What a threshold means, and how often it is wrong on the classes of each group."""
+    lines = [text.SAYS_SAME[found.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
+    apart = _apart(found, threshold.value)
+    for name, looked_at in found.groups.items():
+        at = rates(looked_at.reported_on, apart)
+        accept, reject = (None, None) if looked_at.bands is None else band(looked_at.bands, apart)
+        lines.append(
+            text.RATES.format(
+                group=text.GROUPS[name],
+                false_accept=with_interval(at.false_accept, accept, ".1%"),
+                false_reject=with_interval(at.false_reject, reject, ".1%"),
+                different=f"{len(looked_at.reported_on.different):,}", same=f"{len(looked_at.reported_on.same):,}",
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _histogram(found: Found, threshold: Threshold | None) -> None:
+    value = None if threshold is None else threshold.value
+    d_max = _end(found, value)
+    handles: list[dict[str, Any]] = []
+    if value is not None:
+        handles = [
+            {"value": value, "low": 0.0, "high": d_max, "step": round(d_max / 500, 6),
+             "label": text.HISTOGRAM["threshold"], "key": "threshold", "kind": "vertical"}
+        ]  # fmt: skip
+    plot_view(
+        lambda: histogram(found, value),
+        "threshold_view",
+        settings=(found.file.key, value, d_max),
+        data=None,
+        live=False,
+        height=figures.HEIGHTS["histogram" if len(found.groups) == 1 else "histograms"],
+        text=PLOT | {"label": text.HISTOGRAM["label"]},
+        handles=handles,
+        on_dropped=lambda key, to: st.session_state.update({HAND: to, RULE: "hand"}),
+    )
+
+
+def histogram(found: Found, value: float | None) -> go.Figure:
+    """The pairs of the reporting halves, on either side of a threshold."""
+    model = found.file.model
+    measure = MEASURES[model.experiment.measure]
+    words = text.HISTOGRAM | {"axis": train_text.AXES[measure.kind].format(measure=measure.title)}
+    return figures.distance_histograms(
+        _pairs(found), d_max=_end(found, value), threshold=value, is_similarity=model.is_similarity, text=words
+    )
+
+
+def _pairs(found: Found) -> dict[str, Distances]:
+    """In the model's own units."""
+    pairs = {name: looked_at.reported_on for name, looked_at in found.groups.items()}
+    if not found.file.model.is_similarity:
+        return pairs
+    return {name: Distances(1 - side.same, 1 - side.different) for name, side in pairs.items()}
+
+
+def _end(found: Found, value: float | None) -> float:
+    """Where the axis ends: with the threshold and nearly all pairs in sight."""
+    if found.file.model.is_similarity:
+        return 1.0
+    ends = [float(np.quantile(side.different, 0.98)) for side in _pairs(found).values() if len(side.different)]
+    return grown(0.0, max([*ends, 1.2 * (value or 0.0)])) or 1.0
+
+
+def _summary(found: Found) -> None:
+    table(text.SUMMARY, summary_rows(found), text.SUMMARY_HELP)
+    if len(found.groups) == 1:
+        st.caption(text.NO_HELD_OUT)
+
+
+def summary_rows(found: Found) -> list[dict[str, str]]:
+    rows = []
+    for name, looked_at in found.groups.items():
+        scores = {} if looked_at.summary is None else looked_at.summary._asdict()
+        shown = {
+            score: with_interval(scores.get(score), looked_at.spread.get(score), ".3f" if score == "auc" else ".1%")
+            for score in ("auc", "eer", "tar_at_1", "tar_at_01")
+        }
+        pairs = (text.EXACT if looked_at.exact else text.SAMPLED).format(pairs=f"{looked_at.pairs:,}")
+        rows.append({"group": text.GROUPS[name], **shown, "pairs": pairs})
+    return rows
+
+
+def _curves(found: Found, threshold: Threshold | None) -> None:
+    kind: str = st.segmented_control(
+        text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve",
+        required=True,
+    )  # fmt: skip
+    plot_view(
+        lambda: curve(found, threshold, kind),
+        "curve_view",
+        settings=(found.file.key, kind, threshold),
+        data=None,
+        live=False,
+        height=figures.HEIGHTS[kind],
+        text=PLOT | {"label": text.CURVE_WORDS["label"]},
+    )
+
+
+def curve(found: Found, threshold: Threshold | None, kind: str) -> go.Figure:
+    """ROC or DET of each group, and where the threshold stands on them."""
+    lines, marks = {}, {}
+    for name, looked_at in found.groups.items():
+        if looked_at.curves is None:
+            continue
+        lines[name] = (looked_at.curves.false_accept, 1 - looked_at.curves.false_reject, text.GROUPS[name])
+        if threshold is not None:
+            at = rates(looked_at.reported_on, _apart(found, threshold.value))
+            marks[name] = (at.false_accept, 1 - at.false_reject)
+    if kind == "det":
+        return figures.det(lines, marks, text=text.CURVE_WORDS)
+    return figures.roc(lines, marks, text=text.CURVE_WORDS)
+
+
+def _apart(found: Found, value: float) -> float:
+    return 1 - value if found.file.model.is_similarity else value

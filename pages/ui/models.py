@@ -1,0 +1,225 @@
+"""The model that the Compare and Evaluate pages look through: a run's, a bundled one, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui import echo
+from pages.ui.asking import kept_answer
+from pages.ui.owner import engine, examinations, run_of_tab, token, uploads
+from pages.ui.text import models as text
+from pages.ui.words import plain
+from siamese_core.datasets import DATASETS, DatasetMissing
+from siamese_core.distances import MEASURES
+from siamese_core.engine.examinations import ModelFile, file_of
+from siamese_core.engine.pipes import ROOT
+from siamese_core.engine.questions import Refused
+from siamese_core.losses import LOSSES
+from siamese_core.model import Threshold
+from siamese_core.model_file import ModelRejected, packed, read_model
+
+FOLDER = ROOT / "data" / "models"
+
+FILE = "file"
+CHOICE = "model_choice"
+KEPT = "model_kept"
+WAIT = 15.0
+"""Seconds: the process that compares starts with the first question."""
+
+LOOK_EVERY = 0.7
+
+MOST_THRESHOLDS = 4_000
+
+
+def choose() -> ModelFile | None:
+    """Draws the choice of a model and gives it; None, and a sentence that says why, where there is none to use."""
+    options = _options()
+    asked = st.query_params.get("model", "")
+    if asked in options and not echo.is_own("models", asked):
+        st.session_state[CHOICE] = asked
+    elif st.session_state.get(CHOICE) not in options:
+        st.session_state[CHOICE] = next(iter(options))
+    chosen: str = st.selectbox(
+        text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
+    )
+    if chosen != echo.current("models"):
+        echo.stands_now("models", chosen)
+    if chosen in text.BUNDLED or "model" in st.query_params:
+        # A run's id says nothing to anybody else.
+        if chosen in text.BUNDLED:
+            st.query_params["model"] = chosen
+        else:
+            del st.query_params["model"]
+    file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
+    if file is None or not _is_sound(file):
+        return None
+    _about(file)
+    return file
+
+
+def _options() -> dict[str, str]:
+    """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
+    run = run_of_tab()
+    ids = engine().with_weights(token())
+    if run is not None and run.id in ids:
+        ids = [run.id, *(other for other in ids if other != run.id)]
+    runs = {}
+    for run_id in ids:
+        found = engine().look(token(), run_id)
+        if found is not None:
+            title = plain_title(found.experiment.dataset)
+            loss = LOSSES[found.experiment.loss].title
+            runs[run_id] = text.RUN.format(loss=loss, dataset=title, step=f"{found.step:,}")
+    return runs | text.BUNDLED | {FILE: text.FILE}
+
+
+def plain_title(dataset: str) -> str:
+    return uploads().sets(token()).get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
+
+
+@lru_cache(maxsize=8)
+def bundled(name: str) -> ModelFile:
+    data = Path(FOLDER / name / "model.safetensors").read_bytes()
+    return ModelFile(read_model(data), data)
+
+
+def _of_run(run_id: str) -> ModelFile | None:
+    """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
+    run = engine().look(token(), run_id)
+    kept = st.session_state.get(KEPT)
+    mine = kept[1] if kept is not None and kept[0] == run_id else None
+    try:
+        if mine is None or (run is not None and not run.live and mine.model.steps != run.step):
+            model = engine().model(token(), run_id)
+            if model is not None and (mine is None or model.steps != mine.model.steps):
+                mine = file_of(model)
+                st.session_state[KEPT] = (run_id, mine)
+    except DatasetMissing:
+        st.warning(text.GONE, icon=":material/info:")
+        return None
+    if mine is not None and run is not None and run.live:
+        help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
+        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=_let_go)
+    return mine
+
+
+def _let_go() -> None:
+    st.session_state.pop(KEPT, None)
+
+
+def _uploaded() -> ModelFile | None:
+    """A file stays chosen when the page is switched, which empties the widget."""
+    given = st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file")
+    if given is not None and st.session_state.get("model_file_id") != given.file_id:
+        st.session_state["model_file_id"] = given.file_id
+        st.session_state.pop("model_upload", None)
+        data = given.getvalue()
+        try:
+            found = ModelFile(read_model(data, list(uploads().sets(token()))), data)
+        except ModelRejected as rejected:
+            st.session_state["model_upload"] = str(rejected)
+        else:
+            st.session_state["model_upload"] = found
+    kept = st.session_state.get("model_upload")
+    if isinstance(kept, ModelFile):
+        return kept
+    if kept is None:
+        st.info(text.CHOOSE_FILE_HINT, icon=":material/upload_file:")
+    else:
+        st.error(plain(kept), icon=":material/error:")
+    return None
+
+
+def _is_sound(file: ModelFile) -> bool:
+    """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
+    if examinations().problem:
+        st.error(examinations().problem, icon=":material/error:")
+        return False
+    if not examinations().ready:
+        st.info(text.CHECKING, icon=":material/hourglass:")
+        st.fragment(_once_ready, run_every=LOOK_EVERY)()
+        return False
+    try:
+        found = kept_answer("model_checked", file.key, lambda: examinations().check(file), WAIT)
+    except Refused as refused:
+        st.error(plain(str(refused)), icon=":material/error:")
+        return False
+    if found is None:
+        st.info(text.CHECKING, icon=":material/hourglass:")
+        st.fragment(_once_ready, run_every=LOOK_EVERY)()
+    return found is not None
+
+
+def _once_ready() -> None:
+    if examinations().ready:
+        st.rerun()
+
+
+def title(file: ModelFile) -> str:
+    """What a model was trained on, and by which loss, in a few words."""
+    experiment = file.model.experiment
+    return f"{LOSSES[experiment.loss].title}, {plain_title(experiment.dataset) if file.model.has_images else '…'}"
+
+
+def about(file: ModelFile) -> str:
+    model = file.model
+    experiment = model.experiment
+    said = [
+        text.ABOUT.format(
+            dataset=plain_title(experiment.dataset) if model.has_images else "…",
+            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=MEASURES[experiment.measure].title,
+        )
+    ]  # fmt: skip
+    if model.has_images and experiment.held_out:
+        said.append(text.ABOUT_HELD_OUT.format(names=", ".join(model.classes[c] for c in experiment.held_out)))
+    return " ".join(said)
+
+
+def _about(file: ModelFile) -> None:
+    st.caption(plain(about(file)))
+    if not file.model.has_images:
+        remedy = text.DOWNLOAD if file.model.experiment.dataset in DATASETS else text.UPLOAD_AGAIN
+        st.info(text.NO_IMAGES.format(remedy=remedy), icon=":material/info:")
+
+
+@st.cache_resource(show_spinner=False)
+def _thresholds() -> dict[tuple[str, str], Threshold]:
+    """By owner and model: what somebody chose on the Evaluate page, for the Compare page, and after a reload."""
+    return {}
+
+
+def threshold(file: ModelFile) -> Threshold | None:
+    """The one that this browser has chosen for a model, or that came with its file."""
+    return _thresholds().get((token(), file.key)) or file.model.threshold
+
+
+def keep_threshold(file: ModelFile, chosen: Threshold) -> None:
+    kept = _thresholds()
+    kept.pop((token(), file.key), None)
+    kept[token(), file.key] = chosen
+    while len(kept) > MOST_THRESHOLDS:
+        del kept[next(iter(kept))]
+
+
+def save_button(file: ModelFile, chosen: Threshold | None) -> None:
+    if file.model.has_images:
+        st.download_button(
+            text.SAVE, lambda: packed(replace(file.model, threshold=chosen)), "model.safetensors",
+            "application/octet-stream", icon=":material/download:", help=text.SAVE_HELP, on_click="ignore",
+        )  # fmt: skip
+
+
+def rule_words(found: Threshold) -> str:
+    """How a threshold was chosen, in words."""
+    kind, _, numbers = found.rule.partition("=")
+    values = numbers.split(":")
+    if kind == "far":
+        return text.RULES["far"].format(wanted=f"{100 * float(values[0]):.3g} %")
+    if kind == "costs":
+        accept, reject, share = map(float, values)
+        return text.RULES["costs"].format(accept=f"{accept:g}", reject=f"{reject:g}", share=f"{share:.0%}")
+    return text.RULES[kind]

@@ -1,0 +1,34 @@
+"""The words by which pages speak of models and their thresholds."""
+
+MODEL = "Model"
+MODEL_HELP = "The network that compares: one of your runs, a bundled one, or a saved file."
+RUN = "Your run: {loss} on {dataset}, step {step}"
+BUNDLED = {
+    "fashion_mnist": "Clothes (bundled, trained on eight kinds of Fashion-MNIST)",
+    "mnist": "Digits (bundled, trained on MNIST)",
+}
+FILE = "A saved model (.safetensors)"
+CHOOSE_FILE = "Choose the .safetensors file that this app saved"
+CHOOSE_FILE_HINT = "Choose a file above, or another model."
+RENEW = "Take its newest weights"
+RENEW_HELP = "The run has gone on since: step {step}."
+CHECKING = "Getting ready: the process that compares is starting, which takes a few seconds."
+GONE = "The pictures of this run are gone, so its model is too. Choose another one."
+ABOUT = "Trained on {dataset}. Loss: {loss}. Measure: {measure}. Steps: {steps}."
+ABOUT_HELD_OUT = "It has never seen: {names}."
+NO_IMAGES = (
+    "The images that this model was trained on are not here, so there are no neighbours and no error rates: {remedy}"
+)
+UPLOAD_AGAIN = "upload them again on the Data page."
+DOWNLOAD = "download them on the Data page."
+
+RULES = {
+    "eer": "equal error rate: as many strangers let in as friends turned away",
+    "far": "at most {wanted} false accepts",
+    "costs": "the least cost: a false accept costs {accept}, a false reject {reject}, and {share} of the pairs are the "
+    "same",
+    "hand": "set by hand",
+}
+GROUPS = {"seen": "classes it was trained on", "held_out": "held-out classes"}
+SAVE = "Save the model with this threshold"
+SAVE_HELP = "A .safetensors file; choose it here or on another server, and the threshold comes with it."
