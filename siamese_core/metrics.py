@@ -85,12 +85,11 @@ def verification(same_distances: npt.ArrayLike, different_distances: npt.ArrayLi
         return None
     is_same = np.r_[np.ones(len(same), bool), np.zeros(len(different), bool)]
     false_accept, true_accept, _ = roc_curve(is_same, -np.r_[same, different])
-    false_reject = 1 - true_accept
-    # Where the two rates cross, between the last threshold that rejects too much and the first that accepts too much.
-    after = int(np.argmax(false_accept >= false_reject))
-    before = max(after - 1, 0)
-    gap_before = false_reject[before] - false_accept[before]
-    gap_after = false_accept[after] - false_reject[after]
-    share = gap_before / (gap_before + gap_after) if gap_before + gap_after else 0.0
-    eer = false_accept[before] + share * (false_accept[after] - false_accept[before])
-    return Verification(float(auc(false_accept, true_accept)), float(eer))
+    return Verification(float(auc(false_accept, true_accept)), equal_error(false_accept, 1 - true_accept))
+
+
+def equal_error(false_accept: npt.ArrayLike, false_reject: npt.ArrayLike) -> float:
+    """Where the two rates (K,), one rising and one falling along the thresholds, cross: on the line between the last
+    threshold that rejects too much and the first that accepts too much."""
+    accept, reject = np.asarray(false_accept), np.asarray(false_reject)
+    return float(np.interp(0, accept - reject, accept))

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from siamese_core.search import nearest
+
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
@@ -31,7 +33,6 @@ SIZE = 5.0
 LARGEST = 1e18
 """Beyond it, the square of a coordinate does not fit float32, in which a browser would draw it."""
 
-BLOCK_BYTES = 32 * 2**20
 
 # numba's workqueue layer aborts the process when two threads run parallel code at once.
 _one_umap_at_a_time = threading.RLock()
@@ -163,38 +164,7 @@ def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32]
     Returns indices int32 and distances float32, both (n, k), or (n, n - 1) where there are fewer points than k.
     """
     points = _checked(embeddings)
-    n = len(points)
-    k = max(0, min(k, n - 1))
-    near, distances = np.zeros((n, k), np.int32), np.zeros((n, k), np.float32)
-    if k:
-        # The product of `_nearest` keeps the more digits the nearer most points are to the origin.
-        centred = points - np.median(points, axis=0)
-        rows = max(1, BLOCK_BYTES // (8 * max(n, k * points.shape[1])))
-        for start in range(0, n, rows):
-            block = slice(start, start + rows)
-            near[block], distances[block] = _nearest(points, centred, np.arange(n)[block], k)
-    return near, distances
-
-
-def _nearest(points: Doubles, centred: Doubles, rows: npt.NDArray[np.int64], k: int) -> tuple[Any, Doubles]:
-    """Chosen by ‖b‖² - 2ab, one matrix product, then measured by differences, which lose no digits."""
-    squares = np.einsum("nd,nd->n", centred, centred)
-    rough = centred[rows] @ centred.T
-    rough *= -2
-    rough += squares
-    rough[np.arange(len(rows)), rows] = np.inf
-    near = np.argpartition(rough, k - 1, axis=1)[:, :k]
-    near.sort(axis=1)
-    exact = np.square(points[near] - points[rows, None]).sum(-1)
-    farthest = exact.max(axis=1)
-    # Among near-duplicates the product above has only rounding left to choose by. Duplicates need no second look.
-    for i in np.flatnonzero((farthest > 0) & (farthest < 1e-8 * squares[rows])):
-        every = np.square(points - points[rows[i]]).sum(-1)
-        every[rows[i]] = np.inf
-        near[i] = np.sort(np.argpartition(every, k - 1)[:k])
-        exact[i] = every[near[i]]
-    order = np.argsort(exact, axis=1, kind="stable")
-    return np.take_along_axis(near, order, axis=1), np.sqrt(np.take_along_axis(exact, order, axis=1))
+    return nearest(points, points, k, own=True)
 
 
 def _checked(embeddings: npt.ArrayLike) -> Doubles:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from siamese_core.metrics import Floats, verification
+from siamese_core.metrics import Floats, equal_error, verification
 
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -214,8 +214,7 @@ def _scores(steps: _Steps) -> Summary:
     """`summary`, of rates that came out of weighted pairs."""
     _, false_accept, false_reject = steps
     auc = float(np.trapezoid(1 - false_reject, false_accept))
-    eer = float(np.interp(0, false_accept - false_reject, false_accept))
-    return Summary(auc, eer, *_true_accepts(steps))
+    return Summary(auc, equal_error(false_accept, false_reject), *_true_accepts(steps))
 
 
 @dataclass(frozen=True, eq=False)

@@ -402,22 +402,3 @@ def test_near_duplicates_keep_their_order() -> None:
 def test_far_points_do_not_blur_the_others() -> None:
     points = np.float32([[1.3125], [0], [1e15], [1e15], [1e15]])
     assert neighbours(points, 1)[1][:2].tolist() == [[1.3125], [1.3125]]
-
-
-def test_large_tables_are_searched_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = training(1, n=100)[0]
-    whole = neighbours(points, 5)
-    monkeypatch.setattr(projection, "BLOCK_BYTES", 8 * 100 * 7)
-    asked: list[int] = []
-    nearest = projection._nearest
-
-    def spy(points: np.ndarray, centred: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        asked.append(len(rows))
-        return nearest(points, centred, rows, k)
-
-    monkeypatch.setattr(projection, "_nearest", spy)
-    blocks = neighbours(points, 5)
-    assert max(asked) < 10
-    assert sum(asked) == 100
-    np.testing.assert_array_equal(whole[0], blocks[0])
-    np.testing.assert_allclose(whole[1], blocks[1], rtol=1e-6)
