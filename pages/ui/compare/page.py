@@ -19,6 +19,7 @@ from pages.ui.data.sheet import sheet
 from pages.ui.loss_curves import has_come, is_waiting
 from pages.ui.owner import examinations, owner, token
 from pages.ui.text import compare as text
+from pages.ui.words import plain
 from siamese_core.engine.examinations import Examination, ModelFile
 from siamese_core.model import Threshold
 from siamese_core.thresholds import reported
@@ -50,6 +51,8 @@ def page() -> None:
         pair = SOURCES[chosen](file.model)
         if pair is not None:
             _compared(file, _turned(file, pair), work)
+    if work is not None and work.status == "failed":
+        st.warning(plain(work.sentence), icon=":material/warning:")
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
     elif is_waiting():

@@ -87,6 +87,8 @@ def _points(found: Found) -> None:
     pair: Pointed | None = pointed if key == found.file.key else None
     experiment = found.file.model.experiment
     frame = f"{found.file.key} {layout.kind} {layout.stand_in} {pair}"
+    if layout.stand_in:
+        st.fragment(_once_warm, run_every=LOOK_EVERY)()
     embedding_view(embedding.message(experiment, layout, probes(experiment), frame, pair), key="evaluated_embedding")
 
 
@@ -109,4 +111,9 @@ def _layout(found: Found) -> Layout | None:
 def _once_there(found: Found) -> None:
     kept = st.session_state.get("evaluated_layout")
     if kept is None or kept[1].done():
+        st.rerun()
+
+
+def _once_warm() -> None:
+    if engine().projector_warm:
         st.rerun()
