@@ -18,9 +18,11 @@ from pages.ui.compare.why import maps, neighbours
 from pages.ui.data.sheet import sheet
 from pages.ui.loss_curves import has_come, is_waiting
 from pages.ui.owner import examinations, owner, token
+from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
 from pages.ui.words import plain
 from siamese_core.engine.examinations import Examination, ModelFile
+from siamese_core.engine.questions import Refused
 from siamese_core.model import Threshold
 from siamese_core.thresholds import reported
 from siamese_core.verification import Distances
@@ -40,10 +42,13 @@ def page() -> None:
     file = models.choose()
     if file is None:
         return
-    chosen: str = st.segmented_control(
-        text.SOURCE, list(text.SOURCES), default="dataset" if file.model.has_images else "upload",
-        format_func=text.SOURCES.__getitem__, key="compare_source", required=True,
-    )  # fmt: skip
+    chosen = remembered(
+        "compare_source",
+        "dataset" if file.model.has_images else "upload",
+        lambda key: st.segmented_control(
+            text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key, required=True
+        ),
+    )
     work = examinations().look(token(), "reference", file) if file.model.has_images else None
     if chosen == "many":
         many.section(file, threshold_of(file, work))
@@ -77,9 +82,9 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = st.toggle(text.INVERT, key="invert", help=text.INVERT_HELP)
+    inverted = remembered("invert", False, lambda key: st.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     if inverted:
-        pair = replace(pair, first=255 - pair.first, second=255 - pair.second)
+        return replace(pair, first=255 - pair.first, second=255 - pair.second)
     if any(looks_inverted(image, file.model) for image in (pair.first, pair.second)):
         are, were = (text.LIGHT, text.DARK) if file.model.mean < 0.5 else (text.DARK, text.LIGHT)
         st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
@@ -92,10 +97,14 @@ def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
     name = hashlib.sha256(pair.first.tobytes() + pair.second.tobytes()).hexdigest()
     asked = (file.key, name)
     e = examinations()
-    found = kept_answer(
-        "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
-    )
-    explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+    try:
+        found = kept_answer(
+            "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
+        )
+        explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+    except Refused as refused:
+        st.error(plain(str(refused)), icon=":material/error:")
+        return
     if found is None or explained is None:
         st.info(text.LATE, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN)

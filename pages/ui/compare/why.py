@@ -8,6 +8,7 @@ import streamlit as st
 from pages.ui.asking import Arrays
 from pages.ui.compare.pictures import Pixels
 from pages.ui.data.sheet import sheet
+from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
 from pages.ui.words import plain
 from siamese_core.model import Model
@@ -20,8 +21,12 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 def maps(explained: Arrays, value: float) -> None:
     """Both images under one map, on one scale."""
-    chosen: str = st.segmented_control(
-        text.MAP, list(text.MAPS), default="occlusion", format_func=text.MAPS.__getitem__, key="map_kind", required=True
+    chosen = remembered(
+        "map_kind",
+        "occlusion",
+        lambda key: st.segmented_control(
+            text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key, required=True
+        ),
     )
     found = explained[chosen]
     most = float(found.max())

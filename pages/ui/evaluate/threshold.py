@@ -23,6 +23,9 @@ from siamese_core.verification import Distances, band, rates
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+FEW = 100
+"""Pairs of a kind below which a rate says little."""
+
 RULE, HAND = "threshold_rule", "threshold_hand"
 NUMBERS = {name: f"threshold_{name}" for name in ("wanted", "accept", "reject", "share")}
 
@@ -97,6 +100,9 @@ def _rule(kind: str) -> Rule:
 def _rates(found: Found, threshold: Threshold) -> None:
     for line in said(found, threshold):
         st.markdown(line)
+    pairs = found.groups[threshold.group].reported_on
+    if min(len(pairs.same), len(pairs.different)) < FEW:
+        st.warning(text.FEW, icon=":material/info:")
     st.caption(text.HALVES)
     models.save_button(found.file, threshold)
 
@@ -111,8 +117,8 @@ def said(found: Found, threshold: Threshold) -> list[str]:
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
-                false_accept=with_interval(at.false_accept, accept, ".1%"),
-                false_reject=with_interval(at.false_reject, reject, ".1%"),
+                false_accept=with_interval(at.false_accept, accept, ".1%") if at.false_accept else text.NONE,
+                false_reject=with_interval(at.false_reject, reject, ".1%") if at.false_reject else text.NONE,
                 different=f"{len(looked_at.reported_on.different):,}", same=f"{len(looked_at.reported_on.same):,}",
             )
         )  # fmt: skip

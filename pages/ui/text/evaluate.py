@@ -56,6 +56,10 @@ RATES = (
     "{group}:\n- different pairs let in: **{false_accept}** of {different}\n- same pairs turned away: "
     "**{false_reject}** of {same}"
 )
+NONE = "none"
+FEW = (
+    "These are few pairs, so the rates say little, and “none” is no promise: more test images of each class would help."
+)
 TOO_FEW = "Too few test images here to choose a threshold on one half and measure it on the other."
 HAND_OFF = "Compare pictures with it"
 HISTOGRAM = {

@@ -1,0 +1,279 @@
+"""Many pairs at once: what somebody gives, opened and asked about part by part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.ui.asking import Arrays, answered
+from pages.ui.compare.judged import Judged, result, thumbnails
+from pages.ui.compare.pictures import Pixels, looks_inverted, pictures
+from pages.ui.owner import examinations, token
+from pages.ui.remembered import remembered
+from pages.ui.text import compare as text
+from pages.ui.words import plain
+from siamese_core.datasets import DatasetMissing, Images
+from siamese_core.datasets.atlas import atlas_png
+from siamese_core.engine.examinations import Examination, ModelFile
+from siamese_core.engine.questions import Answer
+from siamese_core.images import ImageRejected
+from siamese_core.model import Model, Threshold
+from siamese_core.pair_lists import MAX_PROBLEMS, Listed, PairList, PairsRejected, example_zip, of_stacks, of_zip
+
+T = TypeVar("T")
+
+PICTURES = ["png", "jpg", "jpeg", "gif", "bmp", "webp"]
+
+PART = 250
+"""Pairs in one question: a message stays small, and one sees how far it is."""
+
+LOOK_EVERY, LOOKS = 0.5, 120
+"""Seconds between two looks for an answer, at which a click on Cancel is heard; how many before we say it is late."""
+
+HINTED = 40
+"""Pictures, at most, by which we tell whether they are light on dark."""
+
+EXAMPLE_CLASSES, EXAMPLE_EACH = 4, 3
+
+SLOTS = ("many_list", "many_opened", "many_answers", "many_thumbnails")
+"""What is let go of with the files."""
+
+Opened = list[Pixels | ImageRejected]
+
+
+def section(file: ModelFile, threshold: Threshold | None) -> None:
+    st.caption(text.MANY_INTRO)
+    ids, listed = _listed(file.model)
+    if listed is None:
+        return
+    if st.session_state.get("many_cancelled") == ids:
+        st.info(text.CANCELLED, icon=":material/block:")
+        st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
+        return
+    inverted = remembered("many_invert", False, lambda key: st.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    progress = st.empty()
+    opened = _opened((ids, file.model.shape), listed, file.model, progress)
+    usable, problems = sorted_out(listed, opened)
+    if problems:
+        lines = "".join(f"\n- {plain(problem)}" for problem in problems)
+        st.warning(text.LEFT_OUT.format(problems=lines), icon=":material/warning:")
+    if not usable:
+        st.error(text.NONE_LEFT, icon=":material/error:")
+        return
+    images = {n: image for n, image in enumerate(opened) if not isinstance(image, ImageRejected)}
+    if inverted:
+        images = {n: 255 - image for n, image in images.items()}
+    else:
+        _hint_at_brightness(list(images.values())[:HINTED], file.model)
+    work = examinations().look(token(), "reference", file, start=False) if file.model.has_images else None
+    found = _compared(file, (ids, inverted), usable, images, work, progress)
+    if found is None:
+        st.info(text.LATE, icon=":material/hourglass:")
+        st.button(text.LOOK_AGAIN)
+        return
+    shown = _kept("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
+    waits = work is not None and work.status in ("waiting", "working")
+    result(file.model, Judged(usable, found["value"], found.get("unlike")), threshold, shown, waits)
+
+
+# What somebody gives
+
+
+def _listed(model: Model) -> tuple[Hashable, PairList | None]:
+    """What is another for other files, and their pairs; None, and a sentence, where there are none to use."""
+    given_as = remembered(
+        "many_given_as",
+        "stacks",
+        lambda key: st.segmented_control(
+            text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key, required=True
+        ),
+    )
+    if given_as == "zip":
+        files = [_chosen("zip", text.ZIP, ["zip"])]
+        _example_button(model)
+    else:
+        files = []
+        for side, column in enumerate(st.columns(2)):
+            with column:
+                files.append(_chosen(f"stack_{side}", text.STACK.format(side=text.SIDES[side]), PICTURES))
+    ids = tuple(tuple(each.file_id for each in stack) for stack in files)
+    if not all(files):
+        if any(files):
+            st.info(text.OTHER_STACK, icon=":material/add_photo_alternate:")
+        else:
+            for slot in SLOTS:
+                st.session_state.pop(slot, None)
+        return ids, None
+    found = _kept("many_list", ids, lambda: _read(files))
+    if isinstance(found, str):
+        st.error(plain(found), icon=":material/error:")
+        return ids, None
+    return ids, found
+
+
+def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
+    """Of one zip, or of two stacks; a sentence where they cannot be used."""
+    try:
+        if len(files) == 1:
+            return of_zip(files[0][0])
+        first, second = ([(each.name, each.getvalue()) for each in stack] for stack in files)
+        return of_stacks(first, second)
+    except PairsRejected as rejected:
+        return str(rejected)
+
+
+def _chosen(slot: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
+    """Files stay chosen where their widget was not drawn for a while, as when another model is got ready."""
+    key, kept = f"many_{slot}", f"many_{slot}_kept"
+
+    def take() -> None:
+        given = st.session_state[key]
+        st.session_state[kept] = given if isinstance(given, list) else [given] if given else []
+
+    drawn = st.file_uploader(
+        label, types, accept_multiple_files=slot != "zip", key=key, on_change=take, help=text.MANY_HELP
+    )
+    found: list[UploadedFile] = st.session_state.get(kept, [])
+    if found and not drawn:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(text.STILL_CHOSEN.format(count=f"{len(found):,}"), width="content")
+            st.button(text.REMOVE, key=f"{key}_remove", type="tertiary", on_click=st.session_state.pop, args=(kept,))
+    return found
+
+
+def _example_button(model: Model) -> None:
+    try:
+        images = model.experiment.data.load() if model.has_images else None
+    except DatasetMissing:
+        return
+    if images is not None:
+        st.download_button(
+            text.EXAMPLE, lambda: example(images, model.classes), "pairs.zip", "application/zip",
+            icon=":material/download:", help=text.EXAMPLE_HELP, on_click="ignore",
+        )  # fmt: skip
+
+
+def example(images: Images, classes: Sequence[str]) -> bytes:
+    """A zip of a few test images of a few classes: for each class a pair of it, and one with the next class."""
+    pngs: list[tuple[str, bytes]] = []
+    names: list[list[str]] = []
+    for label in np.unique(images.test_labels)[:EXAMPLE_CLASSES]:
+        # With the number: two classes can have one name but for its signs.
+        stem = re.sub(r"\W+", "_", classes[label])[:24] + f"_{label}"
+        places = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
+        names.append([f"{stem}_{number}.png" for number in range(1, len(places) + 1)])
+        pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], places, strict=True)]
+    rows: list[tuple[str, str, bool | None]] = [(own[0], own[1], True) for own in names if len(own) > 1]
+    if len(names) > 1:
+        rows += [(own[-1], after[0], False) for own, after in zip(names, names[1:] + names[:1], strict=True)]
+    return example_zip(pngs, rows)
+
+
+# What becomes of it
+
+
+def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenerator) -> Opened:
+    """Every picture of a list, opened once. A click on Cancel ends the page's run in here, and nothing is kept."""
+
+    def opened() -> Opened:
+        found: Opened = []
+        total = len(listed.files)
+        bar = _bar(progress, "opening")
+        for outcome in pictures(listed.files, model):
+            found.append(outcome)
+            bar.progress(len(found) / total, text.OPENING.format(done=f"{len(found):,}", total=f"{total:,}"))
+        progress.empty()
+        return found
+
+    return _kept("many_opened", key, opened)
+
+
+def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], list[str]]:
+    """The pairs of which both pictures could be opened, and a sentence for each row and picture that could not."""
+    broken = {n: outcome for n, outcome in enumerate(opened) if isinstance(outcome, ImageRejected)}
+    names: dict[int, str] = {}
+    for pair in listed.pairs:
+        names.setdefault(pair.first, pair.first_name)
+        names.setdefault(pair.second, pair.second_name)
+    told = [text.BROKEN.format(name=names[n], sentence=outcome.sentence) for n, outcome in broken.items()]
+    more = len(told) - MAX_PROBLEMS
+    if more > 0:
+        told[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
+    usable = tuple(pair for pair in listed.pairs if pair.first not in broken and pair.second not in broken)
+    return usable, [*listed.problems, *told]
+
+
+def _hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
+    if 2 * sum(looks_inverted(image, model) for image in images) > len(images):
+        are, were = (text.LIGHT, text.DARK) if model.mean < 0.5 else (text.DARK, text.LIGHT)
+        st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
+
+
+def _compared(
+    file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[Listed], images: Mapping[int, Pixels],
+    work: Examination | None, progress: DeltaGenerator,
+) -> Arrays | None:  # fmt: skip
+    """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
+    is_known = work is not None and work.status == "done"
+    answers: list[Answer] = _kept("many_answers", (file.key, *key, is_known), list)
+    starts = range(0, len(pairs), PART)
+    bar = None if len(answers) == len(starts) and answers[-1].done() else _bar(progress, "comparing")
+    found: list[Arrays] = []
+    for number, start in enumerate(starts):
+        if number == len(answers):
+            part = pairs[start : start + PART]
+            first = np.stack([images[pair.first] for pair in part])
+            second = np.stack([images[pair.second] for pair in part])
+            answers.append(examinations().compare(file, first, second))
+        arrays = None
+        for _ in range(LOOKS):
+            if bar is not None:
+                bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
+            arrays = answered(answers[number], LOOK_EVERY)
+            if arrays is not None or answers[number].cancelled():
+                break
+        if arrays is None:
+            if answers[number].cancelled():
+                del answers[number:]
+            progress.empty()
+            return None
+        found.append(arrays)
+    progress.empty()
+    values = {"value": np.concatenate([arrays["value"] for arrays in found])}
+    if all("unlike" in arrays for arrays in found):
+        values["unlike"] = np.concatenate([arrays["unlike"] for arrays in found], axis=1).T.astype(bool)
+    return values
+
+
+def _bar(progress: DeltaGenerator, step: str) -> DeltaGenerator:
+    with progress.container():
+        bar = st.progress(0.0, text.BEGINNING)
+        st.button(text.CANCEL, key=f"many_cancel_{step}", icon=":material/close:", on_click=_cancel)
+    return bar
+
+
+def _cancel() -> None:
+    st.session_state["many_cancelled"] = st.session_state["many_list"][0]
+
+
+def _go_on() -> None:
+    del st.session_state["many_cancelled"]
+
+
+# What outlives a run of the page
+
+
+def _kept(slot: str, key: Hashable, make: Callable[[], T]) -> T:
+    """Made once; what is made for another key takes its place."""
+    kept = st.session_state.get(slot)
+    if kept is None or kept[0] != key:
+        st.session_state.pop(slot, None)
+        kept = st.session_state[slot] = (key, make())
+    value: T = kept[1]
+    return value
