@@ -1,4 +1,4 @@
-"""The same thing without a browser: python -m siamese_core train | losses | datasets."""
+"""The same thing without a browser: python -m siamese_core train | evaluate | compare | losses | datasets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -13,13 +15,11 @@ from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.experiment import Experiment, ExperimentError
 from siamese_core.losses import LOSSES
 from siamese_core.machine import PRECISIONS, Machine, MachineError, checked
+from siamese_core.model_commands import Refused, add_to
+from siamese_core.model_format import ModelRejected
 from siamese_core.snapshot import Snapshot
 
 MODEL = "model.safetensors"
-
-
-class Refused(Exception):
-    """One line for stderr; the exit status is 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (Refused, ExperimentError, MachineError, DatasetMissing) as error:
+    except (Refused, ExperimentError, MachineError, DatasetMissing, ModelRejected) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m siamese_core", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="train|losses|datasets", parser_class=_Parser)
+    commands = parser.add_subparsers(
+        required=True, metavar="train|evaluate|compare|losses|datasets", parser_class=_Parser
+    )
     train = commands.add_parser("train", help="train an experiment and print how good it is")
     train.add_argument("query", nargs="?", default="", help='as in the address bar: "dataset=fashion_mnist&margin=1.0"')
     train.add_argument("--device", default=Machine.device, help="cpu, cuda or mps")
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print one JSON object")
     train.add_argument("--out", type=Path, metavar="DIR", help="write DIR/model.safetensors")
     train.set_defaults(run=_train)
+    add_to(commands)
     for name, catalogue in (("losses", _losses), ("datasets", _datasets)):
         commands.add_parser(name, help=f"list the {name}").set_defaults(run=catalogue)
     return parser
@@ -120,10 +123,18 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(experiment: Experiment, last: Snapshot, folder: Path) -> None:
+    from siamese_core.evaluation import threshold_of
+    from siamese_core.model import model_of
     from siamese_core.model_file import save_model
+    from siamese_core.thresholds import EER
+    from siamese_core.trained import load
 
+    assert last.state is not None, "the last snapshot of a run has its state"
+    model = model_of(experiment, last.state)
+    with suppress(ModelRejected):
+        model = replace(model, threshold=threshold_of(load(model), EER, "seen"))
     try:
-        save_model(folder / MODEL, experiment, last)
+        save_model(folder / MODEL, model)
     except OSError as error:
         raise _not_writable(folder, error) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -138,6 +138,11 @@ class Experiment:
             except DatasetMissing as gone:
                 # Somebody's own, deleted while its name was being checked.
                 ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
+
+
+def as_classifier(experiment: Experiment) -> Experiment:
+    """The same experiment with a softmax classifier's loss, and what of its settings goes with that."""
+    return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
 
 
 def param_field(param: Param) -> FloatField:

@@ -220,7 +220,7 @@ def test_a_bad_option_is_named_with_its_value_and_what_it_may_be(
         assert part in line
 
 
-@pytest.mark.parametrize("arguments", [[], ["evaluate"]])
+@pytest.mark.parametrize("arguments", [[], ["improve"]])
 def test_without_a_command_the_commands_are_named(run: Any, arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.code == 2

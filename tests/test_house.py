@@ -26,17 +26,44 @@ LAYERS = (
         "images",
         "zip_format",
         "vision",
+        "search",
+        "few_shot",
     },
-    {"losses", "sampling", "datasets", "encoders", "views", "augment", "mining", "projection", "archives"},
-    {"networks"},
+    {
+        "losses",
+        "sampling",
+        "datasets",
+        "encoders",
+        "views",
+        "augment",
+        "mining",
+        "projection",
+        "archives",
+        "verification",
+        "verification_figures",
+    },
+    {"networks", "pair_lists", "report"},
     {"settings"},
     {"experiment"},
     {"batches"},
-    {"objective", "curves", "model_file", "reach", "snippets", "myths", "loss_figures"},
-    {"probe", "alarms"},
-    {"learner"},
-    {"training", "next_step"},
+    {
+        "objective",
+        "curves",
+        "model",
+        "model_format",
+        "reach",
+        "snippets",
+        "myths",
+        "loss_figures",
+        "retrieval_figures",
+        "siamese",
+    },
+    {"probe", "alarms", "model_file", "architecture", "thresholds"},
+    {"learner", "trained"},
+    {"training", "next_step", "saliency", "evaluation"},
+    {"comparing"},
     {"engine"},
+    {"model_commands"},
     {"__main__"},
 )
 """A room of the core may import rooms of the layers above its own line, and nothing else of the core."""
@@ -44,8 +71,9 @@ LAYERS = (
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 
 WITH_TORCH = {
-    "sampling", "batches", "objective", "curves", "probe", "alarms", "learner", "training", "next_step",
-    "engine.worker",
+    "sampling", "batches", "objective", "curves", "siamese", "probe", "alarms", "learner", "training", "next_step",
+    "architecture", "trained", "saliency", "evaluation", "comparing", "engine.worker", "engine.answers",
+    "engine.examiner",
 }  # fmt: skip
 """All other modules of the core are read by pages, which must not wait for torch."""
 

@@ -180,3 +180,11 @@ def resized(pixels: NDArray[np.uint8], side: int, colour: bool) -> NDArray[np.ui
     small = (image if colour else image.convert("L")).resize((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     array = np.asarray(small)
     return array.transpose(2, 0, 1).copy() if colour else array[None].copy()
+
+
+def fitted(pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """(3, RAW_SIDE, RAW_SIDE) to the `shape` (C, H, W) of a network's images: the middle, where that is no square."""
+    channels, height, width = shape
+    image = resized(pixels, max(height, width), channels == 3)
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[:, top : top + height, left : left + width]

@@ -18,21 +18,13 @@ Pixels = NDArray[np.uint8]
 
 def picture(data: bytes, model: Model) -> Pixels:
     """uint8 (C, H, W). Raises ImageRejected."""
-    return fitted(uploads().square(data).pixels, model)
+    return own.fitted(uploads().square(data).pixels, model.shape)
 
 
 def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
     """What `picture` returns or raises for each file, in order."""
     for outcome in uploads().squares(files):
-        yield fitted(outcome.pixels, model) if isinstance(outcome, Square) else outcome
-
-
-def fitted(pixels: Pixels, model: Model) -> Pixels:
-    """A square as it is kept to (C, H, W): the middle of it, where the model's images are not square."""
-    channels, height, width = model.shape
-    image = own.resized(pixels, max(height, width), channels == 3)
-    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
-    return image[:, top : top + height, left : left + width]
+        yield own.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
 
 def looks_inverted(image: Pixels, model: Model) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -15,7 +14,7 @@ from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import retrieval_figures as figures
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment
+from siamese_core.experiment import as_classifier
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -67,13 +66,8 @@ def _classifier(found: Found) -> RunView | None:
     return run
 
 
-def softmax_of(experiment: Experiment) -> Experiment:
-    """The same experiment with a classifier's loss, as far as that has its other settings."""
-    return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
-
-
 def _train(found: Found) -> None:
-    run = engine().start(token(), softmax_of(found.file.model.experiment), aside=True)
+    run = engine().start(token(), as_classifier(found.file.model.experiment), aside=True)
     st.session_state["softmax_run"] = (found.file.key, run)
 
 
