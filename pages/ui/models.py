@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pages.ui.text import models as text
 from pages.ui.words import plain
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.distances import MEASURES
+from siamese_core.engine import RunView
 from siamese_core.engine.examinations import ModelFile, file_of
 from siamese_core.engine.pipes import ROOT
 from siamese_core.engine.questions import Refused
@@ -37,15 +39,17 @@ MOST_THRESHOLDS = 4_000
 
 def choose() -> ModelFile | None:
     """Draws the choice of a model and gives it; None, and a sentence that says why, where there is none to use."""
-    options = _options()
+    run = run_of_tab()
+    options = _options(run)
     asked = st.query_params.get("model", "")
     if asked in options and not echo.is_own("models", asked):
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
-        st.session_state[CHOICE] = next(iter(options))
+        st.session_state[CHOICE] = _before(run, options)
     chosen: str = st.selectbox(
         text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
     )
+    st.session_state[f"{CHOICE}_kept"] = (run.id if run else None, chosen)
     if chosen != echo.current("models"):
         echo.stands_now("models", chosen)
     if chosen in text.BUNDLED or "model" in st.query_params:
@@ -54,27 +58,38 @@ def choose() -> ModelFile | None:
             st.query_params["model"] = chosen
         else:
             del st.query_params["model"]
+    if asked and asked not in options:
+        may_be = ", ".join(text.BUNDLED)
+        st.warning(text.NO_MODEL.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
     file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
+    if file is not None and any(not uploads().use(token(), own) for own in file.own_sets):
+        st.warning(text.GONE, icon=":material/info:")
+        return None
     if file is None or not _is_sound(file):
         return None
     _about(file)
     return file
 
 
-def _options() -> dict[str, str]:
+def _before(run: RunView | None, options: Mapping[str, str]) -> str:
+    """What was chosen before another page was looked at; the tab's run, where that is another one since."""
+    of_run, chosen = st.session_state.get(f"{CHOICE}_kept", (None, None))
+    is_still = chosen in options and of_run == (run.id if run else None)
+    return str(chosen) if is_still else next(iter(options))
+
+
+def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
-    run = run_of_tab()
-    ids = engine().with_weights(token())
-    if run is not None and run.id in ids:
-        ids = [run.id, *(other for other in ids if other != run.id)]
-    runs = {}
-    for run_id in ids:
-        found = engine().look(token(), run_id)
-        if found is not None:
-            title = plain_title(found.experiment.dataset)
-            loss = LOSSES[found.experiment.loss].title
-            runs[run_id] = text.RUN.format(loss=loss, dataset=title, step=f"{found.step:,}")
-    return runs | text.BUNDLED | {FILE: text.FILE}
+    runs = engine().with_weights(token())
+    if run is not None and run.id in runs:
+        runs = {run.id: runs[run.id]} | runs
+    titles = {
+        run_id: text.RUN.format(
+            loss=LOSSES[experiment.loss].title, dataset=plain_title(experiment.dataset), steps=f"{experiment.steps:,}"
+        )
+        for run_id, experiment in runs.items()
+    }
+    return titles | text.BUNDLED | {FILE: text.FILE}
 
 
 def plain_title(dataset: str) -> str:

@@ -122,11 +122,11 @@ class Engine:
             own = (slot for slot in reversed(self._slots.values()) if slot.owner == owner and not slot.aside)
             return next((slot.id for slot in own), None)
 
-    def with_weights(self, owner: str) -> list[str]:
-        """The ids of this owner's runs that have come somewhere, the newest first."""
+    def with_weights(self, owner: str) -> dict[str, Experiment]:
+        """This owner's runs that have come somewhere, by id, the newest first; it is no look at them."""
         with self._lock:
             own = (slot for slot in self._slots.values() if slot.owner == owner and not slot.aside and slot.state)
-            return [slot.id for slot in own][::-1]
+            return {slot.id: slot.experiment for slot in reversed(list(own))}
 
     def model(self, owner: str, run: str) -> Model | None:
         """What a run has come to so far. Raises DatasetMissing where its images have gone."""

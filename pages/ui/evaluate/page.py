@@ -58,6 +58,9 @@ def _part() -> str:
         text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", required=True, wrap=True,
         label_visibility="collapsed",
     )  # fmt: skip
+    if asked and asked not in PARTS:
+        may_be = ", ".join(PARTS)
+        st.warning(text.NO_PART.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
     if part != echo.current(PAGE):
         echo.stands_now(PAGE, part)
     if part != (asked or "threshold"):

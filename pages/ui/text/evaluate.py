@@ -25,6 +25,7 @@ PARTS = {
     "baselines": "Against others",
 }
 PART = "Part"
+NO_PART = "There is no part “{asked}”; the address may name one of these: {may_be}."
 GROUPS = {"seen": "Classes it was trained on", "held_out": "Held-out classes"}
 GROUP = "Classes"
 NO_HELD_OUT = "Hold out two or more classes on the Train page, and their figures stand here beside these."

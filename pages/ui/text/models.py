@@ -2,7 +2,7 @@
 
 MODEL = "Model"
 MODEL_HELP = "The network that compares: one of your runs, a bundled one, or a saved file."
-RUN = "Your run: {loss} on {dataset}, step {step}"
+RUN = "Your run: {loss} on {dataset}, {steps} steps"
 BUNDLED = {
     "fashion_mnist": "Clothes (bundled, trained on eight kinds of Fashion-MNIST)",
     "mnist": "Digits (bundled, trained on MNIST)",
@@ -13,6 +13,7 @@ CHOOSE_FILE_HINT = "Choose a file above, or another model."
 RENEW = "Take its newest weights"
 RENEW_HELP = "The run has gone on since: step {step}."
 CHECKING = "Getting ready: the process that compares is starting, which takes a few seconds."
+NO_MODEL = "There is no model “{asked}” here; the address may name one of these: {may_be}."
 GONE = "The pictures of this run are gone, so its model is too. Choose another one."
 ABOUT = "Trained on {dataset}. Loss: {loss}. Measure: {measure}. Steps: {steps}."
 ABOUT_HELD_OUT = "It has never seen: {names}."
