@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from siamese_core import saliency, search
-from siamese_core.evaluation import Reference
+from siamese_core.evaluation import Reference, coarse, from_nearest
 from siamese_core.trained import Trained, between, embed, shown
 
 NEIGHBOURS = 5
@@ -18,12 +18,13 @@ def compare(trained: Trained, first: np.ndarray, second: np.ndarray, known: Refe
     """`value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's measure.
 
     With a reference also, for first and second images, `near` (2, P, k) places of the nearest training images,
-    `near_distances` (2, P, k) by Euclidean distance, and `unlike` (2, P) uint8: 1 where an image is far from them all.
+    `near_distances` (2, P, k) by Euclidean distance, and `unlike` (2, P) uint8: 1 where an image is far from them all,
+    for the network or by its pixels.
     """
     inputs = [shown(trained, torch.tensor(images), bool(branch)) for branch, images in enumerate((first, second))]
     h = [embed(trained, images, bool(branch)) for branch, images in enumerate(inputs)]
     found = {"value": between(trained, *h).numpy()}
-    return found | (_near(known, [rows.numpy() for rows in h]) if known is not None else {})
+    return found | (_near(known, [rows.numpy() for rows in h], inputs) if known is not None else {})
 
 
 def explain(trained: Trained, first: np.ndarray, second: np.ndarray) -> Arrays:
@@ -37,12 +38,17 @@ def explain(trained: Trained, first: np.ndarray, second: np.ndarray) -> Arrays:
     }
 
 
-def _near(known: Reference, rows: list[np.ndarray]) -> Arrays:
-    last = len(known.embeddings) - 1
-    found = [search.nearest(h, known.embeddings[min(branch, last)], NEIGHBOURS) for branch, h in enumerate(rows)]
-    limits = [known.unlike[min(branch, last)] for branch in range(len(rows))]
+def _near(known: Reference, rows: list[np.ndarray], inputs: list[torch.Tensor]) -> Arrays:
+    near, distances, unlike = [], [], []
+    for side, (h, images) in enumerate(zip(rows, inputs, strict=True)):
+        branch = min(side, len(known.embeddings) - 1)
+        found, apart = search.nearest(h, known.embeddings[branch], NEIGHBOURS)
+        strange = from_nearest(coarse(images), known.coarse[branch]) > known.unlike_coarse[branch]
+        near.append(known.places[found])
+        distances.append(apart)
+        unlike.append((apart[:, 0] > known.unlike[branch]) | strange)
     return {
-        "near": np.stack([known.places[near] for near, _ in found]).astype(np.int32),
-        "near_distances": np.stack([distances for _, distances in found]),
-        "unlike": np.stack([d[:, 0] > limit for (_, d), limit in zip(found, limits, strict=True)]).astype(np.uint8),
+        "near": np.stack(near).astype(np.int32),
+        "near_distances": np.stack(distances),
+        "unlike": np.stack(unlike).astype(np.uint8),
     }

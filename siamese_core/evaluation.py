@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from siamese_core import search
 from siamese_core.datasets import DatasetMissing, Images, select_probe
@@ -25,8 +26,15 @@ from siamese_core.verification import Distances, Intervals, curves, halves, inte
 GALLERY = 10_000
 """Training images among which neighbours are looked for, at most: the first of each class."""
 
-UNLIKE = 0.99
-"""An image further from every training image than this share of the test images are is unlike what was trained on."""
+UNLIKE = 0.995
+"""An image further from every training image than this share of the test images are is unlike what was trained on: for
+the network, which may have drawn strange images into its classes, or by its pixels."""
+
+COARSE = 14
+"""Pixels a side by which images are held against each other without a network."""
+
+COMPARED = 1_000
+"""Test images, at most, by which it is told how far pixels usually are."""
 
 NEIGHBOURS = 10
 
@@ -50,13 +58,16 @@ NO_IMAGES = (
 class Reference:
     """What a pair is held against.
 
-    The training images `places` (G,), their embeddings (branches, G, D), and for each branch the distance beyond which
-    an image is unlike them all: `unlike` (branches,). The distances of test pairs, and the threshold that they give.
+    The training images `places` (G,), their embeddings (branches, G, D) and `coarse` pixels (branches, G, K); for each
+    branch the distances beyond which an image is unlike them all, `unlike` and `unlike_coarse` (branches,). The
+    distances of test pairs, and the threshold that they give.
     """
 
     places: np.ndarray
     embeddings: np.ndarray
+    coarse: np.ndarray
     unlike: np.ndarray
+    unlike_coarse: np.ndarray
     reported_on: Distances
     threshold: Threshold | None
 
@@ -77,14 +88,45 @@ def reference(trained: Trained) -> Iterator[Progress | Reference]:
     yield Progress("threshold", 0, 1)
     tested = test[group.places].reshape(experiment.branches, len(group.index.images), -1).numpy()
     nearest = [search.nearest(rows, known, 1)[1] for rows, known in zip(tested, by_branch, strict=True)]
+    pixels, unlike_coarse = _pixels_known(trained, images, places, group)
     chosen_on, reported_on = _halves(trained, test, images, group)
     yield Reference(
         places,
         by_branch,
+        pixels,
         np.array([np.quantile(d, UNLIKE) for d in nearest], np.float32),
+        unlike_coarse,
         reported_on,
         chosen(chosen_on, reported_on, EER, "seen", trained.model.is_similarity),
     )
+
+
+def _pixels_known(trained: Trained, images: Images, places: np.ndarray, group: Group) -> tuple[np.ndarray, np.ndarray]:
+    """The coarse pixels of training images (branches, G, K), and the limits (branches,) of how far others are."""
+    chosen = group.index.images[:: -(-len(group.index.images) // COMPARED)].numpy()
+    known, limits = [], []
+    for branch in range(trained.model.experiment.branches):
+        pixels, tested = (
+            coarse(shown(trained, torch.tensor(given), bool(branch)))
+            for given in (images.train_images[places], images.test_images[chosen])
+        )
+        known.append(pixels)
+        limits.append(np.quantile(from_nearest(tested, pixels), UNLIKE))
+    return np.stack(known), np.array(limits, np.float32)
+
+
+def coarse(inputs: Tensor) -> np.ndarray:
+    """(N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
+    height, width = (min(COARSE, size) for size in inputs.shape[2:])
+    pixels: np.ndarray = adaptive_avg_pool2d(inputs.float() / 255, (height, width)).flatten(1).numpy()
+    return pixels
+
+
+def from_nearest(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
+    parts = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
+    distances: np.ndarray = torch.cat([torch.cdist(part, torch.tensor(known)).amin(1) for part in parts]).numpy()
+    return distances
 
 
 def threshold_of(trained: Trained, rule: Rule, group: str) -> Threshold | None:

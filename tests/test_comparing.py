@@ -131,7 +131,10 @@ def test_about_one_in_a_hundred_test_images_of_the_seen_classes_is_unlike_the_tr
     trained, _ = run(name)
     seen = TEST[np.isin(DIGITS.test_labels, trained.model.experiment.seen)]
     found = compare(trained, seen, seen, known(name))
-    np.testing.assert_allclose(found["unlike"].mean(axis=1), 1 - UNLIKE, atol=1.5 / len(seen))
+    # By the network, by the pixels, or by both.
+    by_either = found["unlike"].mean(axis=1)
+    assert (by_either >= 1 - UNLIKE - 1.5 / len(seen)).all()
+    assert (by_either <= 2 * (1 - UNLIKE) + 3 / len(seen)).all()
 
 
 def test_noise_and_clothes_are_unlike_every_digit_to_a_network_that_keeps_them_apart() -> None:
@@ -143,18 +146,21 @@ def test_noise_and_clothes_are_unlike_every_digit_to_a_network_that_keeps_them_a
     assert compare(trained, clothes, clothes, reference_of_pixels)["unlike"].mean() > 0.9
 
 
-def test_to_a_trained_network_noise_is_unlike_more_often_than_digits_are() -> None:
-    """By no means always: a network that has learnt digits maps most noise among them."""
+def test_noise_is_unlike_by_its_pixels_though_a_trained_network_draws_most_of_it_among_its_digits() -> None:
     trained, _ = run("distance")
     noise = np.random.default_rng(0).integers(0, 256, (200, 1, 8, 8), np.uint8)
-    assert compare(trained, noise, noise, known("distance"))["unlike"].mean() > 3 * (1 - UNLIKE)
+    assert compare(trained, noise, noise, known("distance"))["unlike"].all()
+    by_the_network = replace(known("distance"), unlike_coarse=np.array([np.inf], np.float32))
+    assert 3 * (1 - UNLIKE) < compare(trained, noise, noise, by_the_network)["unlike"].mean() < 0.9
 
 
 def test_an_image_exactly_at_the_limit_is_not_unlike() -> None:
     trained, of_pixels = pixels_themselves()
     distance = compare(trained, FIRST[:1], FIRST[:1], of_pixels)["near_distances"][0, 0, 0]
     for limit, unlike in ((distance, 0), (np.nextafter(distance, np.float32(0)), 1)):
-        known_to = replace(of_pixels, unlike=np.array([limit], np.float32))
+        known_to = replace(
+            of_pixels, unlike=np.array([limit], np.float32), unlike_coarse=np.array([np.inf], np.float32)
+        )
         assert compare(trained, FIRST[:1], FIRST[:1], known_to)["unlike"].tolist() == [[unlike], [unlike]]
 
 
@@ -162,8 +168,11 @@ def test_each_branch_has_a_limit_and_a_gallery_of_its_own() -> None:
     trained, _ = run("two networks")
     own = known("two networks")
     assert own.embeddings.shape[0] == len(own.unlike) == 2
-    strict = replace(own, unlike=np.array([np.inf, -1], np.float32))
+    never = np.full(2, np.inf, np.float32)
+    strict = replace(own, unlike=np.array([np.inf, -1], np.float32), unlike_coarse=never)
     assert compare(trained, FIRST, SECOND, strict)["unlike"].tolist() == [[0] * 12, [1] * 12]
+    strict = replace(own, unlike=never, unlike_coarse=np.array([-1, np.inf], np.float32))
+    assert compare(trained, FIRST, SECOND, strict)["unlike"].tolist() == [[1] * 12, [0] * 12]
 
 
 @pytest.mark.parametrize("name", ["distance", "two networks"])

@@ -63,8 +63,8 @@ RATES = (
     "classes and {same} of the same."
 )
 UNLIKE = (
-    "{which} unlike everything that the model was trained on (further from every training image than 99 % of the test "
-    "images are), so do not trust this verdict."
+    "{which} unlike everything that the model was trained on (further from every training image than 99.5 % of the "
+    "test images are), so do not trust this verdict."
 )
 WHICH = {
     (True, True): "Both pictures are",
