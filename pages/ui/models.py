@@ -197,7 +197,9 @@ def about(file: ModelFile) -> str:
 def _about(file: ModelFile) -> None:
     st.caption(plain(about(file)))
     if not file.model.has_images:
-        remedy = text.DOWNLOAD if file.model.experiment.dataset in DATASETS else text.UPLOAD_AGAIN
+        # Of somebody's own pictures the default dataset, which is here, stands in the place.
+        named = DATASETS.get(file.model.experiment.dataset)
+        remedy = text.DOWNLOAD if named is not None and not named.find() else text.UPLOAD_AGAIN
         st.info(text.NO_IMAGES.format(remedy=remedy), icon=":material/info:")
 
 

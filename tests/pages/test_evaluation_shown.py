@@ -1,0 +1,230 @@
+"""The Evaluate page without a browser: every part, the threshold that it hands on, and what can be taken away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui import models
+from pages.ui.evaluate import save
+from pages.ui.evaluate.found import Found
+from pages.ui.owner import engine, examinations, uploads
+from pages.ui.text import evaluate as text
+from pages.ui.text import models as models_text
+from siamese_core.engine.pipes import ROOT
+from siamese_core.evaluation import evaluate
+from siamese_core.pair_lists import to_csv
+from siamese_core.report import Report
+from siamese_core.thresholds import EER, Rule, chosen
+from siamese_core.trained import load
+from tests.waiting import until
+
+EVALUATE = "pages/5_Evaluate.py"
+
+
+def ran(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    shown = (app.markdown, app.caption, app.info, app.warning, app.error)
+    return "\n".join(element.value for elements in shown for element in elements).replace("\\", "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_end_with_the_module() -> Iterator[None]:
+    yield
+    for resource in (uploads, engine, examinations):
+        resource().close()
+        resource.clear()
+
+
+def opened(part: str = "", model: str = "fashion_mnist") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.switch_page(EVALUATE)
+    app.query_params["model"] = model
+    if part:
+        app.query_params["part"] = part
+    return ran(app)
+
+
+def evaluated(part: str = "", model: str = "fashion_mnist") -> AppTest:
+    app = opened(part, model)
+    until(lambda: text.SAVE in words(ran(app)), "the evaluation")
+    return app
+
+
+@cache
+def report(name: str = "fashion_mnist") -> Report:
+    *_, found = evaluate(load(models.bundled(name).model))
+    assert isinstance(found, Report)
+    return found
+
+
+def chosen_by(app: AppTest, rule: str) -> AppTest:
+    app.session_state["threshold_rule"] = rule
+    return ran(app)
+
+
+# The threshold
+
+
+def test_both_groups_stand_beside_each_other_with_intervals() -> None:
+    app = evaluated()
+    said = words(app)
+    for name, group in report().groups.items():
+        assert f"{text.GROUPS[name]}:" in said
+        assert f"of {len(group.reported_on.different):,}" in said
+    (table,) = app.dataframe
+    auc = table.value[text.SUMMARY["auc"]].tolist()
+    assert [each[:5] for each in auc] == [f"{group.scores['auc']:.3f}" for group in report().groups.values()]
+    assert all("–" in each for each in auc)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("eer", EER),
+        ("far", Rule("far", wanted=0.01)),
+        ("costs", Rule("costs", accept_cost=10, reject_cost=1, share_same=0.5)),
+    ],
+)
+def test_a_threshold_by_each_rule_is_handed_to_the_compare_page(kind: str, rule: Rule) -> None:
+    app = chosen_by(evaluated(), kind)
+    group = report().groups["seen"]
+    expected = chosen(group.chosen_on, group.reported_on, rule, "seen", False)
+    assert expected is not None
+    assert f"at most **{expected.value:.3g}**" in words(app)
+    app.switch_page("pages/4_Compare.py")
+    until(lambda: f"the threshold **{expected.value:.3g}**" in words(ran(app)), "the verdict")
+    assert "## " in words(app)
+
+
+def test_wanted_false_accepts_are_held_on_the_half_that_they_were_not_chosen_on() -> None:
+    app = chosen_by(evaluated(), "far")
+    group = report().groups["seen"]
+    found = chosen(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
+    assert found is not None
+    assert found.false_accept < 0.02
+    assert f"{found.false_accept:.1%}" in words(app)
+
+
+def test_it_can_be_chosen_on_the_classes_that_were_held_out() -> None:
+    app = evaluated()
+    app.session_state["threshold_group"] = "held_out"
+    group = report().groups["held_out"]
+    found = chosen(group.chosen_on, group.reported_on, EER, "held_out", False)
+    assert found is not None
+    assert f"at most **{found.value:.3g}**" in words(ran(app))
+
+
+def test_a_hand_moves_it_anywhere() -> None:
+    app = evaluated(model="mnist")
+    app.session_state["threshold_hand"] = 0.25
+    assert "at most **0.25**" in words(chosen_by(app, "hand"))
+
+
+# Every other part
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("retrieval", text.SHEET_TITLE),
+        ("few_shot", "5-way 1-shot"),
+        ("hardest", text.HARDEST_HELP),
+        ("baselines", text.BASELINES),
+    ],
+)
+def test_the_address_names_a_part(part: str, says: str) -> None:
+    app = evaluated(part)
+    labels = [metric.label for metric in app.metric]
+    assert says in words(app) or any(says in label for label in labels)
+
+
+def test_a_part_that_is_none_is_said() -> None:
+    app = opened("<script>")
+    # Said once: then the address is a right one.
+    said = [words(app)]
+
+    def is_evaluated() -> bool:
+        said.append(words(ran(app)))
+        return text.SAVE in said[-1]
+
+    until(is_evaluated, "the evaluation")
+    assert any("threshold, retrieval, few_shot" in each for each in said)
+
+
+def test_held_out_classes_that_are_fewer_than_asked_for_are_all_taken() -> None:
+    labels = [metric.label for metric in evaluated("few_shot").metric]
+    assert labels == [text.ACCURACY.format(ways=ways, shots=1) for ways in (5, 2)]
+
+
+def test_a_cancelled_evaluation_begins_again_when_asked() -> None:
+    app = evaluated(model="mnist")
+    app.session_state["evaluate_stopped"] = models.bundled("mnist").key
+    assert text.STOPPED in words(ran(app))
+    (button,) = [button for button in app.button if button.label == text.EVALUATE]
+    button.click()
+    until(lambda: text.SAVE in words(ran(app)), "the evaluation")
+
+
+def test_a_model_without_its_images_says_so() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.switch_page(EVALUATE)
+    app.session_state["model_choice"] = models.FILE
+    elsewhere = replace(models.bundled("mnist").model, has_images=False)
+    app.session_state["model_upload"] = models.file_of(elsewhere)
+    until(lambda: text.NO_IMAGES in words(ran(app)), "the sentence")
+    assert models_text.SAVE not in words(app)
+
+
+# What is taken away
+
+
+def found() -> Found:
+    return Found(models.bundled("fashion_mnist"), report())
+
+
+def test_the_scores_are_those_of_the_report() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(save.scores(found())))))
+    by_name = {(row["classes"], row["approach"], row["score"]): row for row in rows}
+    for name, group in report().groups.items():
+        assert float(by_name[name, "model", "map_at_r"]["value"]) == group.scores["map_at_r"]
+        assert float(by_name[name, "model", "auc"]["low"]) == group.spread["auc"][0]
+        assert float(by_name[name, "pixels", "auc"]["value"]) == group.baselines["pixels"]["auc"]
+
+
+def test_the_curves_rise_with_the_threshold() -> None:
+    rows = save.curves(found())
+    for name in report().groups:
+        of_group = [row for row in rows if row["classes"] == name]
+        accepts = [row["false_accept"] for row in of_group]
+        assert accepts == sorted(accepts)  # type: ignore[type-var]
+        assert (accepts[0], accepts[-1]) == (0, 1)
+
+
+def test_the_hardest_pairs_are_named_with_their_classes() -> None:
+    for row in save.hardest(found()):
+        assert (row["first_class"] == row["second_class"]) == row["same"]
+        assert row["first_image"] != row["second_image"]
+
+
+def test_the_report_is_one_page_that_fetches_nothing_and_runs_no_class_name() -> None:
+    file = models.bundled("fashion_mnist")
+    evil = "</script><script>alert(1)</script>"
+    classes = (evil, *file.model.classes[1:])
+    page = save.page(Found(replace(file, model=replace(file.model, classes=classes)), report()), evil, evil, None)
+    assert "<script>alert" not in page
+    assert 'src="http' not in page.replace("'", '"')
+    assert page.count("<img alt=") == 3 * len(report().groups)
+    for words_ in (text.PARTS["threshold"], text.GROUPS["held_out"], text.SUMMARY["eer"]):
+        assert words_ in page
