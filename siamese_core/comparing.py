@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from siamese_core import saliency, search
+from siamese_core.distances import MEASURES
 from siamese_core.evaluation import Reference, coarse, from_nearest
 from siamese_core.trained import Trained, between, embed, shown
 
@@ -15,7 +16,8 @@ Arrays = dict[str, np.ndarray]
 
 
 def compare(trained: Trained, first: np.ndarray, second: np.ndarray, known: Reference | None) -> Arrays:
-    """`value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's measure.
+    """`value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's measure;
+    `euclidean` (P,) and `cosine` (P,), the similarity of the directions from −1 to 1, whatever that is.
 
     With a reference also, for first and second images, `near` (2, P, k) places of the nearest training images,
     `near_distances` (2, P, k) by Euclidean distance, and `unlike` (2, P) uint8: 1 where an image is far from them all,
@@ -23,7 +25,11 @@ def compare(trained: Trained, first: np.ndarray, second: np.ndarray, known: Refe
     """
     inputs = [shown(trained, torch.tensor(images), bool(branch)) for branch, images in enumerate((first, second))]
     h = [embed(trained, images, bool(branch)) for branch, images in enumerate(inputs)]
-    found = {"value": between(trained, *h).numpy()}
+    found = {
+        "value": between(trained, *h).numpy(),
+        "euclidean": MEASURES["euclidean"].between(*h).numpy(),
+        "cosine": 1 - MEASURES["cosine"].between(*h).numpy(),
+    }
     return found | (_near(known, [rows.numpy() for rows in h], inputs) if known is not None else {})
 
 

@@ -53,6 +53,11 @@ NO_IMAGES = (
     "upload them on the Data page, then open the model again."
 )
 
+NO_CLASSES = (
+    "Fewer than two of the classes that this model was trained on have test images, so nothing can be measured: "
+    "prepare the pictures again with a larger share for testing."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -84,7 +89,8 @@ def reference(trained: Trained) -> Iterator[Progress | Reference]:
     test = yield from _rows(trained, images.test_images, "test")
     by_branch = gallery.reshape(experiment.branches, len(places), -1).numpy()
     group = probe_of(experiment, images).groups["seen"]
-    assert group is not None, "an experiment has at least two seen classes"
+    if group is None:
+        raise DatasetMissing(NO_CLASSES)
     yield Progress("threshold", 0, 1)
     tested = test[group.places].reshape(experiment.branches, len(group.index.images), -1).numpy()
     nearest = [search.nearest(rows, known, 1)[1] for rows, known in zip(tested, by_branch, strict=True)]
@@ -151,6 +157,8 @@ def evaluate(trained: Trained) -> Iterator[Progress | Report]:
     for name, group in probe_of(experiment, images).groups.items():
         if group is not None:
             groups[name] = yield from _group(trained, name, group, images, rows, before)
+    if not groups:
+        raise DatasetMissing(NO_CLASSES)
     probed = select_probe(images)
     picture = np.concatenate([probed + branch * len(images.test_labels) for branch in range(experiment.branches)])
     yield Report(groups, probed, images.test_labels[probed], rows[picture].numpy())

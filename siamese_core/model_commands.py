@@ -1,12 +1,28 @@
-"""What the command line does with a saved model: evaluate it, and compare two pictures by it."""
+"""What the command line does with a saved model: evaluate it, and compare two pictures by it.
+
+Both print one JSON object when asked. A number that cannot be had is null there, and no key is ever left out.
+
+evaluate: `experiment` (its query), `steps`, `trained_on` (whether any of the classes was), `groups`, `threshold` (the
+fields of `model.Threshold`). Of each group, "seen" and "held_out" where there is one: `classes`, and those of them that
+were `trained_on`; `images`, `pairs`, and whether these are all (`exact`) or a sample; `scores` by TITLES, each a `value`
+with a 95 % interval `low`, `high`; `few_shot` (the fields of `few_shot.FewShot`); `baselines` "untrained", "pixels" and,
+where asked for, "softmax"; `at_threshold`, the `false_accept` and `false_reject` rates on the half of the images that the
+threshold was not chosen on.
+
+compare: `measure`, its `kind` ("distance" or "similarity"), the pair's `value`, `same` (the verdict), `threshold` (the
+fields of `model.Threshold`), `threshold_from` ("model", "test images" or "hand"); for each picture, in lists of two,
+`unlike` (whether it is like no training image) and `neighbours` (the nearest training images: `class`, `distance`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -15,23 +31,32 @@ import numpy as np
 
 from siamese_core import few_shot, images
 from siamese_core.datasets import own
-from siamese_core.experiment import Experiment, as_classifier
-from siamese_core.model import Model, Threshold
+from siamese_core.distances import MEASURES
+from siamese_core.experiment import Experiment, as_classifier, shortened
+from siamese_core.model import Model, Threshold, model_of
 from siamese_core.model_file import ModelRejected, read_model, save_model
 from siamese_core.model_format import MAX_BYTES
-from siamese_core.report import GroupReport, Progress, Report
+from siamese_core.report import GroupReport, Progress, Report, Scored
 from siamese_core.settings import SHAPES
 from siamese_core.thresholds import Rule, RuleError, chosen, reported, rule_of
 
 if TYPE_CHECKING:
+    from siamese_core.evaluation import Reference
     from siamese_core.trained import Trained
 
-ELSEWHERE = ("dataset", "held_out", *SHAPES)
+IMAGES = ("dataset", *SHAPES)
+ELSEWHERE = (*IMAGES, "held_out")
 """The fields by which a model may be evaluated on other images."""
 
-GROUPS = ("seen", "held_out")
+GROUPS = {"seen": "seen", "held_out": "held out"}
+TITLES = {
+    "auc": "AUC", "eer": "EER", "tar_at_1": "TAR at FAR 1 %", "tar_at_01": "TAR at FAR 0.1 %",
+    "precision_at_1": "precision@1", "recall_at_5": "recall@5", "map_at_r": "MAP@R",
+}  # fmt: skip
+BASELINES = ("precision_at_1", "map_at_r", "auc")
 WAYS, SHOTS = 5, 1
 NEIGHBOURS = 3
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
 class Refused(Exception):
@@ -58,6 +83,26 @@ def add_to(commands: Any) -> None:
     compare.set_defaults(run=_compare)
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a model is said with the name of its file."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(f"MODEL={path}: {error.strerror or error}; name a .safetensors file") from None
+    except ModelRejected as rejected:
+        raise Refused(f"MODEL={path}: {rejected}") from None
+
+
+def _loaded(path: Path) -> Trained:
+    from siamese_core.trained import load
+
+    with _naming(path):
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        return load(read_model(data))
+
+
 # evaluate
 
 
@@ -68,58 +113,57 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
     if options.save and options.query:
         raise Refused("--save: a threshold is saved with the images that the model was trained on; leave out the query")
-    trained = own_images = _loaded(options.model)
-    if options.query:
-        trained = _elsewhere(own_images, options.query)
-    report = _reported(trained)
-    threshold = _chosen(report, rule, options.group, trained.model)
-    classifier = _classifier(trained) if options.softmax and trained.model.experiment.loss != "softmax" else {}
-    found = _found(trained.model, report, threshold, classifier) | {
-        "trained_on": trained.model.classes == own_images.model.classes
-    }
-    if options.json:
-        print(json.dumps(found, allow_nan=False))
-    else:
-        print("\n".join(_lines(found)))
+    trained = _loaded(options.model)
+    if options.softmax and trained.model.experiment.loss == "softmax":
+        raise Refused("--softmax: this model is a softmax classifier itself; leave --softmax out")
+    there = _elsewhere(trained, options.query)
+    for needed in (there, trained) if options.softmax else (there,):
+        _check_images(options.model, needed.model)
+    with _naming(options.model):
+        report = _reported(there)
+    threshold = _chosen(report, rule, options.group, there.model)
+    softmax = _classifier(trained, options.query) if options.softmax else None
+    found = _found(trained.model, there.model, report, threshold, softmax)
+    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(_lines(found)))
     if options.save:
-        _save(options.model, replace(trained.model, threshold=threshold))
+        _save(options.model, trained.model, threshold)
     return 0
 
 
-def _loaded(path: Path) -> Trained:
-    from siamese_core.trained import load
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise Refused(f"MODEL={path}: is larger than {MAX_BYTES // 10**6} MB; name a model that this app saved")
-        return load(read_model(path.read_bytes()))
-    except OSError as error:
-        raise Refused(f"MODEL={path}: {error.strerror or error}; name a .safetensors file") from None
-    except ModelRejected as rejected:
-        raise Refused(f"MODEL={path}: {rejected}") from None
+def _check_images(path: Path, model: Model) -> None:
+    """Raises DatasetMissing where images can be had, Refused where they were somebody's own."""
+    if not model.has_images:
+        # Where somebody's own pictures are not here, these are the default dataset's.
+        model.experiment.data.load()
+        raise Refused(
+            f"MODEL={path}: the pictures that it was trained on are not here; evaluate it on others, by a query such as "
+            '"dataset=mnist", without --softmax'
+        )
 
 
 def _elsewhere(trained: Trained, query: str) -> Trained:
-    """The model on other images of the same shape; their classes are its own only where they have the same names."""
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    foreign = [name for name in given if name not in ELSEWHERE]
-    if foreign:
-        raise Refused(f"{foreign[0]}={given[foreign[0]]}: evaluate takes only {', '.join(ELSEWHERE)}")
-    there, ignored = Experiment.from_query(urlencode(given))
+    """The model on other images of the same shape, or with other classes held out; what is not given stays."""
+    if not query:
+        return trained
+    model, query = trained.model, query.removeprefix("?")
+    given = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+    for name, text in given.items():
+        if name not in ELSEWHERE:
+            raise Refused(f"{shortened(name)}={shortened(text)}: evaluate takes only {', '.join(ELSEWHERE)}")
+    is_same = given.get("dataset", model.experiment.dataset) == model.experiment.dataset
+    before = [pair for pair in parse_qsl(model.experiment.to_query()) if pair[0] in IMAGES and pair[0] not in given]
+    there, ignored = Experiment.from_query(f"{urlencode(before)}&{query}" if is_same else query)
     if ignored:
         raise Refused(str(ignored[0]))
-    model, data = trained.model, there.data
+    data = there.data
     if data.shape != model.shape:
-        shapes = ["×".join(map(str, shape)) for shape in (model.shape, data.shape)]
-        raise Refused(f"dataset={there.dataset}: the model takes images of {shapes[0]}, these are {shapes[1]}")
-    if not data.find():
-        data.load()
-    held_out = there.held_out
-    if data.classes == model.classes and "held_out" not in given:
-        held_out = model.experiment.held_out
-    fields = {name: getattr(there, name) for name in ("dataset", *SHAPES)}
-    experiment = replace(model.experiment, held_out=held_out, **fields)
-    return replace(trained, model=replace(model, experiment=experiment, classes=data.classes, has_images=True))
+        expected, found = ("×".join(map(str, shape)) for shape in (model.shape, data.shape))
+        raise Refused(f"dataset={there.dataset}: the model takes images of {expected}, these are {found}; name others")
+    keeps = data.classes == model.classes and "held_out" not in given
+    held_out = model.experiment.held_out if keeps else there.held_out
+    experiment = replace(model.experiment, held_out=held_out, **{name: getattr(there, name) for name in IMAGES})
+    has_images = model.has_images if "dataset" not in given else data.find()
+    return replace(trained, model=replace(model, experiment=experiment, classes=data.classes, has_images=has_images))
 
 
 def _reported(trained: Trained) -> Report:
@@ -128,14 +172,13 @@ def _reported(trained: Trained) -> Report:
 
     from siamese_core.evaluation import evaluate
 
-    with tqdm(unit="image", leave=False) as bar:
+    with tqdm(bar_format=BAR, leave=False) as bar:
         for step in evaluate(trained):
-            if isinstance(step, Progress):
-                bar.set_description(step.stage, refresh=False)
-                bar.total, bar.n = step.total, step.done
-                bar.refresh()
-            else:
+            if isinstance(step, Report):
                 return step
+            assert isinstance(step, Progress)
+            bar.desc, bar.total, bar.n = step.stage, step.total, step.done
+            bar.refresh()
     raise AssertionError("an evaluation ends with its report")
 
 
@@ -146,114 +189,143 @@ def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold |
     return chosen(looked_at.chosen_on, looked_at.reported_on, rule, group, model.is_similarity)
 
 
-def _found(model: Model, report: Report, threshold: Threshold | None, classifier: Mapping[str, Any]) -> dict[str, Any]:
-    """What is printed: as one object, or as lines."""
+def _classifier(trained: Trained, query: str) -> Mapping[str, Scored]:
+    """By group, the scores of a softmax classifier that is trained here and now as the model was; empty where its
+    training was halted."""
+    from tqdm import tqdm
+
+    from siamese_core.trained import load
+    from siamese_core.training import never, train
+
+    experiment = as_classifier(trained.model.experiment)
+    with tqdm(total=experiment.steps, unit="step", leave=False) as bar:
+        for last in train(experiment, wants_frame=never):
+            bar.update()
+    if last.halted:
+        print(f"--softmax: {last.halted}", file=sys.stderr)
+        return {}
+    assert last.state is not None, "the last snapshot of a run has its state"
+    report = _reported(_elsewhere(load(model_of(experiment, last.state)), query))
+    return {name: {score: group.scores[score] for score in BASELINES} for name, group in report.groups.items()}
+
+
+def _found(
+    trained: Model, model: Model, report: Report, threshold: Threshold | None, softmax: Mapping[str, Scored] | None
+) -> dict[str, Any]:
+    """What is printed, as one object or as lines. `trained` is the model at home, `model` where it was evaluated."""
+    known = {name for c, name in enumerate(trained.classes) if c not in trained.experiment.held_out}
     groups = {}
     for name, group in report.groups.items():
-        groups[name] = _scores(report, group, classifier, name)
-        if threshold is not None:
-            apart = 1 - threshold.value if model.is_similarity else threshold.value
-            at = reported(apart, group.reported_on, threshold.rule, name, model.is_similarity)
-            groups[name]["at_threshold"] = _finite({"false_accept": at.false_accept, "false_reject": at.false_reject})
+        classes = [model.classes[c] for c in group.classes]
+        baselines: dict[str, Any] = {approach: dict(scores) for approach, scores in group.baselines.items()}
+        groups[name] = {
+            "classes": classes,
+            "trained_on": [each for each in classes if each in known],
+            "images": len(group.places),
+            "pairs": group.pairs,
+            "exact": group.exact,
+            "scores": _scores(group),
+            "few_shot": _few_shot(report, group),
+            "baselines": baselines | ({} if softmax is None else {"softmax": softmax.get(name)}),
+            "at_threshold": _at_threshold(model, group, name, threshold),
+        }
     return {
         "experiment": model.experiment.to_query(),
         "steps": model.steps,
+        "trained_on": any(group["trained_on"] for group in groups.values()),
         "groups": groups,
         "threshold": None if threshold is None else asdict(threshold),
     }
 
 
-def _scores(report: Report, group: GroupReport, classifier: Mapping[str, Any], name: str) -> dict[str, Any]:
-    summary = {} if group.summary is None else group.summary._asdict()
-    scores = {
-        score: {
-            "value": value,
-            "low": group.spread.get(score, (None,))[0],
-            "high": group.spread.get(score, (None,))[-1],
-        }
-        for score, value in (summary | dict(group.scores)).items()
-    }
+def _scores(group: GroupReport) -> dict[str, dict[str, float | None]]:
+    values = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
+    ends = {score: group.spread.get(score, (None, None)) for score in TITLES}
+    return {score: {"value": values.get(score), "low": low, "high": high} for score, (low, high) in ends.items()}
+
+
+def _few_shot(report: Report, group: GroupReport) -> dict[str, Any] | None:
+    """Of first inputs, with as many ways as there are classes up to WAYS."""
     mine = np.isin(report.labels, group.classes)
     labels, rows = report.labels[mine], report.embeddings[: len(report.labels)][mine]
     ways = min(WAYS, few_shot.most_ways(labels, SHOTS))
     tried = few_shot.few_shot(rows, labels, ways, SHOTS) if ways >= 2 else None
-    baselines = {approach: dict(each) for approach, each in group.baselines.items()}
-    if classifier:
-        metrics = ("precision_at_1", "map_at_r", "auc")
-        baselines["softmax"] = {metric: classifier[metric][name] for metric in metrics}
-    return {
-        "images": len(group.places),
-        "pairs": group.pairs,
-        "exact": group.exact,
-        "scores": scores,
-        "few_shot": None if tried is None else tried._asdict(),
-        "baselines": baselines,
-    }
+    return None if tried is None else tried._asdict()
 
 
-def _classifier(trained: Trained) -> Mapping[str, Any]:
-    """The scores of a softmax classifier of the same settings, trained here and now."""
-    from tqdm import tqdm
-
-    from siamese_core.training import never, train
-
-    experiment = as_classifier(trained.model.experiment)
-    with tqdm(total=experiment.steps, unit="step", leave=False) as bar:
-        found: Mapping[str, Any] = {}
-        for step in train(experiment, wants_frame=never):
-            bar.update()
-            found = step.frame.metrics if step.frame else found
-    return found
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _at_threshold(
+    model: Model, group: GroupReport, name: str, threshold: Threshold | None
+) -> dict[str, float | None] | None:
+    if threshold is None:
+        return None
+    apart = 1 - threshold.value if model.is_similarity else threshold.value
+    at = threshold
+    if name != threshold.group:
+        at = reported(apart, group.reported_on, threshold.rule, name, model.is_similarity)
+    # A group may have no pair of one kind.
+    return {rate: v if math.isfinite(v := getattr(at, rate)) else None for rate in ("false_accept", "false_reject")}
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["trained_on"]:
-        yield "None of these classes was trained on."
     groups: Mapping[str, Any] = found["groups"]
-    yield f"{'':18}" + "".join(f"{name.replace('_', ' '):>26}" for name in groups)
-    for score in next(iter(groups.values()))["scores"]:
-        cells = (_cell(group["scores"].get(score)) for group in groups.values())
-        yield f"{score:18}" + "".join(f"{cell:>26}" for cell in cells)
-    tried = [group["few_shot"] for group in groups.values()]
-    cells = (
-        "–" if t is None else f"{t['ways']}-way {t['shots']}-shot {t['accuracy']:.3f} ({t['low']:.3f}–{t['high']:.3f})"
-        for t in tried
-    )
-    yield f"{'few shot':18}" + "".join(f"{cell:>26}" for cell in cells)
+    yield from _strangers(found["trained_on"], groups)
+    rows = [["", *(GROUPS[name] for name in groups)]]
+    rows += [[title, *(_cell(group["scores"][score]) for group in groups.values())] for score, title in TITLES.items()]
+    rows.append(["few-shot", *(_few_shot_cell(group["few_shot"]) for group in groups.values())])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for title, *cells in rows:
+        yield "  ".join([title.ljust(widths[0]), *map(str.rjust, cells, widths[1:])])
     for name, group in groups.items():
+        kind = "all" if group["exact"] else "a sample of"
+        yield f"{GROUPS[name]}: {group['images']:,} test images, {kind} {group['pairs']:,} pairs"
         for approach, scores in group["baselines"].items():
-            shown = ", ".join(f"{score} {'–' if v is None else f'{v:.3f}'}" for score, v in scores.items())
-            yield f"{name.replace('_', ' ')}, {approach}: {shown}"
-        kind = "all" if group["exact"] else "a sample of the"
-        yield f"{name.replace('_', ' ')}: {group['images']:,} test images, {kind} {group['pairs']:,} pairs"
+            shown = (f"{TITLES[score]} {_number(value)}" for score, value in (scores or {}).items())
+            yield f"{GROUPS[name]}, {approach} instead: {', '.join(shown) or '–'}"
     threshold = found["threshold"]
     if threshold is None:
-        yield "threshold: too few test images to choose one on one half and measure it on the other"
+        yield "threshold: none; there are too few test images to choose one on one half and measure it on the other"
         return
-    yield (
-        f"threshold {threshold['value']:.4g} ({threshold['rule']}, chosen on one half of the test images of "
-        f"{threshold['group'].replace('_', ' ')} classes)"
-    )
+    of = f"one half of the test images, {GROUPS[threshold['group']]}"
+    yield f"threshold {threshold['value']:.4g} ({threshold['rule']}, chosen on {of})"
     for name, group in groups.items():
-        at = group["at_threshold"]
-        rates = ", ".join(f"{rate.replace('_', ' ')} {'–' if v is None else f'{v:.2%}'}" for rate, v in at.items())
-        yield f"on the other half, {name.replace('_', ' ')}: {rates}"
+        accept, reject = (_number(group["at_threshold"][rate], ".2%") for rate in ("false_accept", "false_reject"))
+        yield f"on the other half, {GROUPS[name]}: false accepts {accept}, false rejects {reject}"
 
 
-def _cell(score: Mapping[str, float | None] | None) -> str:
-    if score is None or score["value"] is None:
-        return "–"
+def _strangers(trained_on: bool, groups: Mapping[str, Any]) -> Iterator[str]:
+    """Where the name of a group would mislead about what the model has been trained on."""
+    if not trained_on:
+        yield "None of these classes was trained on."
+        return
+    strangers = [name for name in groups["seen"]["classes"] if name not in groups["seen"]["trained_on"]]
+    known = groups["held_out"]["trained_on"] if "held_out" in groups else []
+    if strangers:
+        yield f"Not trained on, though not held out here: {', '.join(strangers)}"
+    if known:
+        yield f"Trained on, though held out here: {', '.join(known)}"
+
+
+def _number(value: float | None, number: str = ".3f") -> str:
+    return "–" if value is None else format(value, number)
+
+
+def _cell(score: Mapping[str, float | None]) -> str:
     ends = "" if score["low"] is None else f" ({score['low']:.3f}–{score['high']:.3f})"
-    return f"{score['value']:.3f}{ends}"
+    return _number(score["value"]) + ends
 
 
-def _save(path: Path, model: Model) -> None:
+def _few_shot_cell(tried: Mapping[str, Any] | None) -> str:
+    if tried is None:
+        return "–"
+    ways = f"{tried['ways']}-way {tried['shots']}-shot"
+    return f"{ways} {tried['accuracy']:.3f} ({tried['low']:.3f}–{tried['high']:.3f})"
+
+
+def _save(path: Path, model: Model, threshold: Threshold | None) -> None:
+    if threshold is None:
+        raise Refused(f"--save: there is no threshold to save, and {path} is as it was; hold out other classes")
     try:
-        save_model(path, model)
+        save_model(path, replace(model, threshold=threshold))
     except OSError as error:
         raise Refused(f"--save: {path}: {error.strerror or error}; copy the model to where you may write") from None
 
@@ -262,11 +334,14 @@ def _save(path: Path, model: Model) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    if options.threshold is not None and not math.isfinite(options.threshold):
+        raise Refused(f"--threshold={options.threshold}: may be a finite number, such as 0.5")
     trained = _loaded(options.model)
     pair = [_picture(path, trained.model) for path in options.pictures]
     if options.invert:
         pair = [255 - picture for picture in pair]
-    found = _compared(trained, pair, options.threshold)
+    with _naming(options.model):
+        found = _compared(trained, pair, options.threshold)
     print(json.dumps(found, allow_nan=False) if options.json else "\n".join(_said(found)))
     return 0
 
@@ -284,7 +359,6 @@ def _picture(path: Path, model: Model) -> np.ndarray:
 
 
 def _compared(trained: Trained, pair: list[np.ndarray], by_hand: float | None) -> dict[str, Any]:
-    from siamese_core.comparing import NEIGHBOURS as SEARCHED
     from siamese_core.comparing import compare
     from siamese_core.evaluation import Reference, reference
 
@@ -294,44 +368,61 @@ def _compared(trained: Trained, pair: list[np.ndarray], by_hand: float | None) -
     first, second = (picture[None] for picture in pair)
     answer = compare(trained, first, second, known)
     value = float(answer["value"][0])
-    threshold = model.threshold or (known.threshold if known is not None else None)
-    if by_hand is not None and known is not None:
-        apart = 1 - by_hand if model.is_similarity else by_hand
-        threshold = reported(apart, known.reported_on, "hand", "seen", model.is_similarity)
-    at = by_hand if by_hand is not None else threshold.value if threshold is not None else None
+    threshold, source = _judging(model, known, by_hand)
     found: dict[str, Any] = {
-        "similarity" if model.is_similarity else "distance": value,
-        "threshold": at,
-        "same": None if at is None else bool(model.says_same(value, at)),
-        "false_accept": None, "false_reject": None, "unlike": None, "neighbours": None,
-    }  # fmt: skip
-    if threshold is not None and threshold.value == at:
-        found |= _finite({"false_accept": threshold.false_accept, "false_reject": threshold.false_reject})
+        "measure": model.experiment.measure,
+        "kind": MEASURES[model.experiment.measure].kind,
+        "value": value,
+        "same": None if threshold is None else bool(model.says_same(value, threshold["value"])),
+        "threshold": threshold,
+        "threshold_from": source,
+        "unlike": None,
+        "neighbours": None,
+    }
     if known is not None:
         labels = model.experiment.data.load().train_labels
         found["unlike"] = [bool(flag) for flag in answer["unlike"][:, 0]]
         found["neighbours"] = [
             [
                 {"class": model.classes[labels[place]], "distance": float(distance)}
-                for place, distance in zip(near[0], distances[0], strict=True)
-            ][: min(NEIGHBOURS, SEARCHED)]
+                for place, distance in list(zip(near[0], distances[0], strict=True))[:NEIGHBOURS]
+            ]
             for near, distances in zip(answer["near"], answer["near_distances"], strict=True)
         ]
     return found
 
 
+def _judging(model: Model, known: Reference | None, by_hand: float | None) -> tuple[dict[str, Any] | None, str | None]:
+    """The threshold, and where it comes from; of one given by hand, nothing but its value is known without images."""
+    if by_hand is not None:
+        unknown = dict.fromkeys(field.name for field in fields(Threshold))
+        if known is None:
+            return unknown | {"value": by_hand, "rule": "hand"}, "hand"
+        apart = 1 - by_hand if model.is_similarity else by_hand
+        measured = asdict(reported(apart, known.reported_on, "hand", "seen", model.is_similarity))
+        measured |= {rate: None for rate in ("false_accept", "false_reject") if not math.isfinite(measured[rate])}
+        return measured | {"value": by_hand}, "hand"
+    if model.threshold is not None:
+        return asdict(model.threshold), "model"
+    if known is not None and known.threshold is not None:
+        return asdict(known.threshold), "test images"
+    return None, None
+
+
 def _said(found: Mapping[str, Any]) -> Iterator[str]:
-    name = "similarity" if "similarity" in found else "distance"
-    yield f"{name} {found[name]:.4g}"
-    if found["same"] is None:
-        yield "no verdict: the model has no threshold; choose one with evaluate MODEL --save"
+    yield f"{found['kind']} {found['value']:.4g}"
+    threshold = found["threshold"]
+    if threshold is None:
+        yield "no verdict: the model has no threshold, and no test images here give one; name one with --threshold"
     else:
-        yield f"{'the same' if found['same'] else 'different'}, at the threshold {found['threshold']:.4g}"
-    if found["false_accept"] is not None:
-        yield f"false accepts {found['false_accept']:.2%}, false rejects {found['false_reject']:.2%} of test pairs"
+        source = {"model": "the model's own", "test images": "from its test images", "hand": "given by hand"}
+        verdict = "the same" if found["same"] else "different"
+        yield f"{verdict}, by the threshold {threshold['value']:.4g} ({source[found['threshold_from']]})"
+        accept, reject = (_number(threshold[rate], ".2%") for rate in ("false_accept", "false_reject"))
+        yield f"false accepts {accept}, false rejects {reject} of test pairs"
     for which, unlike in zip(("first", "second"), found["unlike"] or (), strict=False):
         if unlike:
-            yield f"the {which} picture is unlike everything that the model was trained on: do not trust this"
+            yield f"the {which} picture is unlike everything that the model was trained on: do not trust this verdict"
     for which, near in zip(("first", "second"), found["neighbours"] or (), strict=False):
         listed = ", ".join(f"{each['class']} ({each['distance']:.3g})" for each in near)
         yield f"the {which} is most like: {listed}"

@@ -186,10 +186,24 @@ def test_a_small_gallery_gives_as_many_neighbours_as_it_has(name: str, monkeypat
     assert found["near"].shape == found["near_distances"].shape == (2, 12, 3)
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_whatever_the_measure_the_euclidean_distance_and_the_cosine_are_told(name: str) -> None:
+    trained, _ = run(name)
+    found = compare(trained, FIRST, SECOND, None)
+    h = [
+        embed(trained, shown(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
+        for branch, images in enumerate((FIRST, SECOND))
+    ]
+    np.testing.assert_allclose(found["euclidean"], np.linalg.norm(h[0] - h[1], axis=1), rtol=1e-4, atol=1e-6)
+    cosine = (h[0] * h[1]).sum(axis=1) / np.linalg.norm(h[0], axis=1) / np.linalg.norm(h[1], axis=1)
+    np.testing.assert_allclose(found["cosine"], cosine, rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_found_of_pairs_goes_over_a_wire() -> None:
     found = compare(run("distance")[0], FIRST, SECOND, known("distance"))
     assert {name: array.shape for name, array in found.items()} == {
-        "value": (12,), "near": (2, 12, 5), "near_distances": (2, 12, 5), "unlike": (2, 12),
+        "value": (12,), "euclidean": (12,), "cosine": (12,),
+        "near": (2, 12, 5), "near_distances": (2, 12, 5), "unlike": (2, 12),
     }  # fmt: skip
     _, arrays = unpack(pack({}, **found))
     for name, array in found.items():
@@ -197,7 +211,7 @@ def test_what_is_found_of_pairs_goes_over_a_wire() -> None:
 
 
 def test_without_a_reference_there_is_the_value_alone() -> None:
-    assert set(compare(run("distance")[0], FIRST, SECOND, None)) == {"value"}
+    assert set(compare(run("distance")[0], FIRST, SECOND, None)) == {"value", "euclidean", "cosine"}
 
 
 @pytest.mark.parametrize("name", RUNS)

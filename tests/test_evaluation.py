@@ -435,6 +435,13 @@ def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], s
     assert (group.baselines["pixels"]["auc"] is not None) == has_same_pairs
 
 
+def test_where_fewer_than_two_classes_have_test_images_it_is_said() -> None:
+    trained = untrained(few_digits(4, (3, 0)))
+    for work in (reference, evaluate):
+        with pytest.raises(DatasetMissing, match="Fewer than two"):
+            list(work(trained))  # type: ignore[operator]
+
+
 def test_with_one_test_image_a_class_there_is_no_score_and_no_threshold_but_neighbours() -> None:
     trained = untrained(few_digits(4, (1, 1, 1)))
     group = report_of(trained).groups["seen"]

@@ -122,7 +122,7 @@ def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
 ) -> None:
     first, second = pictures_of(model), pictures_of(model)[::-1].copy()
     before = examinations.compare(file, first, second).result(PATIENCE)
-    assert set(before) == {"value"}
+    assert set(before) == {"value", "euclidean", "cosine"}
     done = until_status(examinations, "reference", file, "done")
     expected = found_by(reference(load(model)), Reference)
     assert expected.threshold is not None
@@ -249,7 +249,7 @@ def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_els
         assert len(failed.sentence.splitlines()) == 1
     pair = np.zeros((1, 1, 28, 28), np.uint8)
     assert "near" in examinations.compare(mine, pair, pair).result(PATIENCE)
-    assert examinations.compare(others, pair, pair).result(PATIENCE).keys() == {"value"}
+    assert examinations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
 
 
 def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
@@ -263,7 +263,7 @@ def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
     own.forget(key)
     examinations.forget_images(key)
     assert examinations.look(ANN, "reference", mine, start=False) is None
-    assert examinations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value"}
+    assert examinations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
     assert until_status(examinations, "reference", mine, "failed").sentence == NO_IMAGES
     assert look(examinations, BEN, "reference", file).status == "done"
     assert "near" in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
@@ -590,7 +590,7 @@ def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_referenc
     server.then = lambda meta: server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
     process._work(*work(1, file))
     assert [meta["is"] for meta in server.said] == ["progress"]
-    assert compared(process, model, file).keys() == {"value"}
+    assert compared(process, model, file).keys() == {"value", "euclidean", "cosine"}
 
 
 def compared(process: examiner._Examiner, model: Model, file: ModelFile) -> Arrays:

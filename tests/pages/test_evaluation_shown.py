@@ -201,6 +201,9 @@ def test_the_scores_are_those_of_the_report() -> None:
         assert float(by_name[name, "model", "map_at_r"]["value"]) == group.scores["map_at_r"]
         assert float(by_name[name, "model", "auc"]["low"]) == group.spread["auc"][0]
         assert float(by_name[name, "pixels", "auc"]["value"]) == group.baselines["pixels"]["auc"]
+        ways = min(5, len(group.classes))
+        few = by_name[name, "model", f"{ways}_way_1_shot"]
+        assert float(few["low"]) < float(few["value"]) < float(few["high"])
 
 
 def test_the_curves_rise_with_the_threshold() -> None:

@@ -118,6 +118,8 @@ def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
                 st.image(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
+        euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])
+        st.caption(text.BOTH_WAYS.format(euclidean=f"{euclidean:.3g}", cosine=f"{cosine:.3f}"))
         _unlike(found)
         rates(threshold)
         if model.has_images and st.button(text.EVALUATE, icon=":material/fact_check:"):

@@ -11,6 +11,7 @@ from siamese_core import few_shot
 from siamese_core.report import GroupReport
 
 MOST_WAYS, MOST_SHOTS = 100, 20
+WAYS, SHOTS = 5, 1
 
 
 def part(found: Found) -> None:
@@ -18,8 +19,8 @@ def part(found: Found) -> None:
     labels = found.report.labels
     most = max(len(looked_at.classes) for looked_at in found.groups.values())
     with st.container(horizontal=True):
-        ways = int(st.number_input(text.WAYS, 2, min(most, MOST_WAYS), min(5, most), key="few_shot_ways", width=160))
-        shots = int(st.number_input(text.SHOTS, 1, MOST_SHOTS, 1, key="few_shot_shots", width=160))
+        ways = int(st.number_input(text.WAYS, 2, min(most, MOST_WAYS), min(WAYS, most), key="few_shot_ways", width=160))
+        shots = int(st.number_input(text.SHOTS, 1, MOST_SHOTS, SHOTS, key="few_shot_shots", width=160))
     with st.container(horizontal=True):
         for name, looked_at in found.groups.items():
             with st.container(border=True, width=300):
@@ -32,12 +33,7 @@ def part(found: Found) -> None:
 
 
 def _accuracy(found: Found, looked_at: GroupReport, ways: int, shots: int) -> None:
-    """Where a group has fewer classes, all of them."""
-    mine = np.isin(found.report.labels, looked_at.classes)
-    labels = found.report.labels[mine]
-    rows = found.report.embeddings[: len(found.report.labels)][mine]
-    possible = few_shot.most_ways(labels, shots)
-    score = few_shot.few_shot(rows, labels, min(ways, possible), shots) if possible >= 2 else None
+    score, possible = accuracy(found, looked_at, ways, shots)
     if score is None:
         st.caption(text.FEW_SHOT_NONE.format(most=possible, shots=shots))
         return
@@ -45,3 +41,13 @@ def _accuracy(found: Found, looked_at: GroupReport, ways: int, shots: int) -> No
     st.caption(
         text.FEW_SHOT_INTERVAL.format(low=f"{score.low:.1%}", high=f"{score.high:.1%}", chance=f"{score.chance:.1%}")
     )
+
+
+def accuracy(found: Found, looked_at: GroupReport, ways: int, shots: int) -> tuple[few_shot.FewShot | None, int]:
+    """Of the classes of a group, all where they are fewer than `ways`; and how many have enough images."""
+    mine = np.isin(found.report.labels, looked_at.classes)
+    labels = found.report.labels[mine]
+    rows = found.report.embeddings[: len(found.report.labels)][mine]
+    possible = few_shot.most_ways(labels, shots)
+    score = few_shot.few_shot(rows, labels, min(ways, possible), shots) if possible >= 2 else None
+    return score, possible

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.ui import models
 from pages.ui.data.sheet import sheet as pictures
-from pages.ui.evaluate import baselines, retrieval, threshold
+from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.text import evaluate as text
 from siamese_core.model import Threshold
@@ -61,6 +61,11 @@ def scores(found: Found) -> list[dict[str, object]]:
             rows.append(
                 {"classes": name, "approach": "model", "score": score, "value": value, "low": low, "high": high}
             )
+        tried, _ = few_shot.accuracy(found, looked_at, few_shot.WAYS, few_shot.SHOTS)
+        if tried is not None:
+            name_of_it = f"{tried.ways}_way_{tried.shots}_shot"
+            found_so = {"value": tried.accuracy, "low": tried.low, "high": tried.high}
+            rows.append({"classes": name, "approach": "model", "score": name_of_it, **found_so})
         for approach, others in looked_at.baselines.items():
             rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
     return rows

@@ -32,6 +32,7 @@ LOOKS_INVERTED = (
 )
 LIGHT, DARK = "dark on light", "light on dark"
 
+BOTH_WAYS = "Euclidean distance {euclidean}, cosine similarity {cosine} of their embeddings."
 AS_SEEN = "As the network sees them: {width} × {height}, {colours}."
 COLOURS = {1: "grey", 3: "colour"}
 SAME = "The same"
