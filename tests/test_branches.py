@@ -19,6 +19,7 @@ from siamese_core import networks, objective, training
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.losses import LOSSES
+from siamese_core.model import model_of
 from siamese_core.model_file import save_model
 from siamese_core.objective import of_all_pairs, of_random_pairs, of_two_branches
 from siamese_core.sampling import ClassIndex, pk_batch, random_pairs
@@ -250,7 +251,7 @@ def test_the_saved_file_holds_both_networks(way: dict[str, str], tmp_path: Path)
     *_, last = train(small(loss="softmax", **way), wants_frame=never)
     assert last.state is not None
     path = tmp_path / "networks.safetensors"
-    save_model(path, small(loss="softmax", **way), last)
+    save_model(path, model_of(small(loss="softmax", **way), last.state))
     saved = load_file(path)
     assert {name.split(".")[0] for name in saved} == {"first", "second", "head"}
     for branch, net in zip(("first", "second"), built(small(**way), Generator()), strict=True):
