@@ -1,18 +1,4 @@
-"""What the command line does with a saved model: evaluate it, and compare two pictures by it.
-
-Both print one JSON object when asked. A number that cannot be had is null there, and no key is ever left out.
-
-evaluate: `experiment` (its query), `steps`, `trained_on` (whether any of the classes was), `groups`, `threshold` (the
-fields of `model.Threshold`). Of each group, "seen" and "held_out" where there is one: `classes`, and those of them that
-were `trained_on`; `images`, `pairs`, and whether these are all (`exact`) or a sample; `scores` by TITLES, each a `value`
-with a 95 % interval `low`, `high`; `few_shot` (the fields of `few_shot.FewShot`); `baselines` "untrained", "pixels" and,
-where asked for, "softmax"; `at_threshold`, the `false_accept` and `false_reject` rates on the half of the images that the
-threshold was not chosen on.
-
-compare: `measure`, its `kind` ("distance" or "similarity"), the pair's `value`, `same` (the verdict), `threshold` (the
-fields of `model.Threshold`), `threshold_from` ("model", "test images" or "hand"); for each picture, in lists of two,
-`unlike` (whether it is like no training image) and `neighbours` (the nearest training images: `class`, `distance`).
-"""
+"""What the command line does with saved models: evaluate one, compare two pictures. What comes out: `model_lines`."""
 
 from __future__ import annotations
 
@@ -36,6 +22,7 @@ from siamese_core.experiment import Experiment, as_classifier, shortened
 from siamese_core.model import Model, Threshold, model_of
 from siamese_core.model_file import ModelRejected, read_model, save_model
 from siamese_core.model_format import MAX_BYTES
+from siamese_core.model_lines import GROUPS, TITLES, compared, evaluated
 from siamese_core.report import GroupReport, Progress, Report, Scored
 from siamese_core.settings import SHAPES
 from siamese_core.thresholds import Rule, RuleError, chosen, reported, rule_of
@@ -45,14 +32,9 @@ if TYPE_CHECKING:
     from siamese_core.trained import Trained
 
 IMAGES = ("dataset", *SHAPES)
-ELSEWHERE = (*IMAGES, "held_out")
+ELSEWHERE = ("dataset", "held_out", *SHAPES)
 """The fields by which a model may be evaluated on other images."""
 
-GROUPS = {"seen": "seen", "held_out": "held out"}
-TITLES = {
-    "auc": "AUC", "eer": "EER", "tar_at_1": "TAR at FAR 1 %", "tar_at_01": "TAR at FAR 0.1 %",
-    "precision_at_1": "precision@1", "recall_at_5": "recall@5", "map_at_r": "MAP@R",
-}  # fmt: skip
 BASELINES = ("precision_at_1", "map_at_r", "auc")
 WAYS, SHOTS = 5, 1
 NEIGHBOURS = 3
@@ -124,7 +106,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     threshold = _chosen(report, rule, options.group, there.model)
     softmax = _classifier(trained, options.query) if options.softmax else None
     found = _found(trained.model, there.model, report, threshold, softmax)
-    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(_lines(found)))
+    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(evaluated(found)))
     if options.save:
         _save(options.model, trained.model, threshold)
     return 0
@@ -136,8 +118,8 @@ def _check_images(path: Path, model: Model) -> None:
         # Where somebody's own pictures are not here, these are the default dataset's.
         model.experiment.data.load()
         raise Refused(
-            f"MODEL={path}: the pictures that it was trained on are not here; evaluate it on others, by a query such as "
-            '"dataset=mnist", without --softmax'
+            f"MODEL={path}: the pictures that it was trained on are not here; evaluate it on others, by a query such "
+            'as "dataset=mnist", without --softmax'
         )
 
 
@@ -156,7 +138,7 @@ def _elsewhere(trained: Trained, query: str) -> Trained:
     if ignored:
         raise Refused(str(ignored[0]))
     data = there.data
-    if data.shape != model.shape:
+    if "dataset" in given and data.shape != model.shape:
         expected, found = ("×".join(map(str, shape)) for shape in (model.shape, data.shape))
         raise Refused(f"dataset={there.dataset}: the model takes images of {expected}, these are {found}; name others")
     keeps = data.classes == model.classes and "held_out" not in given
@@ -199,7 +181,7 @@ def _classifier(trained: Trained, query: str) -> Mapping[str, Scored]:
 
     experiment = as_classifier(trained.model.experiment)
     with tqdm(total=experiment.steps, unit="step", leave=False) as bar:
-        for last in train(experiment, wants_frame=never):
+        for last in train(experiment, wants_frame=never):  # noqa: B007 (what it ends with)
             bar.update()
     if last.halted:
         print(f"--softmax: {last.halted}", file=sys.stderr)
@@ -266,64 +248,9 @@ def _at_threshold(
     return {rate: v if math.isfinite(v := getattr(at, rate)) else None for rate in ("false_accept", "false_reject")}
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    groups: Mapping[str, Any] = found["groups"]
-    yield from _strangers(found["trained_on"], groups)
-    rows = [["", *(GROUPS[name] for name in groups)]]
-    rows += [[title, *(_cell(group["scores"][score]) for group in groups.values())] for score, title in TITLES.items()]
-    rows.append(["few-shot", *(_few_shot_cell(group["few_shot"]) for group in groups.values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for title, *cells in rows:
-        yield "  ".join([title.ljust(widths[0]), *map(str.rjust, cells, widths[1:])])
-    for name, group in groups.items():
-        kind = "all" if group["exact"] else "a sample of"
-        yield f"{GROUPS[name]}: {group['images']:,} test images, {kind} {group['pairs']:,} pairs"
-        for approach, scores in group["baselines"].items():
-            shown = (f"{TITLES[score]} {_number(value)}" for score, value in (scores or {}).items())
-            yield f"{GROUPS[name]}, {approach} instead: {', '.join(shown) or '–'}"
-    threshold = found["threshold"]
-    if threshold is None:
-        yield "threshold: none; there are too few test images to choose one on one half and measure it on the other"
-        return
-    of = f"one half of the test images, {GROUPS[threshold['group']]}"
-    yield f"threshold {threshold['value']:.4g} ({threshold['rule']}, chosen on {of})"
-    for name, group in groups.items():
-        accept, reject = (_number(group["at_threshold"][rate], ".2%") for rate in ("false_accept", "false_reject"))
-        yield f"on the other half, {GROUPS[name]}: false accepts {accept}, false rejects {reject}"
-
-
-def _strangers(trained_on: bool, groups: Mapping[str, Any]) -> Iterator[str]:
-    """Where the name of a group would mislead about what the model has been trained on."""
-    if not trained_on:
-        yield "None of these classes was trained on."
-        return
-    strangers = [name for name in groups["seen"]["classes"] if name not in groups["seen"]["trained_on"]]
-    known = groups["held_out"]["trained_on"] if "held_out" in groups else []
-    if strangers:
-        yield f"Not trained on, though not held out here: {', '.join(strangers)}"
-    if known:
-        yield f"Trained on, though held out here: {', '.join(known)}"
-
-
-def _number(value: float | None, number: str = ".3f") -> str:
-    return "–" if value is None else format(value, number)
-
-
-def _cell(score: Mapping[str, float | None]) -> str:
-    ends = "" if score["low"] is None else f" ({score['low']:.3f}–{score['high']:.3f})"
-    return _number(score["value"]) + ends
-
-
-def _few_shot_cell(tried: Mapping[str, Any] | None) -> str:
-    if tried is None:
-        return "–"
-    ways = f"{tried['ways']}-way {tried['shots']}-shot"
-    return f"{ways} {tried['accuracy']:.3f} ({tried['low']:.3f}–{tried['high']:.3f})"
-
-
 def _save(path: Path, model: Model, threshold: Threshold | None) -> None:
     if threshold is None:
-        raise Refused(f"--save: there is no threshold to save, and {path} is as it was; hold out other classes")
+        raise Refused(f"--save: too few test images for a threshold, so {path} is as it was; take another --group")
     try:
         save_model(path, replace(model, threshold=threshold))
     except OSError as error:
@@ -342,7 +269,7 @@ def _compare(options: argparse.Namespace) -> int:
         pair = [255 - picture for picture in pair]
     with _naming(options.model):
         found = _compared(trained, pair, options.threshold)
-    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(_said(found)))
+    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(compared(found)))
     return 0
 
 
@@ -407,22 +334,3 @@ def _judging(model: Model, known: Reference | None, by_hand: float | None) -> tu
     if known is not None and known.threshold is not None:
         return asdict(known.threshold), "test images"
     return None, None
-
-
-def _said(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{found['kind']} {found['value']:.4g}"
-    threshold = found["threshold"]
-    if threshold is None:
-        yield "no verdict: the model has no threshold, and no test images here give one; name one with --threshold"
-    else:
-        source = {"model": "the model's own", "test images": "from its test images", "hand": "given by hand"}
-        verdict = "the same" if found["same"] else "different"
-        yield f"{verdict}, by the threshold {threshold['value']:.4g} ({source[found['threshold_from']]})"
-        accept, reject = (_number(threshold[rate], ".2%") for rate in ("false_accept", "false_reject"))
-        yield f"false accepts {accept}, false rejects {reject} of test pairs"
-    for which, unlike in zip(("first", "second"), found["unlike"] or (), strict=False):
-        if unlike:
-            yield f"the {which} picture is unlike everything that the model was trained on: do not trust this verdict"
-    for which, near in zip(("first", "second"), found["neighbours"] or (), strict=False):
-        listed = ", ".join(f"{each['class']} ({each['distance']:.3g})" for each in near)
-        yield f"the {which} is most like: {listed}"

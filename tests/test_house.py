@@ -28,6 +28,7 @@ LAYERS = (
         "vision",
         "search",
         "few_shot",
+        "model_lines",
     },
     {
         "losses",
