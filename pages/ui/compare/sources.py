@@ -76,22 +76,30 @@ def from_files(model: Model) -> Pair | None:
     """Files stay chosen when the page is switched, which empties the widgets."""
     columns = st.columns(2)
     for side, column in enumerate(columns):
-        given = column.file_uploader(
+        column.file_uploader(
             text.UPLOAD.format(side=text.SIDES[side]), type=["png", "jpg", "jpeg", "gif", "bmp", "webp"],
-            key=f"pair_file_{side}", help=text.UPLOAD_HELP,
+            key=f"pair_file_{side}", help=text.UPLOAD_HELP, on_change=_take, args=("file", "bytes", side),
         )  # fmt: skip
-        if given is not None:
-            st.session_state[f"pair_bytes_{side}"] = given.getvalue()
     return _decoded(model, "pair_bytes")
 
 
 def from_camera(model: Model) -> Pair | None:
     st.caption(text.CAMERA_HINT)
     for side, column in enumerate(st.columns(2)):
-        given = column.camera_input(text.PHOTO.format(side=text.SIDES[side]), key=f"pair_camera_{side}")
-        if given is not None:
-            st.session_state[f"pair_photo_{side}"] = given.getvalue()
+        column.camera_input(
+            text.PHOTO.format(side=text.SIDES[side]), key=f"pair_camera_{side}",
+            on_change=_take, args=("camera", "photo", side),
+        )  # fmt: skip
     return _decoded(model, "pair_photo")
+
+
+def _take(widget: str, slot: str, side: int) -> None:
+    """What was given; what was taken away again is let go of."""
+    given = st.session_state[f"pair_{widget}_{side}"]
+    if given is None:
+        st.session_state.pop(f"pair_{slot}_{side}", None)
+    else:
+        st.session_state[f"pair_{slot}_{side}"] = given.getvalue()
 
 
 def _decoded(model: Model, slot: str) -> Pair | None:

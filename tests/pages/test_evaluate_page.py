@@ -1,0 +1,139 @@
+"""What the Evaluate and Compare pages do with the class names of somebody's own pictures: show them, and no more."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from pages.ui import models
+from pages.ui.evaluate import save
+from pages.ui.evaluate.found import Found
+from pages.ui.owner import engine, examinations, uploads
+from pages.ui.text import compare as compare_text
+from pages.ui.text import evaluate as text
+from pages.ui.words import plain
+from siamese_core.engine.examinations import ModelFile, file_of
+from siamese_core.engine.pipes import ROOT
+from siamese_core.experiment import Experiment
+from siamese_core.report import from_wire
+from tests.uploading import until_read
+from tests.waiting import until
+from tests.zip_maker import File, zipped
+
+EVALUATE, COMPARE = "pages/5_Evaluate.py", "pages/4_Compare.py"
+NAMES = ("<b>*x*", "`$y$` :red[z]")
+EACH = 8
+OWNER = "owner of pictures"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_end_with_the_module() -> Iterator[None]:
+    yield
+    for resource in (uploads, engine, examinations):
+        resource().close()
+        resource.clear()
+
+
+def picture(seed: int, brightness: int) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 100, (40, 40, 3), dtype=np.uint8)
+    kept = io.BytesIO()
+    Image.fromarray(noise + np.uint8(brightness)).save(kept, "PNG")
+    return kept.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run() -> str:
+    """A run on pictures whose classes are named to be taken for Markdown and HTML."""
+    files = [
+        File(f"{name}/{number}.png", picture(100 * label + number, 100 * label))
+        for label, name in enumerate(NAMES)
+        for number in range(EACH)
+    ]
+    uploads().read_zip(OWNER, io.BytesIO(zipped(*files)))
+    assert until_read(uploads(), OWNER).status == "ready"
+    dataset = uploads().prepare(OWNER, 28, False, 50, "<i>*mine*")
+    run = engine().start(OWNER, Experiment(dataset=dataset, encoder="mlp", steps=4, projection="pca"))
+    until(lambda: (view := engine().look(OWNER, run)) is not None and view.status == "finished", "the run")
+    return run
+
+
+def ran(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception
+    return app
+
+
+def opened(page: str, run: str, part: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.session_state["owner"] = OWNER
+    ran(app).switch_page(page)
+    app.session_state[models.CHOICE] = run
+    if part:
+        app.query_params["part"] = part
+    return ran(app)
+
+
+def raw(app: AppTest) -> str:
+    """All that is read as Markdown, as it is written."""
+    shown = (app.markdown, app.caption, app.info, app.warning, app.error)
+    said = [element.value for elements in shown for element in elements]
+    said += [caption for image in app.image for caption in image.captions]
+    return "\n".join(said)
+
+
+def no_name_is_read_as_markdown(app: AppTest) -> None:
+    for name in (*NAMES, "<i>*mine*"):
+        assert name not in raw(app)
+
+
+@pytest.mark.parametrize("part", text.PARTS)
+def test_no_part_of_evaluate_reads_a_class_name_as_markdown(run: str, part: str) -> None:
+    app = opened(EVALUATE, run, part)
+    until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
+    no_name_is_read_as_markdown(app)
+    assert plain("<i>*mine*") in raw(app), "the set is named, with its signs"
+    if part == "hardest":
+        assert any(plain(name) in raw(app) for name in NAMES), "the pairs are named by their classes"
+
+
+def test_nor_does_compare(run: str) -> None:
+    app = opened(COMPARE, run)
+    until(lambda: f"**{compare_text.NEIGHBOURS}**" in raw(ran(app)), "the neighbours")
+    no_name_is_read_as_markdown(app)
+    assert any(plain(name) in raw(app) for name in NAMES), "neighbours are named by their classes"
+
+
+def found(run: str) -> Found:
+    model = engine().model(OWNER, run)
+    assert model is not None
+    file: ModelFile = file_of(model)
+    work = until(
+        lambda: (w := examinations().look(OWNER, "evaluate", file)) and w.status == "done" and w, "the evaluation"
+    )
+    return Found(file, from_wire(work.about, work.arrays))
+
+
+def test_the_report_shows_names_as_they_are(run: str) -> None:
+    page = save.page(found(run), "<i>*mine*", "about <i>*mine*", None)
+    assert "<i>" not in page
+    assert "<b>*x*" not in page
+    assert "&lt;i&gt;*mine*" in page
+
+
+def test_the_hardest_pairs_as_csv_have_the_names_of_the_classes(run: str) -> None:
+    rows = save.hardest(found(run))
+    assert {row["first_class"] for row in rows} | {row["second_class"] for row in rows} == set(NAMES)
+
+
+def test_a_deleted_set_takes_its_evaluation_with_it(run: str) -> None:
+    app = opened(EVALUATE, run)
+    until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
+    (key,) = uploads().sets(OWNER)
+    uploads().discard(OWNER, key)
+    assert models.text.GONE in raw(ran(app))
+    assert f"**{text.SAVE}**" not in raw(app)
