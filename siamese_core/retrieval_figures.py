@@ -6,6 +6,7 @@ Every word comes from the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,13 +31,16 @@ def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str,
 
     Words: true, predicted, images, share, no_images.
     """
+    shown = [escape(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…", False) for name in names]
+    # Plotly reads a little HTML, and a class may be called like that.
+    names = [escape(name, False) for name in names]
     counts = np.asarray(matrix, np.float32)
     totals = counts.sum(axis=1, keepdims=True)
     share = counts / np.where(totals > 0, totals, 1)
     # Rare errors must be seen beside a full diagonal.
     stops = ((0, 0.0), (1e-6, 0.08), (0.02, 0.2), (0.1, 0.33), (0.5, 0.55), (1, 0.8))
     heat: dict[str, Any] = {
-        "type": "heatmap", "x": list(names), "y": list(names), "z": share, "customdata": counts, "zmin": 0, "zmax": 1,
+        "type": "heatmap", "x": names, "y": names, "z": share, "customdata": counts, "zmin": 0, "zmax": 1,
         "xgap": 0.5, "ygap": 0.5, "showscale": False, "colorscale": [[at, faded(COLOUR, alpha)] for at, alpha in stops],
         "hovertemplate": f"{text['true']}: %{{y}}<br>{text['predicted']}: %{{x}}<br>%{{customdata:,.0f}} "
         f"{text['images']}, %{{z:.1%}}<extra></extra>",
@@ -49,8 +53,7 @@ def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str,
             "type": "scatter", "mode": "text", "x": [names[j] for _, j in cells], "y": [names[i] for i, _ in cells],
             "text": [f"{100 * share[i, j]:.0f}" for i, j in cells], "hoverinfo": "skip", "showlegend": False,
         })  # fmt: skip
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names]
-    labels = {"tickvals": list(names), "ticktext": shown, "showticklabels": len(names) <= MOST_NAMED}
+    labels = {"tickvals": names, "ticktext": shown, "showticklabels": len(names) <= MOST_NAMED}
     axis: dict[str, Any] = {"type": "category", "showgrid": False, "automargin": True, **labels}
     end = len(names) - 0.5
     return figure_of(

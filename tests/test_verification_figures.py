@@ -348,3 +348,9 @@ def test_importing_the_figures_imports_neither_plotly_nor_torch():
     code = "import sys, siamese_core.verification_figures; print({'plotly', 'torch', 'sklearn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_class_that_is_called_like_html_is_shown_as_it_is_called():
+    figure = confusion(np.eye(2, dtype=int), ["<b>bold", "R&D"], text=TEXT)
+    assert list(figure.layout.xaxis.ticktext) == ["&lt;b&gt;bold", "R&amp;D"]
+    assert list(figure.data[0].x) == ["&lt;b&gt;bold", "R&amp;D"]

@@ -128,17 +128,7 @@ def _let_go() -> None:
 
 def _uploaded() -> ModelFile | None:
     """A file stays chosen when the page is switched, which empties the widget."""
-    given = st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file")
-    if given is not None and st.session_state.get("model_file_id") != given.file_id:
-        st.session_state["model_file_id"] = given.file_id
-        st.session_state.pop("model_upload", None)
-        data = given.getvalue()
-        try:
-            found = ModelFile(read_model(data, list(uploads().sets(token()))), data)
-        except ModelRejected as rejected:
-            st.session_state["model_upload"] = str(rejected)
-        else:
-            st.session_state["model_upload"] = found
+    st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file", on_change=_take)
     kept = st.session_state.get("model_upload")
     if isinstance(kept, ModelFile):
         return kept
@@ -147,6 +137,19 @@ def _uploaded() -> ModelFile | None:
     else:
         st.error(plain(kept), icon=":material/error:")
     return None
+
+
+def _take() -> None:
+    """What was given, or why it cannot be used; what was taken away again is let go of."""
+    given = st.session_state["model_file"]
+    st.session_state.pop("model_upload", None)
+    if given is None:
+        return
+    data = given.getvalue()
+    try:
+        st.session_state["model_upload"] = ModelFile(read_model(data, list(uploads().sets(token()))), data)
+    except ModelRejected as rejected:
+        st.session_state["model_upload"] = str(rejected)
 
 
 def _is_sound(file: ModelFile) -> bool:

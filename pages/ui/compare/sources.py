@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,8 +124,8 @@ def _decoded(model: Model, slot: str) -> Pair | None:
 
 def _picture(data: bytes, model: Model) -> Pixels:
     """Decoded once for each file and size."""
-    kept: dict[tuple[bytes, tuple[int, ...]], Pixels] = st.session_state.setdefault("pictures", {})
-    place = (data, model.shape)
+    kept: dict[tuple[str, tuple[int, ...]], Pixels] = st.session_state.setdefault("pictures", {})
+    place = (hashlib.sha256(data).hexdigest(), model.shape)
     if place not in kept:
         kept[place] = picture(data, model)
         while len(kept) > 4:
