@@ -7,7 +7,6 @@ of itself.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Collection
@@ -19,6 +18,7 @@ from urllib.parse import parse_qsl
 from siamese_core.datasets import Dataset, DatasetMissing, find_own, is_own
 from siamese_core.datasets.own import GONE
 from siamese_core.experiment import Experiment, shortened
+from siamese_core.files import write_whole
 from siamese_core.model import Model, Threshold
 from siamese_core.model_format import (
     AGAIN,
@@ -67,21 +67,20 @@ def packed(model: Model) -> bytes:
     }
     if model.threshold is not None:
         metadata["threshold"] = _written(asdict(model.threshold))
-    return save(dict(model.tensors), metadata)
+    return _in_order(save(dict(model.tensors), metadata))
+
+
+def _in_order(file: bytes) -> bytes:
+    """The same file for the same model: the library writes metadata in an order that chance picks."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[end:]
 
 
 def save_model(path: Path, model: Model) -> None:
     """The file is whole or not there. Raises OSError."""
-    data = packed(model)
-    unfinished = path.with_suffix(".part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, packed(model))
 
 
 def read_model(data: bytes, own_sets: Collection[str] = ()) -> Model:

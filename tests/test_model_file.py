@@ -227,3 +227,9 @@ def test_two_thousand_names_of_forty_foxes_fit_a_header() -> None:
     model = Model(experiment, classes, (1, 8, 8), 0.3, 0.4, 0, {"a": np.ones(1, np.float32)})
     with pytest.raises(ModelRejected, match="2,000 classes, expected the 10"):
         read_model(packed(model))
+
+
+def test_the_same_model_is_the_same_file_every_time() -> None:
+    """The library writes metadata in an order that chance picks."""
+    files = {packed(model_of(*trained(loss="softmax"))) for _ in range(8)}
+    assert len(files) == 1

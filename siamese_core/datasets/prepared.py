@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from siamese_core import wire
 from siamese_core.datasets.record import Images
+from siamese_core.files import write_whole
 
 
 def kept(path: Path, make: Callable[[], Images]) -> Images:
@@ -26,17 +25,5 @@ def kept(path: Path, make: Callable[[], Images]) -> Images:
     images = make()
     message = wire.pack(None, **asdict(images))
     with suppress(OSError):
-        _write(path, hashlib.sha256(message).digest() + message)
+        write_whole(path, hashlib.sha256(message).digest() + message)
     return images
-
-
-def _write(path: Path, content: bytes) -> None:
-    # A name of its own for each writer: two processes may read the same archive at once.
-    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    try:
-        with open(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
