@@ -1,4 +1,4 @@
-"""The same thing without a browser: python -m siamese_core train | evaluate | compare | losses | datasets."""
+"""The same thing without a browser: python -m siamese_core train | resume | evaluate | compare | losses | datasets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.machine import PRECISIONS, Machine, MachineError, checked
 from siamese_core.model_commands import Refused, add_to
 from siamese_core.model_format import ModelRejected
+from siamese_core.run_folder import SAVE_EVERY, STATE, FolderRejected, Keeper, Saved, load, locked
 from siamese_core.snapshot import Snapshot
 
 MODEL = "model.safetensors"
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (Refused, ExperimentError, MachineError, DatasetMissing, ModelRejected) as error:
+    except (Refused, ExperimentError, MachineError, DatasetMissing, ModelRejected, FolderRejected) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m siamese_core", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="train|evaluate|compare|losses|datasets", parser_class=_Parser
+        required=True, metavar="train|resume|evaluate|compare|losses|datasets", parser_class=_Parser
     )
     train = commands.add_parser("train", help="train an experiment and print how good it is")
     train.add_argument("query", nargs="?", default="", help='as in the address bar: "dataset=fashion_mnist&margin=1.0"')
@@ -53,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print one JSON object")
     train.add_argument("--out", type=Path, metavar="DIR", help="write DIR/model.safetensors")
     train.set_defaults(run=_train)
+    resume = commands.add_parser("resume", help="go on with a run that train --out has begun")
+    resume.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
+    resume.add_argument("--json", action="store_true", help="print one JSON object")
+    resume.set_defaults(run=_resume)
+    for command in (train, resume):
+        command.add_argument(
+            "--save-every", type=float, default=SAVE_EVERY, metavar="SECONDS", help="between two saves"
+        )
     add_to(commands)
     for name, catalogue in (("losses", _losses), ("datasets", _datasets)):
         commands.add_parser(name, help=f"list the {name}").set_defaults(run=catalogue)
@@ -65,27 +74,56 @@ def _train(options: argparse.Namespace) -> int:
         raise Refused(str(ignored[0]))
     machine = checked(Machine(options.device, options.threads, options.precision))
     experiment.data.load()
-    if options.out is not None:
-        _make_folder(options.out)
-    last = _run(experiment, machine)
-    _print_result(experiment, last, options.json)
-    if options.out is not None:
-        _write(experiment, last, options.out)
+    if options.out is None:
+        return _told(experiment, _run(experiment, machine), options.json)
+    _make_folder(options.out)
+    with locked(options.out):
+        if (options.out / STATE).exists():
+            raise Refused(f"--out={options.out}: holds a run; go on with: resume {options.out}, or name another folder")
+        return _kept(options.out, experiment, machine, None, options)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    with locked(options.folder):
+        saved = load(options.folder)
+        if saved.finished and (options.folder / MODEL).is_file():
+            raise Refused(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
+        saved.experiment.data.load()
+        return _kept(options.folder, saved.experiment, checked(saved.machine), saved, options)
+
+
+def _kept(
+    folder: Path, experiment: Experiment, machine: Machine, saved: Saved | None, options: argparse.Namespace
+) -> int:
+    """Trains from where a run was saved last, and keeps in its folder where it is, and its model."""
+    keeper = Keeper(folder, experiment, machine, saved, options.save_every)
+    last = _run(experiment, machine, keeper)
+    _write(experiment, last, folder)
+    keeper.end(last)
+    return _told(experiment, last, options.json)
+
+
+def _told(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
+    _print_result(experiment, last, as_json)
     if last.halted:
         print(last.halted, file=sys.stderr)
     return 1 if last.halted else 0
 
 
-def _run(experiment: Experiment, machine: Machine) -> Snapshot:
+def _run(experiment: Experiment, machine: Machine, keeper: Keeper | None = None) -> Snapshot:
     """The last snapshot, with a progress bar on stderr."""
     from tqdm import tqdm
 
     from siamese_core.training import never, train
 
-    with tqdm(total=experiment.steps, unit="step") as bar:
-        for last in train(experiment, machine=machine, wants_frame=never):
+    state = keeper.state if keeper is not None else None
+    wants_state = keeper.is_due if keeper is not None else never
+    with tqdm(total=experiment.steps, initial=state.step if state else 0, unit="step") as bar:
+        for last in train(experiment, machine=machine, state=state, wants_frame=never, wants_state=wants_state):
             bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
             bar.update()
+            if keeper is not None:
+                keeper.take(last)
     return last
 
 
