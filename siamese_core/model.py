@@ -18,7 +18,7 @@ class Threshold:
 
     `rule` says by what: "eer", "far=0.01", "costs=10:1:0.5" (of a false accept, of a false reject, the share of same
     pairs) or "hand"; `group` ("seen" or "held_out") on which classes. `false_accept` and `false_reject` are its error
-    rates on the other half, over `different` and `same` pairs.
+    rates on the other half, over `different` and `same` pairs; "hand" was set by looking at that half.
     """
 
     value: float

@@ -33,6 +33,7 @@ from siamese_core.model_format import (
     shown,
     sizes,
 )
+from siamese_core.thresholds import RuleError, rule_of
 
 __all__ = ["ModelRejected", "packed", "read_model", "save_model"]
 
@@ -200,15 +201,13 @@ def _steps(text: str) -> int:
     return int(text)
 
 
-_NUMBER = r"[0-9]{1,12}(\.[0-9]{1,18})?(e[+-]?[0-9]{1,2})?"
-_RULE = re.compile(f"eer|hand|far={_NUMBER}|costs={_NUMBER}:{_NUMBER}:{_NUMBER}")
-
-
 def _is_rule(rule: Any) -> bool:
-    if not isinstance(rule, str) or not _RULE.fullmatch(rule):
+    if rule == "hand":
+        return True
+    try:
+        return isinstance(rule, str) and bool(rule_of(rule))
+    except RuleError:
         return False
-    *costs, rate = [float(number) for number in rule.partition("=")[2].split(":") if number] or [0.0]
-    return rate <= 1 and all(cost > 0 for cost in costs)
 
 
 THRESHOLD: dict[str, tuple[str, Callable[[Any], bool]]] = {

@@ -12,6 +12,9 @@ from siamese_core.verification import Distances, at_eer, at_false_accept, at_lea
 
 MAX_COST = 1_000_000.0
 
+FEW = 100
+"""Pairs of a kind below which a rate says little."""
+
 
 class RuleError(ValueError):
     """One sentence that says which part of a rule cannot be used, and what it may be."""

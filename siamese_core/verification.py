@@ -300,7 +300,9 @@ def _binned(
     for start in range(0, len(d), CHUNK):
         pairs = order[start : start + CHUNK]
         # All replicates of a pair lie side by side: one look-up serves 200. The sums are whole numbers below 2²⁴.
-        weight = weights[first[pairs]] * weights[second[pairs]]
+        one, other = first[pairs], second[pairs]
+        # An image seen in two ways is one image: drawn twice, its own pair is there twice, not four times.
+        weight = weights[one] * np.where((one == other)[:, None], 1, weights[other])
         places, starts = np.unique(bins[pairs], return_index=True)
         binned[places] += np.add.reduceat(weight, starts, axis=0)
     return binned
@@ -314,9 +316,14 @@ def _replicates(thresholds: Floats, accepted: Doubles, truly_accepted: Doubles) 
 
 
 def band(intervals: Intervals, threshold: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in line."""
+    """(low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in line;
+    beyond the last of them, anything from its own to what accepts no pair, or all."""
     (far_low, far_high), (frr_low, frr_high) = (
         [float(np.interp(threshold, intervals.thresholds, limit)) for limit in limits]
         for limits in (intervals.false_accept, intervals.false_reject)
     )
+    if threshold < intervals.thresholds[0]:
+        far_low, frr_high = 0.0, 1.0
+    elif threshold > intervals.thresholds[-1]:
+        far_high, frr_low = 1.0, 0.0
     return (far_low, far_high), (frr_low, frr_high)

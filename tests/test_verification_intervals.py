@@ -158,11 +158,11 @@ def test_thresholds_rise_and_cover_low_rates_of_false_accept() -> None:
     assert (np.diff(found.false_accept, axis=1) >= 0).all() and (np.diff(found.false_reject, axis=1) <= 0).all()
 
 
-def test_a_band_lies_in_line_between_its_neighbours_and_ends_where_they_do() -> None:
+def test_a_band_lies_in_line_between_its_neighbours_and_is_open_beyond_them() -> None:
     at = np.array([1, 2], np.float32)
     found = verification.Intervals({}, at, np.array([[0, 0.2], [0.2, 0.6]]), np.array([[0.5, 0.1], [0.7, 0.2]]))
     assert band(found, 1.5) == (pytest.approx((0.1, 0.4)), pytest.approx((0.3, 0.45)))
-    assert band(found, 0) == ((0, 0.2), (0.5, 0.7)) and band(found, 9) == ((0.2, 0.6), (0.1, 0.2))
+    assert band(found, 0) == ((0, 0.2), (0.5, 1)) and band(found, 9) == ((0.2, 1), (0, 0.2))
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
@@ -204,3 +204,31 @@ def test_a_replicate_that_lost_all_pairs_of_a_kind_is_left_out() -> None:
 def test_without_finite_distances_of_both_kinds_there_are_no_intervals(d: list[float], same: list[bool]) -> None:
     places = np.arange(len(d))
     assert intervals(d, same, places, places + 1) is None
+
+
+def test_an_image_seen_in_two_ways_is_drawn_as_one() -> None:
+    """Every image with itself and with one of another class, as first and as second inputs: drawn twice, its own pair
+    is there twice. The figure of the images themselves lies in its interval."""
+    rng = np.random.default_rng(3)
+    images = 40
+    first, second = (side.ravel() for side in np.meshgrid(np.arange(images), np.arange(images), indexing="ij"))
+    same = first % 20 == second % 20
+    d = np.where(first == second, rng.normal(0.2, 0.1, images**2), rng.normal(1.0, 0.3, images**2)).astype(np.float32)
+    d = np.where(same & (first != second), rng.normal(0.9, 0.3, images**2), d).astype(np.float32)
+    found, whole = intervals(d, same, first, second), summary(Distances.of(d, same))
+    assert found is not None
+    assert whole is not None
+    for name, (low, high) in found.summary.items():
+        assert low <= getattr(whole, name) <= high, name
+
+
+def test_beyond_the_last_threshold_of_an_interval_nothing_is_promised() -> None:
+    rng = np.random.default_rng(0)
+    d = rng.uniform(1, 2, 400).astype(np.float32)
+    same = np.arange(400) % 2 == 0
+    found = intervals(d, same, *rng.integers(0, 40, (2, 400)))
+    assert found is not None
+    assert band(found, 0.5)[0][0] == 0
+    assert band(found, 0.5)[1][1] == 1
+    assert band(found, 2.5)[0][1] == 1
+    assert band(found, 2.5)[1][0] == 0

@@ -23,6 +23,7 @@ from siamese_core.engine.questions import Refused
 from siamese_core.losses import LOSSES
 from siamese_core.model import Threshold
 from siamese_core.model_file import ModelRejected, packed, read_model
+from siamese_core.model_format import MAX_BYTES
 
 FOLDER = ROOT / "data" / "models"
 
@@ -35,6 +36,8 @@ WAIT = 15.0
 LOOK_EVERY = 0.7
 
 MOST_THRESHOLDS = 4_000
+
+MAX_MB = MAX_BYTES // 10**6
 
 
 def choose() -> ModelFile | None:
@@ -128,7 +131,7 @@ def _let_go() -> None:
 
 def _uploaded() -> ModelFile | None:
     """A file stays chosen when the page is switched, which empties the widget."""
-    st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file", on_change=_take)
+    st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file", on_change=_take, max_upload_size=MAX_MB)
     kept = st.session_state.get("model_upload")
     if isinstance(kept, ModelFile):
         return kept
@@ -219,10 +222,10 @@ def threshold(file: ModelFile) -> Threshold | None:
 
 def keep_threshold(file: ModelFile, chosen: Threshold) -> None:
     kept = _thresholds()
-    kept.pop((token(), file.key), None)
     kept[token(), file.key] = chosen
-    while len(kept) > MOST_THRESHOLDS:
-        del kept[next(iter(kept))]
+    # A copy of the keys: other browsers choose at the same moment.
+    for oldest in list(kept)[:-MOST_THRESHOLDS]:
+        kept.pop(oldest, None)
 
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:

@@ -170,6 +170,9 @@ class Engine:
         """A picture of embeddings (N, D) that are no run's; cancelled where the projection process dies."""
         picture: Future[Layout] = Future()
         with self._lock:
+            if self._projector_deaths > MAX_PROJECTOR_DEATHS:
+                picture.cancel()
+                return picture
             name = f"picture {secrets.token_urlsafe(12)}"
             self._pictures[name] = picture
             self._projector.say({"do": "project", "run": name, "kind": kind, "step": 0}, embeddings=embeddings)

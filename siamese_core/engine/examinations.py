@@ -25,7 +25,7 @@ LEASE = 60.0
 KEPT = 24
 """Finished works that are remembered."""
 
-DIED = "The process that examines models died. Press Evaluate to try again; a smaller model may help."
+DIED = "The process that examines models died. Try again; a smaller model may help."
 
 MAX_FALSE_STARTS = 3
 
@@ -229,6 +229,7 @@ class Examinations:
             if place is None or job is None:
                 return
             if meta["is"] == "progress":
+                self._tend()
                 job.status, job.stage, job.done, job.total = "working", meta["stage"], meta["done"], meta["total"]
             elif meta["is"] == "done":
                 job.status, job.about, job.arrays = "done", meta["about"], arrays

@@ -386,3 +386,24 @@ class TestThresholds:
         models._thresholds()[app.session_state["owner"], file.key] = replace(bundled_threshold(), value=0.123)
         assert verdict(ran(app))[2] == 0.123
         assert verdict(opened())[2] != 0.123
+
+
+def test_rates_that_a_file_claims_are_measured_here() -> None:
+    model = models.bundled("mnist").model
+    assert model.threshold is not None
+    boast = replace(model.threshold, false_accept=0.0, false_reject=0.0, different=10**9, same=10**9)
+    app = give_model(packed(replace(model, threshold=boast)))
+    app.session_state["compare_source"] = "dataset"
+    known(ran(app))
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown[text.NUMBERS["false_accept"]] == f"{model.threshold.false_accept:.1%}"
+    assert "1,000,000,000" not in words(app)
+
+
+def test_few_pairs_and_strangers_are_warned_of_and_a_failed_reference_can_be_tried_again() -> None:
+    app = known(opened())
+    assert text.STRANGERS in words(app)
+    file = models.bundled("fashion_mnist")
+    examinations()._jobs["reference", file.key].status = "failed"
+    known(click(ran(app), text.TRY_AGAIN))
+    assert not [button for button in app.button if button.label == text.TRY_AGAIN]

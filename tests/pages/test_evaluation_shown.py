@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import models
 from pages.ui.evaluate import save
-from pages.ui.evaluate.found import Found
+from pages.ui.evaluate.found import Found, percent, with_interval
 from pages.ui.owner import engine, examinations, uploads
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
@@ -114,7 +114,7 @@ def test_wanted_false_accepts_are_held_on_the_half_that_they_were_not_chosen_on(
     found = chosen(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
     assert found is not None
     assert found.false_accept < 0.02
-    assert f"{found.false_accept:.1%}" in words(app)
+    assert percent(found.false_accept) in words(app)
 
 
 def test_it_can_be_chosen_on_the_classes_that_were_held_out() -> None:
@@ -231,3 +231,47 @@ def test_the_report_is_one_page_that_fetches_nothing_and_runs_no_class_name() ->
     assert page.count("<img alt=") == 3 * len(report().groups)
     for words_ in (text.PARTS["threshold"], text.GROUPS["held_out"], text.SUMMARY["eer"]):
         assert words_ in page
+
+
+def test_small_rates_keep_digits_that_say_something() -> None:
+    assert [percent(value) for value in (0, 0.5, 0.011, 0.0034, 0.000123)] == [
+        "0.0%",
+        "50.0%",
+        "1.1%",
+        "0.34%",
+        "0.012%",
+    ]
+    assert with_interval(0.5, (0.25, 0.75), percent) == "50.0% (25.0% – 75.0%)"
+    assert with_interval(float("nan"), (0.25, 0.75)) == "–"
+    assert with_interval(0.25, None) == "0.250"
+    assert with_interval(None, None) == "–"
+
+
+def test_the_threshold_and_its_rates_are_among_the_figures() -> None:
+    kept = models.bundled("fashion_mnist").model.threshold
+    assert kept is not None
+    rows = save.at_threshold(found(), kept)
+    assert rows[0]["value"] == kept.value
+    by_name = {(row["classes"], row["score"]): row for row in rows}
+    assert by_name["seen", "false_accept"]["value"] == pytest.approx(kept.false_accept, abs=1e-3)
+    assert by_name["held_out", "false_reject"]["value"] > kept.false_reject  # type: ignore[operator]
+    assert save.at_threshold(found(), None) == []
+
+
+def test_a_hand_begins_where_the_threshold_stood() -> None:
+    app = evaluated(model="mnist")
+    before = next(line for line in words(app).splitlines() if "at most **" in line)
+    assert before in words(chosen_by(app, "hand"))
+
+
+def test_a_rule_that_the_widgets_cannot_say_is_left_as_it_is() -> None:
+    file = models.bundled("mnist")
+    assert file.model.threshold is not None
+    rare = replace(file.model.threshold, value=0.321, rule="costs=1:1:0.001")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.switch_page(EVALUATE)
+    app.session_state["model_choice"] = models.FILE
+    app.session_state["model_upload"] = models.file_of(replace(file.model, threshold=rare))
+    until(lambda: text.SAVE in words(ran(app)), "the evaluation")
+    assert "at most **0.321**" in words(app)
+    assert text.BY_HAND.partition(":")[0] in words(app)

@@ -40,6 +40,9 @@ def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Map
         st.markdown(text.NO_THRESHOLD_WAIT if waits else text.NO_VERDICTS)
     else:
         st.markdown(summary(found))
+        st.caption(text.STRANGERS)
+    if strange := sum(bool(row["unlike"]) for row in found):
+        st.warning(text.MANY_UNLIKE.format(count=f"{strange:,}", pairs=f"{len(found):,}"), icon=":material/warning:")
     st.dataframe(
         table(judged, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
         alt=text.TABLE, key="many_table",

@@ -21,7 +21,7 @@ from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.examinations import Examination, ModelFile
-from siamese_core.engine.questions import Answer
+from siamese_core.engine.questions import Answer, Refused
 from siamese_core.images import ImageRejected
 from siamese_core.model import Model, Threshold
 from siamese_core.pair_lists import MAX_PROBLEMS, Listed, PairList, PairsRejected, example_zip, of_stacks, of_zip
@@ -235,7 +235,12 @@ def _compared(
         for _ in range(LOOKS):
             if bar is not None:
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
-            arrays = answered(answers[number], LOOK_EVERY)
+            try:
+                arrays = answered(answers[number], LOOK_EVERY)
+            except Refused as refused:
+                progress.empty()
+                st.error(plain(str(refused)), icon=":material/error:")
+                return None
             if arrays is not None or answers[number].cancelled():
                 break
         if arrays is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
 from pages.ui import models
@@ -58,6 +59,9 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(plain(work.sentence), icon=":material/warning:")
+        st.button(
+            text.TRY_AGAIN, icon=":material/refresh:", on_click=examinations().cancel, args=(token(), "reference", file)
+        )
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
     elif is_waiting():
@@ -72,10 +76,21 @@ def _once_come() -> None:
 
 def threshold_of(file: ModelFile, work: Examination | None) -> Threshold | None:
     """The one that was chosen, else the one that the test images give."""
-    kept = models.threshold(file)
+    kept, known = models.threshold(file), _known(work)
     if kept is None and work is not None and work.status == "done" and work.about["threshold"]:
         return Threshold(**work.about["threshold"])
+    if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
+        # What a file says of its rates anybody may have written: here they are measured.
+        is_similarity = file.model.is_similarity
+        return reported(1 - kept.value if is_similarity else kept.value, known, kept.rule, "seen", is_similarity)
     return kept
+
+
+def _known(work: Examination | None) -> Distances | None:
+    """The distances of test pairs, where they are there, and there are some of both kinds."""
+    if work is None or work.status != "done" or not len(work.arrays["same"]) or not len(work.arrays["different"]):
+        return None
+    return Distances(work.arrays["same"], work.arrays["different"])
 
 
 def _turned(file: ModelFile, pair: Pair) -> Pair:
@@ -105,32 +120,37 @@ def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return
-    if found is None or explained is None:
+    if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN)
         return
     value, threshold = float(found["value"][0]), threshold_of(file, work)
     left, right = st.columns([2, 3], gap="medium")
     with left:
+        _unlike(found)
         verdict(file, value, threshold, pair.same, waits=work is not None and not is_known)
         with st.container(horizontal=True):
-            for side, image in zip(text.SIDES, explained["shown"], strict=True):
+            given = np.stack([pair.first, pair.second])
+            for side, image in zip(text.SIDES, given if explained is None else explained["shown"], strict=True):
                 st.image(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
         euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])
         st.caption(text.BOTH_WAYS.format(euclidean=f"{euclidean:.3g}", cosine=f"{cosine:.3f}"))
-        _unlike(found)
         rates(threshold)
         if model.has_images and st.button(text.EVALUATE, icon=":material/fact_check:"):
             st.switch_page("pages/5_Evaluate.py")
     with right:
-        known = Distances(work.arrays["same"], work.arrays["different"]) if work is not None and is_known else None
-        place(model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
+        known = _known(work)
+        place(file.key, model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
     why, near = st.columns([2, 3], gap="medium")
     with why:
         st.markdown(f"**{text.WHY}**")
-        maps(explained, 1 - value if model.is_similarity else value)
+        if explained is None:
+            st.caption(text.LATE)
+            st.button(text.LOOK_AGAIN, key="look_at_maps")
+        else:
+            maps(explained, 1 - value if model.is_similarity else value)
     with near:
         if "near" in found:
             st.markdown(f"**{text.NEIGHBOURS}**", help=text.NEIGHBOURS_HELP)
@@ -145,12 +165,10 @@ def _unlike(found: Arrays) -> None:
 
 def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     """A threshold by hand, with the rates that it has."""
-    kept = models.threshold(file)
     if known is None:
         return
     apart = 1 - to if file.model.is_similarity else to
-    group = kept.group if kept is not None else "seen"
-    models.keep_threshold(file, reported(apart, known, "hand", group, file.model.is_similarity))
+    models.keep_threshold(file, reported(apart, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:

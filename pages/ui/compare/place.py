@@ -27,7 +27,12 @@ HEIGHT = 430
 
 
 def place(
-    model: Model, value: float, known: Distances | None, threshold: float | None, on_moved: Callable[[float], None]
+    key: str,
+    model: Model,
+    value: float,
+    known: Distances | None,
+    threshold: float | None,
+    on_moved: Callable[[float], None],
 ) -> None:
     """The threshold's line can be dragged: `on_moved` is told where it is let go."""
     loss, measure = LOSSES[model.experiment.loss], MEASURES[model.experiment.measure]
@@ -62,7 +67,7 @@ def place(
     plot_view(
         figure,
         "place_view",
-        settings=(model.experiment.loss, measure.key, value, threshold, d_max, len(pairs.same), curve is None),
+        settings=(key, model.experiment.loss, measure.key, value, threshold, d_max, len(pairs.same), curve is None),
         data=None,
         live=False,
         height=HEIGHT,

@@ -35,7 +35,8 @@ def from_dataset(model: Model) -> Pair | None:
         st.info(text.NO_DATASET, icon=":material/info:")
         return None
     dataset = model.experiment.dataset
-    if st.session_state.get("pair_dataset") != dataset:
+    # Widgets that were not drawn for a while, as when another model is got ready, have forgotten their pair.
+    if st.session_state.get("pair_dataset") != dataset or "pair_class_0" not in st.session_state:
         st.session_state["pair_dataset"] = dataset
         _draw(images, False)
     with st.container(horizontal=True):

@@ -8,6 +8,7 @@ from pages.ui import models
 from pages.ui.text import compare as text
 from siamese_core.engine.examinations import ModelFile
 from siamese_core.model import Threshold
+from siamese_core.thresholds import FEW
 
 
 def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bool | None, waits: bool) -> None:
@@ -15,7 +16,8 @@ def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bo
     model = file.model
     number = f"{value:.3g}"
     if threshold is None:
-        st.markdown(text.NO_THRESHOLD.format(value=number))
+        words = text.NO_THRESHOLD_SIMILARITY if model.is_similarity else text.NO_THRESHOLD
+        st.markdown(words.format(value=number))
         if waits:
             st.caption(text.NO_THRESHOLD_WAIT)
         return
@@ -34,10 +36,15 @@ def rates(threshold: Threshold | None) -> None:
     with st.container(horizontal=True):
         for name in ("false_accept", "false_reject"):
             rate = getattr(threshold, name)
-            st.metric(text.NUMBERS[name], f"{rate:.1%}", help=text.NUMBERS_HELP[name], width=128)
+            st.metric(text.NUMBERS[name], f"{rate:.1%}" if rate else text.NONE, help=text.NUMBERS_HELP[name], width=128)
+    words = text.RATES_BY_HAND if threshold.rule == "hand" else text.RATES
     st.caption(
-        text.RATES.format(
+        words.format(
             rule=models.rule_words(threshold), group=models.text.GROUPS[threshold.group],
             different=f"{threshold.different:,}", same=f"{threshold.same:,}",
         )
     )  # fmt: skip
+    if threshold.group == "seen":
+        st.caption(text.STRANGERS)
+    if min(threshold.same, threshold.different) < FEW:
+        st.warning(text.FEW, icon=":material/info:")

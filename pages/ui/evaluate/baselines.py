@@ -57,12 +57,12 @@ def _classifier(found: Found) -> RunView | None:
         return None
     kept = st.session_state.get("softmax_run")
     run = engine().look(token(), kept[1]) if kept is not None and kept[0] == found.file.key else None
-    if run is None:
+    if run is not None and run.sentence:
+        st.warning(run.sentence, icon=":material/warning:")
+    if run is None or run.status in ("halted", "failed", "stopped"):
         st.button(text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(found,))
     elif run.status not in ("finished", "halted", "failed", "stopped"):
         st.fragment(_going, run_every=LOOK_EVERY)(run.id)
-    elif run.sentence:
-        st.warning(run.sentence, icon=":material/warning:")
     return run
 
 

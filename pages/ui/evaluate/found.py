@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -43,10 +44,21 @@ def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], helps: 
     st.dataframe(data, hide_index=True, column_config=config, width="stretch")
 
 
-def with_interval(value: float | None, interval: tuple[float, float] | None, number: str = ".3f") -> str:
-    if value is None:
+def decimal(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def percent(value: float) -> str:
+    """Rates far below a percent keep two digits that say something."""
+    return f"{value:.1%}" if value >= 0.01 or not value else f"{100 * value:.2g}%"
+
+
+def with_interval(
+    value: float | None, interval: tuple[float, float] | None, number: Callable[[float], str] = decimal
+) -> str:
+    if value is None or math.isnan(value):
         return "–"
     if interval is None:
-        return format(value, number)
+        return number(value)
     low, high = interval
-    return text.WITH_INTERVAL.format(value=format(value, number), low=format(low, number), high=format(high, number))
+    return text.WITH_INTERVAL.format(value=number(value), low=number(low), high=number(high))

@@ -15,6 +15,7 @@ from pages.ui.data.sheet import sheet as pictures
 from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.text import evaluate as text
+from pages.ui.text import models as models_text
 from siamese_core.model import Threshold
 from siamese_core.pair_lists import to_csv
 
@@ -36,7 +37,7 @@ def part(found: Found) -> None:
     # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
     title, about, kept = models.title(found.file), models.about(found.file), models.threshold(found.file)
     files = {
-        text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(found))),
+        text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(found) + at_threshold(found, kept))),
         text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(found))),
         text.CSV_PAIRS: ("hardest_pairs.csv", lambda: _csv(hardest(found))),
         text.HTML: ("evaluation.html", lambda: page(found, title, about, kept).encode()),
@@ -68,6 +69,29 @@ def scores(found: Found) -> list[dict[str, object]]:
             rows.append({"classes": name, "approach": "model", "score": name_of_it, **found_so})
         for approach, others in looked_at.baselines.items():
             rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
+    return rows
+
+
+def at_threshold(found: Found, kept: Threshold | None) -> list[dict[str, object]]:
+    """The threshold, by which rule it was chosen, and its error rates on the reporting half."""
+    if kept is None:
+        return []
+    rows: list[dict[str, object]] = [
+        {"classes": kept.group, "approach": f"threshold by {kept.rule}", "score": "threshold", "value": kept.value}
+    ]
+    for name in found.groups:
+        for score, value, ends in threshold.rates_of(found, name, kept.value):
+            low, high = ends or (None, None)
+            rows.append(
+                {
+                    "classes": name,
+                    "approach": "at the threshold",
+                    "score": score,
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                }
+            )
     return rows
 
 
@@ -113,13 +137,15 @@ def page(found: Found, title: str, about: str, kept: Threshold | None) -> str:
 def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
     model = found.file.model
     yield f"<p>{html.escape(about)}</p>"
-    yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if kept is not None:
-        yield f"<p>{html.escape(models.rule_words(kept))}</p>"
+        on = models_text.GROUPS[kept.group]
+        yield f"<p>{html.escape(text.BY_RULE.format(rule=models.rule_words(kept), group=on))}</p>"
         for line in threshold.said(found, kept):
-            yield f"<p>{html.escape(line).replace('**', '')}</p>"
-        yield f"<p>{html.escape(text.HALVES).replace('*', '')}</p>"
+            first, *listed = html.escape(line).replace("**", "").split("\n- ")
+            yield f"<p>{first}</p>" + (f"<ul>{''.join(f'<li>{each}</li>' for each in listed)}</ul>" if listed else "")
+        how = text.BY_HAND if kept.rule == "hand" else text.HALVES
+        yield f"<p>{html.escape(how).replace('*', '')}</p>"
     yield _figure(threshold.histogram(found, kept.value if kept else None), first=True)
     yield _table(text.SUMMARY, threshold.summary_rows(found))
     yield _figure(threshold.curve(found, kept, "roc")) + _figure(threshold.curve(found, kept, "det"))
@@ -135,6 +161,7 @@ def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
             if len(places):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
                 yield _picture(pictures(images[places], 8), text.HARDEST[kind])
+    yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
 
 
 def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> str:

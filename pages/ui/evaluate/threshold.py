@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from pages.ui import models
-from pages.ui.evaluate.found import Found, group, table, with_interval
+from pages.ui.evaluate.found import Found, decimal, group, percent, table, with_interval
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
@@ -17,14 +18,11 @@ from siamese_core import verification_figures as figures
 from siamese_core.distances import MEASURES
 from siamese_core.figures import grown
 from siamese_core.model import Threshold
-from siamese_core.thresholds import Rule, chosen, reported, rule_of
+from siamese_core.thresholds import FEW, Rule, chosen, reported, rule_of
 from siamese_core.verification import Distances, band, rates
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-FEW = 100
-"""Pairs of a kind below which a rate says little."""
 
 RULE, HAND = "threshold_rule", "threshold_hand"
 NUMBERS = {name: f"threshold_{name}" for name in ("wanted", "accept", "reject", "share")}
@@ -56,10 +54,10 @@ def _fill(found: Found) -> None:
     kept = models.threshold(found.file)
     state: dict[str, Any] = {RULE: "eer", HAND: None}
     state |= {NUMBERS["wanted"]: 1.0, NUMBERS["accept"]: 10.0, NUMBERS["reject"]: 1.0, NUMBERS["share"]: 50}
-    if kept is not None and kept.rule == "hand":
+    rule = None if kept is None or kept.rule == "hand" else rule_of(kept.rule)
+    if kept is not None and (rule is None or not _fits(rule)):
         state |= {RULE: "hand", HAND: kept.value}
-    elif kept is not None:
-        rule = rule_of(kept.rule)
+    elif rule is not None:
         state[RULE] = rule.kind
         if rule.kind == "far":
             state[NUMBERS["wanted"]] = 100 * rule.wanted
@@ -71,6 +69,12 @@ def _fill(found: Found) -> None:
     st.session_state.update(state)
 
 
+def _fits(rule: Rule) -> bool:
+    """Whether the widgets can say it: what they cannot must not be changed by looking at it."""
+    share = 100 * rule.share_same
+    return rule.kind != "costs" or (min(rule.accept_cost, rule.reject_cost) >= 0.01 and share in range(1, 100))
+
+
 def _picker(found: Found) -> Threshold | None:
     name = group(found, "threshold_group", text.CHOSEN_ON)
     kind: str = st.segmented_control(
@@ -78,10 +82,28 @@ def _picker(found: Found) -> Threshold | None:
     )
     st.caption(text.RULE_HELP[kind])
     looked_at, is_similarity = found.groups[name], found.file.model.is_similarity
-    by_hand = st.session_state[HAND]
-    if kind == "hand" and by_hand is not None:
+    if kind == "hand":
+        by_hand = _by_hand(found, name)
+        if not len(looked_at.reported_on.same) or not len(looked_at.reported_on.different):
+            return None
         return reported(_apart(found, by_hand), looked_at.reported_on, "hand", name, is_similarity)
     return chosen(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
+
+
+def _by_hand(found: Found, name: str) -> float:
+    """From where the threshold stood when the hand took it."""
+    if st.session_state[HAND] is None:
+        kept = models.threshold(found.file)
+        st.session_state[HAND] = kept.value if kept is not None else _middle(found, name)
+    step = round(_end(found, None) / 500, 6)
+    return float(st.number_input(text.HAND_VALUE, None, step=step, format="%.4g", key=HAND))
+
+
+def _middle(found: Found, name: str) -> float:
+    """Where no rule finds a threshold, something to begin with."""
+    curves = found.groups[name].curves
+    apart = float(np.median(curves.thresholds)) if curves is not None else 0.0
+    return max(0.0, _apart(found, apart))
 
 
 def _rule(kind: str) -> Rule:
@@ -103,7 +125,7 @@ def _rates(found: Found, threshold: Threshold) -> None:
     pairs = found.groups[threshold.group].reported_on
     if min(len(pairs.same), len(pairs.different)) < FEW:
         st.warning(text.FEW, icon=":material/info:")
-    st.caption(text.HALVES)
+    st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
     models.save_button(found.file, threshold)
 
 
@@ -117,12 +139,19 @@ def said(found: Found, threshold: Threshold) -> list[str]:
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
-                false_accept=with_interval(at.false_accept, accept, ".1%") if at.false_accept else text.NONE,
-                false_reject=with_interval(at.false_reject, reject, ".1%") if at.false_reject else text.NONE,
+                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else text.NONE,
+                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else text.NONE,
                 different=f"{len(looked_at.reported_on.different):,}", same=f"{len(looked_at.reported_on.same):,}",
             )
         )  # fmt: skip
     return lines
+
+
+def rates_of(found: Found, name: str, value: float) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
+    """Of a threshold on the classes of a group: each error rate, and its interval."""
+    looked_at, apart = found.groups[name], _apart(found, value)
+    ends = (None, None) if looked_at.bands is None else band(looked_at.bands, apart)
+    yield from zip(("false_accept", "false_reject"), rates(looked_at.reported_on, apart), ends, strict=True)
 
 
 def _histogram(found: Found, threshold: Threshold | None) -> None:
@@ -175,6 +204,7 @@ def _end(found: Found, value: float | None) -> float:
 
 def _summary(found: Found) -> None:
     table(text.SUMMARY, summary_rows(found), text.SUMMARY_HELP)
+    st.caption(text.SUMMARY_NOTE)
     if len(found.groups) == 1:
         st.caption(text.NO_HELD_OUT)
 
@@ -184,7 +214,7 @@ def summary_rows(found: Found) -> list[dict[str, str]]:
     for name, looked_at in found.groups.items():
         scores = {} if looked_at.summary is None else looked_at.summary._asdict()
         shown = {
-            score: with_interval(scores.get(score), looked_at.spread.get(score), ".3f" if score == "auc" else ".1%")
+            score: with_interval(scores.get(score), looked_at.spread.get(score), decimal if score == "auc" else percent)
             for score in ("auc", "eer", "tar_at_1", "tar_at_01")
         }
         pairs = (text.EXACT if looked_at.exact else text.SAMPLED).format(pairs=f"{looked_at.pairs:,}")

@@ -20,7 +20,9 @@ TRUTH = {True: "In truth: the same class.", False: "In truth: different classes.
 NO_DATASET = "The images of this model are not here: upload two pictures, or choose another model."
 
 UPLOAD = "{side} picture"
-UPLOAD_HELP = "PNG, JPEG, GIF, BMP or WebP, up to 10 MB. The middle square of it is used; it is not kept on the server."
+UPLOAD_HELP = (
+    "PNG, JPEG, GIF, BMP or WebP, up to 10 MB. The middle square of it is used; it is kept only while this tab is open."
+)
 PHOTO = "{side} photo"
 CAMERA_HINT = "The browser asks once whether it may use the camera. Cameras need https, or localhost."
 NEED_TWO = "Choose both pictures, and the verdict appears here."
@@ -46,8 +48,8 @@ VERDICT_SIMILARITY = {
     False: "Similarity **{value}** is below the threshold **{threshold}**.",
 }
 NO_THRESHOLD = "There is no threshold yet, so no verdict: distance **{value}**."
+NO_THRESHOLD_SIMILARITY = "There is no threshold yet, so no verdict: similarity **{value}**."
 NO_THRESHOLD_WAIT = "The threshold is being worked out from the test images."
-SET_ONE = "Choose a threshold"
 NUMBERS = {
     "value": "Distance",
     "similarity": "Similarity",
@@ -63,9 +65,13 @@ RATES = (
     "Threshold: {rule}, on {group}. Measured on test images that it was not chosen on: {different} pairs of different "
     "classes and {same} of the same."
 )
+RATES_BY_HAND = (
+    "Threshold: {rule}, on {group}, by looking at the very pairs that its rates are of: {different} of different "
+    "classes and {same} of the same. New pictures would give slightly worse ones."
+)
 UNLIKE = (
-    "{which} unlike everything that the model was trained on (further from every training image than 99.5 % of the "
-    "test images are), so do not trust this verdict."
+    "{which} unlike everything that the model was trained on (further from the training images, for the network or "
+    "by its pixels, than nearly all test images are), so do not trust this verdict."
 )
 WHICH = {
     (True, True): "Both pictures are",
@@ -85,6 +91,13 @@ PLOT = {
 }
 SHARE = "Share of the test pairs"
 NO_CURVE = "This loss has no curve over one distance; below, the test pairs and this one."
+
+FEW = "These rates are of few pairs, so they say little, and “none” is no promise."
+NONE = "none"
+STRANGERS = (
+    "They hold for classes that the model was trained on, and for pictures like those. Of what it has never seen, "
+    "expect more mistakes: Evaluate tells how many, where classes were held out."
+)
 
 WHY = "Why?"
 MAPS = {"occlusion": "Cover a part", "gradient": "Gradient"}
@@ -109,6 +122,7 @@ STAGES = {
 AHEAD = "{count} other evaluations come first"
 LATE = "The answer is on its way."
 LOOK_AGAIN = "Look again"
+TRY_AGAIN = "Try again"
 
 MANY_INTRO = (
     "Two stacks of pictures, paired in the order of their names; or a zip with the pictures and a CSV of pairs "
@@ -147,6 +161,10 @@ COLUMNS = {
 }
 YES_NO = {True: "same", False: "different", None: ""}
 RIGHT_WRONG = {True: "right", False: "wrong", None: ""}
+MANY_UNLIKE = (
+    "{count} of {pairs} pairs have a picture unlike everything that the model was trained on: do not trust these "
+    "verdicts."
+)
 UNLIKE_WHICH = {(True, True): "both", (True, False): "first", (False, True): "second", (False, False): ""}
 TABLE = "Each pair with its pictures, its distance and its verdict"
 NO_VERDICTS = "There is no threshold for this model, so no verdicts: choose one on the Evaluate page."

@@ -22,28 +22,31 @@ PARTS = {
     "retrieval": "Retrieval",
     "few_shot": "Few-shot",
     "hardest": "Hardest pairs",
-    "baselines": "Against others",
+    "baselines": "Beside simpler ways",
 }
 PART = "Part"
 NO_PART = "There is no part “{asked}”; the address may name one of these: {may_be}."
 GROUPS = {"seen": "Classes it was trained on", "held_out": "Held-out classes"}
 GROUP = "Classes"
-NO_HELD_OUT = "Hold out two or more classes on the Train page, and their figures stand here beside these."
+NO_HELD_OUT = (
+    "How good is it on classes that it has never seen? Hold out two or more on the Train page, and this page tells."
+)
 
 # The threshold
 
 RULE = "Choose the threshold by"
-RULES = {"eer": "Equal error rate", "far": "False accepts", "costs": "Costs", "hand": "Hand"}
+RULES = {"eer": "Equal errors", "far": "False accepts", "costs": "Costs", "hand": "Hand"}
 RULE_HELP = {
     "eer": "As many same pairs turned away as different pairs let in. A fair start when both mistakes cost the same.",
     "far": "The most generous threshold that lets in no more different pairs than you allow.",
     "costs": "The threshold that costs least, when you know what each mistake costs and how often pairs are the same.",
-    "hand": "Drag the line in the histogram.",
+    "hand": "Drag the line in the histogram, move it by the arrow keys, or type a number.",
 }
 WANTED = "Different pairs let in, at most (%)"
 ACCEPT_COST = "A false accept costs"
 REJECT_COST = "A false reject costs"
-SHARE_SAME = "Of 100 pairs to come, so many are the same"
+SHARE_SAME = "How many of 100 future pairs will be the same?"
+HAND_VALUE = "Threshold"
 CHOSEN_ON = "Chosen on"
 SAYS_SAME = {
     False: "Same, if the distance is at most **{value}**",
@@ -51,7 +54,7 @@ SAYS_SAME = {
 }
 HALVES = (
     "Chosen on one half of the test images, measured on the other half. In brackets: where 95 % of the figures fall "
-    "when the *images* are drawn again (pairs share images, so drawing pairs again would promise too much)."
+    "when other images are drawn. (It is images that are drawn again, not pairs: pairs share images.)"
 )
 RATES = (
     "{group}:\n- different pairs let in: **{false_accept}** of {different}\n- same pairs turned away: "
@@ -61,6 +64,7 @@ NONE = "none"
 FEW = (
     "These are few pairs, so the rates say little, and “none” is no promise: more test images of each class would help."
 )
+BY_RULE = "Threshold: {rule}, on {group}."
 TOO_FEW = "Too few test images here to choose a threshold on one half and measure it on the other."
 HAND_OFF = "Compare pictures with it"
 HISTOGRAM = {
@@ -85,6 +89,10 @@ CURVE_WORDS = {
     "no_pairs": "No pairs",
     "label": "What every threshold would do",
 }
+BY_HAND = (
+    "Set by hand, by looking at these very pairs: the rates are a little better than new pictures would give. In "
+    "brackets: where 95 % of the figures fall when other images are drawn."
+)
 SUMMARY = {
     "group": "Classes",
     "auc": "AUC",
@@ -93,6 +101,7 @@ SUMMARY = {
     "tar_at_01": "TAR at FAR 0.1 %",
     "pairs": "Pairs",
 }
+SUMMARY_NOTE = "These are of all test pairs; the rates above are of one half, at one threshold."
 SUMMARY_HELP = {
     "auc": "Area under the ROC curve: how often a same pair is nearer than a different one.",
     "eer": "Equal error rate: where as many same pairs are turned away as different ones let in.",
@@ -154,7 +163,7 @@ HARDEST = {
     "different": "Different classes, yet close",
 }
 HARDEST_HELP = "The pairs that the model is most wrong about. Each image is in one of them at most."
-SHOW = "Show"
+SHOW = "Show on map"
 SHOW_HELP = "Where these two lie among the others"
 POINTS_TITLE = "Where the images lie"
 LAYING_OUT = "The picture is on its way."

@@ -24,7 +24,7 @@ UPLOAD_AGAIN = "upload them again on the Data page."
 DOWNLOAD = "download them on the Data page."
 
 RULES = {
-    "eer": "equal error rate: as many strangers let in as friends turned away",
+    "eer": "equal error rate: as many false accepts as false rejects",
     "far": "at most {wanted} false accepts",
     "costs": "the least cost: a false accept costs {accept}, a false reject {reject}, and {share} of the pairs are the "
     "same",
