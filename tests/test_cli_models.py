@@ -226,10 +226,15 @@ def test_of_pictures_that_are_not_here_it_asks_for_others(run: Any, of_own_pictu
         assert done.err.count("\n") == 1
 
 
-def test_a_threshold_that_cannot_be_saved_leaves_the_model_as_it_was(run: Any, model: Path, tmp_path: Path) -> None:
+def test_a_threshold_that_cannot_be_saved_leaves_the_model_as_it_was(
+    run: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model.read_bytes())
-    copy.with_suffix(".part").mkdir()
+    monkeypatch.setattr("siamese_core.files.os.fsync", full)
     done = run("evaluate", copy, "--threshold", "far=0.2", "--save")
     assert done.code == 2
     assert done.err.splitlines()[-1].strip().endswith("copy the model to where you may write")

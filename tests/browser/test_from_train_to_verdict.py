@@ -92,8 +92,7 @@ def test_a_dragged_threshold_is_kept_and_saved_with_the_model(page: Page, server
     handle = page.locator(".st-key-threshold_view [role=slider]").first
     expect(handle).to_be_visible(timeout=PATIENT)
     handle.focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
     until(lambda: threshold_on_the_page(page) != before, "the threshold to follow")
     expect(page.get_by_text(text.RULE_HELP["hand"])).to_be_visible(timeout=PATIENT)
     moved = threshold_on_the_page(page)
