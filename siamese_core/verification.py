@@ -301,8 +301,10 @@ def _binned(
         pairs = order[start : start + CHUNK]
         # All replicates of a pair lie side by side: one look-up serves 200. The sums are whole numbers below 2²⁴.
         one, other = first[pairs], second[pairs]
+        weight = weights[one] * weights[other]
         # An image seen in two ways is one image: drawn twice, its own pair is there twice, not four times.
-        weight = weights[one] * np.where((one == other)[:, None], 1, weights[other])
+        itself = np.flatnonzero(one == other)
+        weight[itself] = weights[one[itself]]
         places, starts = np.unique(bins[pairs], return_index=True)
         binned[places] += np.add.reduceat(weight, starts, axis=0)
     return binned
