@@ -16,7 +16,7 @@ from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.metrics import retrieval, verification
 from siamese_core.objective import Parts, balanced, of_classes, values
-from siamese_core.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets
+from siamese_core.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets, sampled_pairs
 from siamese_core.snapshot import Frame, Scores
 from siamese_core.views import VIEWS
 
@@ -222,7 +222,8 @@ def every_pair(group: Group) -> Pairs:
     """All pairs of a group, or `EXACT_UP_TO` of them, half same, half different, always the same ones."""
     n = len(group.index.images)
     if not is_exact(group):
-        first, second, same = random_pairs(group.index, EXACT_UP_TO, torch.Generator().manual_seed(0))
+        generator, two_ways = torch.Generator().manual_seed(0), bool(group.offset)
+        first, second, same = sampled_pairs(group.index, EXACT_UP_TO, generator, with_itself=two_ways)
         return Pairs(first, second + group.offset, same)
     if group.offset:
         places, labels = group.places[:n], group.labels[:n]

@@ -66,6 +66,27 @@ def random_pairs(index: ClassIndex, pairs: int, generator: Generator) -> tuple[T
     return index.images[index.starts[c1] + first], index.images[index.starts[c2] + second], same
 
 
+def sampled_pairs(
+    index: ClassIndex, pairs: int, generator: Generator, *, with_itself: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(P,), (P,) image indices and (P,) bool `same`, half of each kind, every pair of a kind as likely as any other.
+
+    With `random_pairs` it is every class that is. With `with_itself` an image may meet itself, as in two branches.
+    """
+    same = torch.arange(pairs) < pairs // 2
+    n, total = index.counts.double(), int(index.counts.sum())
+    c_same = torch.multinomial(n * n if with_itself else n * (n - 1), pairs // 2, True, generator=generator)
+    c_other = torch.multinomial(n * (total - n), pairs - pairs // 2, True, generator=generator)
+    c1 = torch.cat([c_same, c_other])
+    counts, starts = index.counts[c1], index.starts[c1]
+    first = _below(counts, generator)
+    mate = _below(counts, generator) if with_itself else _another(first, counts, generator)
+    # A place among the images of all other classes, which stand before and behind those of its own.
+    stranger = _below(total - counts, generator)
+    stranger = torch.where(stranger < starts, stranger, stranger + counts)
+    return index.images[starts + first], index.images[torch.where(same, starts + mate, stranger)], same
+
+
 def random_triplets(index: ClassIndex, triplets: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """(T,), (T,), (T,) image indices of anchors, positives and negatives."""
     c1, c2 = _two_classes(index, triplets, generator)

@@ -109,6 +109,6 @@ def reported(apart: float, reported_on: Distances, rule: str, group: str, is_sim
         group=group,
         false_accept=found.false_accept,
         false_reject=found.false_reject,
-        different=len(reported_on.different),
-        same=len(reported_on.same),
+        different=int(reported_on.counts[1]),
+        same=int(reported_on.counts[0]),
     )

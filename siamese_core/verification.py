@@ -41,10 +41,14 @@ NEARLY = 1 + 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """Sorted distances of pairs of one class, `same` (P,), and of two classes, `different` (Q,)."""
+    """Sorted distances of pairs of one class, `same` (P,), and of two classes, `different` (Q,).
+
+    `counts` (2,): of how many pairs they are, where they were thinned.
+    """
 
     same: Floats
     different: Floats
+    counts: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, d: npt.ArrayLike, same: npt.ArrayLike) -> Distances:
@@ -53,7 +57,12 @@ class Distances:
         A kind with more than KEPT pairs is thinned evenly in rank, with its smallest and its largest distance kept.
         """
         d, same = np.asarray(d, np.float32), np.asarray(same, bool)
-        return cls(_thinned(np.sort(d[same])), _thinned(np.sort(d[~same])))
+        alike, others = d[same], d[~same]
+        return cls(_thinned(np.sort(alike)), _thinned(np.sort(others)), np.array([len(alike), len(others)]))
+
+    def similarities(self) -> Distances:
+        """The other way round: p where these are 1 − p."""
+        return Distances(1 - self.same, 1 - self.different, self.counts)
 
 
 def _thinned(ordered: Floats) -> Floats:

@@ -7,7 +7,7 @@ Groups are "seen" and "held_out" classes; the held-out ones are dotted. Every wo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +26,7 @@ from siamese_core.figures import (
     axis_title,
     faded,
     figure_of,
+    grown,
     hint_at,
     line_trace,
     panel_title,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 Curve = tuple[npt.ArrayLike, npt.ArrayLike, str]
 """False accept rates (T,) and true accept rates (T,) of all thresholds, and the name in the legend."""
-Band = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
-"""False accept rates (T,), and between which true accept rates (T,), (T,) the curve lies."""
-
 HEIGHTS = {"roc": 420, "det": 460, "histogram": 340, "histograms": 500}
 """In pixels, tried out on a desk and on a phone."""
 
@@ -62,37 +60,31 @@ class Distances(Protocol):
 def roc(
     curves: Mapping[str, Curve],
     marks: Mapping[str, tuple[float, float]],
-    bands: Mapping[str, Band] | None = None,
     *,
     text: Mapping[str, str],
-    log: bool = True,
 ) -> go.Figure:
     """True over false accepts (Fawcett 2006), by group; between its points a curve is straight on a linear axis.
 
-    `marks` are the false and true accept rates at the threshold. With `log` the axis of false accepts is logarithmic
-    from `LOWEST_RATE` to 1. Words: false_accepts, true_accepts, chance, threshold, no_pairs.
+    `marks` are the false and true accept rates at the threshold. The axis of false accepts is logarithmic, from
+    `LOWEST_RATE` to 1. Words: false_accepts, true_accepts, chance, threshold, no_pairs.
     """
-    low = LOWEST_RATE if log else 0.0
-    places = np.geomspace(low, 1, LINE_POINTS + 1) if log else np.linspace(0, 1, LINE_POINTS + 1)
+    places = np.geomspace(LOWEST_RATE, 1, LINE_POINTS + 1)
     data: list[dict[str, Any]] = []
-    for group, (far, tar_low, tar_high) in (bands or {}).items():
-        x = np.concatenate([places, places[::-1]])
-        y = np.concatenate([_read(places, far, tar_low), _read(places[::-1], far, tar_high)])
-        fill: dict[str, Any] = {"fill": "toself", "fillcolor": faded(COLOUR, 0.15), "line": {"width": 0}}
-        data.append(line_trace(x, y, "", legendgroup=group, showlegend=False, hoverinfo="skip", **fill))
     for group, (far, tar, label) in curves.items():
         data.append(line_trace(places, _read(places, far, tar), label, ".1%", line=_line(group), legendgroup=group))
     data.append(_guide(places, places, text["chance"]))
-    data += _markers({group: (max(far, low), tar) for group, (far, tar) in marks.items()}, text["threshold"])
-    axis = {"type": "log", "dtick": 1, "range": [math.log10(low) - 0.03, 0.01]} if log else {"nticks": 6}
+    data += _markers({group: (max(far, LOWEST_RATE), tar) for group, (far, tar) in marks.items()}, text["threshold"])
     return figure_of(
         data,
         hovermode="x unified",
         margin={"l": 44, "r": 22, "t": 12, "b": 44},  # room for "100%"
         annotations=[panel_title(text["true_accepts"], "y"), *_hint(curves, text)],
-        xaxis=axis_of([-0.005, 1.005], tickformat="~%", **axis_title(text["false_accepts"], ".2~%")) | axis,
+        xaxis=axis_of(
+            [math.log10(LOWEST_RATE) - 0.03, 0.01], type="log", dtick=1, tickformat="~%",
+            **axis_title(text["false_accepts"], ".2~%"),
+        ),
         yaxis=axis_of([-0.02, 1.02], domain=[0, 0.93], nticks=6, tickformat=".0%"),
-    )
+    )  # fmt: skip
 
 
 def det(curves: Mapping[str, Curve], marks: Mapping[str, tuple[float, float]], *, text: Mapping[str, str]) -> go.Figure:
@@ -127,12 +119,17 @@ def det(curves: Mapping[str, Curve], marks: Mapping[str, tuple[float, float]], *
     )
 
 
+def distance_end(groups: Iterable[Distances], *values: float) -> float:
+    """Where an axis of distances ends: with nearly all pairs in sight, and all of the values."""
+    ends = [float(np.quantile(group.different, 0.98)) for group in groups if len(group.different)]
+    return grown(0.0, max([*ends, *values], default=0.0)) or 1.0
+
+
 def distance_histograms(
     groups: Mapping[str, Distances],
     *,
     d_max: float,
     threshold: float | None,
-    marks: Sequence[tuple[float, str]] = (),
     is_similarity: bool = False,
     text: Mapping[str, str],
 ) -> go.Figure:
@@ -140,8 +137,8 @@ def distance_histograms(
 
     What lies on the wrong side of the threshold is filled: the filled area, in bins of d_max / `BINS`, is the rate of
     false accepts or false rejects. So an edge of a bin moves to the threshold, and its neighbours keep their area.
-    A pair exactly at the threshold is the same. `marks` are single pairs, with their words. The threshold's line is
-    drawn by the view. Words: same, different, false_accepts, false_rejects, axis, no_pairs, and each group's.
+    A pair exactly at the threshold is the same. The threshold's line is drawn by the view.
+    Words: same, different, false_accepts, false_rejects, axis, no_pairs, and each group's.
     """
     d_max = d_max if math.isfinite(d_max) and d_max > 0 else 1.0
     cut = np.float32(math.nan if threshold is None else threshold)
@@ -149,7 +146,7 @@ def distance_histograms(
     below, above = edges[1:] <= cut, edges[1:] > cut
     accepted, rejected = (above, below) if is_similarity else (below, above)
     data: list[dict[str, Any]] = []
-    notes = [_pair_mark(at, words, n, d_max) for n, (at, words) in enumerate(marks) if math.isfinite(at)]
+    notes: list[dict[str, Any]] = []
     peak = 0.0
     axes = {f"y{n}" if n > 1 else "y": group for n, group in enumerate(groups or {"": None}, 1)}
     for axis, group in axes.items():
@@ -250,16 +247,6 @@ def _domains(panels: int) -> list[list[float]]:
     gap, top = 0.17, 0.92
     height = (top - gap * (panels - 1)) / panels
     return [[max(top - n * (height + gap) - height, 0.0), top - n * (height + gap)] for n in range(panels)]
-
-
-def _pair_mark(at: float, words: str, n: int, d_max: float) -> dict[str, Any]:
-    """An arrow down to the axis of the first panel; neighbours stand at three heights."""
-    x = min(max(at, 0.0), d_max)
-    side = "left" if x < 0.15 * d_max else "right" if x > 0.85 * d_max else "center"
-    return {
-        "x": x, "y": 0, "yref": "y domain", "text": words, "showarrow": True, "arrowhead": 2, "arrowwidth": 1.5,
-        "ax": 0, "ay": -34 - 20 * (n % 3), "xanchor": side, "arrowcolor": NEUTRAL,
-    }  # fmt: skip
 
 
 def with_pair(figure: go.Figure, at: float, words: str, d_max: float) -> go.Figure:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from siamese_core.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets
+from siamese_core.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets, sampled_pairs
 
 LABELS = torch.tensor([2, 0, 1, 0, 2, 2, 0, 1, 2, 0, 1, 2, 0, 2, 1, 0, 2, 2])
 """Classes 0, 1 and 2 with 6, 4 and 8 images, mixed."""
@@ -148,3 +148,21 @@ def test_a_class_that_is_held_out_is_never_drawn(draw) -> None:  # type: ignore[
 def test_all_pairs_are_every_two_places_once() -> None:
     i, j, same = all_pairs(torch.tensor([0, 1, 0]))
     assert list(zip(i.tolist(), j.tolist(), same.tolist(), strict=True)) == [(0, 1, False), (0, 2, True), (1, 2, False)]
+
+
+@pytest.mark.parametrize("with_itself", [False, True])
+def test_a_sample_holds_every_pair_of_a_kind_as_often_as_any_other(with_itself: bool) -> None:
+    """Classes of 2, 3 and 7 images, and one of a single image, which is a same pair only with itself."""
+    labels = torch.tensor([0] * 2 + [1] * 3 + [2] * 7 + [3])
+    index = ClassIndex.of(labels, (0, 1, 2, 3))
+    n, drawn = len(labels), 200_000
+    first, second, same = sampled_pairs(index, drawn, seeded(), with_itself=with_itself)
+    assert torch.equal(same, labels[first] == labels[second])
+    assert int(same.sum()) == drawn // 2
+    times = torch.zeros(n, n).index_put_((first, second), torch.ones(drawn), accumulate=True)
+    is_pair = torch.ones(n, n, dtype=torch.bool) if with_itself else ~torch.eye(n, dtype=torch.bool)
+    alike = labels[:, None] == labels
+    assert (times[~is_pair] == 0).all()
+    for kind in (alike & is_pair, ~alike):
+        expected = drawn / 2 / int(kind.sum())
+        assert ((times[kind] - expected).abs() < 6 * expected**0.5).all()

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_curve
 
 from siamese_core.figures import BINS, DIFFERENT_COLOUR, SAME_COLOUR
 from siamese_core.retrieval_figures import baselines, confusion
-from siamese_core.verification_figures import det, distance_histograms, roc
+from siamese_core.verification_figures import det, distance_end, distance_histograms, roc, with_pair
 
 WORDS = """false_accepts true_accepts false_rejects chance threshold equal no_pairs same different axis seen held_out
     true predicted images share no_images score missing precision_at_1 map_at_r auc"""
@@ -77,19 +77,17 @@ def assert_drawable(figure: go.Figure) -> None:
 
 EVERY = {
     "roc": lambda: roc({"seen": SEEN, "held_out": HELD_OUT}, {"seen": (0.5, 0.8)}, text=TEXT),
-    "roc with bands": lambda: roc({"seen": SEEN}, {}, {"seen": ([0, 1], [0, 0.8], [0.3, 1])}, text=TEXT, log=False),
     "roc of nothing": lambda: roc({}, {}, text=TEXT),
     "roc of an empty group": lambda: roc({"seen": ([], [], "seen")}, {"seen": (np.nan, np.nan)}, text=TEXT),
     "det": lambda: det({"seen": SEEN, "held_out": HELD_OUT}, {"seen": (0.5, 0.8)}, text=TEXT),
     "det of nothing": lambda: det({}, {}, text=TEXT),
     "det of an empty group": lambda: det({"seen": ([], [], "seen")}, {"seen": (np.nan, np.nan)}, text=TEXT),
-    "histograms": lambda: histograms({"seen": HAND, "held_out": HAND}, marks=[(0.7, "A and B")]),
+    "histograms": lambda: histograms({"seen": HAND, "held_out": HAND}),
     "a histogram": lambda: histograms({"held_out": HAND}, threshold=None),
     "histograms of nothing": lambda: histograms({}),
     "histograms of an empty group": lambda: histograms({"seen": HAND, "held_out": pairs()}),
     "one side": lambda: histograms({"seen": pairs([0.3], [])}),
-    "not finite": lambda: histograms({"seen": pairs([0.3, np.nan], [np.inf])}, threshold=np.nan, d_max=np.nan,
-                                     marks=[(np.nan, "A")]),
+    "not finite": lambda: histograms({"seen": pairs([0.3, np.nan], [np.inf])}, threshold=np.nan, d_max=np.nan),
     "confusion": lambda: confusion([[3, 1], [0, 0]], ["a", "b"], text=TEXT),
     "confusion of nothing": lambda: confusion(np.zeros((3, 3), int), ["a", "b", "c"], text=TEXT),
     "a hundred classes": lambda: confusion(np.eye(100, dtype=int), [str(i) for i in range(100)], text=TEXT),
@@ -120,22 +118,20 @@ def read_at(line: go.Scatter, x: float) -> float:
     return float(line.y[place])
 
 
-@pytest.mark.parametrize("log", [True, False])
-def test_the_roc_curve_passes_through_its_points_and_jumps_where_it_jumps(log):
-    (line,) = lines(roc({"seen": ([0, 0.1, 0.1, 1], [0, 0.2, 0.55, 1], "seen")}, {}, text=TEXT, log=log), "seen")
+def test_the_roc_curve_passes_through_its_points_and_jumps_where_it_jumps():
+    (line,) = lines(roc({"seen": ([0, 0.1, 0.1, 1], [0, 0.2, 0.55, 1], "seen")}, {}, text=TEXT), "seen")
     assert read_at(line, 0.1) == pytest.approx(0.55)
     assert read_at(line, 1.0) == 1
     assert line.y[line.x < 0.0999].max() <= 0.2
     assert (np.diff(line.y) >= 0).all()
 
 
-def test_a_collapsed_embedding_lies_on_the_line_of_chance_on_either_axis():
-    for log in (True, False):
-        figure = roc({"seen": ([0, 1], [0, 1], "seen")}, {}, text=TEXT, log=log)
-        (curve,), (chance,) = lines(figure, "seen"), lines(figure, TEXT["chance"])
-        np.testing.assert_allclose(curve.y, chance.y, rtol=1e-6)
-        np.testing.assert_allclose(chance.x, chance.y)
-        assert (chance.line.dash, chance.line.width) == ("dash", 1)
+def test_a_collapsed_embedding_lies_on_the_line_of_chance():
+    figure = roc({"seen": ([0, 1], [0, 1], "seen")}, {}, text=TEXT)
+    (curve,), (chance,) = lines(figure, "seen"), lines(figure, TEXT["chance"])
+    np.testing.assert_allclose(curve.y, chance.y, rtol=1e-6)
+    np.testing.assert_allclose(chance.x, chance.y)
+    assert (chance.line.dash, chance.line.width) == ("dash", 1)
 
 
 def test_a_false_accept_rate_of_0_stands_at_the_left_end_of_the_logarithmic_axis():
@@ -146,8 +142,6 @@ def test_a_false_accept_rate_of_0_stands_at_the_left_end_of_the_logarithmic_axis
     assert curve.y[0] == pytest.approx(0.702)
     left, right = figure.layout.xaxis.range
     assert left < -4 < 0 < right
-    linear = roc({"seen": SEEN}, {"seen": (0.0, 0.4)}, text=TEXT, log=False)
-    assert lines(linear, TEXT["threshold"])[0].x[0] == 0
 
 
 @pytest.mark.parametrize("draw", [roc, det])
@@ -159,15 +153,6 @@ def test_held_out_classes_are_dotted_in_the_same_colour_and_their_mark_is_open(d
     marks = lines(figure, TEXT["threshold"])
     assert [mark.marker.symbol for mark in marks] == ["circle", "circle-open"]
     assert [mark.showlegend for mark in marks] == [True, False]
-
-
-def test_a_band_encloses_its_curve():
-    figure = roc({"seen": ([0, 1], [0.3, 1], "seen")}, {}, {"seen": ([0, 1], [0.2, 0.9], [0.4, 1])}, text=TEXT)
-    band, curve = figure.data[0], lines(figure, "seen")[0]
-    low, high = band.y[: len(curve.y)], band.y[len(curve.y) :][::-1]
-    assert (low < curve.y).all()
-    assert (curve.y <= high).all()
-    assert band.fill == "toself"
 
 
 def test_det_curves_of_normal_scores_are_straight_with_the_slope_of_their_spreads():
@@ -290,14 +275,6 @@ def test_a_group_without_pairs_keeps_its_panel_and_says_so():
     assert TEXT["no_pairs"] not in [note.text for note in one_sided.layout.annotations]
 
 
-def test_a_pair_is_marked_where_it_is_and_at_the_end_where_it_is_beyond():
-    marks = [(0.7, "A and B"), (9.0, "A and C"), (np.nan, "none")]
-    notes = {note.text: note for note in histograms({"seen": HAND}, marks=marks).layout.annotations}
-    assert (notes["A and B"].x, notes["A and C"].x) == (0.7, 2.0)
-    assert "none" not in notes
-    assert notes["A and B"].ay != notes["A and C"].ay
-
-
 def test_a_row_of_the_confusion_matrix_shows_its_shares_and_tells_its_counts():
     figure = confusion([[3, 1], [0, 0]], ["cat", "dog"], text=TEXT)
     heat, numbers = figure.data
@@ -354,3 +331,18 @@ def test_a_class_that_is_called_like_html_is_shown_as_it_is_called():
     figure = confusion(np.eye(2, dtype=int), ["<b>bold", "R&D"], text=TEXT)
     assert list(figure.layout.xaxis.ticktext) == ["&lt;b&gt;bold", "R&amp;D"]
     assert list(figure.data[0].x) == ["&lt;b&gt;bold", "R&amp;D"]
+
+
+def test_one_pair_stands_in_all_panels_and_at_the_end_where_it_is_beyond():
+    for at, x, side in ((0.7, 0.7, "left"), (1.4, 1.4, "right"), (9.0, 2.0, "right")):
+        figure = with_pair(histograms({"seen": HAND}), at, "this pair", 2.0)
+        (line,) = figure.layout.shapes
+        assert (line.x0, line.x1, line.yref) == (x, x, "paper")
+        assert {note.text: note.xanchor for note in figure.layout.annotations}["this pair"] == side
+
+
+def test_an_axis_ends_with_nearly_all_pairs_and_every_value_in_sight():
+    spread = pairs([0.1], np.linspace(0, 1.5, 101))
+    assert distance_end([spread]) == 2
+    assert distance_end([spread], 0.3, 4.2) == 5
+    assert distance_end([]) == 1

@@ -109,7 +109,7 @@ class _Examiner:
             elif isinstance(step, Reference):
                 self._keep(_key(meta, arrays), _Found(meta["job"], step))
                 threshold = None if step.threshold is None else asdict(step.threshold)
-                found = {"same": step.reported_on.same, "different": step.reported_on.different}
+                found = vars(step.reported_on)
                 about = {"threshold": threshold, "gallery": len(step.places)}
                 self._parent.say({"is": "done", "job": meta["job"], "about": about}, **found, unlike=step.unlike)
             else:

@@ -15,26 +15,18 @@ from streamlit.testing.v1 import AppTest
 from pages.ui import models
 from pages.ui.compare import many
 from pages.ui.compare.judged import Judged, records, summary, table, thumbnails
-from pages.ui.owner import engine, examinations, uploads
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.pipes import ROOT
 from siamese_core.images import ImageRejected, refusal
 from siamese_core.model import Model
 from siamese_core.pair_lists import Listed, PairList, of_zip, to_csv
+from tests.pages.app import click, ran, words
 from tests.waiting import until
 
 COMPARE = "pages/4_Compare.py"
 PNG = "image/png"
 SIZE = (28, 28)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes_end_with_the_module() -> Iterator[None]:
-    yield
-    for resource in (uploads, engine, examinations):
-        resource().close()
-        resource.clear()
 
 
 def png(seed: int) -> bytes:
@@ -63,17 +55,6 @@ def opened(given_as: str = "stacks") -> AppTest:
     return app
 
 
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    shown = (app.markdown, app.caption, app.info, app.warning, app.error)
-    return "\n".join(element.value for elements in shown for element in elements).replace("\\", "")
-
-
 def with_zip(table: str, files: dict[str, bytes]) -> AppTest:
     app = opened("zip")
     app.get("file_uploader")[0].set_value(("pairs.zip", zip_of(table, files), "application/zip"))
@@ -97,12 +78,6 @@ def judged(app: AppTest) -> AppTest:
 
     until(is_known, "the verdicts")
     return app
-
-
-def click(app: AppTest, label: str) -> AppTest:
-    (found,) = [button for button in app.button if button.label == label]
-    found.click()
-    return ran(app)
 
 
 class TestThePage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import models
-from pages.ui.owner import engine, examinations, uploads
+from pages.ui.owner import engine, examinations
 from pages.ui.text import compare as text
 from pages.ui.words import plain
 from siamese_core.architecture import check_architecture
@@ -28,20 +27,13 @@ from siamese_core.model_file import ModelRejected, packed, read_model
 from siamese_core.training import never, train
 from tests.hostile_images import corpus
 from tests.hostile_models import CASES, OWN, assembled, good
+from tests.pages.app import click, ran, words
 from tests.waiting import until
 
 COMPARE = "pages/4_Compare.py"
 SIZE = (28, 28)
 SHORT = Experiment(dataset="digits", encoder="mlp", steps=4, projection="pca")
 HOSTILE = ("seven bytes", "pickle in a zip", "a tebi squared", "NaN", "a class in HTML", "a rule of its own")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes_end_with_the_module() -> Iterator[None]:
-    yield
-    for resource in (uploads, engine, examinations):
-        resource().close()
-        resource.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +58,6 @@ def opened(model: str = "", source: str = "") -> AppTest:
     return checked(app)
 
 
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
 def checked(app: AppTest) -> AppTest:
     """Once the process that compares knows the model, or has something to say against it."""
     until(lambda: models.text.CHECKING not in words(ran(app)), "the process that compares")
@@ -82,17 +68,6 @@ def known(app: AppTest) -> AppTest:
     """Once the training images are looked through."""
     until(lambda: f"**{text.NEIGHBOURS}**" in words(ran(app)), "the neighbours")
     return app
-
-
-def words(app: AppTest) -> str:
-    shown = (app.markdown, app.caption, app.info, app.warning, app.error)
-    return "\n".join(element.value for elements in shown for element in elements).replace("\\", "")
-
-
-def click(app: AppTest, label: str) -> AppTest:
-    (found,) = [button for button in app.button if button.label == label]
-    found.click()
-    return ran(app)
 
 
 def give(app: AppTest, *files: bytes) -> AppTest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,6 @@ from siamese_core.views import VIEWS
 from tests.waiting import until
 
 DATA = "pages/3_Data.py"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine_ends_with_the_module() -> Iterator[None]:
-    yield
-    uploads().close()
-    engine().close()
-    for resource in (uploads, engine, downloads):
-        resource.clear()
 
 
 def opened(section: str = "", experiment: Experiment | None = None) -> AppTest:

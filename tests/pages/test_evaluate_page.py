@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from siamese_core.engine.examinations import ModelFile, file_of
 from siamese_core.engine.pipes import ROOT
 from siamese_core.experiment import Experiment
 from siamese_core.report import from_wire
+from tests.pages.app import ran
 from tests.uploading import until_read
 from tests.waiting import until
 from tests.zip_maker import File, zipped
@@ -29,14 +29,6 @@ EVALUATE, COMPARE = "pages/5_Evaluate.py", "pages/4_Compare.py"
 NAMES = ("<b>*x*", "`$y$` :red[z]")
 EACH = 8
 OWNER = "owner of pictures"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes_end_with_the_module() -> Iterator[None]:
-    yield
-    for resource in (uploads, engine, examinations):
-        resource().close()
-        resource.clear()
 
 
 def picture(seed: int, brightness: int) -> bytes:
@@ -60,12 +52,6 @@ def run() -> str:
     run = engine().start(OWNER, Experiment(dataset=dataset, encoder="mlp", steps=4, projection="pca"))
     until(lambda: (view := engine().look(OWNER, run)) is not None and view.status == "finished", "the run")
     return run
-
-
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
 
 
 def opened(page: str, run: str, part: str = "") -> AppTest:

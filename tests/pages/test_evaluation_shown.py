@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 from pages.ui import models
 from pages.ui.evaluate import save
 from pages.ui.evaluate.found import Found, percent, with_interval
-from pages.ui.owner import engine, examinations, uploads
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
 from siamese_core.engine.pipes import ROOT
@@ -23,28 +21,10 @@ from siamese_core.pair_lists import to_csv
 from siamese_core.report import Report
 from siamese_core.thresholds import EER, Rule, chosen
 from siamese_core.trained import load
+from tests.pages.app import ran, words
 from tests.waiting import until
 
 EVALUATE = "pages/5_Evaluate.py"
-
-
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    shown = (app.markdown, app.caption, app.info, app.warning, app.error)
-    return "\n".join(element.value for elements in shown for element in elements).replace("\\", "")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes_end_with_the_module() -> Iterator[None]:
-    yield
-    for resource in (uploads, engine, examinations):
-        resource().close()
-        resource.clear()
 
 
 def opened(part: str = "", model: str = "fashion_mnist") -> AppTest:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -18,13 +16,6 @@ from siamese_core.myths import MYTHS
 from tests.waiting import until
 
 LOSSES_PAGE = "pages/2_Losses.py"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine_ends_with_the_module() -> Iterator[None]:
-    yield
-    engine().close()
-    engine.clear()
 
 
 def opened(**query: str) -> AppTest:

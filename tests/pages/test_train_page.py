@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,13 +18,6 @@ from tests.waiting import until
 
 TRAIN = "pages/1_Train.py"
 BUNDLED = ("digits", "fashion_mnist", "mnist")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine_ends_with_the_module() -> Iterator[None]:
-    yield
-    engine().close()
-    engine.clear()
 
 
 def opened(query: str = "") -> AppTest:

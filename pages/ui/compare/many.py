@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.asking import Arrays, answered
 from pages.ui.compare.judged import Judged, result, thumbnails
-from pages.ui.compare.pictures import Pixels, looks_inverted, pictures
+from pages.ui.compare.pictures import TYPES, Pixels, hint_at_brightness, pictures
 from pages.ui.owner import examinations, token
 from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
@@ -27,8 +27,6 @@ from siamese_core.model import Model, Threshold
 from siamese_core.pair_lists import MAX_PROBLEMS, Listed, PairList, PairsRejected, example_zip, of_stacks, of_zip
 
 T = TypeVar("T")
-
-PICTURES = ["png", "jpg", "jpeg", "gif", "bmp", "webp"]
 
 PART = 250
 """Pairs in one question: a message stays small, and one sees how far it is."""
@@ -70,7 +68,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
     if inverted:
         images = {n: 255 - image for n, image in images.items()}
     else:
-        _hint_at_brightness(list(images.values())[:HINTED], file.model)
+        hint_at_brightness(list(images.values())[:HINTED], file.model)
     work = examinations().look(token(), "reference", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
@@ -101,7 +99,7 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
         files = []
         for side, column in enumerate(st.columns(2)):
             with column:
-                files.append(_chosen(f"stack_{side}", text.STACK.format(side=text.SIDES[side]), PICTURES))
+                files.append(_chosen(f"stack_{side}", text.STACK.format(side=text.SIDES[side]), TYPES))
     ids = tuple(tuple(each.file_id for each in stack) for stack in files)
     if not all(files):
         if any(files):
@@ -207,12 +205,6 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
         told[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
     usable = tuple(pair for pair in listed.pairs if pair.first not in broken and pair.second not in broken)
     return usable, [*listed.problems, *told]
-
-
-def _hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
-    if 2 * sum(looks_inverted(image, model) for image in images) > len(images):
-        are, were = (text.LIGHT, text.DARK) if model.mean < 0.5 else (text.DARK, text.LIGHT)
-        st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
 
 
 def _compared(

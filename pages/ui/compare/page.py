@@ -11,7 +11,7 @@ import streamlit as st
 from pages.ui import models
 from pages.ui.asking import Arrays, kept_answer
 from pages.ui.compare import many, sources
-from pages.ui.compare.pictures import looks_inverted
+from pages.ui.compare.pictures import hint_at_brightness
 from pages.ui.compare.place import place
 from pages.ui.compare.sources import Pair
 from pages.ui.compare.verdict import rates, verdict
@@ -90,7 +90,7 @@ def _known(work: Examination | None) -> Distances | None:
     """The distances of test pairs, where they are there, and there are some of both kinds."""
     if work is None or work.status != "done" or not len(work.arrays["same"]) or not len(work.arrays["different"]):
         return None
-    return Distances(work.arrays["same"], work.arrays["different"])
+    return Distances(**{name: work.arrays[name] for name in ("same", "different", "counts")})
 
 
 def _turned(file: ModelFile, pair: Pair) -> Pair:
@@ -100,9 +100,7 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     inverted = remembered("invert", False, lambda key: st.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     if inverted:
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
-    if any(looks_inverted(image, file.model) for image in (pair.first, pair.second)):
-        are, were = (text.LIGHT, text.DARK) if file.model.mean < 0.5 else (text.DARK, text.LIGHT)
-        st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
+    hint_at_brightness((pair.first, pair.second), file.model)
     return pair
 
 
@@ -153,7 +151,9 @@ def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
             maps(explained, 1 - value if model.is_similarity else value)
     with near:
         if "near" in found:
-            st.markdown(f"**{text.NEIGHBOURS}**", help=text.NEIGHBOURS_HELP)
+            assert work is not None, "neighbours are known by the reference"
+            looked_through = f"{work.about['gallery']:,}" if is_known else "…"
+            st.markdown(f"**{text.NEIGHBOURS}**", help=text.NEIGHBOURS_HELP.format(count=looked_through))
             neighbours(model, found)
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.owner import uploads
+from pages.ui.text import compare as text
+from siamese_core.archives import ENDINGS
 from siamese_core.datasets import own
 from siamese_core.engine.decoding import Square
 from siamese_core.images import ImageRejected
 from siamese_core.model import Model
 
 Pixels = NDArray[np.uint8]
+
+TYPES = [ending.removeprefix(".") for ending in ENDINGS]
+"""What a browser is to offer."""
 
 
 def picture(data: bytes, model: Model) -> Pixels:
@@ -25,6 +31,13 @@ def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRej
     """What `picture` returns or raises for each file, in order."""
     for outcome in uploads().squares(files):
         yield own.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
+
+
+def hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
+    """Says so where half of the pictures, or more, are dark on light and the model's are light on dark, or so."""
+    if 2 * sum(looks_inverted(image, model) for image in images) >= max(1, len(images)):
+        are, were = (text.LIGHT, text.DARK) if model.mean < 0.5 else (text.DARK, text.LIGHT)
+        st.caption(text.LOOKS_INVERTED.format(are=are, were=were))
 
 
 def looks_inverted(image: Pixels, model: Model) -> bool:

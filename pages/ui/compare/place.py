@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
 from pages.ui.loss_curves import loss_arrays, places
@@ -18,7 +17,7 @@ from siamese_core.distances import MEASURES
 from siamese_core.losses import LOSSES
 from siamese_core.model import Model
 from siamese_core.verification import Distances
-from siamese_core.verification_figures import distance_histograms, with_pair
+from siamese_core.verification_figures import distance_end, distance_histograms, with_pair
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -37,8 +36,8 @@ def place(
     """The threshold's line can be dragged: `on_moved` is told where it is let go."""
     loss, measure = LOSSES[model.experiment.loss], MEASURES[model.experiment.measure]
     st.markdown(f"**{text.PLACE}**")
-    pairs = Distances(np.zeros(0, np.float32), np.zeros(0, np.float32)) if known is None else _in_units(model, known)
-    d_max = 1.0 if model.is_similarity else _end(value, pairs, threshold)
+    pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known
+    d_max = 1.0 if model.is_similarity else distance_end([pairs], 1.05 * value, 1.2 * (threshold or 0.0))
     has_curve = loss.takes in ("distance", "similarity", "batch")
     curve = loss_arrays(loss.key, model.experiment.params, places(loss, d_max)) if has_curve else None
     axis = train_text.AXES[measure.kind].format(measure=measure.title)
@@ -75,14 +74,3 @@ def place(
         handles=handles,
         on_dropped=lambda key, to: on_moved(to),
     )
-
-
-def _in_units(model: Model, pairs: Distances) -> Distances:
-    """In the model's own measure: p for a similarity."""
-    return Distances(1 - pairs.same, 1 - pairs.different) if model.is_similarity else pairs
-
-
-def _end(value: float, pairs: Distances, threshold: float | None) -> float:
-    """Where the axis of distances ends: with this pair, the threshold and nearly all test pairs in sight."""
-    most = float(np.quantile(pairs.different, 0.98)) if len(pairs.different) else 0.0
-    return figures.grown(0.0, max(1.05 * value, 1.2 * (threshold or 0.0), most)) or 1.0

@@ -36,7 +36,8 @@ def rates(threshold: Threshold | None) -> None:
     with st.container(horizontal=True):
         for name in ("false_accept", "false_reject"):
             rate = getattr(threshold, name)
-            st.metric(text.NUMBERS[name], f"{rate:.1%}" if rate else text.NONE, help=text.NUMBERS_HELP[name], width=128)
+            shown = f"{rate:.1%}" if rate else models.text.NONE
+            st.metric(text.NUMBERS[name], shown, help=text.NUMBERS_HELP[name], width=128)
     words = text.RATES_BY_HAND if threshold.rule == "hand" else text.RATES
     st.caption(
         words.format(
@@ -47,4 +48,4 @@ def rates(threshold: Threshold | None) -> None:
     if threshold.group == "seen":
         st.caption(text.STRANGERS)
     if min(threshold.same, threshold.different) < FEW:
-        st.warning(text.FEW, icon=":material/info:")
+        st.warning(models.text.FEW, icon=":material/info:")

@@ -18,8 +18,10 @@ def part(found: Found) -> None:
     st.markdown(text.FEW_SHOT)
     labels = found.report.labels
     most = max(len(looked_at.classes) for looked_at in found.groups.values())
+    # Another model may have fewer classes than were asked for.
+    st.session_state["few_shot_ways"] = min(st.session_state.get("few_shot_ways", WAYS), most, MOST_WAYS)
     with st.container(horizontal=True):
-        ways = int(st.number_input(text.WAYS, 2, min(most, MOST_WAYS), min(WAYS, most), key="few_shot_ways", width=160))
+        ways = int(st.number_input(text.WAYS, 2, min(most, MOST_WAYS), key="few_shot_ways", width=160))
         shots = int(st.number_input(text.SHOTS, 1, MOST_SHOTS, SHOTS, key="few_shot_shots", width=160))
     with st.container(horizontal=True):
         for name, looked_at in found.groups.items():

@@ -119,4 +119,4 @@ def _said(work: Examination) -> str:
     if work.ahead:
         return text.AHEAD.format(count=work.ahead)
     stage, _, group = work.stage.partition(" ")
-    return text.STAGES.get(stage, text.STARTING).format(group=text.GROUPS.get(group, "").lower())
+    return text.STAGES.get(stage, text.STARTING).format(group=models.text.GROUPS.get(group, ""))

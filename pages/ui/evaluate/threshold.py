@@ -16,7 +16,6 @@ from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from siamese_core import verification_figures as figures
 from siamese_core.distances import MEASURES
-from siamese_core.figures import grown
 from siamese_core.model import Threshold
 from siamese_core.thresholds import FEW, Rule, chosen, reported, rule_of
 from siamese_core.verification import Distances, band, rates
@@ -124,7 +123,7 @@ def _rates(found: Found, threshold: Threshold) -> None:
         st.markdown(line)
     pairs = found.groups[threshold.group].reported_on
     if min(len(pairs.same), len(pairs.different)) < FEW:
-        st.warning(text.FEW, icon=":material/info:")
+        st.warning(models.text.FEW, icon=":material/info:")
     st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
     models.save_button(found.file, threshold)
 
@@ -139,9 +138,9 @@ def said(found: Found, threshold: Threshold) -> list[str]:
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
-                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else text.NONE,
-                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else text.NONE,
-                different=f"{len(looked_at.reported_on.different):,}", same=f"{len(looked_at.reported_on.same):,}",
+                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else models.text.NONE,
+                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else models.text.NONE,
+                different=f"{looked_at.reported_on.counts[1]:,}", same=f"{looked_at.reported_on.counts[0]:,}",
             )
         )  # fmt: skip
     return lines
@@ -191,15 +190,11 @@ def _pairs(found: Found) -> dict[str, Distances]:
     pairs = {name: looked_at.reported_on for name, looked_at in found.groups.items()}
     if not found.file.model.is_similarity:
         return pairs
-    return {name: Distances(1 - side.same, 1 - side.different) for name, side in pairs.items()}
+    return {name: side.similarities() for name, side in pairs.items()}
 
 
 def _end(found: Found, value: float | None) -> float:
-    """Where the axis ends: with the threshold and nearly all pairs in sight."""
-    if found.file.model.is_similarity:
-        return 1.0
-    ends = [float(np.quantile(side.different, 0.98)) for side in _pairs(found).values() if len(side.different)]
-    return grown(0.0, max([*ends, 1.2 * (value or 0.0)])) or 1.0
+    return 1.0 if found.file.model.is_similarity else figures.distance_end(_pairs(found).values(), 1.2 * (value or 0.0))
 
 
 def _summary(found: Found) -> None:

@@ -92,8 +92,6 @@ PLOT = {
 SHARE = "Share of the test pairs"
 NO_CURVE = "This loss has no curve over one distance; below, the test pairs and this one."
 
-FEW = "These rates are of few pairs, so they say little, and “none” is no promise."
-NONE = "none"
 STRANGERS = (
     "They hold for classes that the model was trained on, and for pictures like those. Of what it has never seen, "
     "expect more mistakes: Evaluate tells how many, where classes were held out."
@@ -112,7 +110,10 @@ STRENGTH = {
     "gradient": "Strongest: {most} for each grey level of a pixel.",
 }
 NEIGHBOURS = "Nearest training images"
-NEIGHBOURS_HELP = "What the network holds for most like each picture, with their distance (Euclidean)."
+NEIGHBOURS_HELP = (
+    "What the network holds for most like each picture, with their distance (Euclidean): of {count} training images, "
+    "the first of each class."
+)
 NEIGHBOURS_WAIT = "Looking through the training images"
 STAGES = {
     "gallery": "Looking through the training images",

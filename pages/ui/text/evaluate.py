@@ -1,5 +1,7 @@
 """The words of the Evaluate page."""
 
+from pages.ui.text import models
+
 TITLE = "Evaluate"
 INTRO = "How good is this model on images that it was not trained on, and where should its threshold be?"
 
@@ -26,7 +28,7 @@ PARTS = {
 }
 PART = "Part"
 NO_PART = "There is no part “{asked}”; the address may name one of these: {may_be}."
-GROUPS = {"seen": "Classes it was trained on", "held_out": "Held-out classes"}
+GROUPS = {name: words[0].upper() + words[1:] for name, words in models.GROUPS.items()}
 GROUP = "Classes"
 NO_HELD_OUT = (
     "How good is it on classes that it has never seen? Hold out two or more on the Train page, and this page tells."
@@ -59,10 +61,6 @@ HALVES = (
 RATES = (
     "{group}:\n- different pairs let in: **{false_accept}** of {different}\n- same pairs turned away: "
     "**{false_reject}** of {same}"
-)
-NONE = "none"
-FEW = (
-    "These are few pairs, so the rates say little, and “none” is no promise: more test images of each class would help."
 )
 BY_RULE = "Threshold: {rule}, on {group}."
 TOO_FEW = "Too few test images here to choose a threshold on one half and measure it on the other."

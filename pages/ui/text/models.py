@@ -33,3 +33,5 @@ RULES = {
 GROUPS = {"seen": "classes it was trained on", "held_out": "held-out classes"}
 SAVE = "Save the model with this threshold"
 SAVE_HELP = "A .safetensors file; choose it here or on another server, and the threshold comes with it."
+NONE = "none"
+FEW = "These rates are of few pairs, so they say little, and “none” is no promise: more test images of each class help."

@@ -1,0 +1,18 @@
+"""The server's processes end with the module that began them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pages.ui.owner import downloads, engine, examinations, uploads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_end_with_the_module() -> Iterator[None]:
+    yield
+    for resource in (uploads, engine, examinations):
+        resource().close()
+    for resource in (uploads, engine, examinations, downloads):
+        resource.clear()
