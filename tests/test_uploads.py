@@ -285,3 +285,12 @@ def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monke
     assert reading is not None and reading.pictures is not None
     assert (reading.status, reading.done, reading.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
     assert files(uploads) == [f"{reading.id}.raw"]
+
+
+def test_a_file_that_goes_while_the_room_is_measured_is_no_full_disk(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a second upload replaces one whose reading has just noticed."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), folder / "gone.raw"])
+    assert read(uploads, Anna=2, Ben=2).classes == ("Anna", "Ben")

@@ -226,7 +226,7 @@ class Uploads:
     def _check_room(self) -> None:
         """Raises OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        if sum(path.stat().st_size for path in self.folder.iterdir()) > MOST_BYTES:
+        if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
     def _raw(self, job: Job) -> Path:
@@ -240,6 +240,14 @@ class Uploads:
             except Exception:
                 # Somebody may have emptied the folder for temporary files: what else is kept must end all the same.
                 traceback.print_exc(file=sys.stderr)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where another upload has just let go of it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def make_folder() -> Path:

@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.asking import Arrays, answered
 from pages.ui.compare.judged import Judged, result, thumbnails
-from pages.ui.compare.pictures import TYPES, Pixels, hint_at_brightness, pictures
+from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
 from pages.ui.owner import examinations, token
 from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
@@ -134,9 +134,11 @@ def _chosen(slot: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
         given = st.session_state[key]
         st.session_state[kept] = given if isinstance(given, list) else [given] if given else []
 
+    is_zip = slot == "zip"
     drawn = st.file_uploader(
-        label, types, accept_multiple_files=slot != "zip", key=key, on_change=take, help=text.MANY_HELP
-    )
+        label, types, accept_multiple_files=not is_zip, key=key, on_change=take, help=text.MANY_HELP,
+        max_upload_size=None if is_zip else MAX_MB,
+    )  # fmt: skip
     found: list[UploadedFile] = st.session_state.get(kept, [])
     if found and not drawn:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -13,13 +13,15 @@ from pages.ui.text import compare as text
 from siamese_core.archives import ENDINGS
 from siamese_core.datasets import own
 from siamese_core.engine.decoding import Square
-from siamese_core.images import ImageRejected
+from siamese_core.images import MAX_BYTES, ImageRejected
 from siamese_core.model import Model
 
 Pixels = NDArray[np.uint8]
 
 TYPES = [ending.removeprefix(".") for ending in ENDINGS]
 """What a browser is to offer."""
+
+MAX_MB = MAX_BYTES // 10**6
 
 
 def picture(data: bytes, model: Model) -> Pixels:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from pages.ui.compare.pictures import TYPES, Pixels, picture
+from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, picture
 from pages.ui.text import compare as text
 from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing, Images
@@ -79,7 +79,7 @@ def from_files(model: Model) -> Pair | None:
     columns = st.columns(2)
     for side, column in enumerate(columns):
         column.file_uploader(
-            text.UPLOAD.format(side=text.SIDES[side]), type=TYPES,
+            text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
             key=f"pair_file_{side}", help=text.UPLOAD_HELP, on_change=_take, args=("file", "bytes", side),
         )  # fmt: skip
     return _decoded(model, "pair_bytes")

@@ -29,7 +29,7 @@ NUMBERS = {name: f"threshold_{name}" for name in ("wanted", "accept", "reject", 
 
 def part(found: Found) -> None:
     _fill(found)
-    left, right = st.columns([3, 4], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
         threshold = _picker(found)
         if threshold is None:
