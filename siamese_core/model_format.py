@@ -41,12 +41,12 @@ class Place(NamedTuple):
     end: int
 
 
-def read_header(data: bytes) -> tuple[dict[str, Any], int]:
+def read_header(data: bytes, most: int = MAX_BYTES) -> tuple[dict[str, Any], int]:
     """The header, and where the data starts. Raises ModelRejected, as all here do."""
     if len(data) < 8:
         refuse(f"is cut short: it has {len(data)} bytes, expected at least 8; download or save it again")
-    if len(data) > MAX_BYTES:
-        refuse(f"is larger than {MAX_BYTES // MB} MB: choose the model of a smaller encoder")
+    if len(data) > most:
+        refuse(f"is larger than {most // MB} MB: choose the model of a smaller encoder")
     length = int.from_bytes(data[:8], "little")
     # A good header may be 0x280 or 0x4b50 bytes long, and then starts like a pickle or a zip.
     if length > MAX_HEADER and data.startswith((b"\x80", b"PK")):
@@ -64,11 +64,16 @@ def read_header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def read_places(header: Mapping[str, Any], length: int) -> dict[str, Place]:
-    """Where the tensors lie: side by side in any order, from the first of `length` bytes of data to the last."""
+def read_places(
+    header: Mapping[str, Any], length: int, dtypes: Mapping[str, np.dtype[Any]] = DTYPES, smallest: int = 1
+) -> dict[str, Place]:
+    """Where the tensors lie: side by side in any order, from the first of `length` bytes of data to the last.
+
+    No layer is empty, so of a model 0 is no size, the `smallest` is 1.
+    """
     if len(header) > MAX_TENSORS:
         refuse(f"has {len(header):,} tensors, expected at most {MAX_TENSORS:,}: {AGAIN}")
-    places = {name: _place(name, entry, length) for name, entry in header.items()}
+    places = {name: _place(name, entry, length, dtypes, smallest) for name, entry in header.items()}
     reached = 0
     for name, place in sorted(places.items(), key=lambda item: item[1].begin):
         if place.begin != reached:
@@ -81,7 +86,7 @@ def read_places(header: Mapping[str, Any], length: int) -> dict[str, Place]:
     return places
 
 
-def _place(name: str, entry: Any, length: int) -> Place:
+def _place(name: str, entry: Any, length: int, dtypes: Mapping[str, np.dtype[Any]], smallest: int) -> Place:
     tensor = shown(name)
     if not name.isprintable() or len(name) > MAX_NAME:
         refuse(f"names a tensor {tensor}, expected at most {MAX_NAME} printable characters: {AGAIN}")
@@ -90,16 +95,15 @@ def _place(name: str, entry: Any, length: int) -> Place:
             pass
         case _:
             refuse(f"says {shown(entry)} of {tensor}, expected a dtype, a shape and two data_offsets: {AGAIN}")
-    if dtype not in DTYPES:
-        refuse(f"holds {tensor} as {shown(dtype)}, expected F32 or I64: save the model in float32")
-    # No layer is empty, so 0 is no size.
-    if len(shape) > MAX_RANK or not all(is_whole(n) and 1 <= n < 2**31 for n in shape):
+    if dtype not in dtypes:
+        refuse(f"holds {tensor} as {shown(dtype)}, expected {' or '.join(dtypes)}: save the model in float32")
+    if len(shape) > MAX_RANK or not all(is_whole(n) and smallest <= n < 2**31 for n in shape):
         refuse(f"gives {tensor} the shape {shown(shape)}, expected at most {MAX_RANK} whole numbers above 0: {AGAIN}")
     if not (is_whole(begin) and is_whole(end) and 0 <= begin <= end):
         refuse(f"gives {tensor} the data_offsets {shown([begin, end])}, expected a first and a last byte: {AGAIN}")
     if end > length:
         refuse(f"is cut short: {tensor} ends beyond the {length:,} bytes of data found; download or save it again")
-    size = math.prod(shape) * DTYPES[dtype].itemsize
+    size = math.prod(shape) * dtypes[dtype].itemsize
     if size != end - begin:
         refuse(f"gives {tensor} {end - begin:,} bytes, expected {size:,} of {sizes(shape)} {dtype}: {AGAIN}")
     return Place(dtype, tuple(shape), begin, end)

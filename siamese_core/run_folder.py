@@ -1,40 +1,65 @@
-"""A run on disk: one file with all that it takes to go on, replaced as a whole, and in the end its model.
+"""A run on disk. Every file is whole or not there, and one process at a time writes.
 
-run.state           SHA-256 (32 bytes), then a wire message: experiment, machine, step, losses, and the state
-model.safetensors   when the run is finished
+run.safetensors     with all that it takes to go on: settings, losses, scores, state; replaced at each save
+frames/….safetensors  the frames since the save before it, named by their first step
+probe.safetensors   the images that are looked at, small, and their classes
+run.json            what a list of runs shows (`run_record`)
+model.safetensors   when the run has ended
 lock                held by whoever writes
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from siamese_core import wire
+from siamese_core.datasets import select_probe
+from siamese_core.datasets.atlas import reduced
 from siamese_core.experiment import Experiment
 from siamese_core.files import write_whole
 from siamese_core.machine import Machine
-from siamese_core.snapshot import Snapshot, State
+from siamese_core.recording import (
+    FRAMES,
+    PROBE,
+    RUN,
+    SUFFIX,
+    ProbeImages,
+    Recording,
+    Scored,
+    film_of,
+    joined,
+    packed_film,
+    packed_probe,
+    read_film,
+    read_probe,
+)
+from siamese_core.run_format import Damaged, packed, unpacked
+from siamese_core.snapshot import Frame, Scores, State
 
 SCHEMA = 1
 
-STATE, LOCK = "run.state", "lock"
+MODEL, LOCK = "model.safetensors", "lock"
 
 SAVE_EVERY = 2.0
-"""Seconds of training that are lost at most when a process is killed."""
-TENSOR = "tensor/"
+"""Seconds of training that are lost at most when a process is killed, as long as saving is quick."""
+
+SAVE_SHARE = 0.02
+"""Of the time, at most this share goes into saving: large networks are saved less often."""
+
+TENSOR = "state/"
+
+THUMBNAIL = 32
+"""Pixels a side at most."""
 
 
 class FolderRejected(ValueError):
-    """One sentence: why a folder cannot be gone on with, and what to do."""
+    """One sentence: why a run cannot be used, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,41 +71,142 @@ class Saved:
     state: State
     loss: np.ndarray
     active: np.ndarray
+    scores: Scored
+    pixels: Scores | None = None
 
     @property
     def finished(self) -> bool:
         return self.state.step >= self.experiment.steps
 
 
-def save(folder: Path, saved: Saved) -> None:
-    """Replaces what the folder held. Raises OSError, the folder as it was."""
+def save(folder: Path, saved: Saved, frames: Sequence[tuple[int, Frame]] = ()) -> None:
+    """Replaces the run, and adds the (step, frame)s since the last save. Raises OSError, the run as it was."""
+    # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
+    if frames:
+        (folder / FRAMES).mkdir(exist_ok=True)
+        write_whole(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
     meta = {
         "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
-        "step": saved.state.step,
+        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores, "pixels": saved.pixels,
     }  # fmt: skip
     tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
-    message = wire.pack(meta, loss=saved.loss, active=saved.active, **tensors)
-    write_whole(folder / STATE, hashlib.sha256(message).digest() + message)
+    write_whole(folder / RUN, packed(meta, {"loss": saved.loss, "active": saved.active, **tensors}))
 
 
 def load(folder: Path) -> Saved:
-    """Raises FolderRejected for a folder that is torn, foreign, or of another version."""
-    try:
-        content = (folder / STATE).read_bytes()
-    except OSError as error:
-        why = error.strerror or error
-        raise FolderRejected(f"{folder}: holds no run ({why}); name a folder that train --out has written") from None
-    message = content[32:]
-    if hashlib.sha256(message).digest() != content[:32]:
-        raise FolderRejected(f"{folder}: its {STATE} is damaged; train the run again")
-    meta, arrays = wire.unpack(message)
-    if meta["schema"] != SCHEMA:
-        raise FolderRejected(f"{folder}: is of version {meta['schema']}, expected {SCHEMA}; update this app")
+    """Raises FolderRejected for a folder that is torn, foreign, of another version, or of pictures that are gone."""
+    meta, arrays = _run_of(_read(folder / RUN), str(folder))
     experiment, ignored = Experiment.from_query(meta["experiment"])
     if ignored:
         raise FolderRejected(f"{folder}: {ignored[0]}")
     tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
-    return Saved(experiment, Machine(**meta["machine"]), State(meta["step"], tensors), arrays["loss"], arrays["active"])
+    return Saved(
+        experiment, Machine(**meta["machine"]), State(meta["step"], tensors), arrays["loss"], arrays["active"],
+        _scored(meta["scores"]), meta["pixels"],
+    )  # fmt: skip
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Deletes frames beyond the step that a run goes on from: they will be made again."""
+    for path in (folder / FRAMES).glob(f"*{SUFFIX}"):
+        if not path.stem.isdecimal() or int(path.stem) > step:
+            path.unlink()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Name → content of what `recording_of` reads. Raises FolderRejected."""
+    names = [RUN, PROBE, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
+    return {name: _read(folder / name) for name in names}
+
+
+def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
+    """What can be looked at of the files of a run; they may come from anybody. Raises FolderRejected with `name`."""
+    missing = [kind for kind in (RUN, PROBE) if kind not in files]
+    if missing:
+        raise FolderRejected(f"{name}: {missing[0]} is missing; choose all files of a run's folder")
+    meta, arrays = _run_of(files[RUN], name)
+    try:
+        probe = read_probe(files[PROBE])
+        parts = [read_film(content) for part, content in sorted(files.items()) if part.startswith(FRAMES)]
+        film = joined(parts, meta["step"])
+        if len(film) and film.embeddings.shape[1] != len(probe.labels):
+            raise Damaged
+    except Damaged:
+        raise FolderRejected(f"{name}: its pictures are damaged; train the run again") from None
+    counters = arrays.get(f"{TENSOR}counters", np.zeros(3))
+    return Recording(
+        meta["experiment"], meta["steps"], meta["step"], int(counters[0]), float(counters[1]), probe, film,
+        arrays["loss"], arrays["active"], _scored(meta["scores"]), meta["pixels"],
+    )  # fmt: skip
+
+
+def probe_images(
+    experiment: Experiment, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
+) -> ProbeImages:
+    """The points of every picture of a run; `viewed(view, images)` shows images as second inputs.
+
+    Raises DatasetMissing.
+    """
+    images = experiment.data.load()
+    chosen = select_probe(images)
+    shown = images.test_images[chosen]
+    if experiment.branches == 2:
+        second = shown if experiment.view == "none" else viewed(experiment.view, shown)
+        shown = np.concatenate([shown, second])
+    labels = np.tile(images.test_labels[chosen].astype(np.int32), experiment.branches)
+    return ProbeImages(experiment.data.classes, labels, reduced(shown, side), experiment.branches)
+
+
+def write_probe(folder: Path, probe: ProbeImages) -> None:
+    """Raises OSError."""
+    write_whole(folder / PROBE, packed_probe(probe))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        folder = path.parent.parent if path.parent.name == FRAMES[:-1] else path.parent
+        raise FolderRejected(f"{folder}: holds no run ({why}); name a folder that train --out has written") from None
+
+
+def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Meta and arrays, each of its kind."""
+    damaged = f"{name}: its {RUN} is damaged; train the run again"
+    try:
+        meta, arrays = unpacked(content)
+    except Damaged:
+        raise FolderRejected(damaged) from None
+    match meta:
+        case {"schema": int(schema)} if schema != SCHEMA:
+            raise FolderRejected(f"{name}: is of version {schema}, expected {SCHEMA}; update this app")
+        case {
+            "experiment": str(), "machine": {"device": str(), "threads": int(), "precision": str()}, "step": int(step),
+            "steps": int(), "scores": [*scores], "pixels": dict() | None, "schema": int(),
+        } if all(_is_scored(entry) for entry in scores):  # fmt: skip
+            pass
+        case _:
+            raise FolderRejected(damaged)
+    history = [arrays.get("loss"), arrays.get("active")]
+    if not all(values is not None and values.shape == (step,) and values.dtype == np.float32 for values in history):
+        raise FolderRejected(damaged)
+    return meta, arrays
+
+
+def _is_scored(entry: Any) -> bool:
+    match entry:
+        case [int(), dict(metrics)]:
+            return all(
+                isinstance(groups, dict)
+                and all(value is None or isinstance(value, int | float) for value in groups.values())
+                for groups in metrics.values()
+            )
+    return False
+
+
+def _scored(entries: list[Any]) -> Scored:
+    return [(step, metrics) for step, metrics in entries]
 
 
 @contextmanager
@@ -100,7 +226,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int) -> bool:
     """Whether the file is now ours; the system lets go of it when this process ends, however it ends."""
-    try:
+    with suppress(OSError):
         if os.name == "posix":
             import fcntl
 
@@ -109,46 +235,5 @@ def _lock(handle: int) -> bool:
             import msvcrt
 
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    except OSError:
-        return False
-    return True
-
-
-class Keeper:
-    """Saves a run as it goes. A disk that is full stops no training: it is said once, on stderr."""
-
-    def __init__(
-        self, folder: Path, experiment: Experiment, machine: Machine, saved: Saved | None, every: float = SAVE_EVERY
-    ) -> None:
-        self.folder, self.state = folder, saved.state if saved is not None else None
-        self._experiment, self._machine, self._every = experiment, machine, every
-        self._loss = saved.loss.tolist() if saved is not None else []
-        self._active = saved.active.tolist() if saved is not None else []
-        self._due = time.monotonic() + every
-        self._said = False
-
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._due
-
-    def take(self, snapshot: Snapshot) -> None:
-        """A step; saved where its state was asked for. The last one is not: first comes the model, then `end`."""
-        if not snapshot.halted:
-            self._loss.append(snapshot.loss)
-            self._active.append(snapshot.active)
-        if snapshot.state is not None and not snapshot.halted and snapshot.step < self._experiment.steps:
-            self._save(snapshot.state)
-            self._due = time.monotonic() + self._every
-
-    def end(self, last: Snapshot) -> None:
-        """The run is over, and its model is there."""
-        assert last.state is not None, "the last snapshot of a run has its state"
-        self._save(last.state)
-
-    def _save(self, state: State) -> None:
-        loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
-        try:
-            save(self.folder, Saved(self._experiment, self._machine, state, loss, active))
-        except OSError as error:
-            if not self._said:
-                print(f"Not saved: {error.strerror or error}. The training goes on.", file=sys.stderr)
-            self._said = True
+        return True
+    return False

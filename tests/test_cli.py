@@ -94,7 +94,9 @@ def test_without_json_a_person_reads_every_metric_of_both_groups(run: Any) -> No
 def test_out_writes_the_network_and_all_that_is_needed_to_use_it(run: Any, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     assert run("train", QUICK, "--json", "--out", str(folder)).code == 0
-    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "run.state", "lock"}
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors", "run.safetensors", "probe.safetensors", "frames", "run.json", "lock",
+    }  # fmt: skip
     experiment = Experiment.from_query(QUICK)[0]
     with safe_open(folder / "model.safetensors", "numpy") as file:
         metadata = file.metadata()

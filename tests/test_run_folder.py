@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamese_core import files, run_folder
+from siamese_core import files, keeper
 from siamese_core.__main__ import main
 from siamese_core.experiment import Experiment
 from siamese_core.files import write_whole
 from siamese_core.machine import Machine
-from siamese_core.run_folder import STATE, FolderRejected, Saved, load, locked, save
+from siamese_core.recording import FRAMES, PROBE, RUN
+from siamese_core.run_folder import FolderRejected, Saved, files_of, load, locked, recording_of, save
 from siamese_core.training import always, never, train
 from tests.waiting import until
 
@@ -33,7 +34,8 @@ def saved(steps: int = 3) -> Saved:
     experiment = Experiment(dataset="digits", encoder="mlp", steps=9)
     *_, last = islice(train(experiment, wants_frame=never, wants_state=always), steps)
     assert last.state is not None
-    return Saved(experiment, Machine(), last.state, np.ones(steps, np.float32), np.zeros(steps, np.float32))
+    history = np.ones(steps, np.float32), np.zeros(steps, np.float32)
+    return Saved(experiment, Machine(), last.state, *history, [(steps, {"map_at_r": {"seen": 0.5, "held_out": None}})])
 
 
 def sha(path: Path) -> str:
@@ -69,7 +71,7 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
         with pytest.raises(OSError, match="No space"):
             save(tmp_path, saved(3))
     assert load(tmp_path).state.step == 2
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
 )
 def test_a_torn_or_foreign_folder_is_named(content: object, says: str, tmp_path: Path) -> None:
     save(tmp_path, saved())
-    path = tmp_path / STATE
+    path = tmp_path / RUN
     if content is None:
         path.unlink()
     else:
@@ -131,7 +133,7 @@ def test_a_full_disk_is_said_once_and_stops_no_training(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder, "save", full)
+    monkeypatch.setattr(keeper, "save", full)
     query = "dataset=digits&encoder=mlp&steps=5"
     assert main(["train", query, "--out", str(tmp_path), "--save-every", "0"]) == 0
     assert capsys.readouterr().err.count("Not saved: No space left on device. The training goes on.") == 1
@@ -150,7 +152,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(tmp_path:
         if kills == KILLS:
             assert process.wait() == 0
             break
-        before = load(killed).state.step if (killed / STATE).exists() else 0
+        before = load(killed).state.step if (killed / RUN).exists() else 0
         further = before + chance.randint(1, max(1, 500 // max(KILLS, 1)))
         until(lambda: process.poll() is not None or _step(killed) >= min(further, 590), "a few steps")  # noqa: B023
         process.send_signal(signal.SIGKILL)
