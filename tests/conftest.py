@@ -1,8 +1,16 @@
-"""One thread for every library, as in the workers: other thread counts are other bits, and slower on a busy machine."""
+"""One thread for every library, as in the workers: other thread counts are other bits, and slower on a busy machine.
 
+Runs are saved in a folder of this test run alone.
+"""
+
+import atexit
 import os
+import shutil
+import tempfile
 
 # Imports no numpy, whose BLAS reads the environment once.
 from siamese_core.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
+os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
+atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)

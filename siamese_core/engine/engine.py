@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from siamese_core.engine.keeping import Keeping
+from siamese_core.engine.pictures import Pictures
 from siamese_core.engine.pipes import Child
 from siamese_core.engine.questions import Answer, OfWorker
-from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot, layout_of
+from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot, Status, layout_of, reopened
+from siamese_core.engine.shelf import Shelf, hashed, new_id
 from siamese_core.experiment import Experiment
+from siamese_core.home import home
 from siamese_core.machine import Machine
 from siamese_core.model import Model, model_of
-from siamese_core.snapshot import Frame, State
 
 LEASE = 120.0
 """Seconds without a look after which a run pauses and frees its place in the worker."""
@@ -48,15 +51,18 @@ CANNOT_DRAW = "The projection process died too often: see the server's log and s
 class Engine:
     """Starts a training worker and the projection process at once; they warm up while the first page is read.
 
-    A run is reached only with its owner's token and its id: a wrong one of either answers like an unknown run.
+    A run is reached only with its owner's token and its id: a wrong one of either answers like an unknown run. Runs are
+    saved on `shelf` as they go.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, shelf: Shelf | None = None) -> None:
         self._clock = clock
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
-        self._pictures: dict[str, Future[Layout]] = {}
+        self._pictures = Pictures(lambda meta, **arrays: self._projector.say(meta, **arrays))
         self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
+        self.shelf = shelf or Shelf(home() / "runs")
+        self.keeping = Keeping(self.shelf, lambda view, images: self.ask.viewed(view, images).result()["images"])
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self.projector_warm = False
@@ -74,8 +80,9 @@ class Engine:
         *,
         steps: int | None = None,
         aside: bool = False,
+        keep: bool = True,
     ) -> str:
-        """The id of a new run, which runs on, or rests after `steps`.
+        """The id of a new run, which runs on, or rests after `steps`; it is saved on disk where it is to be kept.
 
         A run `aside` is one of several that are compared: it is never the `latest`.
         """
@@ -83,11 +90,21 @@ class Engine:
             own = [slot for slot in self._slots.values() if slot.owner == owner and slot.aside == aside]
             for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
                 self._forget(oldest)
-            number = secrets.token_urlsafe(12)
-            slot = Slot(number, owner, experiment, machine, experiment.projection, self._clock(), aside)
+            slot = Slot(new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside)
             self._slots[slot.id] = slot
+            if keep and not aside:
+                self.keeping.begin(slot.id, hashed(owner), experiment, machine)
             self._submit(slot, owed=steps)
             return slot.id
+
+    def reopen(self, owner: str, run: str) -> None:
+        """Goes on with a saved run from its last state. Raises FolderRejected where that cannot be."""
+        with self._lock:
+            if run in self._slots:
+                self._forget(self._slots[run])
+            saved = self.keeping.reopen(hashed(owner), run)
+            self._slots[run] = reopened(run, owner, saved, self._clock())
+            self._submit(self._slots[run], owed=None)
 
     def command(self, owner: str, run: str, command: str) -> bool:
         """pause, resume, step or stop; False where the run is not in a status for it, or not the owner's."""
@@ -99,6 +116,8 @@ class Engine:
             if command == "resume":
                 slot.pace_from = None
             slot.seen_at = self._clock()
+            if command == "stop":
+                self.keeping.end(run, "stopped")
             if slot.in_worker or command == "stop":
                 self._worker.say({"do": command, "run": run})
             else:
@@ -168,14 +187,10 @@ class Engine:
 
     def lay_out(self, embeddings: np.ndarray, kind: str) -> Future[Layout]:
         """A picture of embeddings (N, D) that are no run's; cancelled where the projection process dies."""
-        picture: Future[Layout] = Future()
         with self._lock:
+            picture = self._pictures.lay_out(embeddings, kind)
             if self._projector_deaths > MAX_PROJECTOR_DEATHS:
-                picture.cancel()
-                return picture
-            name = f"picture {secrets.token_urlsafe(12)}"
-            self._pictures[name] = picture
-            self._projector.say({"do": "project", "run": name, "kind": kind, "step": 0}, embeddings=embeddings)
+                self._pictures.let_go()
         return picture
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
@@ -202,6 +217,7 @@ class Engine:
         self._closed.set()
         self._worker.close()
         self._projector.close()
+        self.keeping.close()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -226,6 +242,7 @@ class Engine:
 
     def _forget(self, slot: Slot) -> None:
         del self._slots[slot.id]
+        self.keeping.end(slot.id, "interrupted")
         self._worker.say({"do": "stop", "run": slot.id})
         self._projector.say({"do": "forget", "run": slot.id})
 
@@ -243,41 +260,28 @@ class Engine:
             elif self.ask.heard(meta, arrays):
                 pass
             elif slot := self._slots.get(meta["run"]):
-                getattr(self, f"_on_{meta['is']}")(slot, meta, arrays)
+                self._slot_said(slot, meta, arrays)
 
-    def _on_baseline(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        slot.pixels = meta["map_at_r"]
+    def _slot_said(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        slot.hear(meta, arrays, self._clock())
+        if meta["is"] == "frame" and slot.frame is not None:
+            self.keeping.frame(slot.id, slot.frame_step, slot.frame)
+            self._ask_for_layout(slot)
+        elif meta["is"] == "state":
+            self.keeping.state(slot.id, slot.saved())
+        elif meta["is"] == "end":
+            self._ended(slot, meta["how"], meta["sentence"])
 
-    def _on_steps(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        slot.record(arrays["steps"], arrays["loss"], arrays["active"])
-        slot.step, slot.images, slot.seconds = meta["step"], meta["images"], meta["seconds"]
-        slot.pace(self._clock())
-
-    def _on_rest(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        if slot.status == "pausing":
-            slot.status = "paused"
-
-    def _on_frame(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        slot.frame = Frame(**arrays, metrics=meta["metrics"])
-        slot.frame_step = meta["step"]
-        if meta["metrics"]:
-            slot.alarm = meta["alarm"]
-            slot.score(meta["step"], meta["metrics"])
-        self._ask_for_layout(slot)
-
-    def _on_state(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        if slot.state is not None and meta["step"] > slot.state.step:
-            slot.deaths = 0
-        slot.state = State(meta["step"], arrays)
-
-    def _on_end(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _ended(self, slot: Slot, how: Status, sentence: str) -> None:
         if slot.status in ENDED:
             return
         slot.in_worker = False
-        if meta["how"] == "parked" and slot.status == "pausing":
+        if how == "parked" and slot.status == "pausing":
             slot.status = "paused"
             return
-        slot.status, slot.sentence = meta["how"], meta["sentence"]
+        slot.status, slot.sentence = how, sentence
+        if slot.status in ENDED:
+            self.keeping.end(slot.id, slot.status, slot.sentence)
         if slot.status == "parked" and self._clock() - slot.seen_at <= LEASE:
             self._submit(slot, owed=None)
 
@@ -295,9 +299,8 @@ class Engine:
                 # A run that has come to rest gets its UMAP now.
                 for resting in self._slots.values():
                     self._ask_for_layout(resting)
-            elif picture := self._pictures.pop(meta["run"], None):
-                self._projector.say({"do": "forget", "run": meta["run"]})
-                picture.set_result(layout_of(meta, arrays, 1))
+            elif self._pictures.heard(meta, arrays):
+                pass
             elif slot := self._slots.get(meta["run"]):
                 slot.layout = layout_of(meta, arrays, slot.layout.number + 1 if slot.layout else 1)
 
@@ -322,6 +325,7 @@ class Engine:
         if slot.deaths > MAX_DEATHS:
             slot.status = "failed"
             slot.sentence = "The training process died several times in this run. Try a smaller batch_size."
+            self.keeping.end(slot.id, slot.status, slot.sentence)
             return
         slot.step = slot.restarted_at = slot.state.step if slot.state else 0
         slot.rewind(slot.step)
@@ -332,9 +336,7 @@ class Engine:
             return
         with self._lock:
             self._projector_deaths += 1
-            for picture in self._pictures.values():
-                picture.cancel()
-            self._pictures.clear()
+            self._pictures.let_go()
             if self._projector_deaths > MAX_PROJECTOR_DEATHS:
                 self.problem = CANNOT_DRAW
                 return

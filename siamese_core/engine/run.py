@@ -11,6 +11,7 @@ import numpy as np
 
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
+from siamese_core.run_folder import Saved
 from siamese_core.snapshot import Frame, Scores, State
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -116,6 +117,26 @@ class Slot:
     pace_from: tuple[float, int] | None = None
     steps_per_second: float = 0.0
 
+    def hear(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
+        """What the worker says of this run, but for its end."""
+        if meta["is"] == "baseline":
+            self.pixels = meta["map_at_r"]
+        elif meta["is"] == "steps":
+            self.record(arrays["steps"], arrays["loss"], arrays["active"])
+            self.step, self.images, self.seconds = meta["step"], meta["images"], meta["seconds"]
+            self.pace(now)
+        elif meta["is"] == "rest" and self.status == "pausing":
+            self.status = "paused"
+        elif meta["is"] == "frame":
+            self.frame, self.frame_step = Frame(**arrays, metrics=meta["metrics"]), meta["step"]
+            if meta["metrics"]:
+                self.alarm = meta["alarm"]
+                self.score(meta["step"], meta["metrics"])
+        elif meta["is"] == "state":
+            if self.state is not None and meta["step"] > self.state.step:
+                self.deaths = 0
+            self.state = State(meta["step"], arrays)
+
     def pace(self, now: float) -> None:
         """Steps per second of the clock on the wall, since the run last began to go: what others take is in it."""
         if self.pace_from is None:
@@ -141,6 +162,14 @@ class Slot:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
 
+    def saved(self) -> Saved:
+        """As it was at its state: what came after that will be made again."""
+        assert self.state is not None, "only a run with a state is saved"
+        step = self.state.step
+        loss, active = (np.array(values[:step], np.float32) for values in (self.loss, self.active))
+        scores = [scored for scored in self.scores if scored[0] <= step]
+        return Saved(self.experiment, self.machine, self.state, loss, active, scores, self.pixels)
+
     def view(self) -> RunView:
         return RunView(
             id=self.id,
@@ -162,3 +191,15 @@ class Slot:
             pixels=self.pixels,
             projection=self.projection,
         )
+
+
+def reopened(run: str, owner: str, saved: Saved, seen_at: float) -> Slot:
+    """A run as it was saved, with all that is known of its past."""
+    slot = Slot(run, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at)
+    slot.loss.extend(saved.loss.tolist())
+    slot.active.extend(saved.active.tolist())
+    slot.scores, slot.pixels, slot.state = list(saved.scores), saved.pixels, saved.state
+    slot.step = slot.restarted_at = saved.state.step
+    images, slot.seconds = saved.state.tensors["counters"][:2].tolist()
+    slot.images = int(images)
+    return slot

@@ -1,0 +1,182 @@
+"""Saves runs as they go. One thread writes; neither training nor a page waits for a disk."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from siamese_core.datasets import DatasetMissing
+from siamese_core.engine.shelf import Shelf
+from siamese_core.experiment import Experiment
+from siamese_core.keeper import NOT_SAVED, Keeper
+from siamese_core.machine import Machine
+from siamese_core.model import model_of
+from siamese_core.model_file import save_model
+from siamese_core.run_folder import MODEL, SAVE_EVERY, FolderRejected, Saved, load, locked
+from siamese_core.run_record import RESUMABLE, Record
+from siamese_core.snapshot import Frame
+
+LOOK_EVERY = 0.5
+
+CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or not here any more."
+
+
+@dataclass
+class _Written:
+    """A run that is being written. `done` is the step of its last save, `ended` status and sentence."""
+
+    keeper: Keeper
+    lock: ExitStack
+    newest: Saved | None = None
+    ended: tuple[str, str] | None = None
+    done: int = -1
+
+
+class Keeping:
+    """`on_end(run)` is called by the writing thread when a run has been written to its end."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        viewed: Callable[[str, np.ndarray], np.ndarray],
+        on_end: Callable[[str], None] = lambda run: None,
+        every: float = SAVE_EVERY,
+    ) -> None:
+        self.shelf, self._viewed, self._on_end, self._every = shelf, viewed, on_end, every
+        self._written: dict[str, _Written] = {}
+        self._lock = threading.RLock()
+        self._news = threading.Condition(self._lock)
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_forever, name="keeping", daemon=True)
+        self._thread.start()
+
+    def begin(self, run: str, owner: str, experiment: Experiment, machine: Machine, sweep: str = "") -> None:
+        """A new run; its folder is made with its first state."""
+        now = time.time()
+        record = Record(
+            experiment.to_query(), machine, now, now, "running",
+            total=experiment.steps, id=run, owner=owner, sweep=sweep,
+        )  # fmt: skip
+        self._hold(record, ExitStack())
+
+    def reopen(self, owner: str, run: str) -> Saved:
+        """What an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
+        with self._lock:
+            record = self.shelf.own(owner, run)
+            if record is None or record.status not in RESUMABLE or self.shelf.is_held(run):
+                raise FolderRejected(CANNOT_GO_ON)
+            lock = ExitStack()
+            try:
+                lock.enter_context(locked(self.shelf.folder(run)))
+                saved = load(self.shelf.folder(run))
+            except FolderRejected:
+                lock.close()
+                raise
+            record = replace(record, status="running", step=saved.state.step, sentence="")
+            self.shelf.put(record)
+            self._hold(record, lock, done=saved.state.step)
+            return saved
+
+    def frame(self, run: str, step: int, frame: Frame) -> None:
+        with self._lock:
+            if run in self._written:
+                self._written[run].keeper.add(step, frame)
+
+    def state(self, run: str, saved: Saved) -> None:
+        """The newest state of a run; one that was not written yet is dropped."""
+        with self._news:
+            if run in self._written:
+                self._written[run].newest = saved
+                self._news.notify()
+
+    def end(self, run: str, status: str, sentence: str = "") -> None:
+        """No more will come of it. A run that has no state yet leaves nothing."""
+        with self._news:
+            if run in self._written and self._written[run].ended is None:
+                self._written[run].ended = (status, sentence)
+                self._news.notify()
+
+    def problem(self, run: str) -> str:
+        """Why a run is not saved just now; "" where all is well."""
+        with self._lock:
+            return self._written[run].keeper.problem if run in self._written else ""
+
+    def close(self) -> None:
+        """Writes what there is, and lets go of the folders."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+        self._thread.join(timeout=10)
+
+    def _hold(self, record: Record, lock: ExitStack, done: int = -1) -> None:
+        with self._lock:
+            self.shelf.hold(record.id)
+            keeper = Keeper(self.shelf.folder(record.id), record, self._viewed, self._every)
+            self._written[record.id] = _Written(keeper, lock, done=done)
+
+    def _write_forever(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._closed or self._ready() is not None, LOOK_EVERY)
+                run = self._ready()
+                if run is None and self._closed:
+                    for written in self._written.values():
+                        written.lock.close()
+                    return
+            if run is not None:
+                self._write(run)
+            self.shelf.tend()
+
+    def _ready(self) -> str | None:
+        """A run with something to write now."""
+        for run, written in self._written.items():
+            if written.ended or (written.newest is not None and (self._closed or written.keeper.is_due())):
+                return run
+        return None
+
+    def _write(self, run: str) -> None:
+        with self._lock:
+            written = self._written[run]
+            newest, ended, written.newest = written.newest, written.ended, None
+        keeper = written.keeper
+        keeper.record = self.shelf.as_named(keeper.record)
+        try:
+            self._save(written, newest, *(ended or ("running", "")))
+        except (OSError, FolderRejected, DatasetMissing) as error:
+            keeper.problem = NOT_SAVED.format(why=error)
+        except Exception as error:
+            # Whatever it is, other runs are still to be saved.
+            traceback.print_exc(file=sys.stderr)
+            keeper.problem = NOT_SAVED.format(why=f"an error of ours, {type(error).__name__}")
+        if written.done >= 0:
+            self.shelf.put(keeper.record)
+        if ended:
+            with self._lock:
+                written.lock.close()
+                del self._written[run]
+                self.shelf.let_go(run)
+            if written.done >= 0:
+                self._on_end(run)
+
+    def _save(self, written: _Written, newest: Saved | None, status: str, sentence: str) -> None:
+        keeper = written.keeper
+        if newest is None or newest.state.step <= written.done:
+            if written.done >= 0:
+                keeper.note(status=status, sentence=sentence)
+            return
+        if written.done < 0:
+            keeper.folder.mkdir(parents=True, exist_ok=True)
+            written.lock.close()
+            written.lock.enter_context(locked(keeper.folder))
+        keeper.save(newest, status=status, sentence=sentence)
+        if not keeper.problem:
+            written.done = newest.state.step
+            if status in ("finished", "halted"):
+                save_model(keeper.folder / MODEL, model_of(newest.experiment, newest.state))

@@ -1,0 +1,250 @@
+"""All runs on this machine, as folders below one folder; each is reached only by its owner, or when it is published.
+
+An owner is known by a hash of the browser's token: the token itself, by which a run is controlled, is on no disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from siamese_core.files import write_whole
+from siamese_core.recording import Recording
+from siamese_core.run_folder import Saved, files_of, load, recording_of
+from siamese_core.run_format import Damaged
+from siamese_core.run_record import RECORD, Record, packed_record, read_record
+
+UNDO_FOR = 30.0
+"""Seconds in which a deleted run can be had back."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`runs` of each owner; `gigabytes` of all together. The oldest that is not pinned goes first."""
+
+    runs: int = 50
+    gigabytes: float = 10.0
+
+
+def hashed(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()
+
+
+def new_id() -> str:
+    """Not to be guessed, and fit for the name of a folder."""
+    return secrets.token_urlsafe(12)
+
+
+class Shelf:
+    """`skipped` names folders that hold no run, or one that is torn; they are left alone."""
+
+    def __init__(
+        self,
+        root: Path,
+        limits: Limits = Limits(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.root, self.limits, self.skipped = root, limits, list[str]()
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._records: dict[str, Record] = {}
+        self._bytes: dict[str, int] = {}
+        self._deleted: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._find()
+
+    def folder(self, run: str) -> Path:
+        """Of a run whose id is ours."""
+        return self.root / run
+
+    def records(self, owner: str) -> list[Record]:
+        """This owner's runs, the newest first."""
+        return self._listed(lambda record: record.owner == owner)
+
+    def published(self) -> list[Record]:
+        return self._listed(lambda record: record.published)
+
+    def find(self, owner: str, run: str) -> Record | None:
+        """A run of this owner, or a published one; anything else answers like an unknown one."""
+        with self._lock:
+            record = self._records.get(run)
+            if record is None or run in self._deleted or not (record.published or record.owner == owner):
+                return None
+            return record
+
+    def own(self, owner: str, run: str) -> Record | None:
+        """A run that this owner may change."""
+        record = self.find(owner, run)
+        return record if record is not None and secrets.compare_digest(record.owner, owner) else None
+
+    def files(self, owner: str, run: str) -> dict[str, bytes] | None:
+        """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
+        return files_of(self.folder(run)) if self.find(owner, run) is not None else None
+
+    def recording(self, owner: str, run: str) -> Recording | None:
+        files = self.files(owner, run)
+        return recording_of(files, "This run") if files is not None else None
+
+    def saved(self, owner: str, run: str) -> Saved | None:
+        """With its weights; FolderRejected also where its images have gone."""
+        return load(self.folder(run)) if self.find(owner, run) is not None else None
+
+    def change(self, owner: str, run: str, **changes: Any) -> bool:
+        """`name`, `pinned`, `published`; False where it is not this owner's."""
+        with self._lock:
+            if self.own(owner, run) is None:
+                return False
+            self._records[run] = record = replace(self._records[run], **changes)
+            with suppress(OSError):
+                write_whole(self.folder(run) / RECORD, packed_record(record))
+            return True
+
+    def delete(self, owner: str, run: str) -> bool:
+        """Deletes a run `UNDO_FOR` seconds from now; not one that is being written."""
+        with self._lock:
+            if self.own(owner, run) is None or run in self._busy:
+                return False
+            self._deleted[run] = self._clock()
+            return True
+
+    def restore(self, owner: str, run: str) -> bool:
+        """Takes a deletion back; False where it is too late."""
+        with self._lock:
+            record = self._records.get(run)
+            return record is not None and record.owner == owner and self._deleted.pop(run, None) is not None
+
+    def usage(self, owner: str) -> tuple[int, int]:
+        """Runs of this owner, and the bytes of all runs on this machine."""
+        with self._lock:
+            return len(self.records(owner)), sum(self._bytes.values())
+
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        """A file that was made of a run's own, under a name of ours. Raises OSError."""
+        write_whole(self.folder(run) / name, content)
+
+    def attached(self, run: str, name: str) -> bytes | None:
+        try:
+            return (self.folder(run) / name).read_bytes()
+        except OSError:
+            return None
+
+    def bring(self, owner: str, files: dict[str, bytes], record: Record) -> str:
+        """A run that somebody brings, already checked; its new id. Raises OSError."""
+        run = new_id()
+        unfinished = self.root / f".{run}"
+        record = replace(record, id=run, owner=owner)
+        try:
+            for name, content in (files | {RECORD: packed_record(record)}).items():
+                path = unfinished / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
+            unfinished.rename(self.folder(run))
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.put(record)
+        return run
+
+    def hold(self, run: str) -> None:
+        """It is being written: it is not deleted, and nobody else writes it."""
+        with self._lock:
+            self._busy.add(run)
+
+    def is_held(self, run: str) -> bool:
+        return run in self._busy
+
+    def let_go(self, run: str) -> None:
+        with self._lock:
+            self._busy.discard(run)
+
+    def put(self, record: Record) -> None:
+        """A run as it has been written; its owner's own words about it stay."""
+        with self._lock:
+            self._records[record.id] = self.as_named(record)
+            self._measure(record.id)
+            self._make_room(record.owner)
+
+    def as_named(self, record: Record) -> Record:
+        """With what its owner has said about it meanwhile."""
+        kept = self._records.get(record.id, record)
+        return replace(record, name=kept.name, pinned=kept.pinned, published=kept.published)
+
+    def tend(self) -> None:
+        """Deletes what can no longer be had back."""
+        with self._lock:
+            for run, at in list(self._deleted.items()):
+                if self._clock() - at > UNDO_FOR:
+                    self._forget(run)
+
+    def _listed(self, belongs: Callable[[Record], bool]) -> list[Record]:
+        with self._lock:
+            found = [r for r in self._records.values() if belongs(r) and r.id not in self._deleted]
+        return sorted(found, key=lambda record: record.created, reverse=True)
+
+    def _find(self) -> None:
+        try:
+            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+        except OSError:
+            return
+        for folder in folders:
+            if folder.name.startswith("."):
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            try:
+                record = read_record((folder / RECORD).read_bytes())
+                if record.id != folder.name:
+                    raise Damaged
+            except (OSError, Damaged):
+                self.skipped.append(folder.name)
+                continue
+            # Nobody writes it now, or its lock says so to who goes on with it.
+            self._records[record.id] = replace(
+                record, status="interrupted" if record.status == "running" else record.status
+            )
+            self._measure(record.id)
+
+    def _measure(self, run: str) -> None:
+        walked = os.walk(self.folder(run))
+        self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
+
+    def _make_room(self, owner: str) -> None:
+        """Lets the oldest go: of this owner where they are too many, then of who takes most room."""
+        own = self.records(owner)
+        for record in self._removable(owner)[: max(0, len(own) - self.limits.runs)]:
+            self._forget(record.id)
+        while sum(self._bytes.values()) > self.limits.gigabytes * 1e9:
+            taken: Counter[str] = Counter()
+            for run, size in self._bytes.items():
+                taken[self._records[run].owner] += size
+            removable = (self._removable(most) for most, _ in taken.most_common())
+            oldest = next((records[0] for records in removable if records), None)
+            if oldest is None:
+                return
+            self._forget(oldest.id)
+
+    def _removable(self, owner: str) -> list[Record]:
+        """The oldest first."""
+        return [r for r in reversed(self.records(owner)) if not r.pinned and r.id not in self._busy]
+
+    def _forget(self, run: str) -> None:
+        for table in (self._deleted, self._records, self._bytes):
+            table.pop(run, None)
+        # First the record, so that a kill leaves no half of a run in the list.
+        (self.folder(run) / RECORD).unlink(missing_ok=True)
+        shutil.rmtree(self.folder(run), ignore_errors=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
