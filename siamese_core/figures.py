@@ -195,7 +195,7 @@ def history(
     dotted = {"color": NEUTRAL, "width": 2, "dash": "dot"}
     for name, (at, values, label) in series.items():
         metric, _, held_out = name.partition(".")
-        x, y = _thinned(at, values)
+        x, y = thinned(at, values)
         dash = "dot" if held_out else "solid"
         line = {"color": METRIC_COLOURS.get(metric, NEUTRAL), "width": 2, "dash": dash}
         panel = "y" if metric in ("loss", "test_loss") else "y2"
@@ -237,7 +237,7 @@ def line_trace(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f
     return trace | {"hovertemplate": f"%{{y:{number}}}"} | points | style
 
 
-def _thinned(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]:
+def thinned(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]:
     """Every 2^k-th point and the last one: points that were drawn once stay where they were, or go."""
     x, y = np.asarray(steps, np.float32), np.asarray(values, np.float32)
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]

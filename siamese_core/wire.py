@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-DTYPES = ("float32", "float64", "int32", "int64", "uint8")
+DTYPES = ("float32", "float64", "int16", "int32", "int64", "uint8", "uint16")
 
 
 def pack(meta: Any, **arrays: np.ndarray) -> bytes:

@@ -6,17 +6,27 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
+from siamese_core.engine.drawing import Drawing
 from siamese_core.engine.keeping import Keeping
-from siamese_core.engine.pictures import Pictures
 from siamese_core.engine.pipes import Child
 from siamese_core.engine.questions import Answer, OfWorker
-from siamese_core.engine.run import COMMANDS, ENDED, LIVE, Layout, RunView, Slot, Status, layout_of, reopened
+from siamese_core.engine.replays import Replays
+from siamese_core.engine.run import (
+    COMMANDS,
+    ENDED,
+    LIVE,
+    MAX_DEATHS,
+    RunView,
+    Slot,
+    Status,
+    layout_of,
+    reopened,
+)
 from siamese_core.engine.shelf import Shelf, hashed, new_id
 from siamese_core.experiment import Experiment
 from siamese_core.home import home
@@ -31,11 +41,6 @@ FORGET_AFTER = 1800.0
 
 TEND_EVERY = 1.0
 
-MAX_DEATHS = 3
-"""Workers that may die under a run before it is given up."""
-
-MAX_PROJECTOR_DEATHS = 20
-
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
 
@@ -45,7 +50,6 @@ MAX_ASIDE = 48
 CANNOT_START = (
     "The training process does not start on this machine: see the server's log, mend it, start the server again."
 )
-CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
 
 
 class Engine:
@@ -59,17 +63,17 @@ class Engine:
         self._clock = clock
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
-        self._pictures = Pictures(lambda meta, **arrays: self._projector.say(meta, **arrays))
+        self.drawing = Drawing(self._drawn, self._draw_all)
         self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
         self.shelf = shelf or Shelf(home() / "runs")
-        self.keeping = Keeping(self.shelf, lambda view, images: self.ask.viewed(view, images).result()["images"])
+        self.replays = Replays(self.shelf, self.drawing.chains)
+        viewed = lambda view, images: self.ask.viewed(view, images).result()["images"]  # noqa: E731
+        self.keeping = Keeping(self.shelf, viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
-        self.projector_warm = False
-        self.problem = ""
-        self._false_starts = self._projector_deaths = 0
+        self._problem = ""
+        self._false_starts = 0
         self._worker = self._new_worker()
-        self._projector = self._new_projector()
         threading.Thread(target=self._tend_forever, name="tend", daemon=True).start()
 
     def start(
@@ -180,18 +184,10 @@ class Engine:
         with self._lock:
             slot = self._owned(owner, run)
             if slot is not None and slot.layout is not None:
-                self._projector.say({"do": "forget", "run": slot.id})
+                self.drawing.forget(slot.id)
                 # Of no step: a page goes on looking until the new one is there.
                 slot.layout = replace(slot.layout, step=-1)
                 self._ask_for_layout(slot)
-
-    def lay_out(self, embeddings: np.ndarray, kind: str) -> Future[Layout]:
-        """A picture of embeddings (N, D) that are no run's; cancelled where the projection process dies."""
-        with self._lock:
-            picture = self._pictures.lay_out(embeddings, kind)
-            if self._projector_deaths > MAX_PROJECTOR_DEATHS:
-                self._pictures.let_go()
-        return picture
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""
@@ -216,12 +212,17 @@ class Engine:
     def close(self) -> None:
         self._closed.set()
         self._worker.close()
-        self._projector.close()
+        self.drawing.close()
         self.keeping.close()
 
     @property
+    def problem(self) -> str:
+        """Why no run can be trained, or drawn, any more; "" where all is well."""
+        return self._problem or self.drawing.problem
+
+    @property
     def pids(self) -> dict[str, int]:
-        return {"worker": self._worker.pid, "projector": self._projector.pid}
+        return {"worker": self._worker.pid, "projector": self.drawing.pid}
 
     def _owned(self, owner: str, run: str) -> Slot | None:
         slot = self._slots.get(run)
@@ -244,13 +245,10 @@ class Engine:
         del self._slots[slot.id]
         self.keeping.end(slot.id, "interrupted")
         self._worker.say({"do": "stop", "run": slot.id})
-        self._projector.say({"do": "forget", "run": slot.id})
+        self.drawing.forget(slot.id)
 
     def _new_worker(self) -> Child:
         return Child("siamese_core.engine.worker", self._worker_said, self._worker_died)
-
-    def _new_projector(self) -> Child:
-        return Child("siamese_core.engine.projector", self._projector_said, self._projector_died)
 
     def _worker_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
@@ -287,22 +285,17 @@ class Engine:
 
     def _ask_for_layout(self, slot: Slot) -> None:
         if slot.frame is not None:
-            self._projector.say(
-                {"do": "project", "run": slot.id, "kind": slot.projection, "step": slot.frame_step},
-                embeddings=slot.frame.embeddings,
-            )
+            self.drawing.draw(slot.id, slot.projection, slot.frame_step, slot.frame.embeddings)
 
-    def _projector_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _drawn(self, run: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
-            if meta["is"] == "ready":
-                self.projector_warm = True
-                # A run that has come to rest gets its UMAP now.
-                for resting in self._slots.values():
-                    self._ask_for_layout(resting)
-            elif self._pictures.heard(meta, arrays):
-                pass
-            elif slot := self._slots.get(meta["run"]):
+            if slot := self._slots.get(run):
                 slot.layout = layout_of(meta, arrays, slot.layout.number + 1 if slot.layout else 1)
+
+    def _draw_all(self) -> None:
+        with self._lock:
+            for slot in self._slots.values():
+                self._ask_for_layout(slot)
 
     def _worker_died(self) -> None:
         if self._closed.is_set():
@@ -310,7 +303,7 @@ class Engine:
         with self._lock:
             self._false_starts += 1
             if self._false_starts > MAX_DEATHS:
-                self.problem = CANNOT_START
+                self._problem = CANNOT_START
                 return
             self._worker = self._new_worker()
             self.ask.let_go()
@@ -320,30 +313,10 @@ class Engine:
                     self._revive(slot)
 
     def _revive(self, slot: Slot) -> None:
-        """Goes on from the last state; a run that keeps killing its worker is given up."""
-        slot.deaths += 1
-        if slot.deaths > MAX_DEATHS:
-            slot.status = "failed"
-            slot.sentence = "The training process died several times in this run. Try a smaller batch_size."
+        if slot.goes_back():
+            self._submit(slot, owed=1 if slot.status == "pausing" else None)
+        else:
             self.keeping.end(slot.id, slot.status, slot.sentence)
-            return
-        slot.step = slot.restarted_at = slot.state.step if slot.state else 0
-        slot.rewind(slot.step)
-        self._submit(slot, owed=1 if slot.status == "pausing" else None)
-
-    def _projector_died(self) -> None:
-        if self._closed.is_set():
-            return
-        with self._lock:
-            self._projector_deaths += 1
-            self._pictures.let_go()
-            if self._projector_deaths > MAX_PROJECTOR_DEATHS:
-                self.problem = CANNOT_DRAW
-                return
-            self.projector_warm = False
-            self._projector = self._new_projector()
-            for slot in self._slots.values():
-                self._ask_for_layout(slot)
 
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):

@@ -40,13 +40,13 @@ class _Written:
 
 
 class Keeping:
-    """`on_end(run)` is called by the writing thread when a run has been written to its end."""
+    """`on_end(record)` is called by the writing thread when a run has been written to its end."""
 
     def __init__(
         self,
         shelf: Shelf,
         viewed: Callable[[str, np.ndarray], np.ndarray],
-        on_end: Callable[[str], None] = lambda run: None,
+        on_end: Callable[[Record], None] = lambda record: None,
         every: float = SAVE_EVERY,
     ) -> None:
         self.shelf, self._viewed, self._on_end, self._every = shelf, viewed, on_end, every
@@ -108,6 +108,11 @@ class Keeping:
         with self._lock:
             return self._written[run].keeper.problem if run in self._written else ""
 
+    def is_writing(self, owner: str) -> bool:
+        """Whether a run of this owner is under way, also one that has left nothing yet."""
+        with self._lock:
+            return any(written.keeper.record.owner == owner for written in self._written.values())
+
     def close(self) -> None:
         """Writes what there is, and lets go of the folders."""
         with self._news:
@@ -163,7 +168,7 @@ class Keeping:
                 del self._written[run]
                 self.shelf.let_go(run)
             if written.done >= 0:
-                self._on_end(run)
+                self._on_end(keeper.record)
 
     def _save(self, written: _Written, newest: Saved | None, status: str, sentence: str) -> None:
         keeper = written.keeper

@@ -1,26 +1,31 @@
-"""The projection process: takes the newest embedding of each run and drops what it cannot keep up with."""
+"""The projection process: takes the newest embedding of each run and drops what it cannot keep up with.
+
+Films of recorded runs are laid out beside that, a picture at a time, whenever no live run waits.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from siamese_core.engine.pipes import Parent
 from siamese_core.projection import PROJECTIONS, NotProjectable, Pca, neighbours, warm_up
-
-NEIGHBOURS = 5
+from siamese_core.replay import NEIGHBOURS, chained
 
 OUR_ERROR = "This frame could not be drawn, by an error of ours. Choose another projection."
+OUR_ERROR_IN_A_FILM = "It could not be laid out, by an error of ours: see the server's log."
 
 
 class _Projector:
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
         self._newest: dict[str, tuple[dict[str, Any], np.ndarray | None]] = {}
+        self._chains: dict[str, Iterator[None]] = {}
         self._arrived = threading.Condition()
         self._views: dict[str, tuple[str, Any]] = {}
         self._warm = threading.Event()
@@ -29,25 +34,72 @@ class _Projector:
     def run_forever(self) -> None:
         threading.Thread(target=self._warm_up, daemon=True).start()
         while True:
-            with self._arrived:
-                self._arrived.wait_for(lambda: self._newest)
-                run = next(iter(self._newest))
+            self._turn()
+
+    def _turn(self) -> None:
+        """One picture: of a live run where one waits, else the next one of a film, for which UMAP must be warm."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._newest or (self._chains and self._warm.is_set()))
+            live = bool(self._newest)
+            run = next(iter(self._newest if live else self._chains))
+            if live:
                 meta, embeddings = self._newest.pop(run)
-            if embeddings is None:
-                self._views.pop(run, None)
             else:
-                self._project(meta, embeddings)
+                chain = self._chains[run]
+        if not live:
+            self._go_on(run, chain)
+        elif embeddings is None:
+            self._views.pop(run, None)
+        else:
+            self._project(meta, embeddings)
 
     def _warm_up(self) -> None:
         warm_up()
-        self._warm.set()
-        self._parent.say({"is": "ready"})
+        with self._arrived:
+            self._warm.set()
+            self._parent.say({"is": "ready"})
+            self._arrived.notify()
 
     def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        run = meta["run"]
         with self._arrived:
-            # A run keeps its place in the queue; only its embedding is replaced, by None where it is to be forgotten.
-            self._newest[meta["run"]] = (meta, arrays.get("embeddings"))
+            if meta["do"] == "chain":
+                self._chains[run] = self._chain(run, meta["kind"], arrays["embeddings"])
+            elif run in self._chains:
+                del self._chains[run]
+            else:
+                # A run keeps its place in the queue; only its embedding is replaced, by None where it is forgotten.
+                self._newest[run] = (meta, arrays.get("embeddings"))
             self._arrived.notify()
+
+    def _chain(self, run: str, kind: str, embeddings: np.ndarray) -> Iterator[None]:
+        """Says how far it is after each picture, and all of them in the end."""
+        pictures = []
+        for picture in chained(kind, embeddings):
+            pictures.append(picture)
+            self._parent.say({"is": "chain_step", "run": run, "done": len(pictures), "of": len(embeddings)})
+            yield
+        xy, near = map(np.stack, zip(*pictures, strict=True))
+        self._parent.say({"is": "chain", "run": run, "kind": kind, "problem": None}, xy=xy, neighbours=near)
+
+    def _go_on(self, run: str, chain: Iterator[None]) -> None:
+        problem = None
+        try:
+            next(chain)
+            return
+        except StopIteration:
+            pass
+        except NotProjectable as why:
+            problem = str(why)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            problem = OUR_ERROR_IN_A_FILM
+        with self._arrived:
+            # It may have been forgotten, or begun again, in the meantime.
+            if self._chains.get(run) is chain:
+                del self._chains[run]
+        if problem is not None:
+            self._parent.say({"is": "chain", "run": run, "problem": problem})
 
     def _project(self, meta: dict[str, Any], embeddings: np.ndarray) -> None:
         said = {"is": "layout", "run": meta["run"], "step": meta["step"], "kind": meta["kind"]}

@@ -29,6 +29,11 @@ LIVE: frozenset[Status] = frozenset({"running", "pausing"})
 
 ENDED: frozenset[Status] = frozenset({"finished", "halted", "failed", "stopped"})
 
+MAX_DEATHS = 3
+"""Workers that may die under a run before it is given up."""
+
+DIED = "The training process died several times in this run. Try a smaller batch_size."
+
 KEPT_SCORES = 4_000
 
 
@@ -155,6 +160,16 @@ class Slot:
         del self.loss[step:], self.active[step:]
         while self.scores and self.scores[-1][0] > step:
             self.scores.pop()
+
+    def goes_back(self) -> bool:
+        """To its last state, for its worker has died; False for a run that keeps killing its worker: it has failed."""
+        self.deaths += 1
+        if self.deaths > MAX_DEATHS:
+            self.status, self.sentence = "failed", DIED
+            return False
+        self.step = self.restarted_at = self.state.step if self.state else 0
+        self.rewind(self.step)
+        return True
 
     def score(self, step: int, metrics: dict[str, Scores]) -> None:
         self.scores.append((step, metrics))

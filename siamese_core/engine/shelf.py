@@ -9,10 +9,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,20 @@ class Limits:
     gigabytes: float = 10.0
 
 
+RUNS, GIGABYTES = "SIAMESE_KEEP_RUNS", "SIAMESE_KEEP_GB"
+
+
+def limits_of(environment: Mapping[str, str]) -> Limits:
+    """As the operator of this server sets them; what cannot be read is named in the server's log."""
+    found = {RUNS: float(Limits.runs), GIGABYTES: Limits.gigabytes}
+    for name, default in found.items():
+        try:
+            found[name] = float(environment.get(name) or default)
+        except ValueError:
+            print(f"{name}={environment[name]}: may be a number, such as {default:g}, which is used", file=sys.stderr)
+    return Limits(max(1, int(found[RUNS])), max(0.1, found[GIGABYTES]))
+
+
 def hashed(owner: str) -> str:
     return hashlib.sha256(owner.encode()).hexdigest()
 
@@ -46,16 +61,20 @@ def new_id() -> str:
 
 
 class Shelf:
-    """`skipped` names folders that hold no run, or one that is torn; they are left alone."""
+    """`skipped` names folders that hold no run, or one that is torn; they are left alone.
+
+    `on_gone(run)` is called for a run that is deleted for good.
+    """
 
     def __init__(
         self,
         root: Path,
         limits: Limits = Limits(),
         clock: Callable[[], float] = time.time,
+        on_gone: Callable[[str], None] = lambda run: None,
     ) -> None:
         self.root, self.limits, self.skipped = root, limits, list[str]()
-        self._clock = clock
+        self._clock, self._on_gone = clock, on_gone
         self._lock = threading.RLock()
         self._records: dict[str, Record] = {}
         self._bytes: dict[str, int] = {}
@@ -122,6 +141,11 @@ class Shelf:
         with self._lock:
             record = self._records.get(run)
             return record is not None and record.owner == owner and self._deleted.pop(run, None) is not None
+
+    def is_deleted(self, owner: str, run: str) -> bool:
+        """Whether it can still be had back."""
+        with self._lock:
+            return run in self._deleted and self._records[run].owner == owner
 
     def usage(self, owner: str) -> tuple[int, int]:
         """Runs of this owner, and the bytes of all runs on this machine."""
@@ -241,6 +265,7 @@ class Shelf:
         # First the record, so that a kill leaves no half of a run in the list.
         (self.folder(run) / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self.folder(run), ignore_errors=True)
+        self._on_gone(run)
 
 
 def _size(path: Path) -> int:

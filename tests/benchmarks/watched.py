@@ -40,7 +40,7 @@ print(steps / (time.monotonic() - started))
 
 def measure() -> Iterator[Row]:
     engine = Engine()
-    until(lambda: engine.devices and engine.projector_warm, "a warm engine")
+    until(lambda: engine.devices and engine.drawing.is_warm, "a warm engine")
     pairs = [(_watched(engine), _bare()) for _ in range(ROUNDS)]
     engine.close()
     shares = [watched / bare for watched, bare in pairs]

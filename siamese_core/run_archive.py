@@ -1,0 +1,101 @@
+"""A run to take along, as a zip of its files, and to bring again. What is brought may come from anybody."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
+
+from siamese_core import archives
+from siamese_core.archives import MAX_FILE, MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.machine import Machine
+from siamese_core.recording import FRAMES, PROBE, RUN, SUFFIX
+from siamese_core.run_folder import TENSOR, FolderRejected, recording_of
+from siamese_core.run_format import packed, unpacked
+from siamese_core.run_record import Record
+
+MOST_FILES = 1_000
+
+NAME = "This run"
+
+REJECTED = "This zip cannot be read as a run: {why}. Take the run along again, or choose the files of its folder."
+
+WHY: dict[str, str] = {
+    "not_zip": "it is no zip archive",
+    "damaged": "it is damaged or cut short",
+    "packed": f"it is larger than {MAX_PACKED // MB} MB",
+    "unpacked": f"it unpacks to more than {MAX_UNPACKED // MB} MB",
+    "ratio": "it unpacks to far too much, like a zip bomb",
+    "overlap": "its files share the same bytes, like a zip bomb",
+    "entries": "it lists far too many files",
+    "pictures": "it lists far too many files",
+    "encrypted": "it is locked with a password",
+}
+
+LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take the run along again and choose that."
+
+
+def packed_run(files: Mapping[str, bytes]) -> bytes:
+    """A zip that `of_zip` reads. A large network's state stays behind: it would be too large to be brought again."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in sorted(files.items()):
+            # A date of its own: the same bytes every time.
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            zipped.writestr(info, _light(content) if name == RUN and len(content) > MAX_FILE else content)
+    return archive.getvalue()
+
+
+def of_zip(file: BinaryIO) -> dict[str, bytes]:
+    """Name → content of the files of a run, wherever in the zip they lie. Raises FolderRejected."""
+    skipped: Counter[str] = Counter()
+    try:
+        members = archives.members(file, skipped, _unwanted, MOST_FILES)
+        found = [(entry.path, data) for entry, data in archives.contents(file, members, skipped)]
+    except ArchiveRejected as rejected:
+        raise FolderRejected(REJECTED.format(why=WHY[rejected.reason])) from None
+    if skipped["damaged"] or skipped["big"]:
+        raise FolderRejected(LEFT_OUT)
+    return of_files(found)
+
+
+def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """The same out of files that were chosen one by one; those that are none of a run's are left out."""
+    files: dict[str, bytes] = {}
+    for path, content in given:
+        last = archives.split_path(path.replace("\\", "/"))[-1:]
+        name = last[0] if last else ""
+        if name in (RUN, PROBE):
+            files[name] = content
+        elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdecimal() and len(name) < 30:
+            files[f"{FRAMES}{name}"] = content
+    return files
+
+
+def record_of(files: Mapping[str, bytes], name: str = "") -> Record:
+    """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
+    recording = recording_of(files, NAME)
+    meta, _ = unpacked(files[RUN])
+    now = time.time()
+    return Record(
+        recording.query, Machine(**meta["machine"]), now, now,
+        # Never to be gone on with: its state may come from anybody.
+        "finished" if recording.step >= recording.total else "halted",
+        step=recording.step, total=recording.total, seconds=recording.seconds,
+        scores=recording.scores[-1][1] if recording.scores else {}, name=name,
+    )  # fmt: skip
+
+
+def _unwanted(parts: Sequence[str], mode: int) -> str | None:
+    return archives.unwanted(parts, mode, (SUFFIX,))
+
+
+def _light(content: bytes) -> bytes:
+    """A run's file with nothing to go on from."""
+    meta, arrays = unpacked(content)
+    kept = f"{TENSOR}counters"
+    return packed(meta, {name: a for name, a in arrays.items() if not name.startswith(TENSOR) or name == kept})
