@@ -9,14 +9,16 @@ const REST = { yaw: -0.6, pitch: 0.35 };
 
 export class Camera { // a place is a centre in the points' numbers, x, y, z, and k, CSS px per unit
   constructor(view) {
-    this.view = view;
+    Object.assign(this, { view, least: null }); // least: bounds that the axes always hold
     this.rest();
     this.forget();
   }
 
-  rest() { Object.assign(this, { user: false, bounds: null, ...REST }); }
+  rest() { Object.assign(this, { user: false, bounds: this.least, ...REST }); }
 
-  forget() { Object.assign(this, { user: false, bounds: null, place: null, goal: null }); } // other axes, other numbers
+  forget() { // other axes, other numbers
+    Object.assign(this, { user: false, bounds: this.least, place: null, goal: null });
+  }
 
   grow() { // axes hold every point seen so far, rounded outwards to steps
     const { dim, xy } = this.view;

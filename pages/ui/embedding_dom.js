@@ -2,7 +2,7 @@
 
 import { mark } from "./embedding_marks.js";
 
-const STYLE = `
+export const STYLE = `
 .root { container-type: inline-size; font: 13px/1.35 var(--st-font, system-ui, sans-serif); position: relative;
   --text: var(--st-text-color, #222); --ground: var(--st-background-color, #fff);
   --line: var(--st-border-color, #ddd); --primary: var(--st-primary-color, #0072b2);
@@ -92,7 +92,7 @@ export const fill = (sentence, values) =>
   (sentence ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
-function thumb(view, i, size) {
+export function thumb(view, i, size) {
   const c = view.labels[i];
   const { columns, width, height } = view.painter.atlas ? view.meta.sprite : { columns: 1, width: 1, height: 1 };
   const tall = Math.round((size * height) / width);
@@ -117,7 +117,8 @@ export function tooltip(view, i) {
   if (heldOut) words.append(make("small", "held", text.held_out ?? ""));
   if (view.isSecond(i)) words.append(make("small", "", text.second ?? ""));
   const tiles = view.nearest(i).map(([j, distance]) => make("div", "", thumb(view, j, 38),
-    make("span", "", classes[labels[j]]), make("small", "", String(Number(distance.toPrecision(3))))));
+    make("span", "", classes[labels[j]]),
+    make("small", "", distance === undefined ? "" : String(Number(distance.toPrecision(3))))));
   view.tip.replaceChildren(make("div", "head", thumb(view, i, view.width < 480 ? 56 : 84), words),
     make("p", "", (view.paired(i) ? text.pair : text.neighbours) ?? ""), make("div", "near", ...tiles));
 }

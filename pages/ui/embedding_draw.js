@@ -37,6 +37,7 @@ export class Painter {
     else grid(this, view);
     pen.globalCompositeOperation = "source-over";
     if (active >= 0) this.links(view, active);
+    this.rings(view);
   }
 
   dress(view) { // theme, resolution and marker size; stamps last while they stay the same
@@ -146,28 +147,40 @@ export class Painter {
     }
   }
 
+  stroke(wide) { // seen on every ground
+    for (const [strokeStyle, extra] of [[this.ground, 2.5], [this.text, 0]]) {
+      Object.assign(this.pen, { strokeStyle, lineWidth: wide + extra, lineCap: "round" });
+      this.pen.stroke();
+    }
+  }
+
+  rings(view) { // around the points that are marked
+    const { x, y } = view.screen;
+    const beside = this.imageSize(view.meta.sprite ?? { width: 1, height: 1 });
+    for (const i of view.marked.filter((j) => view.shown(j) && Number.isFinite(x[j] + y[j]))) {
+      const reach = this.asImage(view, i) ? Math.hypot(...beside) / 2 + 3 : this.radius + 5;
+      this.pen.beginPath();
+      this.pen.arc(x[i], y[i], reach, 0, 7);
+      this.stroke(1.8);
+    }
+  }
+
   links(view, i) { // the point, its neighbours and the lines between them, over everything else
     const { pen } = this;
     const { x, y } = view.screen;
     const others = view.nearest(i).map(([j]) => j).filter((j) => view.shown(j) && Number.isFinite(x[j] + y[j]));
-    const stroke = (wide) => {
-      for (const [colour, extra] of [[this.ground, 2.5], [this.text, 0]]) {
-        Object.assign(pen, { strokeStyle: colour, lineWidth: wide + extra, lineCap: "round" });
-        pen.stroke();
-      }
-    };
     pen.beginPath();
     for (const j of others) {
       pen.moveTo(x[i], y[i]);
       pen.lineTo(x[j], y[j]);
     }
-    stroke(1.2);
+    this.stroke(1.2);
     for (const j of [...others.reverse(), i]) {
       const image = this.asImage(view, j);
       if (!image) {
         pen.beginPath();
         pen.arc(x[j], y[j], this.radius + (j === i ? 6 : 4), 0, 7);
-        stroke(j === i ? 2 : 1.2);
+        this.stroke(j === i ? 2 : 1.2);
         pen.fillStyle = this.ground;
         pen.fill();
       }

@@ -1,7 +1,8 @@
 // A message of siamese_core/wire.py: four bytes that give the header's length, the header as JSON, then raw arrays.
 
 const TYPES = {
-  float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array, int64: BigInt64Array,
+  float32: Float32Array, float64: Float64Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
+  uint8: Uint8Array, uint16: Uint16Array,
 };
 
 export const NOTHING = {
@@ -15,6 +16,7 @@ export function unpack(bytes) {
   for (const [name, dtype, shape, offset] of arrays) {
     const Type = TYPES[dtype];
     const end = start + offset + shape.reduce((a, b) => a * b, 1) * Type.BYTES_PER_ELEMENT;
+    if (end > bytes.length) throw new RangeError("a message that is cut short");
     named[name] = new Type(bytes.slice(start + offset, end).buffer); // a copy, because a typed array must be aligned
   }
   return { meta, arrays: named };

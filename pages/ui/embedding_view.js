@@ -17,7 +17,7 @@ import { describe } from "./embedding_words.js";
 const MEMORY = 13; // frames kept for the trails
 const PARTS = "bar note images trails in out reset stage hint help tip legend said".split(" ");
 
-class View {
+export class View {
   constructor(parent) {
     this.root = make("div", "root");
     this.root.innerHTML = HTML;
@@ -28,6 +28,8 @@ class View {
     this.painter = new Painter(this.canvas);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.choices = new Choices();
+    this.linked = []; // views of the same images: hovered, pinned and hidden here means there, too
+    this.marked = []; // points with a ring
     Object.assign(this, { meta: {}, text: {}, ...NOTHING, n: 0, dim: 2, width: 0, height: 0 });
     this.camera = new Camera(this);
     this.springs = new Springs(this);
@@ -50,6 +52,10 @@ class View {
     this.connect();
     const { meta, arrays } = bytes?.length ? unpack(bytes) : { meta: { ...this.meta, note: "" }, arrays: NOTHING };
     if (bytes?.length && meta.frame === this.meta.frame && meta.key === this.meta.key) return; // a page sends what it has
+    this.show(meta, arrays);
+  }
+
+  show(meta, arrays) {
     this.root.dataset.frames = Number(this.root.dataset.frames) + 1;
     if (meta.sent) this.root.dataset.delay = Math.round(Date.now() - meta.sent); // ms since the server packed it
     if (meta.key !== this.meta.key) this.forget(meta.key);
@@ -59,7 +65,7 @@ class View {
     }
     const n = arrays.labels.length;
     const same = n === this.n && meta.dim === this.dim && this.camera.place !== null;
-    Object.assign(this, { meta, ...arrays, n, dim: meta.dim ?? 2 });
+    Object.assign(this, { meta, ...NOTHING, ...arrays, n, dim: meta.dim ?? 2 });
     if (this.order?.length !== n) this.order = shuffled(n);
     if (String(meta.pair ?? "") !== this.pointed) this.pinned = meta.pair?.[0] ?? -1;
     this.pointed = String(meta.pair ?? "");
@@ -84,10 +90,12 @@ class View {
 
   flip(c) { // hide a class, or show it again
     if (!this.hidden.delete(c)) this.hidden.add(c);
+    this.legend.children[c].ariaPressed = !this.hidden.has(c);
     this.choices.hide(this.meta.key, this.hidden);
     if (!this.shown(this.pinned)) this.pinned = -1;
     this.tell();
     this.wake();
+    for (const other of this.linked) if (other.hidden.has(c) !== this.hidden.has(c)) other.flip(c);
   }
 
   shown(i) { return this.labels[i] < this.classes.length && !this.hidden.has(this.labels[i]); }
@@ -170,6 +178,7 @@ class View {
     this[which] = i;
     this.tell();
     this.wake();
+    for (const other of this.linked) other.set(which, i);
   }
 
   walk(by) { // pin the next point, by number, that can be seen

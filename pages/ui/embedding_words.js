@@ -46,10 +46,7 @@ function entry(view, c) {
   const button = make("button", "", mark(view.outlines[c], view.colours[c], held), make("span", "", view.classes[c]));
   if (held) button.append(make("small", "held", view.text.held_out ?? ""));
   Object.assign(button, { type: "button", ariaPressed: !view.hidden.has(c) });
-  button.onclick = () => {
-    view.flip(c);
-    button.ariaPressed = !view.hidden.has(c);
-  };
+  button.onclick = () => view.flip(c);
   return button;
 }
 

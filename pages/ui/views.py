@@ -30,11 +30,17 @@ REDRAW_EVERY = 0.7
 
 _embedding = _view("embedding_view")
 _plot = _view("plot_view")
+_replay = _view("replay_view")
 
 
 def embedding_view(message: bytes, key: str) -> None:
     """Draws a message of `wire.pack` that embedding_view.js describes."""
     _embedding(key=key, data=message)
+
+
+def replay_view(message: dict[str, Any], key: str) -> None:
+    """Plays recorded runs, as replay_view.js describes `message`; loads again only when their addresses change."""
+    _replay(key=key, data=message)
 
 
 def plot_view(
