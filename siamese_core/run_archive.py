@@ -19,6 +19,9 @@ from siamese_core.run_record import Record
 
 MOST_FILES = 1_000
 
+MOST_FRAMES, MOST_POINTS, MOST_DIM = 400, 5_000, 1_024
+"""What a projection can still lay out while others wait for it."""
+
 NAME = "This run"
 
 REJECTED = "This zip cannot be read as a run: {why}. Take the run along again, or choose the files of its folder."
@@ -34,6 +37,8 @@ WHY: dict[str, str] = {
     "pictures": "it lists far too many files",
     "encrypted": "it is locked with a password",
 }
+
+TOO_LARGE = f"{NAME}: it has more than {MOST_FRAMES} pictures of {MOST_POINTS:,} points; bring a smaller one."
 
 LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take the run along again and choose that."
 
@@ -79,6 +84,9 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
 def record_of(files: Mapping[str, bytes], name: str = "") -> Record:
     """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
     recording = recording_of(files, NAME)
+    frames, points, dim = recording.film.embeddings.shape
+    if frames > MOST_FRAMES or points > MOST_POINTS or dim > MOST_DIM:
+        raise FolderRejected(TOO_LARGE)
     meta, _ = unpacked(files[RUN])
     now = time.time()
     return Record(

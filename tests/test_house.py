@@ -70,7 +70,7 @@ LAYERS = (
     {"script"},
     {"engine"},
     {"model_commands"},
-    {"run_commands"},
+    {"run_commands", "film_commands"},
     {"__main__"},
 )
 """A room of the core may import rooms of the layers above its own line, and nothing else of the core."""

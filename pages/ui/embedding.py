@@ -41,7 +41,7 @@ def message(
         "sent": time.time() * 1000,
         "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
         "projection": text.STAND_IN if layout.stand_in else PROJECTIONS[layout.kind].title,
-        "note": text.STAND_IN if layout.stand_in else _second_input(experiment),
+        "note": text.STAND_IN if layout.stand_in else second_input(experiment),
         "second": len(shown.labels) // 2 if experiment.branches == 2 else None,
         "classes": shown.classes,
         "colours": [colour for colour, _ in styles],
@@ -59,7 +59,8 @@ def message(
     return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
 
 
-def _second_input(experiment: Experiment) -> str:
+def second_input(experiment: Experiment) -> str:
+    """What tells first inputs from second ones, where there are such."""
     return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
 
 

@@ -19,6 +19,7 @@ MENU = {
     "pages/3_Data.py": ("Data", ":material/photo_library:"),
     "pages/4_Compare.py": ("Compare", ":material/compare:"),
     "pages/5_Evaluate.py": ("Evaluate", ":material/fact_check:"),
+    "pages/6_Runs.py": ("Runs", ":material/movie:"),
 }
 
 

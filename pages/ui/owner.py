@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import secrets
 
 import streamlit as st
@@ -12,9 +13,13 @@ from siamese_core.datasets import own
 from siamese_core.engine import Engine, RunView
 from siamese_core.engine.downloads import Downloads
 from siamese_core.engine.examinations import Examinations
+from siamese_core.engine.shelf import Shelf, limits_of
 from siamese_core.engine.uploads import Uploads
+from siamese_core.home import home
 
 COOKIE = "siamese_owner"
+
+FILMS = "film"
 
 _remember = st.components.v2.component(
     "owner",
@@ -37,7 +42,11 @@ def uploads() -> Uploads:
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     uploads()
-    return Engine()
+    static.withdraw(FILMS)
+    shelf = Shelf(home() / "runs", limits_of(os.environ), on_gone=_run_gone)
+    started = Engine(shelf=shelf)
+    atexit.register(started.close)
+    return started
 
 
 @st.cache_resource(show_spinner=False)
@@ -67,9 +76,26 @@ def _gone(dataset: str) -> None:
     static.withdraw(probes_stem(dataset))
 
 
+def _run_gone(run: str) -> None:
+    """A saved run was deleted for good."""
+    engine().drawing.chains.cancel(run)
+    engine().replays.forget(run)
+    static.withdraw(film_stem(run))
+
+
 def probes_stem(dataset: str) -> str:
     """The name under which a dataset's thumbnails are published."""
     return f"probes-{dataset}"
+
+
+def may_use(dataset: str) -> bool:
+    """Whether this browser may use a dataset: one of the catalogue, or its own pictures, which are kept by asking."""
+    return not own.is_own(dataset) or uploads().use(token(), dataset)
+
+
+def film_stem(run: str) -> str:
+    """The name under which the film of a run is published."""
+    return f"{FILMS}-{run}"
 
 
 def owner() -> str:

@@ -8,11 +8,15 @@ import streamlit as st
 
 from pages.ui import controls
 from pages.ui.owner import engine, owner, run_of_tab, token
+from pages.ui.runs.actions import PROBLEM, go_on
+from pages.ui.runs.named import title_of
 from pages.ui.text import train as text
 from pages.ui.train_live import is_busy, live
 from pages.ui.words import plain
 from siamese_core import reach
+from siamese_core.datasets import is_own
 from siamese_core.engine import RunView
+from siamese_core.engine.shelf import hashed
 from siamese_core.experiment import Experiment, Ignored
 from siamese_core.machine import Machine
 
@@ -35,12 +39,13 @@ def page() -> None:
     with st.sidebar:
         experiment = controls.controls()
         machine = _machine(machine_asked)
+        keep = not is_own(experiment.dataset) or st.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
     not_the_first = e.devices and machine.device != next(iter(e.devices))
     controls.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
     if e.devices and machine_asked.get("device", machine.device) not in e.devices:
         may_be = text.MAY_BE.format(choices=", ".join(e.devices))
         ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
-    _buttons(run, experiment, machine)
+    _buttons(run, experiment, machine, keep)
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
         if ignored:
@@ -52,6 +57,8 @@ def page() -> None:
             st.warning(out_of_reach, icon=":material/straighten:")
         if run is None and st.session_state.pop("run", None):
             st.info(text.FORGOTTEN, icon=":material/schedule:")
+        if run is None:
+            _offer()
         if e.problem:
             st.error(e.problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
@@ -61,6 +68,20 @@ def page() -> None:
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip
+
+
+def _offer() -> None:
+    """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
+    records = engine().shelf.records(hashed(token()))
+    newest = next((record for record in records if not record.sweep), None)
+    if newest is not None and newest.status == "interrupted":
+        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(said, icon=":material/schedule:")
+            if st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:"):
+                go_on(newest.id)
+    if problem := st.session_state.pop(PROBLEM, ""):
+        st.warning(plain(problem), icon=":material/info:")
 
 
 def _take_dropped() -> None:
@@ -99,16 +120,16 @@ def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 
-def _buttons(run: RunView | None, experiment: Experiment, machine: Machine) -> None:
+def _buttons(run: RunView | None, experiment: Experiment, machine: Machine, keep: bool) -> None:
     status = run.status if run else None
     going = status in ("running", "pausing")
     resting = status == "paused"
     second = "resume" if resting else "pause"
     with st.container(horizontal=True):
-        _button("train", "t", _train, run, experiment, machine, None, kind="primary")
+        _button("train", "t", _train, run, experiment, machine, None, keep, kind="primary")
         _button(second, "p", _command, run, second, disabled=not (going or resting))
         if run is None or run.status in ("finished", "halted", "failed", "stopped"):
-            _button("step", "s", _train, run, experiment, machine, 1)
+            _button("step", "s", _train, run, experiment, machine, 1, keep)
         else:
             _button("step", "s", _command, run, "step", disabled=not resting)
         _button("stop", "x", _command, run, "stop", disabled=not (going or resting))
@@ -125,11 +146,15 @@ def _button(
     )  # fmt: skip
 
 
-def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None) -> None:
-    if run is not None and run.id == st.session_state.get("run"):
+def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, keep: bool) -> None:
+    begun = st.session_state.get("run")
+    if begun and begun != (run.id if run is not None else None) and engine().look(token(), begun):
+        # Pressed twice, before the page has shown what the first press began.
+        return
+    if run is not None and run.id == begun:
         # A run that another tab has started is left to it.
         _reset(run)
-    st.session_state["run"] = engine().start(token(), experiment, machine, steps=steps)
+    st.session_state["run"] = engine().start(token(), experiment, machine, steps=steps, keep=keep)
 
 
 def _command(run: RunView, command: str) -> None:

@@ -63,7 +63,7 @@ def is_busy(run: RunView | None) -> bool:
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not e.projector_warm or not drawn or is_waiting()
+    return run.live or not e.drawing.is_warm or not drawn or is_waiting()
 
 
 def _status(run: RunView | None, changed: bool) -> None:
@@ -77,6 +77,8 @@ def _status(run: RunView | None, changed: bool) -> None:
         if sentence:
             shown = text.OF_THE_LAST_RUN.format(sentence=sentence) if changed else sentence
             st.warning(shown, icon=":material/warning:")
+        if run is not None and (not_saved := engine().keeping.problem(run.id)):
+            st.warning(plain(not_saved), icon=":material/save:")
 
 
 def _measured_on(experiment: Experiment) -> str:

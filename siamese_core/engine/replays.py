@@ -81,6 +81,13 @@ class Replays:
         with suppress(FolderRejected):
             self.look(record.owner, record.id)
 
+    def forget(self, run: str) -> None:
+        """What is in memory of a run."""
+        with self._lock:
+            self._problems.pop(run, None)
+            for name in [name for name in self._recordings if name[0] == run]:
+                del self._recordings[name]
+
     def _begin(self, run: str, recording: Recording) -> None:
         experiment, _ = Experiment.from_query(recording.query)
         future = self._chains.begin(run, experiment.projection, recording.film.embeddings)

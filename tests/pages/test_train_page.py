@@ -49,7 +49,7 @@ def test_the_front_door_leads_to_train_from_wherever_it_is_started(
     monkeypatch.chdir(tmp_path)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     assert not app.exception
-    assert [button.label for button in app.button] == ["Train one and watch it learn"]
+    assert [button.label for button in app.button] == ["Train one and watch it learn", "Open this run on Train"]
 
 
 def test_the_address_holds_the_whole_experiment() -> None:

@@ -96,13 +96,13 @@ def _layout(found: Found) -> Layout | None:
     """Asked for once for each model; again, where UMAP was not warm."""
     kept = st.session_state.get("evaluated_layout")
     if kept is None or kept[0] != found.file.key or kept[1].cancelled():
-        kept = (found.file.key, engine().lay_out(found.report.embeddings, "umap"))
+        kept = (found.file.key, engine().drawing.lay_out(found.report.embeddings, "umap"))
         st.session_state["evaluated_layout"] = kept
     try:
         layout: Layout = kept[1].result(WAIT)
     except (TimeoutError, CancelledError):
         return None
-    if layout.stand_in and engine().projector_warm:
+    if layout.stand_in and engine().drawing.is_warm:
         del st.session_state["evaluated_layout"]
         return _layout(found)
     return layout
@@ -115,5 +115,5 @@ def _once_there(found: Found) -> None:
 
 
 def _once_warm() -> None:
-    if engine().projector_warm:
+    if engine().drawing.is_warm:
         st.rerun()

@@ -107,6 +107,13 @@ ANEW_HELP = (
     "together can stay apart by it: this begins from a fresh picture."
 )
 GET_FIRST = "These images are not on this machine: download them on the Data page, or choose another dataset."
+INTERRUPTED = "Interrupted at step {step:,} of {total:,}: {name}."
+GO_ON = "Go on"
+KEEP = "Save runs on these pictures"
+KEEP_HELP = (
+    "Runs on your own pictures are saved only when you ask for it, small copies of the test pictures with them. When "
+    "the pictures are gone, such a run can be replayed, but not gone on with."
+)
 DELETED = "those pictures are deleted; upload them again on the Data page"
 STAND_IN = "PCA until UMAP is warm"
 LOSS_TITLE = "Loss against distance"

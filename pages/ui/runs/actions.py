@@ -1,0 +1,134 @@
+"""What can be done with the runs that are chosen."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.owner import engine, token
+from pages.ui.runs.named import title_of
+from pages.ui.text import runs as text
+from pages.ui.words import plain
+from siamese_core.engine.shelf import hashed
+from siamese_core.experiment import Experiment
+from siamese_core.run_folder import FolderRejected
+from siamese_core.run_record import MAX_NAME, RESUMABLE, Record
+
+DELETED, PROBLEM = "runs_deleted", "runs_problem"
+
+
+def bar(chosen: list[Record]) -> None:
+    me = hashed(token())
+    own = [record for record in chosen if record.owner == me]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(chosen) == 1:
+            _one(chosen[0], bool(own))
+        if own:
+            st.button(text.DELETE, key="runs_delete", icon=":material/delete:", on_click=_delete, args=(own,))
+        with st.popover(text.LINK, icon=":material/link:", help=text.LINK_HELP):
+            _links(chosen)
+    if problem := st.session_state.pop(PROBLEM, ""):
+        st.warning(plain(problem), icon=":material/info:")
+
+
+def _one(record: Record, is_own: bool) -> None:
+    if is_own and record.status in RESUMABLE and not engine().shelf.is_held(record.id):
+        help_ = text.GO_ON_HELP.format(step=record.step)
+        if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
+            go_on(record.id)
+    if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
+        open_settings(record.query)
+    if not is_own:
+        return
+    label, icon = (text.UNPIN, ":material/keep_off:") if record.pinned else (text.PIN, ":material/keep:")
+    st.button(
+        label, key="runs_pin", icon=icon, help=text.PIN_HELP, on_click=_change,
+        args=(record.id,), kwargs={"pinned": not record.pinned},
+    )  # fmt: skip
+    with st.popover(text.RENAME, icon=":material/edit:"):
+        name = st.text_input(text.NAME, record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
+        st.button(text.SAVE_NAME, key="runs_rename", on_click=_change, args=(record.id,), kwargs={"name": _clean(name)})
+    if record.published:
+        st.button(
+            text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_change, args=(record.id,),
+            kwargs={"published": False},
+        )  # fmt: skip
+    else:
+        with st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP):
+            st.caption(text.PUBLISH_HELP)
+            name = st.text_input(
+                text.PUBLISH_NAME, record.name or title_of(record)[:MAX_NAME], max_chars=MAX_NAME,
+                key=f"runs_publish_name_{record.id}",
+            )  # fmt: skip
+            st.button(
+                text.DO_PUBLISH, key="runs_publish", type="primary", disabled=not _clean(name), on_click=_change,
+                args=(record.id,), kwargs={"published": True, "name": _clean(name)},
+            )  # fmt: skip
+
+
+def go_on(run: str) -> None:
+    """Trains on from where a run was saved last, on the Train page."""
+    try:
+        engine().reopen(token(), run)
+    except FolderRejected as rejected:
+        st.session_state[PROBLEM] = str(rejected)
+        st.rerun()
+    st.session_state["run"] = run
+    # The settings of the run come back with it.
+    st.session_state.pop("experiment", None)
+    st.switch_page("pages/1_Train.py")
+
+
+def open_settings(query: str) -> None:
+    """The Train page with the settings of a run; what this server cannot do is named there."""
+    experiment, ignored = Experiment.from_query(query)
+    st.session_state["experiment"], st.session_state["ignored"] = experiment, ignored
+    st.switch_page("pages/1_Train.py")
+
+
+def undo() -> None:
+    """Takes the last deletion back, as long as that can be."""
+    deleted: list[Record] = st.session_state.get(DELETED, [])
+    me = hashed(token())
+    deleted = [record for record in deleted if engine().shelf.is_deleted(me, record.id)]
+    if not deleted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        names = ", ".join(title_of(record) for record in deleted)
+        st.markdown(plain(text.DELETED.format(names=names)), width="content")
+        st.button(text.UNDO, key="runs_undo", icon=":material/undo:", on_click=_restore, args=(deleted,))
+
+
+def _clean(name: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
+
+
+def _change(run: str, **changes: object) -> None:
+    engine().shelf.change(hashed(token()), run, **changes)
+
+
+def _delete(records: list[Record]) -> None:
+    me, gone = hashed(token()), []
+    for record in records:
+        if engine().shelf.delete(me, record.id):
+            gone.append(record)
+        else:
+            st.session_state[PROBLEM] = text.WRITTEN
+    if gone:
+        st.session_state[DELETED] = gone
+        st.session_state["runs_shown"] = [r for r in st.session_state["runs_shown"] if r not in {g.id for g in gone}]
+
+
+def _restore(records: list[Record]) -> None:
+    restored = [engine().shelf.restore(hashed(token()), record.id) for record in records]
+    if not all(restored):
+        st.toast(text.TOO_LATE, icon=":material/delete:")
+
+
+def _links(chosen: list[Record]) -> None:
+    root = st.context.url.rpartition("/")[0] if st.context.url else ""
+    if not all(record.published for record in chosen):
+        st.caption(text.NOT_PUBLISHED)
+    st.code(f"{root}/Runs?run={','.join(record.id for record in chosen)}", language=None, wrap_lines=True)
+    st.caption(text.LINK_SETTINGS)
+    for record in chosen:
+        st.code(f"{root}/Train?{record.query}", language=None, wrap_lines=True)

@@ -1,0 +1,53 @@
+"""What differs between runs: settings and results, a row for each."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.runs.named import title_of
+from pages.ui.text import runs as text
+from pages.ui.text import train as train_text
+from siamese_core.run_record import Record
+from siamese_core.settings import FIELDS
+
+RESULTS = ("map_at_r", "precision_at_1", "auc", "eer", "loss")
+
+
+def part(records: list[Record]) -> None:
+    st.markdown(f"**{text.DIFFERENCES}**")
+    settings = [record.settings for record in records]
+    names = dict.fromkeys(name for found in settings for name in found)
+    differing = [name for name in names if len({found.get(name) for found in settings}) > 1]
+    if not differing:
+        st.caption(text.SAME_SETTINGS)
+    if "seed" in differing:
+        st.caption(text.SEEDS_DIFFER)
+    heads = _heads(records)
+    rows = [
+        {text.SETTING: _title(name)} | {head: found.get(name, "–") for head, found in zip(heads, settings, strict=True)}
+        for name in differing
+    ]
+    for metric in RESULTS:
+        for group in ("seen", "held_out"):
+            values = [record.score(metric, group) for record in records]
+            if any(value is not None for value in values):
+                shown = ("–" if value is None else f"{value:.3f}" for value in values)
+                rows.append({text.SETTING: _metric(metric, group)} | dict(zip(heads, shown, strict=True)))
+    seconds = (f"{record.seconds:.1f} s" for record in records)
+    rows.append({text.SETTING: text.COLUMNS["seconds"].partition(",")[0]} | dict(zip(heads, seconds, strict=True)))
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _heads(records: list[Record]) -> list[str]:
+    """Names as heads of columns, each once."""
+    return [f"{number}. {title_of(record)}" for number, record in enumerate(records, 1)]
+
+
+def _title(name: str) -> str:
+    return FIELDS[name].title if name in FIELDS else name.replace("_", " ")
+
+
+def _metric(metric: str, group: str) -> str:
+    words = {"auc": "AUC", "eer": "EER", "loss": train_text.TEST_LOSS}
+    title = words.get(metric) or train_text.NUMBERS[metric][0]
+    return title if group == "seen" else f"{title}, {train_text.EMBEDDING['held_out']}"

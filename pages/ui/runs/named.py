@@ -1,0 +1,35 @@
+"""What a saved run is called: its experiment may be one that this server cannot repeat."""
+
+from __future__ import annotations
+
+from pages.ui.models import plain_title
+from pages.ui.text import runs as text
+from siamese_core.datasets import is_own
+from siamese_core.experiment import PARAM_NAMES
+from siamese_core.losses import LOSSES
+from siamese_core.run_record import Record
+
+
+def title_of(record: Record) -> str:
+    """Its name, or what it is about. Not escaped."""
+    return record.name or text.TITLE_OF.format(
+        loss=loss_title(record), dataset=dataset_title(record), steps=f"{record.total:,}"
+    )
+
+
+def loss_title(record: Record) -> str:
+    loss = record.settings.get("loss", "")
+    return LOSSES[loss].title if loss in LOSSES else loss
+
+
+def dataset_title(record: Record) -> str:
+    dataset = record.settings.get("dataset", "")
+    title = plain_title(dataset)
+    # The name of somebody's pictures says nothing to anybody else, or when they are gone.
+    return text.OWN_PICTURES if title == dataset and is_own(dataset) else title
+
+
+def params_of(record: Record) -> str:
+    """The parameters of the loss, such as margin 1.0."""
+    given = ((name, value) for name, value in record.settings.items() if name in PARAM_NAMES)
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)

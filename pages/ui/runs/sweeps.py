@@ -1,0 +1,5 @@
+"""A grid of runs."""
+
+
+def section() -> None:
+    pass

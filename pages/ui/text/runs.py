@@ -1,0 +1,116 @@
+"""The words of the Runs page."""
+
+from pages.ui.text.train import AXES, EMBEDDING, HISTORY, NUMBERS
+
+TITLE = "Runs"
+INTRO = "Every run is kept: play it again, lay runs side by side, go on where one stopped."
+
+SECTION = "Part of this page"
+SECTIONS = {"runs": "Runs", "sweeps": "Sweeps", "bring": "Bring a run"}
+NO_SECTION = "This page has no part “{asked}”; the address may name one of these: {may_be}."
+
+FILTER = "Filter"
+FILTER_HELP = "Words of the loss, the dataset, the name or the status, such as: triplet mnist"
+EVERYBODY = "Also runs that others have published here"
+NONE_YET = "Nothing is kept yet. Train something: what you train is kept here by itself."
+NONE_FOUND = "No run fits “{words}”: change the filter."
+COLUMNS = {
+    "pinned": "Pinned",
+    "picture": "At the end",
+    "name": "Name",
+    "dataset": "Dataset",
+    "loss": "Loss",
+    "params": "Parameters",
+    "map_at_r": "MAP@R",
+    "held_out": "MAP@R, held out",
+    "precision_at_1": "Precision@1",
+    "step": "Steps",
+    "seconds": "Training, s",
+    "status": "Status",
+    "created": "Begun",
+}
+STATUSES = {
+    "running": "running",
+    "interrupted": "interrupted",
+    "finished": "finished",
+    "halted": "ended early",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+STEPS = "{step:,} of {total:,}"
+USAGE = (
+    "{count} of at most {runs} runs of yours; all runs on this server take {used} of {gigabytes:g} GB. When there are "
+    "more, the oldest that is not pinned goes."
+)
+SKIPPED = "Folders that hold no run, or a damaged one, are left alone: {names}."
+PICK = "Choose a run by the box at its left; up to four can be laid side by side."
+NO_RUN = "There is no run “{asked}” here for you: its owner may not have published it, or it is gone."
+TOO_MANY = "At most four runs can be laid side by side: the first four are shown."
+
+GO_ON = "Go on"
+GO_ON_HELP = "Trains on from step {step:,}, bit for bit as if nothing had happened."
+OPEN = "Open its settings on Train"
+OPEN_HELP = "A new run with the same settings and the same seed."
+PIN, UNPIN = "Pin", "Unpin"
+PIN_HELP = "A pinned run is never deleted to make room."
+RENAME = "Rename"
+NAME = "Name"
+SAVE_NAME = "Save the name"
+PUBLISH, UNPUBLISH = "Publish", "No longer publish"
+PUBLISH_HELP = "Everybody on this server can look at it then, with its pictures; nobody else can change it."
+PUBLISH_NAME = "The name that others read"
+DO_PUBLISH = "Show it to everybody on this server"
+DELETE = "Delete"
+DELETED = "Deleted: {names}."
+UNDO = "Undo"
+TOO_LATE = "It is too late: the run is gone."
+WRITTEN = "It is still running: stop it on the Train page first."
+LINK = "Link to this view"
+LINK_HELP = "Shows published runs to everybody on this server; its settings work on every server, on the Train page."
+LINK_SETTINGS = "The settings alone, for the Train page of any server"
+NOT_PUBLISHED = "Only you can open this link: the run is not published."
+
+STILL_RUNNING = "{name} is still running: its film is there when it has ended or paused for good."
+NO_FILM = "{name} left no pictures: it ended before its first one was saved."
+LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
+WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
+CANNOT = "The film of {name} cannot be drawn: {why}"
+OWN_PICTURES = "own pictures"
+TITLE_OF = "{loss}, {dataset}, {steps} steps"
+
+DIFFERENCES = "What is different"
+SAME_SETTINGS = "The settings are the same."
+SETTING = "Setting or result"
+SEEDS_DIFFER = "These runs began from different seeds: some of what differs is chance."
+
+TAKE = "Take it with you"
+TAKE_RUN = "Run (for this page)"
+TAKE_MODEL = "Model"
+TAKE_CSV = "Embeddings, CSV"
+TAKE_NPZ = "Embeddings, NPZ"
+TAKE_FRAMES = "All pictures, NPZ"
+TAKE_FIGURE = "Figure, HTML"
+TAKE_PROJECTOR = "For TensorBoard"
+TAKE_SCRIPT = "PyTorch script"
+TAKE_REPORT = "Report, HTML"
+NO_SCRIPT = "There is no script of this run: {why}"
+NO_IMAGES = "The pictures of this run are not here (any more): it can be replayed, but not gone on with."
+
+NO_ROOM = "The server has no room for this run ({why}): delete some of yours, and try again."
+BRING = "A run that you have taken with you, or that the command line has made with --out."
+CHOOSE = "Choose the .zip that “Run (for this page)” saved, or all files of a run's folder"
+BROUGHT = "It is here now."
+SHOW = "Look at it"
+
+FILM = {
+    "loss": HISTORY["loss"],
+    "map_at_r": NUMBERS["map_at_r"][0],
+    "map_at_r.held_out": f"{NUMBERS['map_at_r'][0]}, {EMBEDDING['held_out']}",
+    "precision_at_1": NUMBERS["precision_at_1"][0],
+    "precision_at_1.held_out": f"{NUMBERS['precision_at_1'][0]}, {EMBEDDING['held_out']}",
+    "active": NUMBERS["active"][0],
+    "distance": AXES["distance"],
+    "similarity": AXES["similarity"],
+    "any_distance": "distance of the two embeddings",
+    "any_similarity": "similarity of the two embeddings",
+}

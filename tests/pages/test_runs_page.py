@@ -1,0 +1,217 @@
+"""The Runs page without a browser: whose runs it shows, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui.owner import engine
+from pages.ui.text import runs as text
+from pages.ui.text import train as train_text
+from siamese_core.engine.pipes import ROOT
+from siamese_core.engine.shelf import hashed
+from siamese_core.experiment import Experiment
+from siamese_core.replay import Layouts
+from siamese_core.run_record import Record
+from tests.pages.app import click, ran, words
+from tests.waiting import until
+
+RUNS, TRAIN = "pages/6_Runs.py", "pages/1_Train.py"
+ANN, BEN = "ann of the runs page", "ben of the runs page"
+SHORT = Experiment(dataset="digits", encoder="mlp", steps=30, projection="pca", seed=3)
+
+
+def finished(owner: str, experiment: Experiment = SHORT) -> str:
+    """A run that is kept, with its film laid out."""
+    run = engine().start(owner, experiment)
+    until(lambda: (view := engine().look(owner, run)) is not None and view.status == "finished", "the run")
+    until(lambda: not engine().shelf.is_held(run), "its last save")
+    until(lambda: isinstance(engine().replays.look(hashed(owner), run), Layouts), "its film")
+    return run
+
+
+def interrupted(owner: str) -> str:
+    """A run that went on for a while, and was then forgotten by the server."""
+    run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=100_000, projection="pca"))
+    until(lambda: engine().shelf.find(hashed(owner), run), "its first save")
+    engine().discard(owner, run)
+    until(lambda: not engine().shelf.is_held(run), "its last save")
+    return run
+
+
+@pytest.fixture(scope="module")
+def run() -> str:
+    return finished(ANN)
+
+
+@pytest.fixture(autouse=True)
+def _ben_has_nothing() -> Iterator[None]:
+    yield
+    for record in engine().shelf.records(hashed(BEN)):
+        engine().shelf.delete(hashed(BEN), record.id)
+
+
+def opened(owner: str, page: str = RUNS, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.session_state["owner"] = owner
+    ran(app).switch_page(page)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return ran(app)
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_a_browser_sees_its_own_runs_and_nobody_elses(run: str) -> None:
+    mine, others = opened(ANN), opened(BEN)
+    assert len(mine.dataframe[0].value) == 1
+    assert not others.dataframe and text.NONE_YET in words(others)
+
+
+def test_the_table_says_what_a_run_was_and_how_it_went(run: str) -> None:
+    row = opened(ANN).dataframe[0].value.iloc[0]
+    record = engine().shelf.find(hashed(ANN), run)
+    assert record is not None
+    assert row[text.COLUMNS["loss"]] == "Contrastive (Hadsell 2006)"
+    assert row[text.COLUMNS["params"]] == "margin 1.0"
+    assert row[text.COLUMNS["map_at_r"]] == record.score("map_at_r")
+    assert row[text.COLUMNS["step"]] == "30 of 30"
+    assert row[text.COLUMNS["picture"]].startswith("data:image/png;base64,")
+
+
+def test_a_guessed_id_answers_like_an_unknown_one(run: str) -> None:
+    guessed, unknown = opened(BEN, run=run), opened(BEN, run="x" * len(run))
+    assert text.NO_RUN.format(asked=run) in words(guessed)
+    assert text.NO_RUN.format(asked="x" * len(run)) in words(unknown)
+    assert text.DELETE not in labels(guessed)
+
+
+def test_a_link_with_anything_in_it_is_a_sentence() -> None:
+    app = opened(BEN, run="../../etc/passwd,<b>*x*,,", section="nothing")
+    assert "../../etc/passwd" in words(app) and "<b>*x*" in words(app)
+    assert "no part “nothing”" in words(app)
+
+
+def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
+    app = opened(ANN, run=run)
+    assert {text.OPEN, text.PIN, text.DELETE} <= set(labels(app))
+    assert text.GO_ON not in labels(app), "it is at its end"
+    assert text.TAKE in words(app)
+    click(app, text.PIN)
+    assert text.UNPIN in labels(app)
+    record = engine().shelf.find(hashed(ANN), run)
+    assert record is not None and record.pinned
+    click(app, text.UNPIN)
+
+
+def test_a_name_is_given_and_found_by_the_filter(run: str) -> None:
+    app = opened(ANN, run=run)
+    app.text_input(key=f"runs_name_{run}").set_value("  Lesson\t*one*  ")
+    ran(app)
+    click(app, text.SAVE_NAME)
+    record = engine().shelf.find(hashed(ANN), run)
+    assert record is not None and record.name == "Lesson *one*"
+    app.text_input(key="runs_filter").set_value("lesson contrastive")
+    assert len(ran(app).dataframe[0].value) == 1
+    app.text_input(key="runs_filter").set_value("lesson triplet")
+    assert "No run fits “lesson triplet”" in words(ran(app))
+
+
+def test_a_deleted_run_can_be_had_back() -> None:
+    run = finished(BEN)
+    app = click(opened(BEN, run=run), text.DELETE)
+    assert engine().shelf.find(hashed(BEN), run) is None
+    assert text.NONE_YET in words(app) and "Deleted:" in words(app)
+    click(app, text.UNDO)
+    assert engine().shelf.find(hashed(BEN), run) is not None
+    assert "Deleted:" not in words(app)
+
+
+def test_a_published_run_is_looked_at_by_others_and_changed_by_none_of_them() -> None:
+    run = finished(BEN)
+    app = opened(BEN, run=run)
+    app.text_input(key=f"runs_publish_name_{run}").set_value("For everybody")
+    click(ran(app), text.DO_PUBLISH)
+    theirs = opened("somebody who was given the link", run=run)
+    assert text.NO_RUN.format(asked=run) not in words(theirs)
+    assert text.OPEN in labels(theirs)
+    assert not {text.DELETE, text.PIN, text.GO_ON} & set(labels(theirs))
+    ran(theirs).toggle(key="runs_everybody").set_value(True)
+    names = ran(theirs).dataframe[0].value[text.COLUMNS["name"]]
+    assert list(names) == ["For everybody"]
+    click(opened(BEN, run=run), text.UNPUBLISH)
+    assert text.NO_RUN.format(asked=run) in words(opened("somebody who was given the link", run=run))
+
+
+def test_two_runs_side_by_side_differ_where_they_differ(run: str) -> None:
+    other = finished(ANN, Experiment(dataset="digits", encoder="mlp", steps=30, projection="pca", seed=4))
+    app = opened(ANN, run=f"{run},{other}")
+    table = app.dataframe[1].value
+    assert table[text.SETTING][0] == "Seed"
+    assert list(table.iloc[0])[1:] == ["3", "4"]
+    assert text.SEEDS_DIFFER in words(app)
+    assert "MAP@R" in list(table[text.SETTING])
+    engine().shelf.delete(hashed(ANN), other)
+
+
+def test_an_interrupted_run_is_gone_on_with_from_the_runs_page() -> None:
+    run = interrupted(BEN)
+    app = opened(BEN, run=run)
+    (button,) = [b for b in app.button if b.label == text.GO_ON]
+    record = engine().shelf.find(hashed(BEN), run)
+    assert record is not None and record.step > 0
+    button.click()
+    ran(app)
+    until(lambda: (view := engine().look(BEN, run)) is not None and view.step > record.step, "a further step")
+    engine().discard(BEN, run)
+    until(lambda: not engine().shelf.is_held(run), "its last save")
+
+
+def test_the_train_page_offers_what_was_interrupted() -> None:
+    carl = "carl who has no other run"
+    run = interrupted(carl)
+    app = opened(carl, TRAIN)
+    record = engine().shelf.find(hashed(carl), run)
+    assert record is not None
+    assert f"Interrupted at step {record.step:,} of 100,000" in words(app)
+    click(app, train_text.GO_ON)
+    view = engine().look(carl, run)
+    assert view is not None and view.status == "running"
+    engine().discard(carl, run)
+    until(lambda: not engine().shelf.is_held(run), "its last save")
+
+
+def test_the_settings_of_a_run_open_on_train(run: str) -> None:
+    app = opened(ANN, run=run)
+    (button,) = [b for b in app.button if b.label == text.OPEN]
+    button.click()
+    ran(app)
+    experiment: Experiment = app.session_state["experiment"]
+    assert experiment == SHORT
+
+
+def test_a_damaged_run_is_named_and_the_page_stands() -> None:
+    run = finished(BEN)
+    (engine().shelf.folder(run) / "probe.safetensors").write_bytes(b"torn")
+    engine().shelf.change(hashed(BEN), run, name="Torn")
+    engine().replays.forget(run)
+    app = opened(BEN, run=run)
+    assert "its pictures are damaged" in words(app)
+    assert text.DELETE in labels(app)
+
+
+def test_a_run_that_is_still_written_says_so_and_is_not_deleted() -> None:
+    run = engine().start(BEN, Experiment(dataset="digits", encoder="mlp", steps=100_000, projection="pca"))
+    until(lambda: engine().shelf.find(hashed(BEN), run), "its first save")
+    app = opened(BEN, run=run)
+    assert "is still running" in words(app)
+    click(app, text.DELETE)
+    assert text.WRITTEN in words(app)
+    record: Record | None = engine().shelf.find(hashed(BEN), run)
+    assert record is not None
+    engine().discard(BEN, run)
+    until(lambda: not engine().shelf.is_held(run), "its last save")
