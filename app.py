@@ -3,11 +3,22 @@
 import streamlit as st
 
 from pages.ui import frame
+from pages.ui.film import film, query
+from pages.ui.owner import owner
+from pages.ui.runs.actions import open_settings
 from pages.ui.text import home as text
 
 frame.begin(frame.TITLE)
+owner()
 st.title(frame.TITLE)
-st.image(frame.IDEA, width="stretch")
-st.markdown(text.IDEA)
-if st.button(text.TRAIN, type="primary", icon=":material/play_circle:"):
-    st.switch_page("pages/1_Train.py")
+left, right = st.columns(2, gap="large")
+with left:
+    film(text.FILM)
+    st.caption(text.FILM_NOTE)
+with right:
+    st.image(frame.IDEA, width="stretch")
+    st.markdown(text.IDEA)
+    if st.button(text.TRAIN, type="primary", icon=":material/play_circle:"):
+        st.switch_page("pages/1_Train.py")
+    if st.button(text.OPEN, icon=":material/tune:", help=text.OPEN_HELP):
+        open_settings(query())

@@ -1,4 +1,4 @@
-"""The same thing without a browser: python -m siamese_core train | resume | evaluate | compare | losses | datasets."""
+"""The same thing without a browser: python -m siamese_core train | resume | film | evaluate | compare | …"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from siamese_core import model_commands, run_commands
+from siamese_core import film_commands, model_commands, run_commands
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.experiment import ExperimentError
 from siamese_core.losses import LOSSES
@@ -37,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m siamese_core", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="train|resume|evaluate|compare|losses|datasets", parser_class=_Parser
+        required=True, metavar="train|resume|film|evaluate|compare|losses|datasets", parser_class=_Parser
     )
     run_commands.add_to(commands)
+    film_commands.add_to(commands)
     model_commands.add_to(commands)
     for name, catalogue in (("losses", _losses), ("datasets", _datasets)):
         commands.add_parser(name, help=f"list the {name}").set_defaults(run=catalogue)

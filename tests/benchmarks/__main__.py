@@ -9,7 +9,7 @@ from datetime import date
 
 import torch
 
-PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload", "models")
+PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload", "models", "replay", "saving")
 
 
 def main(asked: list[str]) -> None:

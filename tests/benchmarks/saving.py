@@ -1,0 +1,50 @@
+"""What saving costs a run: the same steps with and without a folder to write into, in turns."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from siamese_core.experiment import Experiment
+from siamese_core.keeper import Keeper
+from siamese_core.machine import Machine
+from siamese_core.run_folder import Saved, locked
+from siamese_core.run_record import Record
+from siamese_core.training import never, train
+
+ROUNDS = 3
+STEPS = 600
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Time in `Keeper`, of the whole time of a run: nothing else differs."""
+    for title, experiment in (
+        ("defaults", Experiment(steps=STEPS)),
+        ("ResNet-18 (134 MB a save)", Experiment(encoder="resnet18", steps=12, batch_size=24)),
+    ):
+        shares, saves = zip(*(_share(experiment) for _ in range(ROUNDS)), strict=True)
+        wanted = "< 2 %"
+        yield f"saving, share of a run's time, {title}", f"{100 * median(shares):.1f} % ({max(saves)} saves)", wanted
+
+
+def _share(experiment: Experiment) -> tuple[float, int]:
+    machine, spent, saves = Machine(), 0.0, 0
+    loss: list[float] = []
+    with tempfile.TemporaryDirectory() as name, locked(folder := Path(name)):
+        record = Record(experiment.to_query(), machine, 0.0, 0.0, "running", total=experiment.steps)
+        keeper = Keeper(folder, record, lambda view, images: images)
+        started = time.perf_counter()
+        for snapshot in train(experiment, machine=machine, wants_frame=never, wants_state=keeper.is_due):
+            loss.append(snapshot.loss)
+            if snapshot.state is not None and snapshot.step < experiment.steps:
+                before = time.perf_counter()
+                history = np.array(loss, np.float32)
+                keeper.save(Saved(experiment, machine, snapshot.state, history, history, []))
+                spent += time.perf_counter() - before
+                saves += 1
+        return spent / (time.perf_counter() - started), saves
