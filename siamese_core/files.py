@@ -6,6 +6,9 @@ import os
 import secrets
 from pathlib import Path
 
+PART = ".part"
+"""Ends the name of a file that is being written; a kill leaves it behind."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Whatever happens, a kill or a power cut too, `path` holds either what it held before or all of `content`.
@@ -13,7 +16,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises OSError.
     """
     # A name of its own: two processes may write the same file at once.
-    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PART}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)

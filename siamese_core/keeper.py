@@ -47,7 +47,8 @@ class Keeper:
 
     def add(self, step: int, frame: Frame) -> None:
         """A frame, kept until the next save; dropped where the film has one nearby. The last step's always counts."""
-        if step >= self.record.total or self.wants(step):
+        is_new = not self._frames or step > self._frames[-1][0]
+        if is_new and (step >= self.record.total or self.wants(step)):
             self._frames.append((step, replace(frame, metrics={})))
             self._next_frame = (step // self._gap + 1) * self._gap
 
@@ -75,8 +76,13 @@ class Keeper:
         """Only the record changes."""
         try:
             self._write(**changes)
+            self.problem = ""
         except OSError as error:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
+
+    def put_off(self) -> None:
+        """Not due again at once."""
+        self._due = self._clock() + self._every
 
     def _write(self, **changes: Any) -> None:
         self.record = replace(self.record, updated=time.time(), **changes)

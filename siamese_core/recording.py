@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from siamese_core.model_format import is_whole
 from siamese_core.run_format import Damaged, packed, unpacked
 from siamese_core.snapshot import Frame, Scores
 
 MOST_FRAMES = 200
 """A film of a run; between two frames the view moves the points by itself."""
+
+MOST_SCORES = 1_000
+"""Of a run, over all its steps: they lie in the header of its file, which is never longer than a million bytes."""
 
 PROBE = "probe.safetensors"
 RUN = "run.safetensors"
@@ -120,7 +124,7 @@ def read_film(content: bytes) -> Film:
         halves, scale = _array(found, name, rank, np.float16), _array(found, f"{name}_scale", 1, np.float64)
         if not (len(halves) == len(scale) == len(steps)) or not np.isfinite(scale).all():
             raise Damaged
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             values[name] = (halves * scale.reshape(-1, *[1] * (rank - 1))).astype(np.float32)
     return Film(steps, **values)
 
@@ -135,13 +139,14 @@ def read_probe(content: bytes) -> ProbeImages:
     meta, found = unpacked(content)
     labels, thumbnails = _array(found, "labels", 1, np.int32), _array(found, "thumbnails", 4, np.uint8)
     match meta:
-        case {"classes": [*classes], "branches": 1 | 2 as branches}:
+        case {"classes": [*classes], "branches": branches} if is_whole(branches) and branches in (1, 2):
             pass
         case _:
             raise Damaged
     fits = (
         all(isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100 for name in classes)
         and len(labels) == len(thumbnails) > 0
+        and len(labels) % branches == 0
         and labels.min() >= 0
         and labels.max() < len(classes)
         and thumbnails.shape[1] in (1, 3)

@@ -70,6 +70,10 @@ def _resume(options: argparse.Namespace) -> int:
         if saved.finished and (options.folder / MODEL).is_file():
             raise Refused(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
         saved.experiment.data.load()
+        if saved.finished:
+            # Only its model is missing.
+            _write(saved.experiment, saved.state, options.folder)
+            return 0
         return _kept(options.folder, saved.experiment, checked(saved.machine), saved, options)
 
 
@@ -82,7 +86,8 @@ def _kept(
     kept = _Kept(folder, experiment, machine, saved, options)
     last = _run(experiment, machine, kept)
     # First the model: a run that is killed in between is gone on with, and writes it again.
-    _write(experiment, last, folder)
+    assert last.state is not None, "the last snapshot of a run has its state"
+    _write(experiment, last.state, folder)
     kept.end(last)
     return _told(experiment, last, options.json)
 
@@ -211,15 +216,14 @@ def _make_folder(folder: Path) -> None:
         raise _not_writable(folder, error) from error
 
 
-def _write(experiment: Experiment, last: Snapshot, folder: Path) -> None:
+def _write(experiment: Experiment, state: State, folder: Path) -> None:
     from siamese_core.evaluation import threshold_of
     from siamese_core.model import model_of
     from siamese_core.model_file import save_model
     from siamese_core.thresholds import EER
     from siamese_core.trained import load
 
-    assert last.state is not None, "the last snapshot of a run has its state"
-    model = model_of(experiment, last.state)
+    model = model_of(experiment, state)
     with suppress(ModelRejected):
         model = replace(model, threshold=threshold_of(load(model), EER, "seen"))
     try:

@@ -22,7 +22,7 @@ import numpy as np
 from siamese_core.datasets import select_probe
 from siamese_core.datasets.atlas import reduced
 from siamese_core.experiment import Experiment
-from siamese_core.files import write_whole
+from siamese_core.files import PART, write_whole
 from siamese_core.machine import Machine
 from siamese_core.recording import (
     FRAMES,
@@ -40,6 +40,7 @@ from siamese_core.recording import (
     read_probe,
 )
 from siamese_core.run_format import Damaged, packed, unpacked
+from siamese_core.run_record import is_count, is_groups, is_machine, is_query, is_scores
 from siamese_core.snapshot import Frame, Scores, State
 
 SCHEMA = 1
@@ -53,6 +54,7 @@ SAVE_SHARE = 0.02
 """Of the time, at most this share goes into saving: large networks are saved less often."""
 
 TENSOR = "state/"
+COUNTERS = f"{TENSOR}counters"
 
 THUMBNAIL = 32
 """Pixels a side at most."""
@@ -85,12 +87,16 @@ def save(folder: Path, saved: Saved, frames: Sequence[tuple[int, Frame]] = ()) -
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
         write_whole(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
+    write_whole(folder / RUN, packed_run(saved))
+
+
+def packed_run(saved: Saved) -> bytes:
     meta = {
         "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
         "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores, "pixels": saved.pixels,
     }  # fmt: skip
     tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
-    write_whole(folder / RUN, packed(meta, {"loss": saved.loss, "active": saved.active, **tensors}))
+    return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
 
 
 def load(folder: Path) -> Saved:
@@ -99,6 +105,8 @@ def load(folder: Path) -> Saved:
     experiment, ignored = Experiment.from_query(meta["experiment"])
     if ignored:
         raise FolderRejected(f"{folder}: {ignored[0]}")
+    if f"{TENSOR}generator" not in arrays or meta["steps"] != experiment.steps:
+        raise FolderRejected(f"{folder}: its {RUN} has nothing to go on from; train the run again")
     tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
     return Saved(
         experiment, Machine(**meta["machine"]), State(meta["step"], tensors), arrays["loss"], arrays["active"],
@@ -107,10 +115,13 @@ def load(folder: Path) -> Saved:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Deletes frames beyond the step that a run goes on from: they will be made again."""
+    """Deletes frames beyond the step that a run goes on from: they will be made again; and what a kill left half."""
     for path in (folder / FRAMES).glob(f"*{SUFFIX}"):
         if not path.stem.isdecimal() or int(path.stem) > step:
             path.unlink()
+    for folder_of_files in (folder, folder / FRAMES):
+        for path in folder_of_files.glob(f"*{PART}"):
+            path.unlink(missing_ok=True)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -133,9 +144,9 @@ def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
             raise Damaged
     except Damaged:
         raise FolderRejected(f"{name}: its pictures are damaged; train the run again") from None
-    counters = arrays.get(f"{TENSOR}counters", np.zeros(3))
+    images, seconds, _ = arrays[COUNTERS].tolist()
     return Recording(
-        meta["experiment"], meta["steps"], meta["step"], int(counters[0]), float(counters[1]), probe, film,
+        meta["experiment"], meta["steps"], meta["step"], int(images), seconds, probe, film,
         arrays["loss"], arrays["active"], _scored(meta["scores"]), meta["pixels"],
     )  # fmt: skip
 
@@ -182,26 +193,28 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
         case {"schema": int(schema)} if schema != SCHEMA:
             raise FolderRejected(f"{name}: is of version {schema}, expected {SCHEMA}; update this app")
         case {
-            "experiment": str(), "machine": {"device": str(), "threads": int(), "precision": str()}, "step": int(step),
-            "steps": int(), "scores": [*scores], "pixels": dict() | None, "schema": int(),
-        } if all(_is_scored(entry) for entry in scores):  # fmt: skip
+            "experiment": query, "machine": machine, "step": step, "steps": steps, "scores": [*scores],
+            "pixels": pixels, "schema": int(),
+        } if (
+            is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
+            and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
+        ):  # fmt: skip
             pass
         case _:
             raise FolderRejected(damaged)
     history = [arrays.get("loss"), arrays.get("active")]
     if not all(values is not None and values.shape == (step,) and values.dtype == np.float32 for values in history):
         raise FolderRejected(damaged)
+    counters = arrays.setdefault(COUNTERS, np.zeros(3))
+    if counters.shape != (3,) or counters.dtype != np.float64 or not all(0 <= n < np.inf for n in counters[:2]):
+        raise FolderRejected(damaged)
     return meta, arrays
 
 
 def _is_scored(entry: Any) -> bool:
     match entry:
-        case [int(), dict(metrics)]:
-            return all(
-                isinstance(groups, dict)
-                and all(value is None or isinstance(value, int | float) for value in groups.values())
-                for groups in metrics.values()
-            )
+        case [step, metrics]:
+            return is_count(step) and is_scores(metrics)
     return False
 
 

@@ -1,4 +1,4 @@
-"""The files of a run: safetensors, whose metadata hold a table of JSON and the SHA-256 of that and of all numbers.
+"""The files of a run: safetensors, whose metadata hold a table of JSON and the SHA-256 of that and of all arrays.
 
 A file may come from anybody: nothing in it can run, no number is believed before it is held against the bytes.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.model_format import ModelRejected, read_header, read_json, read_places
+from siamese_core.model_format import ModelRejected, Place, read_header, read_json, read_places
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "U8": np.dtype("u1"),
@@ -38,8 +38,8 @@ def packed(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
         header[name] = {"dtype": NAMES[dtype], "shape": list(array.shape), "data_offsets": [at, at + len(parts[-1])]}
         at += len(parts[-1])
     table, data = json.dumps(meta, allow_nan=False), b"".join(parts)
-    header["__metadata__"] = {"run": table, "sha256": _digest(table, data)}
-    text = json.dumps(header, separators=(",", ":")).encode()
+    digest = _digest(header, table, data)
+    text = json.dumps({**header, "__metadata__": {"run": table, "sha256": digest}}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data
 
@@ -51,23 +51,27 @@ def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         metadata = header.pop("__metadata__", None)
         places = read_places(header, len(content) - start, DTYPES, smallest=0)
         table, digest = metadata["run"], metadata["sha256"]
-        if digest != _digest(table, memoryview(content)[start:]):
+        if digest != _digest(header, table, memoryview(content)[start:]):
             raise Damaged
         meta = read_json(table)
+        # An array of no numbers may still be too large for numpy.
+        arrays = {name: _array(content, start, place) for name, place in places.items()}
     except (ModelRejected, KeyError, TypeError, AttributeError, ValueError) as error:
         raise Damaged from error
     if not isinstance(meta, dict):
         raise Damaged
-    arrays = {}
-    for name, place in places.items():
-        dtype = DTYPES[place.dtype]
-        flat = np.frombuffer(content, np.uint8, place.end - place.begin, start + place.begin)
-        # Odd places, after bytes, are copied: numpy wants numbers where their size divides the address.
-        arrays[name] = np.frombuffer(flat.tobytes() if (start + place.begin) % 8 else flat, dtype).reshape(place.shape)
     return meta, arrays
 
 
-def _digest(table: str, data: bytes | memoryview) -> str:
-    digest = hashlib.sha256(table.encode())
+def _array(content: bytes, start: int, place: Place) -> np.ndarray:
+    flat = np.frombuffer(content, np.uint8, place.end - place.begin, start + place.begin)
+    # Odd places, after bytes, are copied: numpy wants numbers where their size divides the address.
+    aligned = flat.tobytes() if (start + place.begin) % 8 else flat
+    return np.frombuffer(aligned, DTYPES[place.dtype]).reshape(place.shape)
+
+
+def _digest(header: Mapping[str, Any], table: str, data: bytes | memoryview) -> str:
+    """`header` is that of the arrays: their names, kinds and shapes."""
+    digest = hashlib.sha256(json.dumps([header, table]).encode())
     digest.update(data)
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +20,9 @@ STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")
 RESUMABLE = ("interrupted", "stopped")
 
 MAX_NAME = 60
+MAX_STEPS = 10**9 - 1
+"""Nine digits, as in the names of the files of a film."""
+MAX_QUERY = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,27 +75,41 @@ def read_record(content: bytes) -> Record:
     return Record(**{**table, "machine": Machine(**table["machine"])})
 
 
+def is_count(value: Any) -> bool:
+    return is_whole(value) and 0 <= value <= MAX_STEPS
+
+
+def is_query(value: Any) -> bool:
+    """As a link of this app is written."""
+    return isinstance(value, str) and len(value) <= MAX_QUERY and value.isascii() and value.isprintable()
+
+
+def is_groups(value: Any) -> bool:
+    return isinstance(value, dict) and all(score is None or _is_finite(score) for score in value.values())
+
+
+def is_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(is_groups(groups) for groups in value.values())
+
+
+def is_machine(value: Any) -> bool:
+    match value:
+        case {"device": str(device), "threads": threads, "precision": str(precision)} if len(value) == 3:
+            return is_count(threads) and len(device) + len(precision) <= 100
+    return False
+
+
 def _is_text(value: Any, most: int = 10_000) -> bool:
     return isinstance(value, str) and len(value) <= most
 
 
+def _is_finite(value: Any) -> bool:
+    """A number that a float can hold: JSON knows larger ones."""
+    return is_number(value) and abs(value) <= sys.float_info.max
+
+
 def _is_amount(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value) and value >= 0
-
-
-def _is_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(groups, dict) and all(score is None or is_number(score) for score in groups.values())
-        for groups in value.values()
-    )
-
-
-def _is_machine(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == asdict(Machine()).keys()
-        and all(isinstance(value[name], type(default)) for name, default in asdict(Machine()).items())
-    )
+    return _is_finite(value) and value >= 0
 
 
 def _is_bool(value: Any) -> bool:
@@ -100,16 +117,16 @@ def _is_bool(value: Any) -> bool:
 
 
 _KINDS = {
-    "query": _is_text,
-    "machine": _is_machine,
+    "query": is_query,
+    "machine": is_machine,
     "created": _is_amount,
     "updated": _is_amount,
     "status": STATUSES.__contains__,
-    "step": lambda value: is_whole(value) and value >= 0,
-    "total": lambda value: is_whole(value) and value >= 0,
+    "step": is_count,
+    "total": is_count,
     "seconds": _is_amount,
     "sentence": _is_text,
-    "scores": _is_scores,
+    "scores": is_scores,
     "id": _is_text,
     "owner": _is_text,
     "name": lambda value: _is_text(value, MAX_NAME),

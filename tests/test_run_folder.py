@@ -6,8 +6,7 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,16 +16,17 @@ import pytest
 from siamese_core import files, keeper
 from siamese_core.__main__ import main
 from siamese_core.experiment import Experiment
-from siamese_core.files import write_whole
+from siamese_core.files import PART, write_whole
 from siamese_core.machine import Machine
-from siamese_core.recording import FRAMES, PROBE, RUN
-from siamese_core.run_folder import FolderRejected, Saved, files_of, load, locked, recording_of, save
+from siamese_core.probe import METRICS
+from siamese_core.recording import FRAMES, MOST_SCORES, PROBE, RUN
+from siamese_core.run_folder import MODEL, FolderRejected, Saved, files_of, load, locked, recording_of, rewind, save
+from siamese_core.run_record import RECORD, read_record
 from siamese_core.training import always, never, train
+from tests.killing import KILLS, Running, saving_always, watched_writing
 from tests.waiting import until
 
-KILLS = int(os.environ.get("SIAMESE_KILLS", "5"))
-"""In full: SIAMESE_KILLS=200."""
-
+SHORT = "dataset=digits&encoder=mlp&steps=2"
 QUERY = "dataset=digits&encoder=mlp&steps=600"
 
 
@@ -110,6 +110,24 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_as_many_scores_as_are_kept_fit_into_the_file(tmp_path: Path) -> None:
+    widest = {name: dict.fromkeys(("seen", "held_out"), -1.2345678901234567e-100) for name in METRICS}
+    scores = [(100_000, dict(widest)) for _ in range(MOST_SCORES)]
+    save(tmp_path, replace(saved(), scores=scores))
+    assert load(tmp_path).scores == scores
+
+
+def test_a_run_goes_on_without_what_a_kill_left(tmp_path: Path) -> None:
+    (tmp_path / FRAMES).mkdir()
+    kept = [tmp_path / RUN, tmp_path / PROBE, tmp_path / FRAMES / "000000001.safetensors", tmp_path / "notes.txt"]
+    left = [tmp_path / f"{RUN}.0011{PART}", tmp_path / FRAMES / "000000004.safetensors"]
+    left += [tmp_path / FRAMES / f"000000004.safetensors.0011{PART}", tmp_path / FRAMES / "x.safetensors"]
+    for path in (*kept, *left):
+        path.write_bytes(b"x")
+    rewind(tmp_path, 3)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+
+
 # On the command line
 
 
@@ -140,28 +158,77 @@ def test_a_full_disk_is_said_once_and_stops_no_training(
     assert (tmp_path / "model.safetensors").is_file()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kills by a signal")
+def test_a_finished_run_whose_model_is_gone_gets_it_again(tmp_path: Path) -> None:
+    assert main(["train", "dataset=digits&encoder=mlp&steps=3", "--out", str(tmp_path)]) == 0
+    model = tmp_path / MODEL
+    before = sha(model)
+    model.unlink()
+    assert main(["resume", str(tmp_path)]) == 0
+    assert sha(model) == before
+
+
+@pytest.mark.parametrize("frames", ["0", "-1", "1000000"])
+def test_a_film_has_a_bounded_number_of_frames(frames: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", SHORT, "--out", str(tmp_path), "--frames", frames]) == 2
+    assert capsys.readouterr().err.count(f"--frames={frames}") == 1
+
+
+# Killed
+
+posix = pytest.mark.skipif(os.name != "posix", reason="kills by a signal")
+
+
+@posix
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(tmp_path: Path) -> None:
     """At random moments, each after at least one more save than the last kill."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(["train", QUERY, "--out", str(whole)]) == 0
-    command, kills = ["train", QUERY, "--out", str(killed), "--save-every", "0"], 0
+    command, kills = ["train", QUERY, "--out", str(killed)], KILLS or 5
     chance = random.Random(0)
-    while True:
-        process = subprocess.Popen([sys.executable, "-m", "siamese_core", *command], stderr=subprocess.DEVNULL)
-        if kills == KILLS:
-            assert process.wait() == 0
-            break
-        before = load(killed).state.step if (killed / RUN).exists() else 0
-        further = before + chance.randint(1, max(1, 500 // max(KILLS, 1)))
-        until(lambda: process.poll() is not None or _step(killed) >= min(further, 590), "a few steps")  # noqa: B023
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-        assert load(killed).state.step >= before
-        command = ["resume", str(killed), "--save-every", "0"]
-    assert sha(killed / "model.safetensors") == sha(whole / "model.safetensors")
-    np.testing.assert_array_equal(load(killed).loss, load(whole).loss)
+    for _ in range(kills):
+        running = Running(command)
+        before = _step(killed)
+        further = before + chance.randint(1, 500 // kills)
+        until(lambda: running.ended or _step(killed) >= further, "a few steps")  # noqa: B023
+        assert not running.ended, "the run is over before the last kill"
+        running.kill()
+        assert load(killed).state.step >= further
+        command = ["resume", str(killed)]
+    assert Running(command).wait() == 0
+    _assert_same_end(killed, whole)
+    assert not list(killed.rglob(f"*{PART}")), "nothing half-written is left"
+    assert read_record((killed / RECORD).read_bytes()).status == "finished"
+
+
+@posix
+def test_a_kill_before_any_step_of_a_save_loses_one_save_at_most(tmp_path: Path) -> None:
+    """A file that is opened, written by half, on the disk, named; of every save of a short run, and of its model."""
+    whole = tmp_path / "whole"
+    with saving_always(), watched_writing() as steps:
+        assert main(["train", SHORT, "--out", str(whole), "--save-every", "0"]) == 0
+    assert steps[-1] == 2, "both steps of training are saved"
+    for n in range(0, len(steps), 1 if KILLS else 5):
+        killed = tmp_path / str(n)
+        train_it = ["train", SHORT, "--out", str(killed)]
+        assert Running(train_it, killed_at=n).wait() == -signal.SIGKILL
+        saved_before = steps[n]
+        assert _step(killed) == saved_before, f"killed before step {n} of writing"
+        # A kill before the first save leaves nothing that could be gone on with.
+        is_over = saved_before == 2
+        assert main(["resume", str(killed)] if saved_before else train_it) == (2 if is_over else 0)
+        _assert_same_end(killed, whole)
+        assert is_over or not list(killed.rglob(f"*{PART}"))
+
+
+def _assert_same_end(killed: Path, whole: Path) -> None:
+    """The same bits of all that was learnt, and a film without a gap or a repetition."""
+    assert sha(killed / MODEL) == sha(whole / MODEL)
+    kept, expected = (load(folder) for folder in (killed, whole))
+    np.testing.assert_array_equal(kept.loss, expected.loss)
+    np.testing.assert_array_equal(kept.active, expected.active)
+    film, full = (recording_of(files_of(folder), "run").film for folder in (killed, whole))
+    assert set(full.steps) <= set(film.steps)
+    np.testing.assert_array_equal(film.embeddings[-1], full.embeddings[-1])
 
 
 def _step(folder: Path) -> int:

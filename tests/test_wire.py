@@ -96,7 +96,9 @@ def test_what_is_unpacked_cannot_be_written_to() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bool", "complex64", "uint32", "<U3", "object", "datetime64[s]"])
 def test_another_kind_of_number_is_refused_by_name(dtype: str) -> None:
-    with pytest.raises(ValueError, match=r"^weights is .*; a message holds float32, float64, int16, int32, int64, uint8, uint16$"):
+    with pytest.raises(
+        ValueError, match=r"^weights is .*; a message holds float32, float64, int16, int32, int64, uint8, uint16$"
+    ):
         pack({}, weights=np.zeros(2, dtype))
 
 

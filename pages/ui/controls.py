@@ -28,12 +28,19 @@ MORE = {
 PAGE = "train"
 
 DEVICE = "machine_device"
+DEVICE_KEPT = "machine_device_kept"
+"""For other pages, on which Streamlit forgets the widget."""
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 
 
+ROUND = "fields_round"
+
+
 def key(name: str) -> str:
-    return f"field_{name}"
+    """Of the widget of a field."""
+    number = st.session_state.get(ROUND, 0)
+    return f"field_{name}_{number}" if number else f"field_{name}"
 
 
 def read_address() -> tuple[dict[str, str], list[Ignored]]:
@@ -94,6 +101,14 @@ def fill(experiment: Experiment) -> None:
         st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
     for name, value in experiment.params.items():
         st.session_state[key(name)] = value
+
+
+def fill_anew(experiment: Experiment) -> None:
+    """The same with new widgets, while the page shows the old ones: a browser that does not know of the new values yet
+    still sends the old ones, and these would be taken for a change by hand.
+    """
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    fill(experiment)
 
 
 def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.owner import engine
+from pages.ui.owner import engine, sweeps
 
 TITLE = "Siamese Playground"
 ICON = str(Path(__file__).with_name("icon.png"))
@@ -28,6 +28,8 @@ def begin(title: str) -> None:
     page_title = TITLE if title == TITLE else f"{title} · {TITLE}"
     st.set_page_config(page_title=page_title, page_icon=ICON, layout="wide")
     engine()
+    # What was going on when the server was killed goes on.
+    sweeps()
     with st.sidebar:
         for page, (label, icon) in MENU.items():
             st.page_link(page, label=label, icon=icon)

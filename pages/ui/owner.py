@@ -11,9 +11,11 @@ import streamlit as st
 from pages.ui import static
 from siamese_core.datasets import own
 from siamese_core.engine import Engine, RunView
+from siamese_core.engine.cells import Cells
 from siamese_core.engine.downloads import Downloads
 from siamese_core.engine.examinations import Examinations
 from siamese_core.engine.shelf import Shelf, limits_of
+from siamese_core.engine.sweeps import Sweeps
 from siamese_core.engine.uploads import Uploads
 from siamese_core.home import home
 
@@ -58,6 +60,13 @@ def examinations() -> Examinations:
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
     return Downloads()
+
+
+@st.cache_resource(show_spinner=False)
+def sweeps() -> Sweeps:
+    started = Sweeps(home() / "sweeps", Cells(engine()))
+    atexit.register(started.close)
+    return started
 
 
 def run_of_tab() -> RunView | None:

@@ -78,8 +78,7 @@ def _offer() -> None:
         said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(said, icon=":material/schedule:")
-            if st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:"):
-                go_on(newest.id)
+            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=go_on, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
         st.warning(plain(problem), icon=":material/info:")
 
@@ -103,6 +102,7 @@ def _machine(asked: dict[str, str]) -> Machine:
     device = st.selectbox(
         text.DEVICE, list(found), format_func=found.__getitem__, key=controls.DEVICE, help=text.DEVICE_HELP
     )
+    st.session_state[controls.DEVICE_KEPT] = device
     return Machine(device=device)
 
 

@@ -85,29 +85,33 @@ class Engine:
         steps: int | None = None,
         aside: bool = False,
         keep: bool = True,
+        sweep: str = "",
+        kept_for: str = "",
     ) -> str:
         """The id of a new run, which runs on, or rests after `steps`; it is saved on disk where it is to be kept.
 
-        A run `aside` is one of several that are compared: it is never the `latest`.
+        A run `aside` is one of several that are compared: it is never the `latest`, and not kept but as one of a
+        `sweep`, for the hash of another owner. Such a run has no lease.
         """
         with self._lock:
-            own = [slot for slot in self._slots.values() if slot.owner == owner and slot.aside == aside]
-            for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
-                self._forget(oldest)
-            slot = Slot(new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside)
+            self._make_room(owner, aside)
+            slot = Slot(new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside, sweep)
             self._slots[slot.id] = slot
-            if keep and not aside:
-                self.keeping.begin(slot.id, hashed(owner), experiment, machine)
+            if sweep or (keep and not aside):
+                self.keeping.begin(slot.id, kept_for or hashed(owner), experiment, machine, sweep)
             self._submit(slot, owed=steps)
             return slot.id
 
-    def reopen(self, owner: str, run: str) -> None:
+    def reopen(self, owner: str, run: str, kept_for: str = "") -> None:
         """Goes on with a saved run from its last state. Raises FolderRejected where that cannot be."""
         with self._lock:
-            if run in self._slots:
-                self._forget(self._slots[run])
-            saved = self.keeping.reopen(hashed(owner), run)
-            self._slots[run] = reopened(run, owner, saved, self._clock())
+            record, saved = self.keeping.reopen(kept_for or hashed(owner), run)
+            if self._slots.pop(run, None) is not None:
+                # It has been written to its end: `keeping` has just said so.
+                self._worker.say({"do": "stop", "run": run})
+                self.drawing.forget(run)
+            self._make_room(owner, aside=bool(record.sweep))
+            self._slots[run] = reopened(record, owner, saved, self._clock())
             self._submit(self._slots[run], owed=None)
 
     def command(self, owner: str, run: str, command: str) -> bool:
@@ -200,6 +204,8 @@ class Engine:
         """What time brings: leases that end, runs that are forgotten. Called every second."""
         with self._lock:
             for slot in list(self._slots.values()):
+                if slot.sweep and slot.live:
+                    continue
                 unseen = self._clock() - slot.seen_at
                 if unseen > FORGET_AFTER:
                     self._forget(slot)
@@ -211,9 +217,10 @@ class Engine:
 
     def close(self) -> None:
         self._closed.set()
+        # What is to be written may still have to be asked of the worker.
+        self.keeping.close()
         self._worker.close()
         self.drawing.close()
-        self.keeping.close()
 
     @property
     def problem(self) -> str:
@@ -227,6 +234,12 @@ class Engine:
     def _owned(self, owner: str, run: str) -> Slot | None:
         slot = self._slots.get(run)
         return slot if slot is not None and secrets.compare_digest(slot.owner.encode(), owner.encode()) else None
+
+    def _make_room(self, owner: str, aside: bool) -> None:
+        """For one run more."""
+        own = [slot for slot in self._slots.values() if slot.owner == owner and slot.aside == aside]
+        for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
+            self._forget(oldest)
 
     def _submit(self, slot: Slot, owed: int | None) -> None:
         """Gives the run to the worker, from its last state where it has one."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,13 +31,17 @@ CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or n
 
 @dataclass
 class _Written:
-    """A run that is being written. `done` is the step of its last save, `ended` status and sentence."""
+    """A run that is being written. `saved` is on disk, `newest` is not yet; `ended` is status and sentence.
+
+    `again`: the last try failed for want of room, say.
+    """
 
     keeper: Keeper
     lock: ExitStack
+    saved: Saved | None = None
     newest: Saved | None = None
     ended: tuple[str, str] | None = None
-    done: int = -1
+    again: bool = False
 
 
 class Keeping:
@@ -66,7 +71,7 @@ class Keeping:
         )  # fmt: skip
         self._hold(record, ExitStack())
 
-    def reopen(self, owner: str, run: str) -> Saved:
+    def reopen(self, owner: str, run: str) -> tuple[Record, Saved]:
         """What an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
         with self._lock:
             record = self.shelf.own(owner, run)
@@ -76,13 +81,13 @@ class Keeping:
             try:
                 lock.enter_context(locked(self.shelf.folder(run)))
                 saved = load(self.shelf.folder(run))
-            except FolderRejected:
+                record = replace(record, status="running", step=saved.state.step, sentence="")
+                self._hold(record, lock, saved)
+            except (FolderRejected, OSError) as error:
                 lock.close()
-                raise
-            record = replace(record, status="running", step=saved.state.step, sentence="")
+                raise FolderRejected(str(error)) from error
             self.shelf.put(record)
-            self._hold(record, lock, done=saved.state.step)
-            return saved
+            return record, saved
 
     def frame(self, run: str, step: int, frame: Frame) -> None:
         with self._lock:
@@ -120,11 +125,11 @@ class Keeping:
             self._news.notify()
         self._thread.join(timeout=10)
 
-    def _hold(self, record: Record, lock: ExitStack, done: int = -1) -> None:
+    def _hold(self, record: Record, lock: ExitStack, saved: Saved | None = None) -> None:
         with self._lock:
-            self.shelf.hold(record.id)
             keeper = Keeper(self.shelf.folder(record.id), record, self._viewed, self._every)
-            self._written[record.id] = _Written(keeper, lock, done=done)
+            self.shelf.hold(record.id)
+            self._written[record.id] = _Written(keeper, lock, saved)
 
     def _write_forever(self) -> None:
         while True:
@@ -135,14 +140,19 @@ class Keeping:
                     for written in self._written.values():
                         written.lock.close()
                     return
-            if run is not None:
-                self._write(run)
-            self.shelf.tend()
+            try:
+                if run is not None:
+                    self._write(run)
+                self.shelf.tend()
+            except Exception:
+                # Whatever it is, other runs are still to be saved.
+                traceback.print_exc(file=sys.stderr)
 
     def _ready(self) -> str | None:
         """A run with something to write now."""
         for run, written in self._written.items():
-            if written.ended or (written.newest is not None and (self._closed or written.keeper.is_due())):
+            due = self._closed or written.keeper.is_due()
+            if (written.ended and (due or not written.again)) or (written.newest is not None and due):
                 return run
         return None
 
@@ -152,36 +162,58 @@ class Keeping:
             newest, ended, written.newest = written.newest, written.ended, None
         keeper = written.keeper
         keeper.record = self.shelf.as_named(keeper.record)
+        again = False
         try:
             self._save(written, newest, *(ended or ("running", "")))
-        except (OSError, FolderRejected, DatasetMissing) as error:
+            again = bool(keeper.problem)
+            if written.saved is not None:
+                self.shelf.put(keeper.record)
+        except OSError as error:
+            keeper.problem, again = NOT_SAVED.format(why=error.strerror or error), True
+            keeper.put_off()
+        except (FolderRejected, DatasetMissing) as error:
             keeper.problem = NOT_SAVED.format(why=error)
         except Exception as error:
-            # Whatever it is, other runs are still to be saved.
             traceback.print_exc(file=sys.stderr)
             keeper.problem = NOT_SAVED.format(why=f"an error of ours, {type(error).__name__}")
-        if written.done >= 0:
-            self.shelf.put(keeper.record)
-        if ended:
-            with self._lock:
-                written.lock.close()
-                del self._written[run]
-                self.shelf.let_go(run)
-            if written.done >= 0:
-                self._on_end(keeper.record)
+        with self._lock:
+            written.again = again and not self._closed
+            if written.again:
+                written.newest = written.newest or newest
+        if ended and not written.again:
+            self._let_go(run, written)
+
+    def _let_go(self, run: str, written: _Written) -> None:
+        record = written.keeper.record
+        with self._lock:
+            written.lock.close()
+            del self._written[run]
+            self.shelf.let_go(run)
+        if written.saved is None:
+            shutil.rmtree(self.shelf.folder(run), ignore_errors=True)
+            return
+        if record.status == "running":
+            # Its end could not be written: what there is can be gone on with.
+            record = replace(record, status="interrupted")
+            self.shelf.put(record)
+        self._on_end(record)
 
     def _save(self, written: _Written, newest: Saved | None, status: str, sentence: str) -> None:
-        keeper = written.keeper
-        if newest is None or newest.state.step <= written.done:
-            if written.done >= 0:
-                keeper.note(status=status, sentence=sentence)
+        keeper, saved = written.keeper, written.saved
+        latest = newest if saved is None or (newest is not None and newest.state.step > saved.state.step) else saved
+        if latest is None:
             return
-        if written.done < 0:
+        if saved is None:
             keeper.folder.mkdir(parents=True, exist_ok=True)
             written.lock.close()
             written.lock.enter_context(locked(keeper.folder))
-        keeper.save(newest, status=status, sentence=sentence)
+        if status in ("finished", "halted"):
+            # First the model: a run that is killed in between is gone on with, and writes it again.
+            with suppress(DatasetMissing):
+                save_model(keeper.folder / MODEL, model_of(latest.experiment, latest.state))
+        if latest is saved:
+            keeper.note(status=status, sentence=sentence)
+            return
+        keeper.save(latest, status=status, sentence=sentence)
         if not keeper.problem:
-            written.done = newest.state.step
-            if status in ("finished", "halted"):
-                save_model(keeper.folder / MODEL, model_of(newest.experiment, newest.state))
+            written.saved = latest

@@ -11,7 +11,9 @@ import numpy as np
 
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
+from siamese_core.recording import MOST_SCORES
 from siamese_core.run_folder import Saved
+from siamese_core.run_record import Record
 from siamese_core.snapshot import Frame, Scores, State
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -33,8 +35,6 @@ MAX_DEATHS = 3
 """Workers that may die under a run before it is given up."""
 
 DIED = "The training process died several times in this run. Try a smaller batch_size."
-
-KEPT_SCORES = 4_000
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class Slot:
     projection: str
     seen_at: float
     aside: bool = False
+    sweep: str = ""
     status: Status = "running"
     in_worker: bool = False
     sentence: str = ""
@@ -121,6 +122,10 @@ class Slot:
     restarted_at: int = 0
     pace_from: tuple[float, int] | None = None
     steps_per_second: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
 
     def hear(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
         """What the worker says of this run, but for its end."""
@@ -173,7 +178,7 @@ class Slot:
 
     def score(self, step: int, metrics: dict[str, Scores]) -> None:
         self.scores.append((step, metrics))
-        if len(self.scores) > KEPT_SCORES:
+        if len(self.scores) > MOST_SCORES:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
 
@@ -208,9 +213,12 @@ class Slot:
         )
 
 
-def reopened(run: str, owner: str, saved: Saved, seen_at: float) -> Slot:
+def reopened(record: Record, owner: str, saved: Saved, seen_at: float) -> Slot:
     """A run as it was saved, with all that is known of its past."""
-    slot = Slot(run, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at)
+    aside = bool(record.sweep)
+    slot = Slot(
+        record.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, aside, record.sweep
+    )
     slot.loss.extend(saved.loss.tolist())
     slot.active.extend(saved.active.tolist())
     slot.scores, slot.pixels, slot.state = list(saved.scores), saved.pixels, saved.state

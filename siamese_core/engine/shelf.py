@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from siamese_core.files import write_whole
+from siamese_core.files import PART, write_whole
 from siamese_core.recording import Recording
 from siamese_core.run_folder import Saved, files_of, load, recording_of
 from siamese_core.run_format import Damaged
-from siamese_core.run_record import RECORD, Record, packed_record, read_record
+from siamese_core.run_record import MAX_NAME, RECORD, Record, packed_record, read_record
 
 UNDO_FOR = 30.0
 """Seconds in which a deleted run can be had back."""
@@ -104,7 +104,7 @@ class Shelf:
     def own(self, owner: str, run: str) -> Record | None:
         """A run that this owner may change."""
         record = self.find(owner, run)
-        return record if record is not None and secrets.compare_digest(record.owner, owner) else None
+        return record if record is not None and secrets.compare_digest(record.owner.encode(), owner.encode()) else None
 
     def files(self, owner: str, run: str) -> dict[str, bytes] | None:
         """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
@@ -123,9 +123,9 @@ class Shelf:
         with self._lock:
             if self.own(owner, run) is None:
                 return False
-            self._records[run] = record = replace(self._records[run], **changes)
-            with suppress(OSError):
-                write_whole(self.folder(run) / RECORD, packed_record(record))
+            record = replace(self._records[run], **changes)
+            self._records[run] = record = replace(record, name=record.name[:MAX_NAME])
+            self._write(record)
             return True
 
     def delete(self, owner: str, run: str) -> bool:
@@ -165,7 +165,7 @@ class Shelf:
     def bring(self, owner: str, files: dict[str, bytes], record: Record) -> str:
         """A run that somebody brings, already checked; its new id. Raises OSError."""
         run = new_id()
-        unfinished = self.root / f".{run}"
+        unfinished = self.root / f".{run}{PART}"
         record = replace(record, id=run, owner=owner)
         try:
             for name, content in (files | {RECORD: packed_record(record)}).items():
@@ -193,7 +193,10 @@ class Shelf:
     def put(self, record: Record) -> None:
         """A run as it has been written; its owner's own words about it stay."""
         with self._lock:
-            self._records[record.id] = self.as_named(record)
+            self._records[record.id] = named = self.as_named(record)
+            if named != record:
+                # It was named while it was being written.
+                self._write(named)
             self._measure(record.id)
             self._make_room(record.owner)
 
@@ -220,7 +223,7 @@ class Shelf:
         except OSError:
             return
         for folder in folders:
-            if folder.name.startswith("."):
+            if folder.name.startswith(".") and folder.name.endswith(PART):
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
             try:
@@ -236,21 +239,31 @@ class Shelf:
             )
             self._measure(record.id)
 
+    def _write(self, record: Record) -> None:
+        with suppress(OSError):
+            write_whole(self.folder(record.id) / RECORD, packed_record(record))
+
     def _measure(self, run: str) -> None:
         walked = os.walk(self.folder(run))
         self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
 
     def _make_room(self, owner: str) -> None:
         """Lets the oldest go: of this owner where they are too many, then of who takes most room."""
-        own = self.records(owner)
-        for record in self._removable(owner)[: max(0, len(own) - self.limits.runs)]:
+        # A sweep may be of more runs than that; they go with it.
+        alone = [record for record in self.records(owner) if not record.sweep]
+        removable = [record for record in self._removable(owner) if not record.sweep]
+        for record in removable[: max(0, len(alone) - self.limits.runs)]:
             self._forget(record.id)
-        while sum(self._bytes.values()) > self.limits.gigabytes * 1e9:
+        while True:
             taken: Counter[str] = Counter()
             for run, size in self._bytes.items():
-                taken[self._records[run].owner] += size
-            removable = (self._removable(most) for most, _ in taken.most_common())
-            oldest = next((records[0] for records in removable if records), None)
+                # What is deleted will be gone in a moment.
+                if run not in self._deleted:
+                    taken[self._records[run].owner] += size
+            if taken.total() <= self.limits.gigabytes * 1e9:
+                return
+            by_owner = (self._removable(most) for most, _ in taken.most_common())
+            oldest = next((records[0] for records in by_owner if records), None)
             if oldest is None:
                 return
             self._forget(oldest.id)
@@ -263,7 +276,8 @@ class Shelf:
         for table in (self._deleted, self._records, self._bytes):
             table.pop(run, None)
         # First the record, so that a kill leaves no half of a run in the list.
-        (self.folder(run) / RECORD).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.folder(run) / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self.folder(run), ignore_errors=True)
         self._on_gone(run)
 

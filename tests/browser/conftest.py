@@ -39,17 +39,18 @@ def browser() -> Iterator[Browser]:
 
 
 class Server:
-    """The app on a port of its own."""
+    """The app on a port of its own; `environment` is what its operator sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
         options = ["--server.headless", "true", "--server.port", str(self.port)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+            [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+        )  # fmt: skip
         until(self._answers, "the server")
 
     def _answers(self) -> bool:

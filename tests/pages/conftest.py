@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.ui.owner import downloads, engine, examinations, uploads
+from pages.ui.owner import downloads, engine, examinations, sweeps, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _processes_end_with_the_module() -> Iterator[None]:
     yield
-    for resource in (uploads, engine, examinations):
+    for resource in (sweeps, uploads, engine, examinations):
         resource().close()
-    for resource in (uploads, engine, examinations, downloads):
+    for resource in (sweeps, uploads, engine, examinations, downloads):
         resource.clear()

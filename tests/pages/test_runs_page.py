@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.owner import engine
+from pages.ui.owner import engine, sweeps
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
 from siamese_core.engine.pipes import ROOT
 from siamese_core.engine.shelf import hashed
 from siamese_core.experiment import Experiment
 from siamese_core.replay import Layouts
+from siamese_core.run_archive import packed_run
 from siamese_core.run_record import Record
 from tests.pages.app import click, ran, words
 from tests.waiting import until
@@ -215,3 +216,59 @@ def test_a_run_that_is_still_written_says_so_and_is_not_deleted() -> None:
     assert record is not None
     engine().discard(BEN, run)
     until(lambda: not engine().shelf.is_held(run), "its last save")
+
+
+def test_a_sweep_runs_in_the_background_and_its_map_opens_its_runs() -> None:
+    owner = "owner of a sweep"
+    app = opened(owner, section="sweeps")
+    assert text.NO_SWEEP in words(app)
+    app.session_state["experiment"] = SHORT
+    app.selectbox(key="sweep_first").set_value("margin")
+    ran(app).text_input(key="sweep_of_margin").set_value("0.5, zwei")
+    assert "margin=0.5, zwei: may be numbers from" in words(ran(app))
+    app.text_input(key="sweep_of_margin").set_value("0.5, 1")
+    click(ran(app), text.BEGIN.format(count=2))
+    (view,) = sweeps().all(hashed(owner))
+    until(lambda: not (sweeps().look(hashed(owner), view.id) or view).live, "the sweep to end")
+    (view,) = sweeps().all(hashed(owner))
+    assert [cell.status for cell in view.cells] == ["finished", "finished"]
+    app = opened(owner, section="sweeps")
+    assert app.get("progress")[0].proto.text == text.SWEEP_PROGRESS.format(done=2, total=2)
+    app.session_state["sweep_pressed"] = (view.id, 1.0, 0.0)
+    app = click(ran(app), text.CELL_OPEN.format(count=1))
+    assert app.query_params["run"] in (view.cells[1].run, [view.cells[1].run])
+    assert text.OPEN in labels(app)
+    assert engine().latest(owner) is None, "no cell is a run of the Train page"
+    sweeps().delete(hashed(owner), view.id)
+
+
+def test_nobody_elses_sweep_is_shown() -> None:
+    assert text.NO_SWEEP in words(opened("somebody without a sweep", section="sweeps"))
+
+
+def test_a_run_is_taken_along_and_brought_again(run: str) -> None:
+    carla = "carla who brings a run"
+    files = engine().shelf.files(hashed(ANN), run)
+    assert files is not None
+    app = opened(carla, section="bring")
+    app.file_uploader(key="runs_brought").set_value(("run.zip", packed_run(files), "application/zip"))
+    assert text.SHOW in labels(ran(app))
+    (record,) = engine().shelf.records(hashed(carla))
+    assert (record.status, record.query) == ("finished", SHORT.to_query())
+    until(lambda: isinstance(engine().replays.look(hashed(carla), record.id), Layouts), "its film")
+    assert text.TAKE in words(click(app, text.SHOW))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("run.zip", b"no zip", "This zip cannot be read as a run: it is no zip archive."),
+        ("model.safetensors", b"of a model", "run.safetensors is missing; choose all files of a run's folder"),
+        ("run.safetensors", b"torn", "probe.safetensors is missing"),
+    ],
+)
+def test_what_is_no_run_is_refused_in_one_sentence(name: str, content: bytes, says: str) -> None:
+    app = opened("somebody who brings something else", section="bring")
+    app.file_uploader(key="runs_brought").set_value((name, content, "application/octet-stream"))
+    assert says in words(ran(app))
+    assert engine().shelf.records(hashed("somebody who brings something else")) == []

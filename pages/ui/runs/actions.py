@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui import controls
 from pages.ui.owner import engine, token
 from pages.ui.runs.named import title_of
 from pages.ui.text import runs as text
@@ -35,6 +36,8 @@ def _one(record: Record, is_own: bool) -> None:
         help_ = text.GO_ON_HELP.format(step=record.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             go_on(record.id)
+            if PROBLEM not in st.session_state:
+                st.switch_page("pages/1_Train.py")
     if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
         open_settings(record.query)
     if not is_own:
@@ -66,16 +69,16 @@ def _one(record: Record, is_own: bool) -> None:
 
 
 def go_on(run: str) -> None:
-    """Trains on from where a run was saved last, on the Train page."""
+    """Trains on from where a run was saved last, its settings in the widgets: to be called before these are drawn."""
     try:
         engine().reopen(token(), run)
     except FolderRejected as rejected:
         st.session_state[PROBLEM] = str(rejected)
-        st.rerun()
-    st.session_state["run"] = run
-    # The settings of the run come back with it.
-    st.session_state.pop("experiment", None)
-    st.switch_page("pages/1_Train.py")
+        return
+    view = engine().look(token(), run)
+    assert view is not None, "it was opened"
+    st.session_state["run"], st.session_state["experiment"] = run, view.experiment
+    controls.fill_anew(view.experiment)
 
 
 def open_settings(query: str) -> None:

@@ -33,10 +33,7 @@ def section() -> None:
         st.error(plain(problem), icon=":material/error:")
         return
     st.success(text.BROUGHT, icon=":material/check_circle:")
-    if st.button(text.SHOW, type="primary", icon=":material/movie:"):
-        listed.show([run])
-        st.session_state["runs_section"] = "runs"
-        st.rerun()
+    st.button(text.SHOW, type="primary", icon=":material/movie:", on_click=listed.show, args=([run],))
 
 
 def _brought(given: list[io.BytesIO]) -> tuple[str, str]:

@@ -19,6 +19,8 @@ from siamese_core.engine.replays import PICTURE
 from siamese_core.engine.shelf import Shelf, hashed
 from siamese_core.run_record import Record
 
+SECTION = "runs_section"
+"""The part of the page that is shown."""
 SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
@@ -85,8 +87,9 @@ def _take_address() -> None:
 
 
 def show(runs: list[str]) -> None:
-    """These runs are looked at from now on."""
+    """These runs are looked at from now on, in this part of the page: for a button's `on_click`."""
     st.session_state[SHOWN] = runs
+    st.session_state[SECTION] = "runs"
     st.session_state.pop("runs_table_of", None)
     _write_address()
 

@@ -14,7 +14,7 @@ from pages.ui.words import plain
 
 TITLE = text.TITLE
 
-PAGE, KEY = "runs", "runs_section"
+PAGE, KEY = "runs", listed.SECTION
 
 SECTIONS: dict[str, Callable[[], None]] = {"runs": listed.section, "sweeps": sweeps.section, "bring": bring.section}
 

@@ -1,5 +1,148 @@
-"""A grid of runs."""
+"""Sweeps: a grid of runs in the background, as a heat map whose fields open their runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from pages.ui import controls
+from pages.ui.models import plain_title
+from pages.ui.owner import engine, sweeps, token
+from pages.ui.runs import listed
+from pages.ui.runs.sweep_map import drawn
+from pages.ui.text import runs as text
+from pages.ui.words import plain
+from siamese_core.engine.shelf import hashed
+from siamese_core.engine.sweeps import SweepRefused
+from siamese_core.experiment import Experiment
+from siamese_core.fields import ChoiceField
+from siamese_core.losses import LOSSES
+from siamese_core.machine import Machine
+from siamese_core.sweep import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
+
+LOOK_EVERY = 1.0
+DELETED = "sweeps_deleted"
 
 
 def section() -> None:
-    pass
+    st.caption(text.SWEEP_INTRO)
+    _new(controls.current_experiment())
+    _undo()
+    found = sweeps().all(hashed(token()))
+    if not found:
+        st.info(text.NO_SWEEP, icon=":material/grid_on:")
+        return
+    names = {view.id: view.name for view in found}
+    chosen = next(iter(names))
+    if len(names) > 1:
+        chosen = st.selectbox(text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen")
+    view = sweeps().look(hashed(token()), chosen)
+    if view is not None:
+        st.fragment(_look, run_every=LOOK_EVERY if view.live else None)(chosen, view.live)
+
+
+def _new(base: Experiment) -> None:
+    """What is to be varied, and the button that begins it."""
+    loss, dataset = LOSSES[base.loss].title, plain_title(base.dataset)
+    st.markdown(plain(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
+    names = axis_names(base)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        first = st.selectbox(text.VARY, list(names), format_func=names.__getitem__, key="sweep_first", width=240)
+        others = ["", *(name for name in names if name != first)]
+        if st.session_state.get("sweep_second") not in others:
+            st.session_state["sweep_second"] = ""
+        second = st.selectbox(
+            text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key="sweep_second",
+            width=240,
+        )  # fmt: skip
+        seeds = st.number_input(text.SEEDS, 1, MOST_SEEDS, 1, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
+    try:
+        axes = tuple((name, _values(base, name, names[name])) for name in (first, second) if name)
+        grid = Grid(base, axes, tuple(range(base.seed, base.seed + seeds))) if all(v for _, v in axes) else None
+    except GridError as problem:
+        st.warning(plain(str(problem)), icon=":material/info:")
+        grid = None
+    cells = list(grid.cells()) if grid is not None else []
+    possible = [cell for cell in cells if cell.experiment is not None]
+    if len(possible) < len(cells):
+        st.caption(text.LEFT_OUT.format(count=len(cells) - len(possible)))
+    st.button(
+        text.BEGIN.format(count=len(possible)) if possible else text.BEGIN_NONE, key="sweep_begin", type="primary",
+        icon=":material/grid_on:", disabled=not possible, on_click=_begin, args=(grid, names),
+    )  # fmt: skip
+    if problem := st.session_state.pop("sweep_problem", ""):
+        st.warning(plain(problem), icon=":material/info:")
+
+
+def _values(base: Experiment, name: str, title: str) -> tuple[Any, ...]:
+    """What somebody chose of a catalogue, or wrote as numbers. Raises GridError."""
+    field = axis_field(base, name)
+    label = text.VALUES.format(name=title)
+    if isinstance(field, ChoiceField):
+        return tuple(
+            st.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=f"sweep_of_{name}")
+        )
+    written = st.text_input(label, key=f"sweep_of_{name}", help=text.VALUES_HELP, placeholder=text.VALUES_HELP)
+    return numbers_of(field, written) if written.strip() else ()  # type: ignore[arg-type]
+
+
+def _begin(grid: Grid, names: dict[str, str]) -> None:
+    name = text.SWEEP_NAME.format(
+        axes=" × ".join(names[axis] for axis, _ in grid.axes), loss=LOSSES[grid.base.loss].title,
+        dataset=plain_title(grid.base.dataset),
+    )  # fmt: skip
+    try:
+        st.session_state["sweep_chosen"] = sweeps().start(hashed(token()), grid, Machine(_device()), name)
+    except SweepRefused as refused:
+        st.session_state["sweep_problem"] = str(refused)
+
+
+def _device() -> str:
+    """That of the Train page, where this machine has it."""
+    chosen: str = st.session_state.get(controls.DEVICE_KEPT, Machine.device)
+    return chosen if chosen in engine().devices else Machine.device
+
+
+def _look(sweep: str, was_live: bool) -> None:
+    """One sweep as it is now; draws the whole page once when it is done."""
+    view = sweeps().look(hashed(token()), sweep)
+    if view is None or view.live != was_live:
+        st.rerun()
+    st.progress(view.done / len(view.cells), text=text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells)))
+    runs = drawn(view)
+    if runs:
+        st.button(
+            text.CELL_OPEN.format(count=len(runs)), key="sweep_open", icon=":material/movie:", on_click=listed.show,
+            args=(runs[: listed.MOST_SIDE_BY_SIDE],),
+        )  # fmt: skip
+    with st.container(horizontal=True):
+        if view.live:
+            st.button(
+                text.SWEEP_CANCEL, key="sweep_cancel", icon=":material/stop_circle:", on_click=_cancel, args=(view,)
+            )
+        st.button(text.DELETE, key="sweep_delete", icon=":material/delete:", on_click=_delete, args=(view,))
+
+
+def _cancel(view: SweepView) -> None:
+    sweeps().cancel(hashed(token()), view.id)
+
+
+def _delete(view: SweepView) -> None:
+    sweeps().delete(hashed(token()), view.id)
+    st.session_state[DELETED] = (view.id, view.name)
+    st.session_state.pop("sweep_chosen", None)
+
+
+def _undo() -> None:
+    """Takes the last deletion back, as long as that can be."""
+    gone, name = st.session_state.get(DELETED, ("", ""))
+    if gone and sweeps().is_deleted(hashed(token()), gone):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(plain(text.DELETED.format(names=name)), width="content")
+            st.button(text.UNDO, key="sweep_undo", icon=":material/undo:", on_click=_restore, args=(gone,))
+
+
+def _restore(sweep: str) -> None:
+    if not sweeps().restore(hashed(token()), sweep):
+        st.toast(text.TOO_LATE, icon=":material/delete:")

@@ -114,3 +114,45 @@ FILM = {
     "any_distance": "distance of the two embeddings",
     "any_similarity": "similarity of the two embeddings",
 }
+
+SWEEP_INTRO = (
+    "A grid of runs with the settings of the Train page, but for what you vary here. It goes on in the background, "
+    "also when you close this tab."
+)
+SWEEP_BASE = "Settings of the Train page: {loss}, {dataset}, {steps} steps."
+VARY, VARY_ALSO = "Vary", "and"
+NOTHING_ELSE = "nothing else"
+VALUES = "Values of {name}"
+VALUES_HELP = "Numbers such as 0.5, 1, 2, or from, to and step such as 0.5:2:0.5"
+SEEDS = "Seeds"
+SEEDS_HELP = "Each combination is trained from so many seeds; the map shows the mean, and how much they differ."
+BEGIN = "Begin {count} runs"
+BEGIN_NONE = "Begin"
+LEFT_OUT = "{count} of the combinations contradict themselves, and are left out."
+NO_SWEEP = "No sweep yet."
+SWEEP_NAME = "{axes}: {loss}, {dataset}"
+SWEEP_PROGRESS = "{done} of {total} runs are done"
+METRIC = "Score"
+METRICS = {
+    "map_at_r": "MAP@R",
+    "precision_at_1": "Precision@1",
+    "auc": "AUC",
+    "eer": "EER (lower is better)",
+    "loss": "Test loss (lower is better)",
+}
+GROUP = "Classes"
+GROUPS = {"seen": "trained on", "held_out": "held out"}
+MAP = {
+    "label": "The score of each combination",
+    "no_score": "No run has a score yet.",
+    "waiting": "waits",
+    "running": "runs",
+    "failed": "failed",
+    "halted": "ended early",
+    "cancelled": "cancelled",
+    "left out": "left out",
+}
+PRESS = "Press a field of the map to look at its runs."
+CELL = "Seed {seed}: {score}"
+CELL_OPEN = "Look at {count} run(s) of this field"
+SWEEP_CANCEL = "Cancel the rest"

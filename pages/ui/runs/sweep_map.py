@@ -1,0 +1,84 @@
+"""The heat map of a sweep, and the field of it that was pressed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui.text import runs as text
+from pages.ui.text.plot import PLOT
+from pages.ui.views import plot_view
+from pages.ui.words import plain
+from siamese_core.fields import ChoiceField
+from siamese_core.sweep import SweepView, axis_field, axis_names
+from siamese_core.sweep_figures import Place, heat_map, height_of, place_at
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+PRESSED = "sweep_pressed"
+
+
+def drawn(view: SweepView) -> list[str]:
+    """Draws it; gives the runs of the field that was pressed last."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox(
+            text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240
+        )
+        group = "seen"
+        if view.grid.base.held_out:
+            group = st.segmented_control(
+                text.GROUP, list(text.GROUPS), format_func=text.GROUPS.__getitem__, key="sweep_group", required=True,
+                default="seen",
+            )  # fmt: skip
+    titles = axis_names(view.grid.base)
+
+    def figure() -> go.Figure:
+        return heat_map(
+            view, metric, group, titles=[titles[name] for name, _ in view.grid.axes], names=_names(view), text=text.MAP
+        )
+
+    plot_view(
+        figure,
+        "sweep_view",
+        settings=(view.id, metric, group),
+        data=[(cell.status, str(cell.scores)) for cell in view.cells],
+        live=view.live,
+        height=height_of(view),
+        text=PLOT | {"label": text.MAP["label"]},
+        on_clicked=lambda x, y: st.session_state.update({PRESSED: (view.id, x, y)}),
+    )
+    sweep, x, y = st.session_state.get(PRESSED, ("", 0.0, 0.0))
+    place = place_at(view, x, y) if sweep == view.id else None
+    if place is None:
+        st.caption(text.PRESS)
+        return []
+    at = zip((titles[name] for name, _ in view.grid.axes), _at(view, place), strict=True)
+    values = ", ".join(f"{title}: {said}" for title, said in at)
+    scores = [
+        text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell.status))
+        for cell in place.cells
+    ]
+    why = next((cell.sentence for cell in place.cells if cell.sentence), "")
+    st.markdown(plain(" · ".join([values, *scores, *([why] if why else [])])))
+    return [cell.run for cell in place.cells if cell.run]
+
+
+def _score(value: float | None, status: str) -> str:
+    return f"{value:.3f}" if value is not None else text.MAP.get(status, status)
+
+
+def _names(view: SweepView) -> list[list[str]]:
+    """Of the values of each axis, in words."""
+    return [[_said(view, name, value) for value in values] for name, values in view.grid.axes]
+
+
+def _at(view: SweepView, place: Place) -> list[str]:
+    names = _names(view)
+    return [names[axis][at] for axis, at in enumerate((place.column, place.row)[: len(names)])]
+
+
+def _said(view: SweepView, name: str, value: object) -> str:
+    field = axis_field(view.grid.base, name)
+    return field.choices[str(value)] if isinstance(field, ChoiceField) else f"{value:g}"
