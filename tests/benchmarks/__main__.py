@@ -9,7 +9,19 @@ from datetime import date
 
 import torch
 
-PARTS = ("quality", "losses", "projection", "watched", "cuda", "browser", "memory", "upload", "models", "replay", "saving")
+PARTS = (
+    "quality",
+    "losses",
+    "projection",
+    "watched",
+    "cuda",
+    "browser",
+    "memory",
+    "upload",
+    "models",
+    "replay",
+    "saving",
+)
 
 
 def main(asked: list[str]) -> None:
