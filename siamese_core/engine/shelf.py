@@ -148,9 +148,9 @@ class Shelf:
             return run in self._deleted and self._records[run].owner == owner
 
     def usage(self, owner: str) -> tuple[int, int]:
-        """Runs of this owner, and the bytes of all runs on this machine."""
+        """Runs of this owner, those of sweeps apart, and the bytes of all runs on this machine."""
         with self._lock:
-            return len(self.records(owner)), sum(self._bytes.values())
+            return sum(not record.sweep for record in self.records(owner)), sum(self._bytes.values())
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         """A file that was made of a run's own, under a name of ours. Raises OSError."""
