@@ -60,7 +60,8 @@ class Keeper:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / PROBE).exists():
-                write_probe(self.folder, probe_images(saved.experiment, self._viewed))
+                of = saved.experiment
+                write_probe(self.folder, probe_images(of.data, of.view, of.branches, self._viewed))
             save(self.folder, saved, frames)
             self._frames = self._frames[len(frames) :]
             seconds = float(saved.state.tensors["counters"][1])

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.datasets import select_probe
+from siamese_core.datasets import Dataset, select_probe
 from siamese_core.datasets.atlas import reduced
 from siamese_core.experiment import Experiment
 from siamese_core.files import PART, write_whole
@@ -152,20 +152,19 @@ def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
 
 
 def probe_images(
-    experiment: Experiment, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
+    dataset: Dataset, view: str, branches: int, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
 ) -> ProbeImages:
     """The points of every picture of a run; `viewed(view, images)` shows images as second inputs.
 
     Raises DatasetMissing.
     """
-    images = experiment.data.load()
+    images = dataset.load()
     chosen = select_probe(images)
     shown = images.test_images[chosen]
-    if experiment.branches == 2:
-        second = shown if experiment.view == "none" else viewed(experiment.view, shown)
-        shown = np.concatenate([shown, second])
-    labels = np.tile(images.test_labels[chosen].astype(np.int32), experiment.branches)
-    return ProbeImages(experiment.data.classes, labels, reduced(shown, side), experiment.branches)
+    if branches == 2:
+        shown = np.concatenate([shown, shown if view == "none" else viewed(view, shown)])
+    labels = np.tile(images.test_labels[chosen].astype(np.int32), branches)
+    return ProbeImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
 def write_probe(folder: Path, probe: ProbeImages) -> None:

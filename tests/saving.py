@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from siamese_core import files, keeper, run_folder
 from siamese_core.engine.shelf import Shelf, hashed
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
@@ -87,3 +90,30 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Disk:
+    """What is saved, step by step; it can be full, and it can be slow."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: list[int] = []
+        self.full = False
+        self.free = threading.Event()
+        self.busy = threading.Event()
+        self.free.set()
+        self._save, self._write = run_folder.save, files.write_whole
+        monkeypatch.setattr(keeper, "save", self.save)
+        for module in (keeper, run_folder, "siamese_core.model_file.write_whole"):
+            monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_whole")), self.write)
+
+    def save(self, folder: Path, saved: Saved, frames: Any) -> None:
+        self.busy.set()
+        assert self.free.wait(60)
+        self.busy.clear()
+        self._save(folder, saved, frames)
+        self.steps.append(saved.state.step)
+
+    def write(self, path: Path, content: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self._write(path, content)

@@ -21,7 +21,7 @@ EVERY = 2.0
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digits need scikit-learn, and no test here looks at them."""
-    monkeypatch.setattr(keeper, "probe_images", lambda experiment, viewed: probe())
+    monkeypatch.setattr(keeper, "probe_images", lambda *_: probe())
 
 
 def kept_in(folder: Path, clock: Clock, total: int = TOTAL) -> Keeper:

@@ -93,6 +93,7 @@ def test_a_run_that_another_process_writes_is_refused_in_one_sentence(keeping: K
     ours, theirs = FORKED.Pipe()
     process = FORKED.Process(target=hold, args=(shelf.folder(run), theirs))
     process.start()
+    theirs.close()
     assert ours.recv()
     with pytest.raises(FolderRejected, match="another process writes this run") as refused:
         keeping.reopen(ANN, run)

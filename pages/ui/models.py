@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import streamlit as st
 
 from pages.ui import echo
 from pages.ui.asking import kept_answer
-from pages.ui.owner import engine, examinations, run_of_tab, token, uploads
+from pages.ui.owner import engine, examinations, may_use, run_of_tab, token, uploads
 from pages.ui.text import models as text
 from pages.ui.words import plain
 from siamese_core.datasets import DATASETS, DatasetMissing
@@ -20,10 +21,13 @@ from siamese_core.engine import RunView
 from siamese_core.engine.examinations import ModelFile, file_of
 from siamese_core.engine.pipes import ROOT
 from siamese_core.engine.questions import Refused
+from siamese_core.engine.shelf import hashed
+from siamese_core.experiment import Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.model import Threshold
+from siamese_core.model import Model, Threshold, model_of
 from siamese_core.model_file import ModelRejected, packed, read_model
 from siamese_core.model_format import MAX_BYTES
+from siamese_core.run_folder import FolderRejected
 
 FOLDER = ROOT / "data" / "models"
 
@@ -34,6 +38,9 @@ WAIT = 15.0
 """Seconds: the process that compares starts with the first question."""
 
 LOOK_EVERY = 0.7
+
+MOST_SAVED = 12
+"""Saved runs among which one chooses here; the Runs page has them all, and their models as files."""
 
 MOST_THRESHOLDS = 4_000
 
@@ -84,6 +91,7 @@ def _before(run: RunView | None, options: Mapping[str, str]) -> str:
 def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
     runs = engine().with_weights(token())
+    others = text.BUNDLED | {FILE: text.FILE}
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
     titles = {
@@ -92,7 +100,19 @@ def _options(run: RunView | None) -> dict[str, str]:
         )
         for run_id, experiment in runs.items()
     }
-    return titles | text.BUNDLED | {FILE: text.FILE}
+    return titles | {run: title for run, title in _saved().items() if run not in titles} | others
+
+
+def _saved() -> dict[str, str]:
+    """The newest saved runs that can be used: those whose images are here."""
+    found = {}
+    for record in engine().shelf.records(hashed(token())):
+        experiment, gone = Experiment.from_query(record.query)
+        if not gone and not record.sweep and may_use(experiment.dataset):
+            loss, dataset = LOSSES[experiment.loss].title, plain_title(experiment.dataset)
+            about = record.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
+            found[record.id] = text.SAVED_RUN.format(about=about, steps=f"{record.step:,}")
+    return dict(islice(found.items(), MOST_SAVED))
 
 
 def plain_title(dataset: str) -> str:
@@ -112,17 +132,22 @@ def _of_run(run_id: str) -> ModelFile | None:
     mine = kept[1] if kept is not None and kept[0] == run_id else None
     try:
         if mine is None or (run is not None and not run.live and mine.model.steps != run.step):
-            model = engine().model(token(), run_id)
+            model = engine().model(token(), run_id) if run is not None else _of_saved(run_id)
             if model is not None and (mine is None or model.steps != mine.model.steps):
                 mine = file_of(model)
                 st.session_state[KEPT] = (run_id, mine)
-    except DatasetMissing:
-        st.warning(text.GONE, icon=":material/info:")
+    except (DatasetMissing, FolderRejected) as gone:
+        st.warning(text.GONE if isinstance(gone, DatasetMissing) else plain(str(gone)), icon=":material/info:")
         return None
     if mine is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
         st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=_let_go)
     return mine
+
+
+def _of_saved(run_id: str) -> Model | None:
+    saved = engine().shelf.saved(hashed(token()), run_id)
+    return model_of(saved.experiment, saved.state) if saved is not None else None
 
 
 def _let_go() -> None:

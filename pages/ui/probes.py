@@ -11,9 +11,10 @@ import numpy as np
 from pages.ui import static
 from pages.ui.asking import kept_answer
 from pages.ui.owner import engine, probes_stem
-from siamese_core.datasets import Dataset, select_probe
-from siamese_core.datasets.atlas import atlas_png, reduced
+from siamese_core.datasets import Dataset
+from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment import Experiment
+from siamese_core.run_folder import probe_images
 
 COLUMNS = 40
 WAIT = 0.3
@@ -53,26 +54,19 @@ class _NotYet(Exception):
 @lru_cache(maxsize=16)
 def _published(record: Dataset, view: str, branches: int) -> Probes:
     """Raises `_NotYet`, which is not kept."""
-    images = record.load()
-    chosen = select_probe(images)
-    shown = images.test_images[chosen]
-    if branches == 2:
-        shown = np.concatenate([shown, _viewed(record, view, shown)])
-    thumbnails = reduced(shown, LARGEST)
-    url = static.publish(probes_stem(record.key), ".png", atlas_png(thumbnails, COLUMNS))
-    height, width = thumbnails.shape[2:]
+    found = probe_images(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
+    url = static.publish(probes_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
+    height, width = found.thumbnails.shape[2:]
     return Probes(
         key=f"{record.key} {view} {branches}",
         classes=list(record.classes),
-        labels=np.tile(images.test_labels[chosen].astype(np.int32), branches),
+        labels=found.labels,
         sprite={"url": url, "columns": COLUMNS, "width": width, "height": height},
     )
 
 
 def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Asked of the worker: the server knows no torch."""
-    if view == "none":
-        return images
     found = kept_answer("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
     if found is None:
         raise _NotYet

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.owner import engine, sweeps
+from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
 from siamese_core.engine.pipes import ROOT
@@ -272,3 +273,16 @@ def test_what_is_no_run_is_refused_in_one_sentence(name: str, content: bytes, sa
     app.file_uploader(key="runs_brought").set_value((name, content, "application/octet-stream"))
     assert says in words(ran(app))
     assert engine().shelf.records(hashed("somebody who brings something else")) == []
+
+
+def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgotten_it() -> None:
+    dora = "dora who comes back tomorrow"
+    run = finished(dora)
+    engine().discard(dora, run)
+    app = opened(dora, "pages/4_Compare.py")
+    choice = app.selectbox(key="model_choice")
+    assert models_text.SAVED_RUN.format(about="Contrastive (Hadsell 2006) on Digits, 8×8", steps=30) in choice.options
+    choice.set_value(run)
+    ran(app)
+    kept_run, file = app.session_state["model_kept"]
+    assert (kept_run, file.model.steps) == (run, 30)

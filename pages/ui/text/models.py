@@ -3,6 +3,8 @@
 MODEL = "Model"
 MODEL_HELP = "The network that compares: one of your runs, a bundled one, or a saved file."
 RUN = "Your run: {loss} on {dataset}, {steps} steps"
+SAVED_RUN = "Saved run: {about}, {steps} steps"
+ABOUT_RUN = "{loss} on {dataset}"
 BUNDLED = {
     "fashion_mnist": "Clothes (bundled, trained on eight kinds of Fashion-MNIST)",
     "mnist": "Digits (bundled, trained on MNIST)",
