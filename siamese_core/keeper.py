@@ -62,6 +62,8 @@ class Keeper:
             if not (self.folder / PROBE).exists():
                 of = saved.experiment
                 write_probe(self.folder, probe_images(of.data, of.view, of.branches, self._viewed))
+                # Once a run: it says nothing of how long the next save takes.
+                begun = self._clock()
             save(self.folder, saved, frames)
             self._frames = self._frames[len(frames) :]
             seconds = float(saved.state.tensors["counters"][1])

@@ -151,6 +151,8 @@ class Server:
     def _line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
+        if not line:
+            self.kill()
         assert line, "the server ended"
         return line
 
@@ -202,4 +204,5 @@ def _serve(root: str, owner: str, query: str, run: str = "") -> None:
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])
+    with saving_always():
+        _serve(*sys.argv[1:])

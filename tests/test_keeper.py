@@ -11,7 +11,7 @@ import pytest
 from siamese_core import keeper, run_folder
 from siamese_core.keeper import Keeper
 from siamese_core.machine import Machine
-from siamese_core.recording import FRAMES, MOST_FRAMES
+from siamese_core.recording import FRAMES, MOST_FRAMES, ProbeImages
 from siamese_core.run_record import Record
 from tests.saving import TOTAL, Clock, frame_at, probe, saved_at
 
@@ -61,4 +61,20 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     clock.now += 3 / keeper.SAVE_SHARE - 0.01
     assert not kept.is_due()
     clock.now += 0.02
+    assert kept.is_due()
+
+
+def test_the_first_save_which_reads_the_pictures_puts_off_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    kept = kept_in(tmp_path, clock)
+
+    def slowly(*_: object) -> ProbeImages:
+        clock.now += 30
+        return probe()
+
+    monkeypatch.setattr(keeper, "probe_images", slowly)
+    kept.save(saved_at(1))
+    clock.now += EVERY
     assert kept.is_due()

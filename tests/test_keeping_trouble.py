@@ -180,12 +180,12 @@ def test_an_error_of_ours_in_one_run_leaves_the_others_alone(
 
 
 def little_room(folder: Path, answers: Connection) -> None:
-    """In a process that may write no file of more than two thousand bytes, and then may."""
+    """In a process that may write no file of more than a hundred bytes, and then may."""
     import resource
 
     keeper.probe_images = lambda *_: probe()  # type: ignore[assignment]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     keeping = Keeping(Shelf(folder), viewed, every=0.0)
     begin(keeping)
     keeping.state("run", saved_at(1))

@@ -42,7 +42,8 @@ def interrupted(shelf: Shelf, **changes: Any) -> str:
 
 def test_a_run_is_gone_on_with_from_what_was_saved(keeping: Keeping, shelf: Shelf) -> None:
     run = interrupted(shelf, name="mine")
-    saved = keeping.reopen(ANN, run)
+    record, saved = keeping.reopen(ANN, run)
+    assert (record.status, record.name) == ("running", "mine")
     assert saved.state.step == 3
     np.testing.assert_array_equal(saved.loss, [1, 2, 3])
     assert shelf.find(ANN, run).status == "running"  # type: ignore[union-attr]
@@ -57,7 +58,7 @@ def test_a_run_is_gone_on_with_from_what_was_saved(keeping: Keeping, shelf: Shel
 def test_a_run_that_was_killed_after_its_last_step_gets_its_model(keeping: Keeping, shelf: Shelf) -> None:
     run = interrupted(shelf)
     (shelf.folder(run) / RUN).write_bytes(packed_run(saved_at(TOTAL)))
-    assert keeping.reopen(ANN, run).finished
+    assert keeping.reopen(ANN, run)[1].finished
     keeping.end(run, "finished")
     until_over(keeping, run)
     assert read_model((shelf.folder(run) / MODEL).read_bytes()).steps == TOTAL
@@ -102,7 +103,7 @@ def test_a_run_that_another_process_writes_is_refused_in_one_sentence(keeping: K
     assert shelf.find(ANN, run).status == "interrupted"  # type: ignore[union-attr]
     process.kill()
     process.join()
-    assert keeping.reopen(ANN, run).state.step == 3, "a kill lets go of the lock"
+    assert keeping.reopen(ANN, run)[1].state.step == 3, "a kill lets go of the lock"
     with pytest.raises(FolderRejected, match="another process"), locked(shelf.folder(run)):
         pass
 

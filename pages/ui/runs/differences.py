@@ -7,6 +7,8 @@ import streamlit as st
 from pages.ui.runs.named import title_of
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
+from siamese_core.fields import ChoiceField
+from siamese_core.losses import LOSSES
 from siamese_core.run_record import Record
 from siamese_core.settings import FIELDS
 
@@ -24,7 +26,8 @@ def part(records: list[Record]) -> None:
         st.caption(text.SEEDS_DIFFER)
     heads = _heads(records)
     rows = [
-        {text.SETTING: _title(name)} | {head: found.get(name, "–") for head, found in zip(heads, settings, strict=True)}
+        {text.SETTING: _title(name)}
+        | {h: _value(name, found.get(name, "")) for h, found in zip(heads, settings, strict=True)}
         for name in differing
     ]
     for metric in RESULTS:
@@ -44,7 +47,15 @@ def _heads(records: list[Record]) -> list[str]:
 
 
 def _title(name: str) -> str:
-    return FIELDS[name].title if name in FIELDS else name.replace("_", " ")
+    params = {param.name: param.title for loss in LOSSES.values() for param in loss.params}
+    return FIELDS[name].title if name in FIELDS else params.get(name, name)
+
+
+def _value(name: str, text_of_it: str) -> str:
+    """In words, where it is one of a catalogue."""
+    field = FIELDS.get(name)
+    known = field.choices.get(text_of_it) if isinstance(field, ChoiceField) else None
+    return known or text_of_it or "–"
 
 
 def _metric(metric: str, group: str) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.ui import static
 from pages.ui.embedding import second_input
-from pages.ui.loss_curves import loss_arrays, places
+from pages.ui.loss_curves import has_come, is_waiting, loss_arrays, places
 from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs import differences, take
 from pages.ui.runs.named import title_of
@@ -57,6 +57,8 @@ def part(chosen: list[Record], too_many: bool) -> None:
         },
         key="replay",
     )  # fmt: skip
+    if is_waiting():
+        st.fragment(_once_there, run_every=LOOK_EVERY)()
     if len(seen) > 1:
         differences.part([found.record for found in seen])
     else:
@@ -100,6 +102,12 @@ def _progress(chosen: list[Record]) -> None:
             st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
     if not waiting:
         st.session_state["runs_drawing"] = False
+        st.rerun()
+
+
+def _once_there() -> None:
+    """The curve of the loss comes when the training process has started."""
+    if has_come():
         st.rerun()
 
 

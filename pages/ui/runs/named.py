@@ -13,7 +13,10 @@ from siamese_core.run_record import Record
 def title_of(record: Record) -> str:
     """Its name, or what it is about. Not escaped."""
     return record.name or text.TITLE_OF.format(
-        loss=loss_title(record), dataset=dataset_title(record), steps=f"{record.total:,}"
+        loss=loss_title(record),
+        params="".join(f", {param}" for param in [params_of(record)] if param),
+        dataset=dataset_title(record),
+        steps=f"{record.total:,}",
     )
 
 

@@ -76,7 +76,7 @@ LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
 WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
 CANNOT = "The film of {name} cannot be drawn: {why}"
 OWN_PICTURES = "own pictures"
-TITLE_OF = "{loss}, {dataset}, {steps} steps"
+TITLE_OF = "{loss}{params}, {dataset}, {steps} steps"
 
 DIFFERENCES = "What is different"
 SAME_SETTINGS = "The settings are the same."
