@@ -110,28 +110,28 @@ def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[Picture]:
 
 
 def contents(
-    file: BinaryIO, wanted: Sequence[tuple[Entry, int]], skipped: Counter[str]
+    file: BinaryIO, wanted: Sequence[tuple[Entry, int]], skipped: Counter[str], most: int = MAX_FILE
 ) -> Iterator[tuple[Entry, bytes]]:
-    """Each of the `members` that can be read, with its bytes. Raises ArchiveRejected in the middle."""
+    """Each of the `members` that can be read and has at most so many bytes. Raises ArchiveRejected in the middle."""
     total = 0
     length = file.seek(0, os.SEEK_END)
     for entry, start in wanted:
         content = bytearray()
         try:
             # A picture that is packed into more than this is larger than one may be.
-            for chunk in unpack(file, entry, start, MAX_FILE + MB):
+            for chunk in unpack(file, entry, start, most + MB):
                 content += chunk
                 total += len(chunk)
                 if _bomb(len(content), entry.packed) or _bomb(total, length):
                     raise ArchiveRejected("ratio")
                 if total > MAX_UNPACKED:
                     raise ArchiveRejected("unpacked")
-                if len(content) > MAX_FILE:
+                if len(content) > most:
                     break
         except zlib.error:
             skipped["damaged"] += 1
             continue
-        if len(content) > MAX_FILE:
+        if len(content) > most:
             skipped["big"] += 1
         elif len(content) != entry.size or zlib.crc32(content) != entry.crc:
             skipped["damaged"] += 1

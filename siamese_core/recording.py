@@ -125,7 +125,8 @@ def read_film(content: bytes) -> Film:
         if not (len(halves) == len(scale) == len(steps)) or not np.isfinite(scale).all():
             raise Damaged
         with np.errstate(over="ignore", invalid="ignore"):
-            values[name] = (halves * scale.reshape(-1, *[1] * (rank - 1))).astype(np.float32)
+            factor = scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
+            values[name] = halves.astype(np.float32) * factor
     return Film(steps, **values)
 
 
@@ -166,6 +167,8 @@ def joined(films: Sequence[Film], last: int) -> Film:
         return NO_FILM
     if len({(f.embeddings.shape[1:], f.same.shape[1:], f.different.shape[1:]) for f in parts}) > 1:
         raise Damaged
+    if len(parts) == 1:
+        return parts[0]
     film = Film(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
     if (np.diff(film.steps) <= 0).any():
         raise Damaged

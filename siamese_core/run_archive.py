@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from siamese_core import archives
-from siamese_core.archives import MAX_FILE, MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
 from siamese_core.machine import Machine
 from siamese_core.recording import FRAMES, PROBE, RUN, SUFFIX
 from siamese_core.run_folder import TENSOR, FolderRejected, recording_of
@@ -18,6 +18,9 @@ from siamese_core.run_format import packed, unpacked
 from siamese_core.run_record import Record
 
 MOST_FILES = 1_000
+MAX_FILE = 32 * MB
+MAX_BYTES = 64 * MB
+"""Of all files of a run that is brought: numbers take four times as much memory while they are read."""
 
 MOST_FRAMES, MOST_POINTS, MOST_DIM = 400, 5_000, 1_024
 """What a projection can still lay out while others wait for it."""
@@ -40,6 +43,10 @@ WHY: dict[str, str] = {
 
 TOO_LARGE = f"{NAME}: it has more than {MOST_FRAMES} pictures of {MOST_POINTS:,} points; bring a smaller one."
 
+HEAVY = f"{NAME}: its files are more than {MAX_BYTES // MB} MB, or more than {MOST_FILES:,}; bring a smaller one."
+
+NO_WEIGHTS = "Its network was too large to come along: it can be replayed, and trained again."
+
 LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take the run along again and choose that."
 
 
@@ -60,7 +67,7 @@ def of_zip(file: BinaryIO) -> dict[str, bytes]:
     skipped: Counter[str] = Counter()
     try:
         members = archives.members(file, skipped, _unwanted, MOST_FILES)
-        found = [(entry.path, data) for entry, data in archives.contents(file, members, skipped)]
+        found = [(entry.path, data) for entry, data in archives.contents(file, members, skipped, MAX_FILE)]
     except ArchiveRejected as rejected:
         raise FolderRejected(REJECTED.format(why=WHY[rejected.reason])) from None
     if skipped["damaged"] or skipped["big"]:
@@ -69,9 +76,16 @@ def of_zip(file: BinaryIO) -> dict[str, bytes]:
 
 
 def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """The same out of files that were chosen one by one; those that are none of a run's are left out."""
+    """The same out of files that were chosen one by one; those that are none of a run's are left out.
+
+    Raises FolderRejected where they are too many, or too large.
+    """
     files: dict[str, bytes] = {}
-    for path, content in given:
+    size = 0
+    for count, (path, content) in enumerate(given, 1):
+        size += len(content)
+        if size > MAX_BYTES or count > MOST_FILES:
+            raise FolderRejected(HEAVY)
         last = archives.split_path(path.replace("\\", "/"))[-1:]
         name = last[0] if last else ""
         if name in (RUN, PROBE):
@@ -81,20 +95,21 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     return files
 
 
-def record_of(files: Mapping[str, bytes], name: str = "") -> Record:
+def record_of(files: Mapping[str, bytes]) -> Record:
     """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
     recording = recording_of(files, NAME)
     frames, points, dim = recording.film.embeddings.shape
     if frames > MOST_FRAMES or points > MOST_POINTS or dim > MOST_DIM:
         raise FolderRejected(TOO_LARGE)
-    meta, _ = unpacked(files[RUN])
+    meta, arrays = unpacked(files[RUN])
+    has_weights = any(name.startswith(f"{TENSOR}network.") for name in arrays)
     now = time.time()
     return Record(
         recording.query, Machine(**meta["machine"]), now, now,
         # Never to be gone on with: its state may come from anybody.
         "finished" if recording.step >= recording.total else "halted",
         step=recording.step, total=recording.total, seconds=recording.seconds,
-        scores=recording.scores[-1][1] if recording.scores else {}, name=name,
+        scores=recording.scores[-1][1] if recording.scores else {}, sentence="" if has_weights else NO_WEIGHTS,
     )  # fmt: skip
 
 

@@ -147,7 +147,8 @@ def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
     images, seconds, _ = arrays[COUNTERS].tolist()
     return Recording(
         meta["experiment"], meta["steps"], meta["step"], int(images), seconds, probe, film,
-        arrays["loss"], arrays["active"], _scored(meta["scores"]), meta["pixels"],
+        # Copies: a view would keep the whole file in memory, with all weights.
+        arrays["loss"].copy(), arrays["active"].copy(), _scored(meta["scores"]), meta["pixels"],
     )  # fmt: skip
 
 

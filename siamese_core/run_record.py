@@ -17,7 +17,7 @@ RECORD = "run.json"
 SCHEMA = 1
 
 STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")
-RESUMABLE = ("interrupted", "stopped")
+RESUMABLE = ("interrupted", "stopped", "failed")
 
 MAX_NAME = 60
 MAX_STEPS = 10**9 - 1

@@ -64,7 +64,7 @@ def test_a_run_that_was_killed_after_its_last_step_gets_its_model(keeping: Keepi
     assert read_model((shelf.folder(run) / MODEL).read_bytes()).steps == TOTAL
 
 
-@pytest.mark.parametrize("status", ["running", "finished", "halted", "failed"])
+@pytest.mark.parametrize("status", ["running", "finished", "halted"])
 def test_what_is_at_its_end_is_not_gone_on_with(status: str, keeping: Keeping, shelf: Shelf) -> None:
     run = brought(shelf, status=status)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):

@@ -12,7 +12,7 @@ import pytest
 
 from siamese_core.__main__ import main
 from siamese_core.model import model_of
-from siamese_core.run_archive import of_files, of_zip, packed_run, record_of
+from siamese_core.run_archive import NO_WEIGHTS, of_files, of_zip, packed_run, record_of
 from siamese_core.run_folder import FolderRejected, files_of, load, recording_of
 from siamese_core.run_format import packed, unpacked
 from tests.zip_maker import File, zipped
@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
     files = files_of(folder)
     assert of_zip(io.BytesIO(packed_run(files))) == files
-    record = record_of(files, "mine")
-    assert (record.status, record.step, record.total, record.name) == ("finished", 6, 6, "mine")
+    record = record_of(files)
+    assert (record.status, record.step, record.total, record.sentence) == ("finished", 6, 6, "")
     assert record.score("map_at_r") == recording_of(files, "").scores[-1][1]["map_at_r"]["seen"]
 
 
@@ -48,12 +48,15 @@ def test_files_of_a_folder_are_found_by_their_names_and_others_left_out(folder: 
 
 def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = files_of(folder)
-    monkeypatch.setattr("siamese_core.run_archive.MAX_FILE", 1000)
-    brought = of_zip(io.BytesIO(packed_run(files)))
+    with monkeypatch.context() as patch:
+        patch.setattr("siamese_core.run_archive.MAX_FILE", 1000)
+        light = packed_run(files)
+    brought = of_zip(io.BytesIO(light))
     meta, arrays = unpacked(brought["run.safetensors"])
     assert not [name for name in arrays if name.startswith("state/network")]
     assert recording_of(brought, "").seconds == recording_of(files, "").seconds > 0
     assert meta == unpacked(files["run.safetensors"])[0]
+    assert record_of(brought).sentence == NO_WEIGHTS
 
 
 def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path) -> None:
@@ -101,3 +104,9 @@ def test_the_weights_come_along(folder: Path) -> None:
     saved = load(folder)
     for name, array in islice(model_of(saved.experiment, saved.state).tensors.items(), 3):
         np.testing.assert_array_equal(arrays[f"state/network.{name}"], array)
+
+
+def test_files_that_are_too_much_in_all_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamese_core.run_archive.MAX_BYTES", 1000)
+    with pytest.raises(FolderRejected, match="bring a smaller one"):
+        of_files((f"frames/{number:09d}.safetensors", bytes(300)) for number in range(4))

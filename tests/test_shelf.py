@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from siamese_core.engine import shelf as shelf_module
-from siamese_core.engine.shelf import UNDO_FOR, Shelf, hashed, new_id
+from siamese_core.engine.shelf import ABANDONED_AFTER, UNDO_FOR, Shelf, hashed, new_id
 from siamese_core.files import PART
 from siamese_core.recording import RUN
 from siamese_core.run_format import Damaged
@@ -29,6 +30,7 @@ OF_A_RUN: dict[str, Callable[[Shelf, str, str], Any]] = {
     "saved": lambda shelf, owner, run: shelf.saved(owner, run),
     "change": lambda shelf, owner, run: shelf.change(owner, run, name="mine"),
     "delete": lambda shelf, owner, run: shelf.delete(owner, run),
+    "doom": lambda shelf, owner, run: shelf.doom(owner, run),
     "restore": lambda shelf, owner, run: shelf.restore(owner, run),
     "is_deleted": lambda shelf, owner, run: shelf.is_deleted(owner, run),
 }
@@ -234,6 +236,8 @@ def test_what_a_kill_left_of_bringing_a_run_is_cleared_away(tmp_path: Path) -> N
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
     assert Shelf(tmp_path).skipped == []
+    assert list(tmp_path.iterdir()), "another server may be at it"
+    assert Shelf(tmp_path, clock=lambda: time.time() + ABANDONED_AFTER + 60).skipped == []
     assert not list(tmp_path.iterdir())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from siamese_core.engine.sweeps import AT_ONCE, FULL, LOST, MAX_SWEEPS, MAX_TRIE
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
 from siamese_core.run_record import Record
-from siamese_core.sweep import Grid, SweepView
+from siamese_core.sweep import Cell, Grid, SweepView
 
 ANN, BEN = "a" * 64, "b" * 64
 BASE = Experiment(dataset="digits", encoder="mlp", steps=5)
@@ -178,7 +179,60 @@ def test_a_deleted_sweep_can_be_had_back_for_a_while_and_takes_its_runs_along(
     sweeps.tend()
     assert not sweeps.restore(ANN, sweep)
     assert sorted(runs.forgotten) == ["run 0", "run 1"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_second_server_leaves_the_sweeps_of_the_first_alone(tmp_path: Path, runs: FakeRuns, clock: Clock) -> None:
+    first = Sweeps(tmp_path, runs, clock)
+    sweep = first.start(ANN, grid(), Machine(), "")
+    second = Sweeps(tmp_path, runs, clock)
+    second.tend()
+    assert runs.begun == []
+    with pytest.raises(SweepRefused, match="Another server"):
+        second.start(ANN, grid(), Machine(), "")
+    first.close()
+    third = Sweeps(tmp_path, runs, clock)
+    third.tend()
+    assert statuses(third, sweep)[:AT_ONCE] == ["running"] * AT_ONCE
+
+
+def test_a_cell_that_cannot_be_any_more_holds_up_nobody(
+    sweeps: Sweeps, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pictures have gone since, say."""
+    broken, sound = sweeps.start(ANN, grid(1), Machine(), ""), sweeps.start(BEN, grid(1), Machine(), "")
+    cells = Grid.cells
+
+    def gone(self: Grid) -> Iterator[Cell]:
+        for number, cell in enumerate(cells(self)):
+            is_broken = not runs.begun and number == 0
+            yield replace(cell, experiment=None, why="these pictures are gone") if is_broken else cell
+
+    monkeypatch.setattr(Grid, "cells", gone)
+    sweeps.tend()
+    monkeypatch.undo()
+    assert statuses(sweeps, broken) == ["failed"]
+    assert looked(sweeps, ANN, broken).cells[0].sentence == "these pictures are gone"
+    monkeypatch.setattr(module, "TEND_EVERY", 1e6)
+    sweeps.tend()
+    assert statuses(sweeps, sound, BEN)[0] in ("running", "failed")
+
+
+def test_a_cell_that_gets_on_is_not_given_up_however_often_its_server_is_killed(sweeps: Sweeps, runs: FakeRuns) -> None:
+    sweep = sweeps.start(ANN, grid(1), Machine(), "")
+    sweeps.tend()
+    for step in range(1, 3 * MAX_TRIES):
+        runs.running.clear()
+        runs.records["run 0"] = replace(runs.records["run 0"], status="interrupted", step=step)
+        sweeps.tend()
+    assert statuses(sweeps, sweep) == ["running"]
+    assert len(runs.begun) == 1
+
+
+def test_own_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_own", lambda dataset: True)
+    with pytest.raises(SweepRefused, match="your own pictures"):
+        sweeps.start(ANN, grid(), Machine(), "")
 
 
 def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path, runs: FakeRuns, clock: Clock) -> None:
@@ -223,7 +277,9 @@ def test_the_oldest_that_is_done_makes_room_and_what_goes_on_does_not(sweeps: Sw
     assert left == {*first, last} - {first[3]}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"torn {", b'{"schema": 2}', b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[]", b"torn {", b'{"schema": 2}', b"5", b"null", b'"text"', b"\xff", b"[" * 10_000]
+)
 def test_a_torn_or_foreign_file_is_skipped_named_and_left_alone(
     content: bytes, tmp_path: Path, runs: FakeRuns, clock: Clock
 ) -> None:

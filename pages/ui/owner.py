@@ -87,7 +87,6 @@ def _gone(dataset: str) -> None:
 
 def _run_gone(run: str) -> None:
     """A saved run was deleted for good."""
-    engine().drawing.chains.cancel(run)
     engine().replays.forget(run)
     static.withdraw(film_stem(run))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from siamese_core.engine.engine import Engine
 from siamese_core.experiment import Experiment
@@ -33,12 +34,18 @@ class Cells:
 
     def forget_cell(self, owner: str, run: str) -> None:
         self._engine.discard(self._nobody, run)
-        self._engine.shelf.delete(owner, run)
+        self._engine.shelf.doom(owner, run)
 
     def cell(self, owner: str, run: str) -> tuple[bool, Record | None]:
         """Whether it is running, and what is known of it."""
         is_running = self._engine.shelf.is_held(run)
         record = self._engine.shelf.find(owner, run)
+        view = self._engine.look(self._nobody, run)
+        if record is None and view is not None and view.status == "failed":
+            # Before its first step: it has left nothing but its sentence.
+            now = time.time()
+            query = view.experiment.to_query()
+            record = Record(query, view.machine, now, now, "failed", id=run, owner=owner, sentence=view.sentence)
         if not is_running:
             # What is done takes no memory.
             self._engine.discard(self._nobody, run)

@@ -41,6 +41,9 @@ FORGET_AFTER = 1800.0
 
 TEND_EVERY = 1.0
 
+VIEWED_AFTER = 60.0
+"""Seconds after which a worker that does not say what second inputs look like is asked again at the next save."""
+
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
 
@@ -67,7 +70,7 @@ class Engine:
         self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
         self.shelf = shelf or Shelf(home() / "runs")
         self.replays = Replays(self.shelf, self.drawing.chains)
-        viewed = lambda view, images: self.ask.viewed(view, images).result()["images"]  # noqa: E731
+        viewed = lambda view, images: self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]  # noqa: E731
         self.keeping = Keeping(self.shelf, viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
@@ -104,8 +107,8 @@ class Engine:
 
     def reopen(self, owner: str, run: str, kept_for: str = "") -> None:
         """Goes on with a saved run from its last state. Raises FolderRejected where that cannot be."""
+        record, saved = self.keeping.reopen(kept_for or hashed(owner), run)
         with self._lock:
-            record, saved = self.keeping.reopen(kept_for or hashed(owner), run)
             if self._slots.pop(run, None) is not None:
                 # It has been written to its end: `keeping` has just said so.
                 self._worker.say({"do": "stop", "run": run})
@@ -317,6 +320,7 @@ class Engine:
             self._false_starts += 1
             if self._false_starts > MAX_DEATHS:
                 self._problem = CANNOT_START
+                self.ask.let_go()
                 return
             self._worker = self._new_worker()
             self.ask.let_go()

@@ -26,6 +26,9 @@ from siamese_core.snapshot import Frame
 
 LOOK_EVERY = 0.5
 
+MOST_UNSAVED = 16
+"""Runs that have ended and wait for room on a full disk; those after them are lost, for they fill the memory."""
+
 CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or not here any more."
 
 
@@ -73,21 +76,22 @@ class Keeping:
 
     def reopen(self, owner: str, run: str) -> tuple[Record, Saved]:
         """What an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
-        with self._lock:
-            record = self.shelf.own(owner, run)
-            if record is None or record.status not in RESUMABLE or self.shelf.is_held(run):
-                raise FolderRejected(CANNOT_GO_ON)
-            lock = ExitStack()
-            try:
-                lock.enter_context(locked(self.shelf.folder(run)))
-                saved = load(self.shelf.folder(run))
-                record = replace(record, status="running", step=saved.state.step, sentence="")
-                self._hold(record, lock, saved)
-            except (FolderRejected, OSError) as error:
-                lock.close()
-                raise FolderRejected(str(error)) from error
-            self.shelf.put(record)
-            return record, saved
+        record, folder = self.shelf.own(owner, run), self.shelf.folder(run)
+        # Held before it is read: reading a large one takes a while, and nobody is to wait for it.
+        if record is None or record.status not in RESUMABLE or not self.shelf.hold(run):
+            raise FolderRejected(CANNOT_GO_ON)
+        lock = ExitStack()
+        try:
+            lock.enter_context(locked(folder))
+            saved = load(folder)
+            record = replace(record, status="running", step=saved.state.step, sentence="")
+            self._hold(record, lock, saved)
+        except (FolderRejected, OSError) as error:
+            lock.close()
+            self.shelf.let_go(run)
+            raise FolderRejected(str(error).replace(str(folder), "This run")) from error
+        self.shelf.put(record)
+        return record, saved
 
     def frame(self, run: str, step: int, frame: Frame) -> None:
         with self._lock:
@@ -124,6 +128,7 @@ class Keeping:
             self._closed = True
             self._news.notify()
         self._thread.join(timeout=10)
+        self.shelf.close()
 
     def _hold(self, record: Record, lock: ExitStack, saved: Saved | None = None) -> None:
         with self._lock:
@@ -180,7 +185,8 @@ class Keeping:
             written.again = again and not self._closed
             if written.again:
                 written.newest = written.newest or newest
-        if ended and not written.again:
+            crowded = sum(w.ended is not None and w.again for w in self._written.values()) > MOST_UNSAVED
+        if ended and (crowded or not written.again):
             self._let_go(run, written)
 
     def _let_go(self, run: str, written: _Written) -> None:

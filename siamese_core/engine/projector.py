@@ -17,6 +17,8 @@ from siamese_core.engine.pipes import Parent
 from siamese_core.projection import PROJECTIONS, NotProjectable, Pca, neighbours, warm_up
 from siamese_core.replay import NEIGHBOURS, chained
 
+LIVE_IN_A_ROW = 10
+
 OUR_ERROR = "This frame could not be drawn, by an error of ours. Choose another projection."
 OUR_ERROR_IN_A_FILM = "It could not be laid out, by an error of ours: see the server's log."
 
@@ -27,6 +29,7 @@ class _Projector:
         self._newest: dict[str, tuple[dict[str, Any], np.ndarray | None]] = {}
         self._chains: dict[str, Iterator[None]] = {}
         self._arrived = threading.Condition()
+        self._live_in_a_row = 0
         self._views: dict[str, tuple[str, Any]] = {}
         self._warm = threading.Event()
         parent.listen(self._hear)
@@ -40,7 +43,10 @@ class _Projector:
         """One picture: of a live run where one waits, else the next one of a film, for which UMAP must be warm."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._newest or (self._chains and self._warm.is_set()))
-            live = bool(self._newest)
+            waits = bool(self._chains) and self._warm.is_set()
+            # A class that trains without a pause leaves a film its turn now and then.
+            live = bool(self._newest) and not (waits and self._live_in_a_row >= LIVE_IN_A_ROW)
+            self._live_in_a_row = self._live_in_a_row + 1 if live else 0
             run = next(iter(self._newest if live else self._chains))
             if live:
                 meta, embeddings = self._newest.pop(run)

@@ -6,6 +6,7 @@ An owner is known by a hash of the browser's token: the token itself, by which a
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import shutil
@@ -13,17 +14,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from siamese_core.files import PART, write_whole
 from siamese_core.recording import Recording
-from siamese_core.run_folder import Saved, files_of, load, recording_of
+from siamese_core.run_folder import FolderRejected, Saved, files_of, load, locked, recording_of
 from siamese_core.run_format import Damaged
 from siamese_core.run_record import MAX_NAME, RECORD, Record, packed_record, read_record
+
+ABANDONED_AFTER = 3600.0
+"""Seconds after which what somebody has not finished, or not finished deleting, is left over from a kill."""
 
 UNDO_FOR = 30.0
 """Seconds in which a deleted run can be had back."""
@@ -46,7 +50,10 @@ def limits_of(environment: Mapping[str, str]) -> Limits:
     for name, default in found.items():
         try:
             found[name] = float(environment.get(name) or default)
+            if not math.isfinite(found[name]):
+                raise ValueError
         except ValueError:
+            found[name] = default
             print(f"{name}={environment[name]}: may be a number, such as {default:g}, which is used", file=sys.stderr)
     return Limits(max(1, int(found[RUNS])), max(0.1, found[GIGABYTES]))
 
@@ -80,6 +87,7 @@ class Shelf:
         self._bytes: dict[str, int] = {}
         self._deleted: dict[str, float] = {}
         self._busy: set[str] = set()
+        self._trash: list[Path] = []
         self._find()
 
     def folder(self, run: str) -> Path:
@@ -136,6 +144,12 @@ class Shelf:
             self._deleted[run] = self._clock()
             return True
 
+    def doom(self, owner: str, run: str) -> None:
+        """Deletes a run as soon as nobody writes it, for good."""
+        with self._lock:
+            if self.own(owner, run) is not None:
+                self._deleted[run] = -math.inf
+
     def restore(self, owner: str, run: str) -> bool:
         """Takes a deletion back; False where it is too late."""
         with self._lock:
@@ -155,6 +169,12 @@ class Shelf:
     def attach(self, run: str, name: str, content: bytes) -> None:
         """A file that was made of a run's own, under a name of ours. Raises OSError."""
         write_whole(self.folder(run) / name, content)
+        with self._lock:
+            if run in self._records:
+                self._measure(run)
+
+    def has(self, run: str, name: str) -> bool:
+        return (self.folder(run) / name).is_file()
 
     def attached(self, run: str, name: str) -> bytes | None:
         try:
@@ -178,27 +198,30 @@ class Shelf:
         self.put(record)
         return run
 
-    def hold(self, run: str) -> None:
-        """It is being written: it is not deleted, and nobody else writes it."""
-        with self._lock:
-            self._busy.add(run)
+    def hold(self, run: str) -> bool:
+        """It is being written: it is not deleted, and nobody else writes it. False where somebody does already.
+
+        Waits for nobody, as the engine calls it.
+        """
+        is_new = run not in self._busy
+        self._busy.add(run)
+        return is_new
 
     def is_held(self, run: str) -> bool:
         return run in self._busy
 
     def let_go(self, run: str) -> None:
-        with self._lock:
-            self._busy.discard(run)
+        self._busy.discard(run)
 
     def put(self, record: Record) -> None:
         """A run as it has been written; its owner's own words about it stay."""
-        with self._lock:
+        with self._sweeping():
             self._records[record.id] = named = self.as_named(record)
             if named != record:
                 # It was named while it was being written.
                 self._write(named)
             self._measure(record.id)
-            self._make_room(record.owner)
+            self._make_room(record)
 
     def as_named(self, record: Record) -> Record:
         """With what its owner has said about it meanwhile."""
@@ -207,10 +230,27 @@ class Shelf:
 
     def tend(self) -> None:
         """Deletes what can no longer be had back."""
-        with self._lock:
+        self._delete_for_good(lambda at: self._clock() - at > UNDO_FOR)
+
+    def close(self) -> None:
+        """What is deleted is gone when the server is."""
+        self._delete_for_good(lambda at: True)
+
+    def _delete_for_good(self, may_go: Callable[[float], bool]) -> None:
+        with self._sweeping():
             for run, at in list(self._deleted.items()):
-                if self._clock() - at > UNDO_FOR:
+                if may_go(at) and run not in self._busy:
                     self._forget(run)
+
+    @contextmanager
+    def _sweeping(self) -> Iterator[None]:
+        """The lock; what is thrown away under it is deleted after it, for that waits for the disk and for others."""
+        with self._lock:
+            yield
+            trash, self._trash = self._trash, []
+        for folder in trash:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._on_gone(folder.name.removeprefix(".").removesuffix(PART))
 
     def _listed(self, belongs: Callable[[Record], bool]) -> list[Record]:
         with self._lock:
@@ -224,7 +264,8 @@ class Shelf:
             return
         for folder in folders:
             if folder.name.startswith(".") and folder.name.endswith(PART):
-                shutil.rmtree(folder, ignore_errors=True)
+                if self._clock() - folder.stat().st_mtime > ABANDONED_AFTER:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
             try:
                 record = read_record((folder / RECORD).read_bytes())
@@ -247,11 +288,11 @@ class Shelf:
         walked = os.walk(self.folder(run))
         self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
 
-    def _make_room(self, owner: str) -> None:
-        """Lets the oldest go: of this owner where they are too many, then of who takes most room."""
+    def _make_room(self, newest: Record) -> None:
+        """For a run that has come: lets the oldest go, of its owner where they are too many, then of who takes most."""
         # A sweep may be of more runs than that; they go with it.
-        alone = [record for record in self.records(owner) if not record.sweep]
-        removable = [record for record in self._removable(owner) if not record.sweep]
+        alone = [record for record in self.records(newest.owner) if not record.sweep]
+        removable = [r for r in self._removable(newest.owner) if not r.sweep and r.id != newest.id]
         for record in removable[: max(0, len(alone) - self.limits.runs)]:
             self._forget(record.id)
         while True:
@@ -263,7 +304,8 @@ class Shelf:
             if taken.total() <= self.limits.gigabytes * 1e9:
                 return
             by_owner = (self._removable(most) for most, _ in taken.most_common())
-            oldest = next((records[0] for records in by_owner if records), None)
+            others = ([record for record in records if record.id != newest.id] for records in by_owner)
+            oldest = next((records[0] for records in others if records), None)
             if oldest is None:
                 return
             self._forget(oldest.id)
@@ -273,13 +315,19 @@ class Shelf:
         return [r for r in reversed(self.records(owner)) if not r.pinned and r.id not in self._busy]
 
     def _forget(self, run: str) -> None:
+        """Out of the list, and out of sight at once: a kill leaves no half of a run."""
+        gone = self.root / f".{run}{PART}"
+        try:
+            # Another server may be writing it.
+            with locked(self.folder(run)):
+                self.folder(run).rename(gone)
+        except (FolderRejected, OSError):
+            if self.folder(run).exists():
+                self._busy.add(run)
+                return
         for table in (self._deleted, self._records, self._bytes):
             table.pop(run, None)
-        # First the record, so that a kill leaves no half of a run in the list.
-        with suppress(OSError):
-            (self.folder(run) / RECORD).unlink(missing_ok=True)
-        shutil.rmtree(self.folder(run), ignore_errors=True)
-        self._on_gone(run)
+        self._trash.append(gone)
 
 
 def _size(path: Path) -> int:

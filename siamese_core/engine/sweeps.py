@@ -12,15 +12,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from siamese_core.datasets import is_own
 from siamese_core.engine.shelf import UNDO_FOR, new_id
 from siamese_core.experiment import Experiment
 from siamese_core.files import write_whole
 from siamese_core.machine import Machine
+from siamese_core.run_folder import FolderRejected, locked
 from siamese_core.run_record import MAX_NAME, Record
 from siamese_core.snapshot import Scores
 from siamese_core.sweep import CellView, Grid, SweepView, grid_of
@@ -37,6 +39,12 @@ TEND_EVERY = 1.0
 
 LOST = "This run was lost several times: see the server's log."
 FULL = f"There are {MAX_SWEEPS} sweeps already, and all are going on: cancel or delete one."
+
+
+OTHERS = "Another server on this machine runs the sweeps of this folder: stop it, or begin the sweep there."
+OWN_PICTURES = (
+    "dataset: runs on your own pictures are not saved unasked, and those of a sweep are; choose another dataset."
+)
 
 
 class SweepRefused(Exception):
@@ -95,12 +103,18 @@ class Sweeps:
         self._lock = threading.RLock()
         self._sweeps: dict[str, _Sweep] = {}
         self._closed = threading.Event()
+        self._lock_file = ExitStack()
+        self._others = not self._is_first()
         self._find()
         threading.Thread(target=self._tend_forever, name="sweeps", daemon=True).start()
 
     def start(self, owner: str, grid: Grid, machine: Machine, name: str) -> str:
         """The id of a new sweep. Raises SweepRefused."""
         with self._lock:
+            if self._others:
+                raise SweepRefused(OTHERS)
+            if is_own(grid.base.dataset):
+                raise SweepRefused(OWN_PICTURES)
             own = [sweep for sweep in self._sweeps.values() if sweep.owner == owner]
             ended = sorted((s for s in own if not s.live()), key=lambda s: (s.deleted_at is None, s.created))
             if len(own) >= MAX_SWEEPS and not ended:
@@ -163,6 +177,8 @@ class Sweeps:
     def tend(self) -> None:
         """Looks at what runs, and begins what may. Called every second."""
         with self._lock:
+            if self._others:
+                return
             for sweep in list(self._sweeps.values()):
                 if sweep.deleted_at is not None and self._clock() - sweep.deleted_at > UNDO_FOR:
                     self._forget(sweep)
@@ -176,12 +192,16 @@ class Sweeps:
 
     def close(self) -> None:
         self._closed.set()
+        self._lock_file.close()
 
     def _follow(self, sweep: _Sweep, cell: _Cell) -> bool:
         """Whether something is to be saved of it."""
         is_running, record = self._runs.cell(sweep.owner, cell.run)
         before = replace(cell)
         if record is not None:
+            if record.step > cell.step:
+                # It gets on, however often a server or a worker is killed.
+                cell.tries = 0
             cell.step, cell.scores, cell.sentence = record.step, record.scores, record.sentence
         if is_running:
             return False
@@ -209,10 +229,13 @@ class Sweeps:
             waiting, key=lambda w: (running(lambda s: s.owner == w.owner), running(lambda s: s is w), w.created)
         )
         place = next(place for place, cell in enumerate(sweep.cells) if cell.status == "waiting")
-        experiment = list(sweep.grid.cells())[place].experiment
-        assert experiment is not None, "a cell without one is left out"
-        cell = sweep.cells[place]
-        cell.run, cell.status = self._runs.start_cell(sweep.owner, experiment, sweep.machine, sweep.id), "running"
+        cell, planned = sweep.cells[place], list(sweep.grid.cells())[place]
+        if planned.experiment is None:
+            # It could be, when the sweep began.
+            cell.status, cell.sentence = "failed", planned.why
+        else:
+            cell.run = self._runs.start_cell(sweep.owner, planned.experiment, sweep.machine, sweep.id)
+            cell.status = "running"
         self._save(sweep)
         return True
 
@@ -238,13 +261,25 @@ class Sweeps:
                 self._runs.forget_cell(sweep.owner, cell.run)
         (self._folder / f"{sweep.id}.json").unlink(missing_ok=True)
 
+    def _is_first(self) -> bool:
+        """Whether no other server runs the sweeps of this folder; it is ours until this process ends."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock_file.enter_context(locked(self._folder))
+        except FolderRejected:
+            return False
+        except OSError:
+            # A disk that cannot be written to has no other server either.
+            return True
+        return True
+
     def _find(self) -> None:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 sweep = _read(json.loads(path.read_bytes()))
                 if sweep.id != path.stem:
                     raise ValueError("another's name")
-            except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 self.skipped.append(path.name)
                 continue
             self._sweeps[sweep.id] = sweep
@@ -270,6 +305,9 @@ def _read(table: dict[str, Any]) -> _Sweep:
     """Raises ValueError, TypeError or KeyError for what is no sweep."""
     if table.pop("schema") != SCHEMA:
         raise ValueError("of another version")
+    texts, created = [table["id"], table["owner"], table["name"]], table["created"]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(created, float):
+        raise TypeError("no sweep of ours")
     grid = grid_of(table.pop("grid"))
     cells = [_Cell(**cell) for cell in table.pop("cells")]
     if len(cells) != len(list(grid.cells())):

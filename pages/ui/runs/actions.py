@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import controls
-from pages.ui.owner import engine, token
+from pages.ui import controls, static
+from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs.named import title_of
 from pages.ui.text import runs as text
 from pages.ui.words import plain
@@ -49,23 +49,26 @@ def _one(record: Record, is_own: bool) -> None:
     )  # fmt: skip
     with st.popover(text.RENAME, icon=":material/edit:"):
         name = st.text_input(text.NAME, record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
-        st.button(text.SAVE_NAME, key="runs_rename", on_click=_change, args=(record.id,), kwargs={"name": _clean(name)})
+        # Not in a callback, which would know the name that was drawn, and not the one that was written since.
+        if st.button(text.SAVE_NAME, key="runs_rename"):
+            _change(record.id, name=_clean(name))
+            st.rerun()
     if record.published:
         st.button(
-            text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_change, args=(record.id,),
-            kwargs={"published": False},
+            text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(record.id,)
+        )
+        return
+    with st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP):
+        st.caption(text.PUBLISH_HELP)
+        name = st.text_input(
+            text.PUBLISH_NAME, record.name or title_of(record)[:MAX_NAME], max_chars=MAX_NAME,
+            key=f"runs_publish_name_{record.id}",
         )  # fmt: skip
-    else:
-        with st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP):
-            st.caption(text.PUBLISH_HELP)
-            name = st.text_input(
-                text.PUBLISH_NAME, record.name or title_of(record)[:MAX_NAME], max_chars=MAX_NAME,
-                key=f"runs_publish_name_{record.id}",
-            )  # fmt: skip
-            st.button(
-                text.DO_PUBLISH, key="runs_publish", type="primary", disabled=not _clean(name), on_click=_change,
-                args=(record.id,), kwargs={"published": True, "name": _clean(name)},
-            )  # fmt: skip
+        if st.button(text.DO_PUBLISH, key="runs_publish", type="primary"):
+            if _clean(name):
+                _change(record.id, published=True, name=_clean(name))
+                st.rerun()
+            st.warning(text.NAME_IT, icon=":material/info:")
 
 
 def go_on(run: str) -> None:
@@ -107,6 +110,12 @@ def _clean(name: str) -> str:
 
 def _change(run: str, **changes: object) -> None:
     engine().shelf.change(hashed(token()), run, **changes)
+
+
+def _unpublish(run: str) -> None:
+    """Also what browsers have been sent is no longer there."""
+    _change(run, published=False)
+    static.withdraw(film_stem(run))
 
 
 def _delete(records: list[Record]) -> None:

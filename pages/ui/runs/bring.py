@@ -26,14 +26,17 @@ def section() -> None:
         return
     name = hashlib.sha256(b"".join(file.getvalue() for file in given)).hexdigest()
     kept = st.session_state.get("runs_bring")
-    if kept is None or kept[0] != name:
+    gone = kept is not None and kept[1] and engine().shelf.own(hashed(token()), kept[1]) is None
+    if kept is None or kept[0] != name or gone:
         kept = st.session_state["runs_bring"] = (name, *_brought(given))
     _, run, problem = kept
     if problem:
         st.error(plain(problem), icon=":material/error:")
         return
     st.success(text.BROUGHT, icon=":material/check_circle:")
-    st.button(text.SHOW, type="primary", icon=":material/movie:", on_click=listed.show, args=([run],))
+    if st.button(text.SHOW, type="primary", icon=":material/movie:"):
+        listed.show([run])
+        st.rerun()
 
 
 def _brought(given: list[io.BytesIO]) -> tuple[str, str]:

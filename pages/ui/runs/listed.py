@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from pages.ui import echo
-from pages.ui.owner import engine, token
+from pages.ui.owner import engine, sweeps, token
 from pages.ui.runs import actions, look
 from pages.ui.runs.named import dataset_title, loss_title, params_of, title_of
 from pages.ui.text import runs as text
@@ -19,8 +19,8 @@ from siamese_core.engine.replays import PICTURE
 from siamese_core.engine.shelf import Shelf, hashed
 from siamese_core.run_record import Record
 
-SECTION = "runs_section"
-"""The part of the page that is shown."""
+WANTED = "runs_section_wanted"
+"""The part of the page that is to be shown next: its widget must not be set once it is drawn."""
 SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
@@ -30,7 +30,7 @@ LOOK_EVERY = 1.0
 def section() -> None:
     shelf, me = engine().shelf, hashed(token())
     _take_address()
-    own = [record for record in shelf.records(me) if not record.sweep or record.id in _shown()]
+    own = [record for record in shelf.records(me) if _stands_alone(record) or record.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
         others = [record for record in shelf.published() if record.owner != me]
@@ -55,15 +55,20 @@ def section() -> None:
         st.caption(text.PICK)
 
 
+def _stands_alone(record: Record) -> bool:
+    """Whether it is no part of a sweep that is listed by itself."""
+    return not record.sweep or sweeps().look(record.owner, record.sweep) is None
+
+
 def _is_busy(records: list[Record]) -> bool:
     """Whether something in the table will change by itself."""
-    on_its_way = (engine().drawing.chains.progress(record.id) for record in records)
+    on_its_way = (engine().replays.is_drawing(record.id) for record in records)
     return engine().keeping.is_writing(hashed(token())) or any(on_its_way)
 
 
 def _signature(me: str) -> list[tuple[str, str, bool]]:
     shelf = engine().shelf
-    return [(r.id, r.status, shelf.attached(r.id, PICTURE) is not None) for r in shelf.records(me)]
+    return [(r.id, r.status, shelf.has(r.id, PICTURE)) for r in shelf.records(me) if not r.sweep]
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
@@ -87,9 +92,9 @@ def _take_address() -> None:
 
 
 def show(runs: list[str]) -> None:
-    """These runs are looked at from now on, in this part of the page: for a button's `on_click`."""
+    """These runs are looked at from the next drawing of the whole page on, in this part of it."""
     st.session_state[SHOWN] = runs
-    st.session_state[SECTION] = "runs"
+    st.session_state[WANTED] = "runs"
     st.session_state.pop("runs_table_of", None)
     _write_address()
 

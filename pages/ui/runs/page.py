@@ -14,13 +14,15 @@ from pages.ui.words import plain
 
 TITLE = text.TITLE
 
-PAGE, KEY = "runs", listed.SECTION
+PAGE, KEY = "runs", "runs_section"
 
 SECTIONS: dict[str, Callable[[], None]] = {"runs": listed.section, "sweeps": sweeps.section, "bring": bring.section}
 
 
 def page() -> None:
     owner()
+    if wanted := st.session_state.pop(listed.WANTED, ""):
+        st.session_state[KEY] = wanted
     asked = st.query_params.get("section", "")
     if asked in SECTIONS and not echo.is_own(PAGE, asked):
         st.session_state[KEY] = asked

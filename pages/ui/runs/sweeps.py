@@ -29,6 +29,8 @@ def section() -> None:
     st.caption(text.SWEEP_INTRO)
     _new(controls.current_experiment())
     _undo()
+    if sweeps().skipped:
+        st.caption(text.SKIPPED_SWEEPS.format(names=plain(", ".join(sweeps().skipped[:5]))))
     found = sweeps().all(hashed(token()))
     if not found:
         st.info(text.NO_SWEEP, icon=":material/grid_on:")
@@ -67,10 +69,11 @@ def _new(base: Experiment) -> None:
     possible = [cell for cell in cells if cell.experiment is not None]
     if len(possible) < len(cells):
         st.caption(text.LEFT_OUT.format(count=len(cells) - len(possible)))
-    st.button(
-        text.BEGIN.format(count=len(possible)) if possible else text.BEGIN_NONE, key="sweep_begin", type="primary",
-        icon=":material/grid_on:", disabled=not possible, on_click=_begin, args=(grid, names),
-    )  # fmt: skip
+    label = text.BEGIN.format(count=len(possible)) if possible else text.BEGIN_NONE
+    # Not in a callback, which would begin what was drawn, and not what was written since.
+    if st.button(label, key="sweep_begin", type="primary", icon=":material/grid_on:", disabled=not possible):
+        assert grid is not None, "only what can be is begun"
+        _begin(grid, names)
     if problem := st.session_state.pop("sweep_problem", ""):
         st.warning(plain(problem), icon=":material/info:")
 
@@ -111,11 +114,9 @@ def _look(sweep: str, was_live: bool) -> None:
         st.rerun()
     st.progress(view.done / len(view.cells), text=text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells)))
     runs = drawn(view)
-    if runs:
-        st.button(
-            text.CELL_OPEN.format(count=len(runs)), key="sweep_open", icon=":material/movie:", on_click=listed.show,
-            args=(runs[: listed.MOST_SIDE_BY_SIDE],),
-        )  # fmt: skip
+    if runs and st.button(text.CELL_OPEN.format(count=len(runs)), key="sweep_open", icon=":material/movie:"):
+        listed.show(runs[: listed.MOST_SIDE_BY_SIDE])
+        st.rerun()
     with st.container(horizontal=True):
         if view.live:
             st.button(

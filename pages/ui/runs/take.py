@@ -18,7 +18,7 @@ from siamese_core.model import model_of
 from siamese_core.model_file import packed as packed_model
 from siamese_core.recording import Recording
 from siamese_core.replay import Layouts
-from siamese_core.run_archive import packed_run
+from siamese_core.run_archive import NO_WEIGHTS, packed_run
 from siamese_core.run_record import Record
 
 
@@ -69,7 +69,7 @@ def _files(
         text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(shelf.files(me, record.id) or {}))
     }
     experiment, ignored = Experiment.from_query(record.query)
-    if not ignored and may_use(experiment.dataset):
+    if not ignored and may_use(experiment.dataset) and record.sentence != NO_WEIGHTS:
         files[text.TAKE_MODEL] = File(f"{stem}.safetensors", "application/octet-stream", model)
     return files | {
         text.TAKE_REPORT: File(f"{stem}.html", "text/html", report),
