@@ -12,7 +12,7 @@ import numpy as np
 
 from siamese_core.files import write_whole
 from siamese_core.recording import PROBE, gap_of
-from siamese_core.run_folder import SAVE_EVERY, SAVE_SHARE, Saved, probe_images, rewind, save, write_probe
+from siamese_core.run_folder import SAVE_AT_LEAST_EVERY, SAVE_EVERY, SAVE_SHARE, Saved, probe_images, rewind, save, write_probe
 from siamese_core.run_record import RECORD, Record, packed_record
 from siamese_core.snapshot import Frame
 
@@ -73,7 +73,7 @@ class Keeper:
         except OSError as error:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
         now = self._clock()
-        self._due = now + max(self._every, (now - begun) / SAVE_SHARE)
+        self._due = now + max(self._every, min((now - begun) / SAVE_SHARE, SAVE_AT_LEAST_EVERY))
 
     def note(self, **changes: Any) -> None:
         """Only the record changes."""

@@ -53,6 +53,9 @@ SAVE_EVERY = 2.0
 SAVE_SHARE = 0.02
 """Of the time, at most this share goes into saving: large networks are saved less often."""
 
+SAVE_AT_LEAST_EVERY = 60.0
+"""Seconds, however slow the disk is."""
+
 TENSOR = "state/"
 COUNTERS = f"{TENSOR}counters"
 
