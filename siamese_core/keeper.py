@@ -12,7 +12,16 @@ import numpy as np
 
 from siamese_core.files import write_whole
 from siamese_core.recording import PROBE, gap_of
-from siamese_core.run_folder import SAVE_AT_LEAST_EVERY, SAVE_EVERY, SAVE_SHARE, Saved, probe_images, rewind, save, write_probe
+from siamese_core.run_folder import (
+    SAVE_AT_LEAST_EVERY,
+    SAVE_EVERY,
+    SAVE_SHARE,
+    Saved,
+    probe_images,
+    rewind,
+    save,
+    write_probe,
+)
 from siamese_core.run_record import RECORD, Record, packed_record
 from siamese_core.snapshot import Frame
 

@@ -15,6 +15,7 @@ from siamese_core.engine import shelf as shelf_module
 from siamese_core.engine.shelf import ABANDONED_AFTER, UNDO_FOR, Shelf, hashed, new_id
 from siamese_core.files import PART
 from siamese_core.recording import RUN
+from siamese_core.run_folder import FolderRejected
 from siamese_core.run_format import Damaged
 from siamese_core.run_record import MAX_NAME, RECORD, packed_record
 from tests.saving import ANN, BEN, Clock, brought, everything, files_at, on_disk, record_at, written
@@ -254,4 +255,15 @@ def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -
     with pytest.raises(ValueError, match="damaged") as rejected:
         shelf.recording(ANN, run)
     assert not isinstance(rejected.value, Damaged)
+    assert str(tmp_path) not in str(rejected.value)
+
+
+@pytest.mark.parametrize("ask", [Shelf.files, Shelf.saved, Shelf.recording])
+def test_where_a_run_lies_on_the_disk_is_not_told(ask: Callable[[Shelf, str, str], Any], tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    run = brought(shelf)
+    (shelf.folder(run) / "run.safetensors").unlink()
+    with pytest.raises(FolderRejected) as rejected:
+        ask(shelf, ANN, run)
+    assert str(rejected.value).startswith("This run")
     assert str(tmp_path) not in str(rejected.value)

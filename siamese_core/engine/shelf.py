@@ -116,7 +116,10 @@ class Shelf:
 
     def files(self, owner: str, run: str) -> dict[str, bytes] | None:
         """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
-        return files_of(self.folder(run)) if self.find(owner, run) is not None else None
+        if self.find(owner, run) is None:
+            return None
+        with self._nameless(run):
+            return files_of(self.folder(run))
 
     def recording(self, owner: str, run: str) -> Recording | None:
         files = self.files(owner, run)
@@ -124,7 +127,18 @@ class Shelf:
 
     def saved(self, owner: str, run: str) -> Saved | None:
         """With its weights; FolderRejected also where its images have gone."""
-        return load(self.folder(run)) if self.find(owner, run) is not None else None
+        if self.find(owner, run) is None:
+            return None
+        with self._nameless(run):
+            return load(self.folder(run))
+
+    @contextmanager
+    def _nameless(self, run: str) -> Iterator[None]:
+        """Where it lies on the server's disk is nobody's business."""
+        try:
+            yield
+        except FolderRejected as rejected:
+            raise FolderRejected(str(rejected).replace(str(self.folder(run)), "This run")) from None
 
     def change(self, owner: str, run: str, **changes: Any) -> bool:
         """`name`, `pinned`, `published`; False where it is not this owner's."""

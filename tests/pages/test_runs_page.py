@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.owner import engine, sweeps
+from pages.ui.owner import engine, sweeps, uploads
 from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
@@ -18,7 +21,9 @@ from siamese_core.replay import Layouts
 from siamese_core.run_archive import packed_run
 from siamese_core.run_record import Record
 from tests.pages.app import click, ran, words
+from tests.uploading import until_read
 from tests.waiting import until
+from tests.zip_maker import File, zipped
 
 RUNS, TRAIN = "pages/6_Runs.py", "pages/1_Train.py"
 ANN, BEN = "ann of the runs page", "ben of the runs page"
@@ -286,3 +291,29 @@ def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgott
     ran(app)
     kept_run, file = app.session_state["model_kept"]
     assert (kept_run, file.model.steps) == (run, 30)
+
+
+def test_runs_on_own_pictures_are_saved_only_when_asked() -> None:
+    elsa = "elsa with pictures of her own"
+    files = [File(f"{name}/{n}.png", png(n)) for name in ("one", "two") for n in range(6)]
+    uploads().read_zip(elsa, io.BytesIO(zipped(*files)))
+    assert until_read(uploads(), elsa).status == "ready"
+    own = uploads().prepare(elsa, 28, False, 50, "hers")
+    app = opened(elsa, TRAIN, dataset=own, encoder="mlp", steps="4", projection="pca")
+    click(app, train_text.BUTTONS["train"][0])
+    run = engine().latest(elsa)
+    assert run is not None
+    until(lambda: (view := engine().look(elsa, run)) is not None and view.status == "finished", "the run")
+    assert not engine().keeping.is_writing(hashed(elsa))
+    assert engine().shelf.records(hashed(elsa)) == []
+    app = ran(app)
+    app.toggle(key="keep_own").set_value(True)
+    click(ran(app), train_text.BUTTONS["train"][0])
+    until(lambda: [r.status for r in engine().shelf.records(hashed(elsa))] == ["finished"], "the run that is kept")
+
+
+def png(seed: int) -> bytes:
+    content = io.BytesIO()
+    noise = np.random.default_rng(seed).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(content, "PNG")
+    return content.getvalue()
