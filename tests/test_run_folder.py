@@ -183,7 +183,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(tmp_path:
     """At random moments, each after at least one more save than the last kill."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(["train", QUERY, "--out", str(whole)]) == 0
-    command, kills = ["train", QUERY, "--out", str(killed)], KILLS or 5
+    command, kills = ["train", QUERY, "--out", str(killed)], KILLS or 20
     chance = random.Random(0)
     for _ in range(kills):
         running = Running(command)

@@ -22,6 +22,8 @@ from siamese_core.home import home
 COOKIE = "siamese_owner"
 
 FILMS = "film"
+FILMS_FOR = 86400.0
+"""Seconds after which a film is published again where somebody looks at it."""
 
 _remember = st.components.v2.component(
     "owner",
@@ -44,7 +46,8 @@ def uploads() -> Uploads:
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     uploads()
-    static.withdraw(FILMS)
+    # Not those of another server that runs from this folder.
+    static.withdraw(FILMS, FILMS_FOR)
     shelf = Shelf(home() / "runs", limits_of(os.environ), on_gone=_run_gone)
     started = Engine(shelf=shelf)
     atexit.register(started.close)

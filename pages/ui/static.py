@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,10 +24,12 @@ def is_there(url: str) -> bool:
     return (STATIC / url.removeprefix("app/static/")).is_file()
 
 
-def withdraw(stem: str) -> None:
-    """Deletes what was published under `stem`."""
+def withdraw(stem: str, older_than: float = 0.0) -> None:
+    """Deletes what was published under `stem`, at least so many seconds ago."""
     for path in STATIC.glob(f"{stem}-*"):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
 
 
 @lru_cache(maxsize=1)
