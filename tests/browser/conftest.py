@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -39,17 +40,18 @@ def browser() -> Iterator[Browser]:
 
 
 class Server:
-    """The app on a port of its own; `environment` is what its operator sets."""
+    """The app on a port of its own, with a folder for its runs; `environment` is what its operator sets beside."""
 
     def __init__(self, **environment: str) -> None:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
+        self.home = tempfile.TemporaryDirectory(prefix="siamese-home-")
         options = ["--server.headless", "true", "--server.port", str(self.port)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env={**os.environ, "SIAMESE_HOME": self.home.name, **environment},
         )  # fmt: skip
         until(self._answers, "the server")
 
@@ -63,6 +65,7 @@ class Server:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.home.cleanup()
 
 
 @pytest.fixture(scope="session")
