@@ -11,7 +11,7 @@ from pages.ui.text import home as text
 frame.begin(frame.TITLE)
 owner()
 st.title(frame.TITLE)
-left, right = st.columns(2, gap="large")
+left, right = st.columns([4, 5], gap="large")
 with left:
     film(text.FILM)
     st.caption(text.FILM_NOTE)

@@ -106,7 +106,7 @@ def read_layouts(content: bytes) -> Layouts:
 
 def end_of_axis(recording: Recording) -> float:
     """Where the axis of distances ends, one for the whole film: nearly the largest distance of different pairs."""
-    if _is_similarity(recording):
+    if is_similarity(recording):
         return 1.0
     film = recording.film
     shown = _finite(film.different) if film.different.size else _finite(film.same)
@@ -121,8 +121,11 @@ def replay_message(
     key: str,
     curve: Curve | None,
     text: Mapping[str, str],
+    d_max: float | None = None,
 ) -> bytes:
     """What `replay_message.js` reads. `curve` is left out where the loss is none of one distance or similarity.
+
+    The axis of distances ends at `d_max`, or where those of the film do.
 
     Words: loss, map_at_r, map_at_r.held_out, precision_at_1, precision_at_1.held_out, active; distance and similarity,
     which name a {measure}; any_distance and any_similarity, of a measure that is not known; perhaps note.
@@ -131,7 +134,7 @@ def replay_message(
     whole, scale = _quantised(layouts.xy)
     styles = [class_style(c) for c in range(len(probe.classes))]
     score_steps, scored = _scores(recording)
-    d_max = end_of_axis(recording)
+    d_max = d_max or end_of_axis(recording)
     at, loss = thinned(np.arange(1, len(recording.loss) + 1), recording.loss)
     meta = {
         "key": key,
@@ -182,7 +185,7 @@ def _padded(near: np.ndarray) -> np.ndarray:
     return np.where((full >= 0) & (full < NO_NEIGHBOUR), full, NO_NEIGHBOUR).astype(np.uint16)
 
 
-def _is_similarity(recording: Recording) -> bool:
+def is_similarity(recording: Recording) -> bool:
     """As the experiment says; where that is not known, as the numbers look: in 0 to 1, and same pairs above others."""
     measure = MEASURES.get(recording.settings.get("measure", ""))
     if measure is not None:
@@ -198,7 +201,7 @@ def _is_similarity(recording: Recording) -> bool:
 def _axis(recording: Recording, text: Mapping[str, str]) -> str:
     measure = MEASURES.get(recording.settings.get("measure", ""))
     if measure is None:
-        return text["any_similarity" if _is_similarity(recording) else "any_distance"]
+        return text["any_similarity" if is_similarity(recording) else "any_distance"]
     return text[measure.kind].format(measure=measure.title)
 
 

@@ -18,6 +18,9 @@ MOST_CELLS = 100
 MOST_SEEDS = 5
 MOST_VALUES = 20
 
+SCORED = ("finished", "halted")
+"""What a cell is whose score counts: one that was stopped on the way would be held against others that were not."""
+
 NUMBERS = ("learning_rate", "batch_size", "embedding_dim", "train_per_class", "steps")
 CHOICES = ("loss", "measure", "encoder", "output", "sampling", "miner")
 """Settings that an axis may have, beside the parameters of losses; what only changes the look is none."""
@@ -105,11 +108,16 @@ class SweepView:
 
     @property
     def done(self) -> int:
-        return sum(cell.status not in ("waiting", "running") for cell in self.cells)
+        """Runs that have come to their end."""
+        return sum(cell.status in SCORED for cell in self.cells)
+
+    @property
+    def cancelled(self) -> int:
+        return sum(cell.status == "cancelled" for cell in self.cells)
 
     @property
     def live(self) -> bool:
-        return self.done < len(self.cells)
+        return any(cell.status in ("waiting", "running") for cell in self.cells)
 
 
 def grid_of(table: Mapping[str, Any]) -> Grid:
@@ -150,7 +158,8 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
     """ "0.5, 1, 2", or "0.5:2:0.5" for from, to and step. Raises GridError."""
     kind = int if isinstance(field, IntField) else float
     may_be = f"may be numbers from {field.low:g} to {field.high:g}, such as {field.low:g}, {field.default:g}"
-    may_be += f", or from, to and step, such as {field.low:g}:{field.high:g}:{field.step:g}"
+    to = min(field.high, field.default + 5 * field.step)
+    may_be += f", or from, to and step, such as {field.default:g}:{to:g}:{field.step:g}"
     try:
         if ":" in text:
             low, high, step = (float(part) for part in text.split(":"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from siamese_core.figures import axis_of, axis_title, faded, figure_of, hint_at
-from siamese_core.sweep import CellView, SweepView
+from siamese_core.sweep import SCORED, CellView, SweepView
 from siamese_core.verification_figures import COLOUR
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     cells: list[CellView]
 
     def values(self, metric: str, group: str) -> list[float]:
-        found = (cell.scores.get(metric, {}).get(group) for cell in self.cells)
+        found = (cell.scores.get(metric, {}).get(group) for cell in self.cells if cell.status in SCORED)
         return [value for value in found if value is not None]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from siamese_core.engine.shelf import GIGABYTES, RUNS, Limits, Shelf, limits_of
+from siamese_core.engine.limits import GIGABYTES, RUNS, Limits, limits_of
+from siamese_core.engine.shelf import Shelf
 from siamese_core.run_folder import locked
 from siamese_core.run_record import RECORD, packed_record
 from tests.saving import ANN, BEN, brought, everything, record_at, written

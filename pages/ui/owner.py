@@ -14,7 +14,8 @@ from siamese_core.engine import Engine, RunView
 from siamese_core.engine.cells import Cells
 from siamese_core.engine.downloads import Downloads
 from siamese_core.engine.examinations import Examinations
-from siamese_core.engine.shelf import Shelf, limits_of
+from siamese_core.engine.limits import limits_of
+from siamese_core.engine.shelf import Shelf
 from siamese_core.engine.sweeps import Sweeps
 from siamese_core.engine.uploads import Uploads
 from siamese_core.home import home

@@ -21,7 +21,7 @@ const OWN_STYLE = `
 .runs { display: grid; gap: 20px 16px; grid-template-columns: repeat(var(--runs), minmax(0, 1fr)); }
 .run { display: grid; gap: 8px 20px; min-width: 0; grid-row: span 3; grid-template-rows: subgrid; }
 .head-line, .picture, .charts { min-width: 0; }
-.charts { display: grid; gap: 12px; align-content: start; }
+.charts { display: grid; gap: 12px; align-content: start; grid-template-columns: minmax(0, 1fr); }
 .charts:empty { display: none; }
 .head-line { display: flex; gap: 8px; align-items: center; justify-content: space-between; }
 .head-line h3 { font: inherit; font-size: 14px; font-weight: 600; margin: 0; min-width: 0; overflow-wrap: anywhere; }

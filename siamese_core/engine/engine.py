@@ -146,6 +146,12 @@ class Engine:
                 self._submit(slot, owed=None)
             return slot.view()
 
+    def status(self, owner: str, run: str) -> Status | None:
+        """Of a run that is here; it is no look at it."""
+        with self._lock:
+            slot = self._owned(owner, run)
+            return slot.status if slot is not None else None
+
     def latest(self, owner: str) -> str | None:
         """The id of the newest run of this owner."""
         with self._lock:

@@ -10,16 +10,16 @@ import math
 import os
 import secrets
 import shutil
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from siamese_core.engine.limits import Limits
 from siamese_core.files import PART, write_whole
 from siamese_core.recording import Recording
 from siamese_core.run_folder import FolderRejected, Saved, files_of, load, locked, recording_of
@@ -31,31 +31,6 @@ ABANDONED_AFTER = 3600.0
 
 UNDO_FOR = 30.0
 """Seconds in which a deleted run can be had back."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`runs` of each owner; `gigabytes` of all together. The oldest that is not pinned goes first."""
-
-    runs: int = 50
-    gigabytes: float = 10.0
-
-
-RUNS, GIGABYTES = "SIAMESE_KEEP_RUNS", "SIAMESE_KEEP_GB"
-
-
-def limits_of(environment: Mapping[str, str]) -> Limits:
-    """As the operator of this server sets them; what cannot be read is named in the server's log."""
-    found = {RUNS: float(Limits.runs), GIGABYTES: Limits.gigabytes}
-    for name, default in found.items():
-        try:
-            found[name] = float(environment.get(name) or default)
-            if not math.isfinite(found[name]):
-                raise ValueError
-        except ValueError:
-            found[name] = default
-            print(f"{name}={environment[name]}: may be a number, such as {default:g}, which is used", file=sys.stderr)
-    return Limits(max(1, int(found[RUNS])), max(0.1, found[GIGABYTES]))
 
 
 def hashed(owner: str) -> str:
@@ -76,7 +51,7 @@ class Shelf:
     def __init__(
         self,
         root: Path,
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
         clock: Callable[[], float] = time.time,
         on_gone: Callable[[str], None] = lambda run: None,
     ) -> None:

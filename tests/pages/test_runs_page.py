@@ -118,7 +118,6 @@ def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
 def test_a_name_is_given_and_found_by_the_filter(run: str) -> None:
     app = opened(ANN, run=run)
     app.text_input(key=f"runs_name_{run}").set_value("  Lesson\t*one*  ")
-    ran(app)
     click(app, text.SAVE_NAME)
     record = engine().shelf.find(hashed(ANN), run)
     assert record is not None and record.name == "Lesson *one*"
@@ -142,7 +141,7 @@ def test_a_published_run_is_looked_at_by_others_and_changed_by_none_of_them() ->
     run = finished(BEN)
     app = opened(BEN, run=run)
     app.text_input(key=f"runs_publish_name_{run}").set_value("For everybody")
-    click(ran(app), text.DO_PUBLISH)
+    click(app, text.DO_PUBLISH)
     theirs = opened("somebody who was given the link", run=run)
     assert text.NO_RUN.format(asked=run) not in words(theirs)
     assert text.OPEN in labels(theirs)
@@ -269,7 +268,7 @@ def test_a_run_is_taken_along_and_brought_again(run: str) -> None:
     ("name", "content", "says"),
     [
         ("run.zip", b"no zip", "This zip cannot be read as a run: it is no zip archive."),
-        ("model.safetensors", b"of a model", "run.safetensors is missing; choose all files of a run's folder"),
+        ("model.safetensors", b"of a model", "model.safetensors: this is a model, not a run"),
         ("run.safetensors", b"torn", "probe.safetensors is missing"),
     ],
 )

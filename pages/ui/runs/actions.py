@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+
 import streamlit as st
 
 from pages.ui import controls, static
@@ -47,10 +49,9 @@ def _one(record: Record, is_own: bool) -> None:
         label, key="runs_pin", icon=icon, help=text.PIN_HELP, on_click=_change,
         args=(record.id,), kwargs={"pinned": not record.pinned},
     )  # fmt: skip
-    with st.popover(text.RENAME, icon=":material/edit:"):
+    with st.popover(text.RENAME, icon=":material/edit:"), st.form("runs_rename", border=False):
         name = st.text_input(text.NAME, record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
-        # Not in a callback, which would know the name that was drawn, and not the one that was written since.
-        if st.button(text.SAVE_NAME, key="runs_rename"):
+        if st.form_submit_button(text.SAVE_NAME):
             _change(record.id, name=_clean(name))
             st.rerun()
     if record.published:
@@ -58,13 +59,14 @@ def _one(record: Record, is_own: bool) -> None:
             text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(record.id,)
         )
         return
-    with st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP):
+    with (
+        st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP),
+        st.form("runs_publish", border=False),
+    ):
         st.caption(text.PUBLISH_HELP)
-        name = st.text_input(
-            text.PUBLISH_NAME, record.name or title_of(record)[:MAX_NAME], max_chars=MAX_NAME,
-            key=f"runs_publish_name_{record.id}",
-        )  # fmt: skip
-        if st.button(text.DO_PUBLISH, key="runs_publish", type="primary"):
+        suggested = record.name or shorten(title_of(record), MAX_NAME, placeholder="…")
+        name = st.text_input(text.PUBLISH_NAME, suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{record.id}")
+        if st.form_submit_button(text.DO_PUBLISH, type="primary"):
             if _clean(name):
                 _change(record.id, published=True, name=_clean(name))
                 st.rerun()
@@ -82,6 +84,15 @@ def go_on(run: str) -> None:
     assert view is not None, "it was opened"
     st.session_state["run"], st.session_state["experiment"] = run, view.experiment
     controls.fill_anew(view.experiment)
+
+
+def watch(run: str) -> None:
+    """The Train page with a run that is under way there."""
+    view = engine().look(token(), run)
+    if view is not None:
+        st.session_state["run"], st.session_state["experiment"] = run, view.experiment
+        controls.fill_anew(view.experiment)
+        st.switch_page("pages/1_Train.py")
 
 
 def open_settings(query: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.pictures import MAX_MB
 from pages.ui.owner import engine, token
@@ -39,13 +39,25 @@ def section() -> None:
         st.rerun()
 
 
-def _brought(given: list[io.BytesIO]) -> tuple[str, str]:
+def _brought(given: list[UploadedFile]) -> tuple[str, str]:
     """The id of the new run, or a sentence why there is none."""
-    try:
-        zips = [file for file in given if file.name.lower().endswith(".zip")]
-        files = of_zip(zips[0]) if zips else of_files((file.name, file.getvalue()) for file in given)
-        return engine().shelf.bring(hashed(token()), files, record_of(files)), ""
-    except FolderRejected as rejected:
-        return "", str(rejected)
-    except OSError as error:
-        return "", text.NO_ROOM.format(why=error.strerror or "?")
+    zips = [file for file in given if file.name.lower().endswith(".zip")]
+    problem = ""
+    for file in [*zips, None]:
+        try:
+            files = of_zip(file) if file is not None else of_files((one.name, one.getvalue()) for one in given)
+            if file is None and not files:
+                return "", problem or text.IS_MODEL.format(name=given[0].name)
+            run = engine().shelf.bring(hashed(token()), files, record_of(files))
+        except FolderRejected as rejected:
+            problem = (
+                text.OF_FILE.format(name=file.name, why=rejected) if file is not None else problem or str(rejected)
+            )
+        except OSError as error:
+            return "", text.NO_ROOM.format(why=error.strerror or "?")
+        else:
+            record = engine().shelf.own(hashed(token()), run)
+            if record is not None:
+                engine().replays.prepare(record)
+            return run, ""
+    return "", problem

@@ -47,7 +47,7 @@ def _heads(records: list[Record]) -> list[str]:
 
 
 def _title(name: str) -> str:
-    params = {param.name: param.title for loss in LOSSES.values() for param in loss.params}
+    params = {param.name: param.title for loss in reversed(LOSSES.values()) for param in loss.params}
     return FIELDS[name].title if name in FIELDS else params.get(name, name)
 
 

@@ -7,23 +7,27 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from pages.ui import echo
 from pages.ui.owner import engine, sweeps, token
 from pages.ui.runs import actions, look
-from pages.ui.runs.named import dataset_title, loss_title, params_of, title_of
+from pages.ui.runs.named import dataset_title, loss_title, params_of, status_of, title_of
 from pages.ui.text import runs as text
 from pages.ui.words import plain
 from siamese_core.engine.replays import PICTURE
 from siamese_core.engine.shelf import Shelf, hashed
 from siamese_core.run_record import Record
+from siamese_core.small_picture import picture_png
 
 WANTED = "runs_section_wanted"
 """The part of the page that is to be shown next: its widget must not be set once it is drawn."""
 SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
+BLANK = picture_png(np.zeros((0, 2)), np.zeros(0, np.int32))
+"""Until a run has a picture."""
 LOOK_EVERY = 1.0
 
 
@@ -39,7 +43,7 @@ def section() -> None:
     fitting = [record for record in own if _fits(record, words)]
     if fitting:
         _table(fitting)
-    else:
+    elif words or not _shown():
         st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
     actions.undo()
     _usage(shelf, me)
@@ -155,7 +159,7 @@ def _table(records: list[Record]) -> None:
 def _row(record: Record) -> dict[str, object]:
     row = {
         "picture": _picture(record.id),
-        "pinned": record.pinned,
+        "pinned": record.pinned and record.owner == hashed(token()),
         "name": record.name,
         "loss": loss_title(record),
         "params": params_of(record),
@@ -165,7 +169,7 @@ def _row(record: Record) -> dict[str, object]:
         "precision_at_1": record.score("precision_at_1"),
         "step": text.STEPS.format(step=record.step, total=record.total),
         "seconds": record.seconds,
-        "status": text.STATUSES[record.status],
+        "status": status_of(record),
         "created": datetime.fromtimestamp(record.created, UTC),
     }
     return {text.COLUMNS[name]: value for name, value in row.items()}
@@ -176,9 +180,9 @@ def _encoded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _picture(run: str) -> str | None:
+def _picture(run: str) -> str:
     png = engine().shelf.attached(run, PICTURE)
-    return _encoded(png) if png else None
+    return _encoded(png or BLANK)
 
 
 def _usage(shelf: Shelf, me: str) -> None:

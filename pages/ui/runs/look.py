@@ -13,7 +13,8 @@ from pages.ui.embedding import second_input
 from pages.ui.loss_curves import has_come, is_waiting, loss_arrays, places
 from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs import differences, take
-from pages.ui.runs.named import title_of
+from pages.ui.runs.actions import watch
+from pages.ui.runs.named import is_paused, title_of
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
 from pages.ui.views import replay_view
@@ -25,7 +26,7 @@ from siamese_core.experiment import Experiment
 from siamese_core.figures import Curve
 from siamese_core.losses import LOSSES
 from siamese_core.recording import Recording
-from siamese_core.replay import Layouts, end_of_axis, replay_message
+from siamese_core.replay import Layouts, end_of_axis, is_similarity, replay_message
 from siamese_core.run_folder import FolderRejected
 from siamese_core.run_record import Record
 
@@ -49,7 +50,12 @@ def part(chosen: list[Record], too_many: bool) -> None:
         return
     if not seen:
         return
-    urls = [_published(found) for found in seen]
+    # One axis for all of them, so that what looks alike is alike.
+    ends = {is_similarity(found.recording): 0.0 for found in seen}
+    for found in seen:
+        kind = is_similarity(found.recording)
+        ends[kind] = max(ends[kind], end_of_axis(found.recording))
+    urls = [_published(found, ends[is_similarity(found.recording)]) for found in seen]
     replay_view(
         {
             "runs": urls, "titles": [title_of(found.record) for found in seen], "text": REPLAY, "autoplay": False,
@@ -69,7 +75,10 @@ def _seen(record: Record) -> Seen | None:
     """The film, where it is there; else a sentence says how far it is, or why there is none."""
     me, name = hashed(token()), plain(title_of(record))
     if engine().shelf.is_held(record.id):
-        st.info(text.STILL_RUNNING.format(name=name), icon=":material/info:")
+        paused = is_paused(record)
+        st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
+        if record.owner == me and st.button(text.WATCH, key=f"runs_watch_{record.id}", icon=":material/play_circle:"):
+            watch(record.id)
         return None
     try:
         recording, found = engine().replays.recording(me, record.id), engine().replays.look(me, record.id)
@@ -111,10 +120,10 @@ def _once_there() -> None:
         st.rerun()
 
 
-def _published(seen: Seen) -> str:
+def _published(seen: Seen, d_max: float) -> str:
     """The address of a run's film, as a file of its own that the browser fetches once."""
-    curve = _curve(seen.recording)
-    name = (seen.record.id, len(seen.recording.film), seen.recording.step, curve is not None)
+    curve = _curve(seen.recording, d_max)
+    name = (seen.record.id, len(seen.recording.film), seen.recording.step, curve is not None, d_max)
     kept: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
     if name not in kept or not static.is_there(kept[name]):
         probe = seen.recording.probe
@@ -126,7 +135,9 @@ def _published(seen: Seen) -> str:
         }  # fmt: skip
         key = hashlib.sha256(probe.labels.tobytes() + png).hexdigest()
         words = text.FILM | {"note": _note(seen.recording)}
-        message = replay_message(seen.recording, seen.layouts, sprite=sprite, key=key, curve=curve, text=words)
+        message = replay_message(
+            seen.recording, seen.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
+        )
         kept[name] = static.publish(film_stem(seen.record.id), ".bin", message)
     return kept[name]
 
@@ -136,11 +147,11 @@ def _note(recording: Recording) -> str:
     return second_input(experiment) if recording.probe.branches == 2 else ""
 
 
-def _curve(recording: Recording) -> Curve | None:
+def _curve(recording: Recording, d_max: float) -> Curve | None:
     """The loss along the axis of the film's distances; None where it has no such curve, or the worker is not ready."""
     experiment, ignored = Experiment.from_query(recording.query)
     loss = LOSSES[experiment.loss]
     if any(problem.name in ("loss", "measure") for problem in ignored) or loss.takes not in ("distance", "similarity"):
         return None
-    arrays = loss_arrays(loss.key, experiment.params, places(loss, end_of_axis(recording)))
+    arrays = loss_arrays(loss.key, experiment.params, places(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

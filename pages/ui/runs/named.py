@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pages.ui.models import plain_title
+from pages.ui.owner import engine, token
 from pages.ui.text import runs as text
 from siamese_core.datasets import is_own
 from siamese_core.experiment import PARAM_NAMES
@@ -36,3 +37,12 @@ def params_of(record: Record) -> str:
     """The parameters of the loss, such as margin 1.0."""
     given = ((name, value) for name, value in record.settings.items() if name in PARAM_NAMES)
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
+
+
+def is_paused(record: Record) -> bool:
+    """Whether a run that is under way waits for somebody to go on with it, or to look at it."""
+    return engine().status(token(), record.id) in ("pausing", "paused", "parked")
+
+
+def status_of(record: Record) -> str:
+    return text.STATUSES["paused" if record.status == "running" and is_paused(record) else record.status]

@@ -11,7 +11,7 @@ from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
 from pages.ui.words import plain
 from siamese_core.fields import ChoiceField
-from siamese_core.sweep import SweepView, axis_field, axis_names
+from siamese_core.sweep import SCORED, CellView, SweepView, axis_field, axis_names
 from siamese_core.sweep_figures import Place, heat_map, height_of, place_at
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def drawn(view: SweepView) -> list[str]:
     at = zip((titles[name] for name, _ in view.grid.axes), _at(view, place), strict=True)
     values = ", ".join(f"{title}: {said}" for title, said in at)
     scores = [
-        text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell.status))
+        text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell))
         for cell in place.cells
     ]
     why = next((cell.sentence for cell in place.cells if cell.sentence), "")
@@ -65,8 +65,11 @@ def drawn(view: SweepView) -> list[str]:
     return [cell.run for cell in place.cells if cell.run]
 
 
-def _score(value: float | None, status: str) -> str:
-    return f"{value:.3f}" if value is not None else text.MAP.get(status, status)
+def _score(value: float | None, cell: CellView) -> str:
+    """Of one that was stopped, where: its score is of a run half done."""
+    if cell.status in SCORED and value is not None:
+        return f"{value:.3f}"
+    return f"{text.MAP.get(cell.status, cell.status)}{text.AT_STEP.format(step=cell.step) if cell.step else ''}"
 
 
 def _names(view: SweepView) -> list[list[str]]:

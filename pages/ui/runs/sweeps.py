@@ -9,6 +9,7 @@ import streamlit as st
 from pages.ui import controls
 from pages.ui.models import plain_title
 from pages.ui.owner import engine, sweeps, token
+from pages.ui.remembered import remembered
 from pages.ui.runs import listed
 from pages.ui.runs.sweep_map import drawn
 from pages.ui.text import runs as text
@@ -16,7 +17,7 @@ from pages.ui.words import plain
 from siamese_core.engine.shelf import hashed
 from siamese_core.engine.sweeps import SweepRefused
 from siamese_core.experiment import Experiment
-from siamese_core.fields import ChoiceField
+from siamese_core.fields import ChoiceField, FloatField, IntField
 from siamese_core.losses import LOSSES
 from siamese_core.machine import Machine
 from siamese_core.sweep import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
@@ -50,17 +51,25 @@ def _new(base: Experiment) -> None:
     st.markdown(plain(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        first = st.selectbox(text.VARY, list(names), format_func=names.__getitem__, key="sweep_first", width=240)
+        first = remembered(
+            "sweep_first",
+            next(iter(names)),
+            lambda key: st.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
+        )
         others = ["", *(name for name in names if name != first)]
-        if st.session_state.get("sweep_second") not in others:
+        if st.session_state.get("sweep_second", "") not in others:
             st.session_state["sweep_second"] = ""
-        second = st.selectbox(
-            text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key="sweep_second",
-            width=240,
-        )  # fmt: skip
+        second = remembered(
+            "sweep_second",
+            "",
+            lambda key: st.selectbox(
+                text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key=key, width=240
+            ),
+        )
         seeds = st.number_input(text.SEEDS, 1, MOST_SEEDS, 1, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
+    written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
     try:
-        axes = tuple((name, _values(base, name, names[name])) for name in (first, second) if name)
+        axes = tuple((name, _values(base, name, said)) for name, said in written)
         grid = Grid(base, axes, tuple(range(base.seed, base.seed + seeds))) if all(v for _, v in axes) else None
     except GridError as problem:
         st.warning(plain(str(problem)), icon=":material/info:")
@@ -78,16 +87,29 @@ def _new(base: Experiment) -> None:
         st.warning(plain(problem), icon=":material/info:")
 
 
-def _values(base: Experiment, name: str, title: str) -> tuple[Any, ...]:
-    """What somebody chose of a catalogue, or wrote as numbers. Raises GridError."""
-    field = axis_field(base, name)
-    label = text.VALUES.format(name=title)
+def _written(base: Experiment, name: str, title: str) -> str | list[str]:
+    """What somebody chose of a catalogue, or wrote; it is remembered when another setting is varied for a while."""
+    field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
-        return tuple(
-            st.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=f"sweep_of_{name}")
+        return remembered(
+            f"sweep_of_{name}",
+            list[str](),
+            lambda key: st.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
         )
-    written = st.text_input(label, key=f"sweep_of_{name}", help=text.VALUES_HELP, placeholder=text.VALUES_HELP)
-    return numbers_of(field, written) if written.strip() else ()  # type: ignore[arg-type]
+    return remembered(
+        f"sweep_of_{name}",
+        "",
+        lambda key: st.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
+    )
+
+
+def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any, ...]:
+    """Raises GridError."""
+    if isinstance(written, list):
+        return tuple(written)
+    field = axis_field(base, name)
+    assert isinstance(field, IntField | FloatField), "all that is no catalogue is numbers"
+    return numbers_of(field, written) if written.strip() else ()
 
 
 def _begin(grid: Grid, names: dict[str, str]) -> None:
@@ -112,7 +134,10 @@ def _look(sweep: str, was_live: bool) -> None:
     view = sweeps().look(hashed(token()), sweep)
     if view is None or view.live != was_live:
         st.rerun()
-    st.progress(view.done / len(view.cells), text=text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells)))
+    line = text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells))
+    if view.cancelled:
+        line = text.SWEEP_CANCELLED.format(line=line, count=view.cancelled)
+    st.progress(view.done / len(view.cells), text=line)
     runs = drawn(view)
     if runs and st.button(text.CELL_OPEN.format(count=len(runs)), key="sweep_open", icon=":material/movie:"):
         listed.show(runs[: listed.MOST_SIDE_BY_SIDE])

@@ -16,7 +16,7 @@ NONE_YET = "Nothing is kept yet. Train something: what you train is kept here by
 NONE_FOUND = "No run fits “{words}”: change the filter."
 COLUMNS = {
     "pinned": "Pinned",
-    "picture": "At the end",
+    "picture": "Picture",
     "name": "Name",
     "dataset": "Dataset",
     "loss": "Loss",
@@ -31,6 +31,7 @@ COLUMNS = {
 }
 STATUSES = {
     "running": "running",
+    "paused": "paused",
     "interrupted": "interrupted",
     "finished": "finished",
     "halted": "ended early",
@@ -71,7 +72,11 @@ LINK_HELP = "Shows published runs to everybody on this server; its settings work
 LINK_SETTINGS = "The settings alone, for the Train page of any server"
 NOT_PUBLISHED = "Only you can open this link: the run is not published."
 
-STILL_RUNNING = "{name} is still running: its film is there when it has ended or paused for good."
+STILL_RUNNING = "{name} is still running: its film is there when it has ended."
+PAUSED = (
+    "{name} is paused, as a run is when nobody has looked at it for two minutes. Its film is there when it has ended."
+)
+WATCH = "Watch it on Train"
 NO_FILM = "{name} left no pictures: it ended before its first one was saved."
 LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
 WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
@@ -89,7 +94,7 @@ TAKE_RUN = "Run (for this page)"
 TAKE_MODEL = "Model"
 TAKE_CSV = "Embeddings, CSV"
 TAKE_NPZ = "Embeddings, NPZ"
-TAKE_FRAMES = "All pictures, NPZ"
+TAKE_FRAMES = "All frames, NPZ"
 TAKE_FIGURE = "Figure, HTML"
 TAKE_PROJECTOR = "For TensorBoard"
 TAKE_SCRIPT = "PyTorch script"
@@ -102,6 +107,8 @@ BRING = "A run that you have taken with you, or that the command line has made w
 CHOOSE = "Choose the .zip that “Run (for this page)” saved, or all files of a run's folder"
 BROUGHT = "It is here now."
 SHOW = "Look at it"
+IS_MODEL = "{name}: this is a model, not a run; choose it on the Compare or the Evaluate page."
+OF_FILE = "{name}: {why}"
 
 FILM = {
     "loss": HISTORY["loss"],
@@ -134,6 +141,8 @@ SKIPPED_SWEEPS = "Files that hold no sweep, or a damaged one, are left alone: {n
 NO_SWEEP = "No sweep yet."
 SWEEP_NAME = "{axes}: {loss}, {dataset}"
 SWEEP_PROGRESS = "{done} of {total} runs are done"
+SWEEP_CANCELLED = "{line}, {count} cancelled"
+AT_STEP = " at step {step:,}"
 METRIC = "Score"
 METRICS = {
     "map_at_r": "MAP@R",
@@ -156,5 +165,5 @@ MAP = {
 }
 PRESS = "Press a field of the map to look at its runs."
 CELL = "Seed {seed}: {score}"
-CELL_OPEN = "Look at {count} run(s) of this field"
+CELL_OPEN = "Look at the runs of this field ({count})"
 SWEEP_CANCEL = "Cancel the rest"
