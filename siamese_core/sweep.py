@@ -133,9 +133,14 @@ def grid_of(table: Mapping[str, Any]) -> Grid:
     for axis in axes:
         match axis:
             case [str(name), [*texts]] if name in axis_names(base) and all(isinstance(text, str) for text in texts):
-                read.append((name, tuple(axis_field(base, name).read(text) for text in texts)))
+                field = axis_field(base, name)
+                read.append((name, tuple(field.read(text) for text in texts)))
+                if any(value is None for value in read[-1][1]):
+                    raise ValueError("no axis")
             case _:
                 raise ValueError("no axis")
+    if any(FIELDS["seed"].problem(seed) for seed in seeds):
+        raise ValueError("no seeds")
     return Grid(base, tuple(read), tuple(seeds))
 
 
@@ -165,8 +170,12 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
             low, high, step = (float(part) for part in text.split(":"))
             count = math.floor((high - low) / step + 1e-9) + 1
             if not 1 <= count <= MOST_VALUES:
-                raise GridError(f"{field.name}={text[:60]}: gives {max(count, 0)} values; may give 1 to {MOST_VALUES}")
-            values = tuple(kind(round(low + number * step, 9)) for number in range(count))
+                gives = f"more than {MOST_VALUES}" if count > MOST_VALUES else "no"
+                raise GridError(f"{field.name}={text[:60]}: gives {gives} values; may give 1 to {MOST_VALUES}")
+            steps = [round(low + number * step, 9) for number in range(count)]
+            values = tuple(kind(value) for value in steps)
+            if values != tuple(steps):
+                raise ValueError("a setting of whole numbers")
         else:
             values = tuple(dict.fromkeys(kind(part) for part in text.replace(";", ",").split(",") if part.strip()))
     except (ValueError, ZeroDivisionError, OverflowError) as error:

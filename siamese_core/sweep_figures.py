@@ -77,7 +77,9 @@ def heat_map(
         if values:
             means[place.row, place.column] = fmean(values)
             spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-            said = f"{fmean(values):.3f}{spread}"
+            # A mean of fewer seeds is not to be held against one of all.
+            some = f" ({len(values)}/{len(place.cells)})" if len(values) < len(place.cells) else ""
+            said = f"{fmean(values):.3f}{spread}{some}"
         else:
             said = text.get(place.cells[0].status, "")
         shown.append({"x": place.column, "y": place.row, "text": said})

@@ -88,8 +88,15 @@ def test_what_is_no_number_is_named_with_what_it_may_be(text: str) -> None:
 def test_whole_numbers_stay_whole() -> None:
     assert numbers_of(BATCH, "24:72:24") == (24, 48, 72)
     assert all(isinstance(value, int) for value in numbers_of(BATCH, "24:72:24"))
-    with pytest.raises(GridError, match="batch_size"):
-        numbers_of(BATCH, "24.5")
+    for text in ("24.5", "24.5:30:1", "24:26:0.5"):
+        with pytest.raises(GridError, match="batch_size"):
+            numbers_of(BATCH, text)
+
+
+def test_steps_without_end_are_refused_in_a_short_sentence() -> None:
+    with pytest.raises(GridError, match="gives more than 20 values") as refused:
+        numbers_of(MARGIN, "1:2:1e-300")
+    assert len(str(refused.value)) < 100
 
 
 @given(st.text(max_size=40))
@@ -116,6 +123,9 @@ def test_a_grid_comes_back_from_its_table() -> None:
         {"base": "", "axes": [["dataset", ["mnist"]]], "seeds": [0]},
         {"base": "", "axes": [["margin", [1]]], "seeds": [0]},
         {"base": "", "axes": ["margin"], "seeds": [0]},
+        {"base": "", "axes": [["margin", ["none"]]], "seeds": [0]},
+        {"base": "", "axes": [["margin", ["1"]]], "seeds": ["0"]},
+        {"base": "", "axes": [["margin", ["1"]]], "seeds": [[0]]},
     ],
 )
 def test_a_foreign_table_is_refused(table: dict[str, object]) -> None:

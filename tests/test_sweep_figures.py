@@ -46,7 +46,7 @@ def test_a_field_shows_the_mean_and_the_spread_of_its_seeds() -> None:
     z, said, _ = drawn(view(map_at_r={(0.5, 8, 0): 0.4, (0.5, 8, 1): 0.6, (2.0, 2, 1): 0.9}))
     assert z[1, 0] == pytest.approx(0.5)
     assert said[0, 1] == "0.500 ± 0.141"
-    assert said[2, 0] == "0.900"
+    assert said[2, 0] == "0.900 (1/2)", "one of its two seeds"
     assert said[1, 0] == "waits" and np.isnan(z[0, 1])
 
 

@@ -164,6 +164,28 @@ def test_a_cancelled_sweep_keeps_what_is_done(sweeps: Sweeps, runs: FakeRuns) ->
     assert len(runs.begun) == 3, "nothing more begins"
 
 
+def test_a_run_that_ended_just_before_its_sweep_is_cancelled_keeps_its_score(sweeps: Sweeps, runs: FakeRuns) -> None:
+    sweep = sweeps.start(ANN, grid(2), Machine(), "")
+    sweeps.tend()
+    runs.ends("run 0", score=0.7)
+    sweeps.cancel(ANN, sweep)
+    assert statuses(sweeps, sweep) == ["finished", "cancelled"]
+    assert looked(sweeps, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.7
+    assert runs.stopped == ["run 1"]
+
+
+def test_a_deleted_sweep_stays_deleted_when_the_server_is_killed(tmp_path: Path, runs: FakeRuns, clock: Clock) -> None:
+    before = Sweeps(tmp_path, runs, clock)
+    sweep = before.start(ANN, grid(1), Machine(), "")
+    before.delete(ANN, sweep)
+    before.close()
+    after = Sweeps(tmp_path, runs, clock)
+    assert after.look(ANN, sweep) is None
+    assert after.restore(ANN, sweep), "there is still time"
+    after.close()
+    assert looked(Sweeps(tmp_path, runs, clock), ANN, sweep).id == sweep
+
+
 def test_a_deleted_sweep_can_be_had_back_for_a_while_and_takes_its_runs_along(
     sweeps: Sweeps, runs: FakeRuns, clock: Clock, tmp_path: Path
 ) -> None:
@@ -266,6 +288,21 @@ def test_a_run_that_is_lost_again_and_again_is_given_up(sweeps: Sweeps, runs: Fa
     assert len(runs.begun) == MAX_TRIES + 1
 
 
+def test_a_run_that_is_lost_at_the_same_step_again_and_again_is_given_up(sweeps: Sweeps, runs: FakeRuns) -> None:
+    runs.can_resume = False
+    sweep = sweeps.start(ANN, grid(1), Machine(), "")
+    for _ in range(2 * MAX_TRIES + 2):
+        sweeps.tend()
+        run = f"run {len(runs.begun) - 1}"
+        for step in (0, 1) if run in runs.running else ():
+            runs.records[run] = replace(runs.records[run], step=step)
+            sweeps.tend()
+        runs.running.clear()
+        runs.records[run] = replace(runs.records[run], status="interrupted")
+    assert statuses(sweeps, sweep) == ["failed"]
+    assert len(runs.begun) == MAX_TRIES + 1
+
+
 def test_the_oldest_that_is_done_makes_room_and_what_goes_on_does_not(sweeps: Sweeps, runs: FakeRuns) -> None:
     first = [sweeps.start(ANN, grid(1), Machine(), str(number)) for number in range(MAX_SWEEPS)]
     with pytest.raises(SweepRefused) as refused:
@@ -287,6 +324,29 @@ def test_a_torn_or_foreign_file_is_skipped_named_and_left_alone(
     found = Sweeps(tmp_path, runs, clock)
     assert found.skipped == ["other.json"]
     assert (tmp_path / "other.json").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "unheard of"},
+        {"status": "running", "run": 5},
+        {"scores": [1]},
+        {"scores": {"map_at_r": {"seen": "high"}}},
+        {"step": "one"},
+        {"sentence": None},
+    ],
+)
+def test_a_cell_that_is_none_of_ours_is_a_foreign_file(
+    change: dict[str, object], tmp_path: Path, runs: FakeRuns, clock: Clock
+) -> None:
+    first = Sweeps(tmp_path, runs, clock)
+    path = tmp_path / f"{first.start(ANN, grid(), Machine(), '')}.json"
+    first.close()
+    table = json.loads(path.read_bytes())
+    table["cells"][0].update(change)
+    path.write_text(json.dumps(table))
+    assert Sweeps(tmp_path, runs, clock).skipped == [path.name]
 
 
 def test_a_file_under_anothers_name_is_skipped(tmp_path: Path, runs: FakeRuns, clock: Clock) -> None:

@@ -23,7 +23,7 @@ from siamese_core.experiment import Experiment
 from siamese_core.files import write_whole
 from siamese_core.machine import Machine
 from siamese_core.run_folder import FolderRejected, locked
-from siamese_core.run_record import MAX_NAME, Record
+from siamese_core.run_record import MAX_NAME, Record, is_count, is_machine, is_scores
 from siamese_core.snapshot import Scores
 from siamese_core.sweep import CellView, Grid, SweepView, grid_of
 
@@ -34,6 +34,7 @@ AT_ONCE = 2
 MAX_SWEEPS = 8
 """Of one owner; the oldest that is done makes room."""
 
+STATUSES = ("waiting", "running", "finished", "halted", "failed", "cancelled", "left out")
 MAX_TRIES = 3
 TEND_EVERY = 1.0
 
@@ -69,7 +70,7 @@ class Runs(Protocol):
 
 @dataclass
 class _Cell:
-    """`status`: waiting, running, finished, halted, failed, cancelled, or left out."""
+    """`status`: one of STATUSES. `furthest`: the last step that any try of it has come to."""
 
     status: str = "waiting"
     run: str = ""
@@ -77,6 +78,7 @@ class _Cell:
     scores: dict[str, Scores] = field(default_factory=dict)
     sentence: str = ""
     tries: int = 0
+    furthest: int = 0
 
 
 @dataclass
@@ -148,6 +150,9 @@ class Sweeps:
             if found := self._own(owner, sweep):
                 for cell in found.cells:
                     if cell.status == "running":
+                        # It may have come to its end since it was looked at last.
+                        self._follow(found, cell)
+                    if cell.status == "running":
                         self._runs.stop_cell(cell.run)
                     if cell.status in ("waiting", "running"):
                         cell.status = "cancelled"
@@ -159,6 +164,7 @@ class Sweeps:
         with self._lock:
             if found := self._own(owner, sweep):
                 found.deleted_at = self._clock()
+                self._save(found)
 
     def is_deleted(self, owner: str, sweep: str) -> bool:
         """Whether it can still be had back."""
@@ -172,6 +178,7 @@ class Sweeps:
             if found is None or found.deleted_at is None:
                 return False
             found.deleted_at = None
+            self._save(found)
             return True
 
     def tend(self) -> None:
@@ -199,9 +206,9 @@ class Sweeps:
         is_running, record = self._runs.cell(sweep.owner, cell.run)
         before = replace(cell)
         if record is not None:
-            if record.step > cell.step:
-                # It gets on, however often a server or a worker is killed.
-                cell.tries = 0
+            if record.step > cell.furthest:
+                # It gets on, however often a server or a worker is killed; the same steps once more are no progress.
+                cell.furthest, cell.tries = record.step, 0
             cell.step, cell.scores, cell.sentence = record.step, record.scores, record.sentence
         if is_running:
             return False
@@ -241,13 +248,13 @@ class Sweeps:
 
     def _own(self, owner: str, sweep: str) -> _Sweep | None:
         found = self._sweeps.get(sweep)
-        return found if found is not None and secrets.compare_digest(found.owner, owner) else None
+        return found if found is not None and secrets.compare_digest(found.owner.encode(), owner.encode()) else None
 
     def _save(self, sweep: _Sweep) -> None:
         table = {
             "schema": SCHEMA, "id": sweep.id, "owner": sweep.owner, "name": sweep.name, "created": sweep.created,
             "grid": sweep.grid.to_table(), "machine": asdict(sweep.machine),
-            "cells": [asdict(cell) for cell in sweep.cells],
+            "cells": [asdict(cell) for cell in sweep.cells], "deleted_at": sweep.deleted_at,
         }  # fmt: skip
         # A full disk stops no sweep: after a kill it goes on from what was saved last.
         with suppress(OSError):
@@ -301,6 +308,12 @@ def _view(sweep: _Sweep) -> SweepView:
     return SweepView(sweep.id, sweep.name, sweep.grid, sweep.created, cells)
 
 
+def _fits(cell: _Cell) -> bool:
+    counts, texts = (cell.step, cell.tries, cell.furthest), (cell.run, cell.sentence)
+    known = cell.status in STATUSES and all(isinstance(text, str) for text in texts)
+    return known and all(is_count(count) for count in counts) and is_scores(cell.scores)
+
+
 def _read(table: dict[str, Any]) -> _Sweep:
     """Raises ValueError, TypeError or KeyError for what is no sweep."""
     if table.pop("schema") != SCHEMA:
@@ -308,8 +321,10 @@ def _read(table: dict[str, Any]) -> _Sweep:
     texts, created = [table["id"], table["owner"], table["name"]], table["created"]
     if not all(isinstance(text, str) for text in texts) or not isinstance(created, float):
         raise TypeError("no sweep of ours")
+    if not isinstance(table.get("deleted_at"), float | None) or not is_machine(table["machine"]):
+        raise TypeError("no sweep of ours")
     grid = grid_of(table.pop("grid"))
     cells = [_Cell(**cell) for cell in table.pop("cells")]
-    if len(cells) != len(list(grid.cells())):
+    if len(cells) != len(list(grid.cells())) or not all(_fits(cell) for cell in cells):
         raise ValueError("torn")
     return _Sweep(grid=grid, machine=Machine(**table.pop("machine")), cells=cells, **table)
