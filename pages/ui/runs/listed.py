@@ -43,7 +43,7 @@ def section() -> None:
     fitting = [record for record in own if _fits(record, words)]
     if fitting:
         _table(fitting)
-    elif words or not _shown():
+    elif words or not any(shelf.find(me, run) for run in _shown()):
         st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
     actions.undo()
     _usage(shelf, me)
