@@ -20,7 +20,6 @@ from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.figures import NEUTRAL, class_style, faded, figure_of, hint_at
 from siamese_core.pair_lists import FORMULA, to_csv
 from siamese_core.recording import Recording
-from siamese_core.settings import FIELDS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -108,34 +107,28 @@ body { margin: 0 auto; padding: 1rem; background: var(--ground); color: var(--te
 """
 
 
-def embeddings_of(recording: Recording, at: int = -1) -> Array:
-    """(N, D) of frame `at`; (N, 0) of a recording without frames."""
+def embeddings_of(recording: Recording) -> Array:
+    """(N, D) of the last frame; (N, 0) of a recording without frames."""
     film = recording.film
-    return film.embeddings[at] if len(film) else np.zeros((len(recording.probe.labels), 0), np.float32)
+    return film.embeddings[-1] if len(film) else np.zeros((len(recording.probe.labels), 0), np.float32)
 
 
 def step_of(recording: Recording, at: int = -1) -> int:
     return int(recording.film.steps[at]) if len(recording.film) else recording.step
 
 
-def held_out_of(recording: Recording) -> tuple[int, ...]:
-    """The classes never trained on; () also where the experiment does not say it in a way that can be read."""
-    found = FIELDS["held_out"].read(recording.settings.get("held_out", ""))
-    return tuple(c for c in found if isinstance(c, int)) if isinstance(found, tuple) else ()
-
-
-def embeddings_csv(recording: Recording, at: int = -1) -> bytes:
+def embeddings_csv(recording: Recording) -> bytes:
     """A row for each point; a number that is not finite is an empty cell."""
-    numbers = embeddings_of(recording, at)
+    numbers = embeddings_of(recording)
     names = [f"e{d}" for d in range(numbers.shape[1])]
     rows = zip(_points(recording), numbers, strict=True)
     return to_csv([point | dict(zip(names, row, strict=True)) for point, row in rows]).encode("utf-8-sig", "replace")
 
 
-def embeddings_npz(recording: Recording, at: int = -1) -> bytes:
+def embeddings_npz(recording: Recording) -> bytes:
     """`embeddings` (N, D), `labels` (N,), `classes` (C,), `steps` (1,): of the frame, (0,) where there is none."""
-    steps = np.array([step_of(recording, at)] if len(recording.film) else [], np.int64)
-    return _npz(embeddings=embeddings_of(recording, at), **_names(recording), steps=steps)
+    steps = np.array([step_of(recording)] if len(recording.film) else [], np.int64)
+    return _npz(embeddings=embeddings_of(recording), **_names(recording), steps=steps)
 
 
 def frames_npz(recording: Recording) -> bytes:
@@ -165,16 +158,16 @@ def frames_npz(recording: Recording) -> bytes:
     )
 
 
-def tensorboard_zip(recording: Recording, at: int = -1) -> bytes:
+def tensorboard_zip(recording: Recording) -> bytes:
     """What TensorBoard's Embedding Projector reads. It stops at numbers that are not finite: such points are left out.
 
     Its sprites are square, and so is the sheet of them.
     """
-    numbers = embeddings_of(recording, at)
+    numbers = embeddings_of(recording)
     kept = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
     if not len(kept):
         return _zipped({"README.txt": README.format(found=NOTHING).encode()})
-    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(recording, at))
+    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(recording))
     if len(kept) < len(numbers):
         found += LEFT_OUT.format(count=len(numbers) - len(kept))
     points = _points(recording)
@@ -195,7 +188,7 @@ def embedding_figure(recording: Recording, xy: Array | None, at: int = -1, *, te
     Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_picture.
     """
     title = {"text": text["embedding"].format(step=f"{step_of(recording, at):,}")}
-    probe, points, held_out = recording.probe, _points(recording), held_out_of(recording)
+    probe, points, held_out = recording.probe, _points(recording), recording.held_out
     xy = drawable(recording, xy)
     shown = np.isfinite(xy).all(axis=1)
     second = np.array([point.get("input") == "second" for point in points])

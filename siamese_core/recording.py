@@ -14,6 +14,7 @@ import numpy as np
 
 from siamese_core.model_format import is_whole
 from siamese_core.run_format import Damaged, packed, unpacked
+from siamese_core.settings import FIELDS
 from siamese_core.snapshot import Frame, Scores
 
 MOST_FRAMES = 200
@@ -79,6 +80,13 @@ class Recording:
         from urllib.parse import parse_qsl
 
         return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def held_out(self) -> tuple[int, ...]:
+        """The classes never trained on; read by itself, for the experiment may be one that cannot be read any more."""
+        found = FIELDS["held_out"].read(self.settings.get("held_out", ""))
+        numbers = found if isinstance(found, tuple) else ()
+        return tuple(c for c in numbers if isinstance(c, int) and 0 <= c < len(self.probe.classes))
 
 
 def gap_of(total: int) -> int:

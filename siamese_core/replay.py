@@ -26,7 +26,6 @@ from siamese_core.losses import LOSSES
 from siamese_core.projection import PROJECTIONS, NotProjectable, neighbours
 from siamese_core.recording import Recording
 from siamese_core.run_format import Damaged, packed, unpacked
-from siamese_core.settings import FIELDS
 from siamese_core.wire import pack
 
 NEIGHBOURS = 5
@@ -146,7 +145,7 @@ def replay_message(
         "classes": list(probe.classes),
         "colours": [colour for colour, _ in styles],
         "markers": [marker for _, marker in styles],
-        "held_out": _held_out(recording),
+        "held_out": list(recording.held_out),
         "second": len(probe.labels) // 2 if probe.branches == 2 else None,
         "sprite": dict(sprite),
         "note": text.get("note", ""),
@@ -203,12 +202,6 @@ def _axis(recording: Recording, text: Mapping[str, str]) -> str:
     if measure is None:
         return text["any_similarity" if is_similarity(recording) else "any_distance"]
     return text[measure.kind].format(measure=measure.title)
-
-
-def _held_out(recording: Recording) -> list[int]:
-    """Read by itself: the images of the experiment may be gone, and with them its other fields."""
-    classes: Any = FIELDS["held_out"].read(recording.settings.get("held_out", ""))
-    return [c for c in classes or () if 0 <= c < len(recording.probe.classes)]
 
 
 def _branches(recording: Recording, curve: Curve | None) -> np.ndarray:

@@ -134,7 +134,7 @@ def report_html(
     *,
     title: str,
     link: str,
-    machine: Machine | Table,
+    machine: Machine,
     created: float,
     text: Table = TEXT,
 ) -> bytes:
@@ -142,7 +142,7 @@ def report_html(
 
     `link` leads to the experiment where a server runs; one that is no http address is left out.
     """
-    where = asdict(machine) if isinstance(machine, Machine) else machine
+    where = asdict(machine)
     _, ignored = Experiment.from_query(recording.query)
     why = str(ignored[0]) if ignored else ""
     address = escape(link) if link.startswith(("https://", "http://")) else ""
@@ -187,7 +187,7 @@ def _shown(value: Any, form: str, text: Table) -> str:
 
 
 def _facts(recording: Recording, machine: Table, created: float, text: Table) -> dict[str, str]:
-    where = {name: shortened(str(machine.get(name, text["unknown"]))) for name in asdict(Machine())}
+    where = {name: shortened(str(value)) for name, value in machine.items()}
     where["precision"] = PRECISIONS.get(where["precision"], where["precision"])
     counts = {name: _shown(getattr(recording, name), ",.0f", text) for name in ("step", "total", "images")}
     return {
@@ -292,7 +292,7 @@ def _pictures(recording: Recording, layouts_xy: Array | None, text: Table) -> st
 
 
 def _legend(recording: Recording, text: Table) -> str:
-    held_out, items = exports.held_out_of(recording), ""
+    held_out, items = recording.held_out, ""
     for c in np.unique(recording.probe.labels).tolist():
         colour, marker = figures.class_style(c)
         name = recording.probe.classes[c] + (f" ({text['embedding']['held_out']})" if c in held_out else "")
@@ -340,7 +340,7 @@ def _repeat(recording: Recording, machine: Table, why: str, text: Table) -> str:
     query = urlencode(recording.settings, safe=",", errors="replace")
     command = f'python -m siamese_core train "{query}"'
     for name, default in asdict(Machine()).items():
-        value = str(machine.get(name, default))
+        value = str(machine[name])
         if value != str(default) and value.isascii() and value.isalnum():
             command += f" --{name} {value}"
     own = is_own(recording.settings.get("dataset", ""))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from siamese_core import files, keeper, run_folder
+from siamese_core.engine.keeping import Keeping
 from siamese_core.engine.shelf import Shelf, hashed
 from siamese_core.experiment import Experiment
 from siamese_core.machine import Machine
@@ -18,10 +19,13 @@ from siamese_core.recording import FRAMES, PROBE, RUN, SUFFIX, ProbeImages, film
 from siamese_core.run_folder import Saved, packed_run
 from siamese_core.run_record import RECORD, Record, read_record
 from siamese_core.snapshot import Frame, State
+from tests.waiting import until
 
 ANN, BEN = hashed("ann"), hashed("ben")
 TOTAL = 9
 EXPERIMENT = Experiment(dataset="digits", encoder="mlp", steps=TOTAL)
+EVERY = 2.0
+"""Seconds between two saves."""
 IMAGES, CLASSES = 6, ("one", "two")
 
 
@@ -117,3 +121,21 @@ class Disk:
         if self.full:
             raise OSError(28, "No space left on device")
         self._write(path, content)
+
+
+def viewed(view: str, images: np.ndarray) -> np.ndarray:
+    return images
+
+
+def begin(keeping: Keeping, run: str = "run", owner: str = ANN) -> str:
+    keeping.begin(run, owner, EXPERIMENT, Machine())
+    return run
+
+
+def wake(keeping: Keeping) -> None:
+    with keeping._news:
+        keeping._news.notify_all()
+
+
+def until_over(keeping: Keeping, run: str = "run") -> None:
+    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")

@@ -70,8 +70,7 @@ class Engine:
         self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
         self.shelf = shelf or Shelf(home() / "runs")
         self.replays = Replays(self.shelf, self.drawing.chains)
-        viewed = lambda view, images: self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]  # noqa: E731
-        self.keeping = Keeping(self.shelf, viewed, on_end=self.replays.prepare)
+        self.keeping = Keeping(self.shelf, self._viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self._problem = ""
@@ -239,6 +238,10 @@ class Engine:
     @property
     def pids(self) -> dict[str, int]:
         return {"worker": self._worker.pid, "projector": self.drawing.pid}
+
+    def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
+        """Images as second inputs, for the thread that saves."""
+        return self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]
 
     def _owned(self, owner: str, run: str) -> Slot | None:
         slot = self._slots.get(run)

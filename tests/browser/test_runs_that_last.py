@@ -73,7 +73,9 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         # The same browser: its cookie makes it the owner of the run.
         tab = Tab(context.new_page())
         tab.open(f"{second.url}/Train")
-        expect(tab.page.get_by_text(re.compile(f"Interrupted at step {saved:,} of 3,000"))).to_be_visible()
+        expect(tab.page.get_by_text(re.compile(f"Interrupted at step {saved:,} of 3,000"))).to_be_visible(
+            timeout=PATIENT
+        )
         tab.page.get_by_role("button", name=train_text.GO_ON, exact=True).click()
         tab.until_says("Finished")
         until(lambda: (folder / "model.safetensors").exists() and record(folder)["status"] == "finished", "its end")
@@ -92,15 +94,15 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         until(lambda: len(folders(home)) == 2 and record(folders(home)[1])["status"] == "finished", "the other run")
         page.goto(f"{second.url}/Runs?run={','.join(f.name for f in folders(home))}")
         expect(replay(page)).to_have_attribute("data-runs", "2", timeout=PATIENT)
-        expect(page.get_by_text(text.DIFFERENCES)).to_be_visible()
-        expect(page.get_by_text(text.SEEDS_DIFFER)).to_be_visible()
+        expect(page.get_by_text(text.DIFFERENCES)).to_be_visible(timeout=PATIENT)
+        expect(page.get_by_text(text.SEEDS_DIFFER)).to_be_visible(timeout=PATIENT)
 
         # Nobody else: not in the list, not by its id.
         strangers = browser.new_context()
         stranger = strangers.new_page()
         stranger.goto(f"{second.url}/Runs?run={folder.name}")
         expect(stranger.get_by_text(text.NONE_YET)).to_be_visible(timeout=PATIENT)
-        expect(stranger.get_by_text(text.NO_RUN.format(asked=folder.name))).to_be_visible()
+        expect(stranger.get_by_text(text.NO_RUN.format(asked=folder.name))).to_be_visible(timeout=PATIENT)
         strangers.close()
 
         # From its link on another server: the same weights as the run that was killed on the way.

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.ui import controls, static
 from pages.ui.owner import engine, film_stem, token
-from pages.ui.runs.named import title_of
+from pages.ui.runs.named import address, title_of
 from pages.ui.text import runs as text
 from pages.ui.words import plain
 from siamese_core.engine.shelf import hashed
@@ -80,19 +80,15 @@ def go_on(run: str) -> None:
     except FolderRejected as rejected:
         st.session_state[PROBLEM] = str(rejected)
         return
-    view = engine().look(token(), run)
-    assert view is not None, "it was opened"
-    st.session_state["run"], st.session_state["experiment"] = run, view.experiment
-    controls.fill_anew(view.experiment)
+    take_up(run)
 
 
-def watch(run: str) -> None:
-    """The Train page with a run that is under way there."""
+def take_up(run: str) -> None:
+    """This tab's run is this one, with its settings in the widgets of the Train page."""
     view = engine().look(token(), run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
         controls.fill_anew(view.experiment)
-        st.switch_page("pages/1_Train.py")
 
 
 def open_settings(query: str) -> None:
@@ -148,10 +144,9 @@ def _restore(records: list[Record]) -> None:
 
 
 def _links(chosen: list[Record]) -> None:
-    root = st.context.url.rpartition("/")[0] if st.context.url else ""
     if not all(record.published for record in chosen):
         st.caption(text.NOT_PUBLISHED)
-    st.code(f"{root}/Runs?run={','.join(record.id for record in chosen)}", language=None, wrap_lines=True)
+    st.code(address("Runs", f"run={','.join(record.id for record in chosen)}"), language=None, wrap_lines=True)
     st.caption(text.LINK_SETTINGS)
     for record in chosen:
-        st.code(f"{root}/Train?{record.query}", language=None, wrap_lines=True)
+        st.code(address("Train", record.query), language=None, wrap_lines=True)

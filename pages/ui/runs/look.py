@@ -13,7 +13,7 @@ from pages.ui.embedding import second_input
 from pages.ui.loss_curves import has_come, is_waiting, loss_arrays, places
 from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs import differences, take
-from pages.ui.runs.actions import watch
+from pages.ui.runs.actions import take_up
 from pages.ui.runs.named import is_paused, title_of
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
@@ -78,7 +78,8 @@ def _seen(record: Record) -> Seen | None:
         paused = is_paused(record)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if record.owner == me and st.button(text.WATCH, key=f"runs_watch_{record.id}", icon=":material/play_circle:"):
-            watch(record.id)
+            take_up(record.id)
+            st.switch_page("pages/1_Train.py")
         return None
     try:
         recording, found = engine().replays.recording(me, record.id), engine().replays.look(me, record.id)

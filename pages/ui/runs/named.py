@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from pages.ui.models import plain_title
 from pages.ui.owner import engine, token
 from pages.ui.text import runs as text
@@ -19,6 +21,12 @@ def title_of(record: Record) -> str:
         dataset=dataset_title(record),
         steps=f"{record.total:,}",
     )
+
+
+def address(page: str, query: str) -> str:
+    """A link to a page of this server, as somebody else opens it."""
+    root = st.context.url.rpartition("/")[0] if st.context.url else ""
+    return f"{root}/{page}?{query}"
 
 
 def loss_title(record: Record) -> str:

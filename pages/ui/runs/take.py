@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.ui.owner import engine, may_use, token
-from pages.ui.runs.named import title_of
+from pages.ui.runs.named import address, title_of
 from pages.ui.text import runs as text
 from pages.ui.words import plain
 from siamese_core import exports, run_report, script
@@ -31,10 +31,7 @@ class File:
 
 def part(record: Record, recording: Recording, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
-    title, link = (
-        title_of(record),
-        f"{st.context.url.rpartition('/')[0] if st.context.url else ''}/Train?{record.query}",
-    )
+    title, link = title_of(record), address("Train", record.query)
     # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
     shelf, me = engine().shelf, hashed(token())
     with st.container(horizontal=True):

@@ -3,78 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from siamese_core import keeper
-from siamese_core.engine import keeping as keeping_module
 from siamese_core.engine.keeping import Keeping
 from siamese_core.engine.shelf import Shelf
-from siamese_core.keeper import Keeper
-from siamese_core.machine import Machine
 from siamese_core.recording import RUN
 from siamese_core.run_folder import MODEL, Saved, load
 from siamese_core.run_record import RECORD, Record
 from tests.killing import FORKED
-from tests.saving import ANN, EXPERIMENT, TOTAL, Clock, Disk, everything, on_disk, probe, saved_at
+from tests.saving import (
+    ANN,
+    EVERY,
+    TOTAL,
+    Clock,
+    Disk,
+    begin,
+    everything,
+    on_disk,
+    probe,
+    saved_at,
+    until_over,
+    viewed,
+    wake,
+)
 from tests.waiting import until
-
-EVERY = 2.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(keeping_module, "Keeper", partial(Keeper, clock=clock))
-    # Digits need scikit-learn, and no test here looks at their pictures.
-    monkeypatch.setattr(keeper, "probe_images", lambda *_: probe())
-    return clock
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
-
-
-@pytest.fixture
-def ended() -> list[Record]:
-    return []
-
-
-def viewed(view: str, images: np.ndarray) -> np.ndarray:
-    return images
-
-
-@pytest.fixture
-def keeping(shelf: Shelf, clock: Clock, ended: list[Record]) -> Iterator[Keeping]:
-    keeping = Keeping(shelf, viewed, ended.append, EVERY)
-    yield keeping
-    keeping.close()
-
-
-def begin(keeping: Keeping, run: str = "run", owner: str = ANN) -> str:
-    keeping.begin(run, owner, EXPERIMENT, Machine())
-    return run
-
-
-def wake(keeping: Keeping) -> None:
-    with keeping._news:
-        keeping._news.notify_all()
-
-
-def until_over(keeping: Keeping, run: str = "run") -> None:
-    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")
 
 
 def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(

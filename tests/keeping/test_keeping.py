@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,68 +10,28 @@ import numpy as np
 import pytest
 
 from siamese_core import keeper
-from siamese_core.engine import keeping as keeping_module
 from siamese_core.engine.keeping import Keeping
 from siamese_core.engine.shelf import Shelf
-from siamese_core.keeper import Keeper
-from siamese_core.machine import Machine
 from siamese_core.model_file import read_model
 from siamese_core.run_folder import MODEL, Saved, load, locked
 from siamese_core.run_record import Record
-from tests.saving import ANN, BEN, EXPERIMENT, TOTAL, Clock, Disk, everything, frame_at, on_disk, probe, saved_at
+from tests.saving import (
+    ANN,
+    BEN,
+    EVERY,
+    EXPERIMENT,
+    TOTAL,
+    Clock,
+    Disk,
+    begin,
+    everything,
+    frame_at,
+    on_disk,
+    saved_at,
+    until_over,
+    wake,
+)
 from tests.waiting import until
-
-EVERY = 2.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(keeping_module, "Keeper", partial(Keeper, clock=clock))
-    # Digits need scikit-learn, and no test here looks at their pictures.
-    monkeypatch.setattr(keeper, "probe_images", lambda *_: probe())
-    return clock
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
-
-
-@pytest.fixture
-def ended() -> list[Record]:
-    return []
-
-
-def viewed(view: str, images: np.ndarray) -> np.ndarray:
-    return images
-
-
-@pytest.fixture
-def keeping(shelf: Shelf, clock: Clock, ended: list[Record]) -> Iterator[Keeping]:
-    keeping = Keeping(shelf, viewed, ended.append, EVERY)
-    yield keeping
-    keeping.close()
-
-
-def begin(keeping: Keeping, run: str = "run", owner: str = ANN) -> str:
-    keeping.begin(run, owner, EXPERIMENT, Machine())
-    return run
-
-
-def wake(keeping: Keeping) -> None:
-    with keeping._news:
-        keeping._news.notify_all()
-
-
-def until_over(keeping: Keeping, run: str = "run") -> None:
-    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")
-
 
 # When
 
