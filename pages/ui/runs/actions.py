@@ -60,7 +60,7 @@ def _one(record: Record, is_own: bool) -> None:
         )
         return
     with (
-        st.popover(text.PUBLISH, icon=":material/public:", help=text.PUBLISH_HELP),
+        st.popover(text.PUBLISH, icon=":material/public:"),
         st.form("runs_publish", border=False),
     ):
         st.caption(text.PUBLISH_HELP)

@@ -7,11 +7,11 @@ import hashlib
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.compare.pictures import MAX_MB
 from pages.ui.owner import engine, token
 from pages.ui.runs import listed
 from pages.ui.text import runs as text
 from pages.ui.words import plain
+from siamese_core.archives import MAX_PACKED, MB
 from siamese_core.engine.shelf import hashed
 from siamese_core.run_archive import of_files, of_zip, record_of
 from siamese_core.run_folder import FolderRejected
@@ -20,7 +20,11 @@ from siamese_core.run_folder import FolderRejected
 def section() -> None:
     st.caption(text.BRING)
     given = st.file_uploader(
-        text.CHOOSE, ["zip", "safetensors"], accept_multiple_files=True, key="runs_brought", max_upload_size=MAX_MB
+        text.CHOOSE,
+        ["zip", "safetensors"],
+        accept_multiple_files=True,
+        key="runs_brought",
+        max_upload_size=MAX_PACKED // MB,
     )
     if not given:
         return
