@@ -202,7 +202,9 @@ class TestUploads:
         assert not [truth for truth in text.TRUTH.values() if truth in words(uploaded)]
 
     def test_one_file_asks_for_the_other(self) -> None:
-        assert text.NEED_TWO in words(give(opened(source="upload"), png(chequered())))
+        app = opened(source="upload")
+        assert text.NEED_TWO in words(app)
+        assert text.NEED_OTHER.format(side="second") in words(give(app, png(chequered())))
 
     def test_a_file_that_is_taken_away_is_gone_and_one_that_was_given_outlives_another_source(self) -> None:
         app = give(opened(source="upload"), png(chequered()), png(chequered()))
@@ -213,7 +215,7 @@ class TestUploads:
         give(app, png(pictures_of()[0]))
         assert verdict(app)[1] > 0
         app.file_uploader(key="pair_file_0").set_value(None)
-        assert text.NEED_TWO in words(ran(app))
+        assert text.NEED_OTHER.format(side="first") in words(ran(app))
 
     @pytest.mark.parametrize("side", [0, 1])
     def test_what_is_no_picture_is_one_sentence_that_names_its_side_and_the_next_one_works(self, side: int) -> None:

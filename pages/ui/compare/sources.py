@@ -117,10 +117,11 @@ def _decoded(model: Model, slot: str) -> Pair | None:
                 text.REJECTED.format(side=text.SIDES[side], sentence=plain(rejected.sentence)), icon=":material/error:"
             )
             return None
-    if len(found) < 2:
-        st.info(text.NEED_TWO, icon=":material/add_photo_alternate:")
-        return None
-    return Pair(*found)
+    if len(found) == 2:
+        return Pair(*found)
+    need = text.NEED_OTHER.format(side=text.SIDES[given.index(None)].lower()) if found else text.NEED_TWO
+    st.info(need, icon=":material/add_photo_alternate:")
+    return None
 
 
 def _picture(data: bytes, model: Model) -> Pixels:

@@ -26,6 +26,7 @@ UPLOAD_HELP = (
 PHOTO = "{side} photo"
 CAMERA_HINT = "The browser asks once whether it may use the camera. Cameras need https, or localhost."
 NEED_TWO = "Choose both pictures, and the verdict appears here."
+NEED_OTHER = "One is there. Now the {side} picture, and the verdict appears here."
 REJECTED = "{side} picture: {sentence}"
 INVERT = "Invert brightness"
 INVERT_HELP = "For dark ink on light paper, where the model was trained on light on dark."
