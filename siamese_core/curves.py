@@ -41,7 +41,9 @@ def surface(loss: Loss, params: Mapping[str, float], at: np.ndarray) -> Array:
 def drawn(key: str, params: Mapping[str, float], at: np.ndarray) -> dict[str, np.ndarray]:
     """What a page asks for: the arrays of `curve`, or the `surface` of a loss on triplets."""
     loss = LOSSES[key]
-    return {"surface": surface(loss, params, at)} if loss.takes == "triplet" else vars(curve(loss, params, at))
+    if loss.takes == "triplet":
+        return {"at": np.asarray(at, np.float32), "surface": surface(loss, params, at)}
+    return vars(curve(loss, params, at))
 
 
 def _branch(loss: Loss, params: Mapping[str, float], along: Tensor, same: bool) -> tuple[Array, Array]:

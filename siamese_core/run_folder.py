@@ -50,8 +50,9 @@ MODEL, LOCK = "model.safetensors", "lock"
 SAVE_EVERY = 2.0
 """Seconds of training that are lost at most when a process is killed, as long as saving is quick."""
 
-SAVE_SHARE = 0.02
-"""Of the time, at most this share goes into saving: large networks are saved less often."""
+SAVE_SHARE = 0.01
+"""What a save may take of the time until the next one: large networks are saved less often. The first one comes early,
+so from the second on saving takes less than twice this share of a run."""
 
 SAVE_AT_LEAST_EVERY = 60.0
 """Seconds, however slow the disk is."""

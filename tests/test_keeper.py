@@ -50,7 +50,7 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     clock = Clock()
     kept = kept_in(tmp_path, clock)
 
-    took = 1.0
+    took = 0.5
 
     def slowly(*arguments: Any) -> None:
         clock.now += took

@@ -17,7 +17,7 @@ from siamese_core import files, keeper
 from siamese_core.__main__ import main
 from siamese_core.experiment import Experiment
 from siamese_core.files import PART, write_whole
-from siamese_core.machine import Machine
+from siamese_core.machine import Machine, devices
 from siamese_core.probe import METRICS
 from siamese_core.recording import FRAMES, MOST_SCORES, PROBE, RUN
 from siamese_core.run_folder import MODEL, FolderRejected, Saved, files_of, load, locked, recording_of, rewind, save
@@ -179,11 +179,13 @@ posix = pytest.mark.skipif(os.name != "posix", reason="kills by a signal")
 
 
 @posix
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(tmp_path: Path) -> None:
-    """At random moments, each after at least one more save than the last kill."""
+@pytest.mark.parametrize("device", devices())
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(device: str, tmp_path: Path) -> None:
+    """At random moments, each after at least one more save than the last kill; on each device of this machine."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main(["train", QUERY, "--out", str(whole)]) == 0
-    command, kills = ["train", QUERY, "--out", str(killed)], KILLS or 20
+    train_it = ["train", QUERY, "--device", device, "--out"]
+    assert main([*train_it, str(whole)]) == 0
+    command, kills = [*train_it, str(killed)], KILLS or 20
     chance = random.Random(0)
     for _ in range(kills):
         running = Running(command)

@@ -31,11 +31,24 @@ def places(loss: Loss, end: float) -> np.ndarray:
     return np.linspace(0, end, POINTS.get(loss.takes, POINTS_OF_OTHERS), dtype=np.float64)
 
 
-def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:
-    """The arrays of `curves.drawn`; where the worker is busy the last ones of this loss at the same places, or None.
+def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
+    """The arrays of a loss `at` (n,) places, or what stands in for them where the worker is busy; None without either.
 
-    An answer that comes late is taken at the next look: see `is_waiting`.
+    The last ones of this loss stand in: at the same places, else along an axis, if this is one, that ends elsewhere. So
+    a chart stays mounted, and is drawn again with what comes late: see `is_waiting` and `version`.
     """
+    found = exact_arrays(key, params, at)
+    if found is not None:
+        return found
+    earlier = [(np.frombuffer(name[2]), arrays) for name, arrays in reversed(_kept().items()) if name[0] == key]
+    alike = [arrays for places_, arrays in earlier if np.array_equal(places_, at)]
+    if _is_axis(key, at):
+        alike += [arrays for places_, arrays in earlier if _is_axis(key, places_)]
+    return next(iter(alike), None)
+
+
+def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:
+    """The arrays of a loss `at` (n,) places; None where the worker is busy. What comes late is taken at the next."""
     _take_late()
     asked = (key, tuple(params.items()), at.tobytes())
     kept, late = _kept(), _late()
@@ -46,10 +59,16 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: flo
             _keep(asked, found)
         elif not answer.cancelled():
             late[asked] = answer
-    if asked in kept:
-        return kept[asked]
-    alike = (arrays for name, arrays in reversed(kept.items()) if (name[0], name[2]) == (key, asked[2]))
-    return next(alike, None)
+    return kept.get(asked)
+
+
+def version(arrays: Arrays) -> int:
+    """Another number for other arrays, for a chart's settings."""
+    return hash(tuple(values.tobytes() for values in arrays.values()))
+
+
+def _is_axis(key: str, at: np.ndarray) -> bool:
+    return at.size > 0 and np.array_equal(at, places(LOSSES[key], at[-1]))
 
 
 def is_waiting() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.ui.loss_curves import line_of, loss_arrays, places
+from pages.ui.loss_curves import line_of, loss_arrays, places, version
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
@@ -56,7 +56,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
 
     def figure() -> go.Figure:
         drawn = (
-            _surface(curve, frame, d_max, experiment.params["margin"], words)
+            _surface(curve, frame, experiment.params["margin"], words)
             if is_triplet
             else _pairs(curve, run if measured else None, frame, d_max, slope, words)
         )
@@ -66,7 +66,15 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     plot_view(
         figure,
         "loss_view",
-        settings=(experiment.loss, experiment.measure, tuple(experiment.params.items()), d_max, slope, run is None),
+        settings=(
+            experiment.loss,
+            experiment.measure,
+            tuple(experiment.params.items()),
+            d_max,
+            version(curve),
+            slope,
+            run is None,
+        ),
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,
@@ -115,12 +123,9 @@ def _as_dragged(experiment: Experiment) -> Experiment:
     return replace(experiment, params={**experiment.params, name: value}) if name in experiment.params else experiment
 
 
-def _surface(
-    arrays: dict[str, np.ndarray], frame: Frame | None, d_max: float, margin: float, words: dict[str, str]
-) -> go.Figure:
-    grid = np.linspace(0, d_max, len(arrays["surface"]), dtype=np.float32)
+def _surface(arrays: dict[str, np.ndarray], frame: Frame | None, margin: float, words: dict[str, str]) -> go.Figure:
     triplets = frame.triplet_distances if frame is not None and frame.triplet_distances.size else None
-    return figures.triplet_surface(grid, arrays["surface"], triplets, margin=margin, text=words)
+    return figures.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=words)
 
 
 def _pairs(

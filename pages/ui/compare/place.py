@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.ui.loss_curves import loss_arrays, places
+from pages.ui.loss_curves import loss_arrays, places, version
 from pages.ui.text import compare as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
@@ -66,7 +66,16 @@ def place(
     plot_view(
         figure,
         "place_view",
-        settings=(key, model.experiment.loss, measure.key, value, threshold, d_max, len(pairs.same), curve is None),
+        settings=(
+            key,
+            model.experiment.loss,
+            measure.key,
+            value,
+            threshold,
+            d_max,
+            len(pairs.same),
+            None if curve is None else version(curve),
+        ),
         data=None,
         live=False,
         height=HEIGHT,

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-import numpy as np
 import streamlit as st
 
-from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places
+from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places, version
 from pages.ui.losses import address, mine, point
 from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.one_pair import one_pair
@@ -97,6 +96,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
     if len(arrays) < len(params):
         st.caption(text.WARMING)
         return
+    versions = tuple(version(curve) for curve in arrays.values())
     pair = point.on(params)
     pairs = mine.pairs(run, next(iter(params)))
     words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
@@ -109,7 +109,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
     plot_view(
         figure,
         "losses_view",
-        settings=(group, str(params), end, str(pair), None if pairs is None else mine.shown(run)),
+        settings=(group, str(params), end, versions, str(pair), None if pairs is None else mine.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
@@ -128,15 +128,13 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
     if arrays is None:
         st.caption(text.WARMING)
         return
-    surface = arrays["surface"]
-    grid = np.linspace(0, end, len(surface), dtype=np.float32)
     triplets = mine.triplets(run)
     if run is not None and triplets is None:
         st.caption(text.RUN_NO_TRIPLETS)
     plot_view(
-        lambda: figures.triplet_surface(grid, surface, triplets, margin=margin, text=text.TRIPLET),
+        lambda: figures.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
-        settings=(margin, end, None if triplets is None else mine.shown(run)),
+        settings=(margin, end, version(arrays), None if triplets is None else mine.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short"],

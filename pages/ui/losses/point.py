@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from pages.ui.loss_curves import axis_of, loss_arrays
+from pages.ui.loss_curves import axis_of, exact_arrays, loss_arrays
 from pages.ui.losses import address
 from pages.ui.text import losses as text
 from siamese_core.loss_figures import Point
@@ -82,7 +82,7 @@ def _step(params: Params) -> None:
     trail = st.session_state.setdefault(TRAIL, [])
     if not trail:
         trail.append(START[axis_of(loss)][branch])
-    values = loss_arrays(loss, params[loss], np.array(trail[-1:]), wait=A_STEP)
+    values = exact_arrays(loss, params[loss], np.array(trail[-1:]), wait=A_STEP)
     if values is None:
         return
     trail.append(_within(loss, trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0])))

@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from pages.ui.loss_curves import line_of, loss_arrays, places
+from pages.ui.loss_curves import line_of, loss_arrays, places, version
 from pages.ui.losses import address
 from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.widgets import number, select, slider
@@ -58,7 +58,7 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
     plot_view(
         lambda: loss_figures.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
         "reach_view",
-        settings=(key, value, end, found, classes),
+        settings=(key, value, end, version(arrays), found, classes),
         data=None,
         live=False,
         height=HEIGHT,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.ui import static
 from pages.ui.embedding import second_input
-from pages.ui.loss_curves import has_come, is_waiting, loss_arrays, places
+from pages.ui.loss_curves import exact_arrays, has_come, is_waiting, places
 from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs import differences, take
 from pages.ui.runs.actions import take_up
@@ -154,5 +154,5 @@ def _curve(recording: Recording, d_max: float) -> Curve | None:
     loss = LOSSES[experiment.loss]
     if any(problem.name in ("loss", "measure") for problem in ignored) or loss.takes not in ("distance", "similarity"):
         return None
-    arrays = loss_arrays(loss.key, experiment.params, places(loss, d_max))
+    arrays = exact_arrays(loss.key, experiment.params, places(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

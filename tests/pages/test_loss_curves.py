@@ -1,0 +1,87 @@
+"""The curve of a loss while the worker is busy: something that stands in for it, and the right one when it comes."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pages.ui import loss_curves
+from pages.ui.loss_curves import exact_arrays, has_come, is_waiting, loss_arrays, places, version
+from siamese_core.curves import drawn
+from siamese_core.losses import LOSSES
+
+Asked = tuple[str, dict[str, float], np.ndarray]
+
+
+class Worker:
+    """Answers at once, or, while it is busy, when it is told to."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._late: list[tuple[Asked, Future[Any]]] = []
+
+    def curve(self, *asked: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        if self.busy:
+            self._late.append((asked, answer))  # type: ignore[arg-type]
+        else:
+            answer.set_result(drawn(*asked))
+        return answer
+
+    def catch_up(self) -> None:
+        self.busy = False
+        for asked, answer in self._late:
+            answer.set_result(drawn(*asked))
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    worker = Worker()
+    monkeypatch.setattr(loss_curves, "st", SimpleNamespace(session_state={}))
+    monkeypatch.setattr(loss_curves, "engine", lambda: SimpleNamespace(devices={"cpu": "CPU"}, ask=worker))
+    return worker
+
+
+def along(loss: str, end: float) -> np.ndarray:
+    return places(LOSSES[loss], end)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "triplet"])
+def test_an_axis_that_grows_while_the_worker_is_busy_keeps_the_curve_that_was_there(loss: str, worker: Worker) -> None:
+    before = loss_arrays(loss, {"margin": 1.0}, along(loss, 2.0))
+    assert before is not None
+    worker.busy = True
+    shown = loss_arrays(loss, {"margin": 1.5}, along(loss, 3.0))
+    assert shown is not None
+    assert shown["at"][-1] == 2.0, "the axis that was there"
+    assert version(shown) == version(before)
+    assert is_waiting()
+    worker.catch_up()
+    assert has_come()
+    right = loss_arrays(loss, {"margin": 1.5}, along(loss, 3.0))
+    assert right is not None
+    expected = drawn(loss, {"margin": 1.5}, along(loss, 3.0))
+    assert all(np.array_equal(right[name], expected[name]) for name in expected)
+    assert version(right) != version(before), "so that the chart is drawn again"
+    assert not is_waiting()
+
+
+def test_a_curve_at_the_same_places_stands_in_before_one_that_ends_elsewhere(worker: Worker) -> None:
+    near = loss_arrays("contrastive", {"margin": 1.0}, along("contrastive", 2.0))
+    far = loss_arrays("contrastive", {"margin": 1.0}, along("contrastive", 3.0))
+    worker.busy = True
+    assert loss_arrays("contrastive", {"margin": 1.1}, along("contrastive", 2.0)) is near
+    assert loss_arrays("contrastive", {"margin": 1.1}, along("contrastive", 4.0)) is far, "the newest"
+
+
+def test_nothing_stands_in_for_another_loss_for_single_places_or_for_what_must_be_exact(worker: Worker) -> None:
+    axis = along("contrastive", 2.0)
+    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None
+    worker.busy = True
+    assert loss_arrays("quality", {"margin": 1.0}, axis) is None
+    assert loss_arrays("contrastive", {"margin": 1.0}, np.array([0.5])) is None
+    assert exact_arrays("contrastive", {"margin": 1.1}, axis) is None
