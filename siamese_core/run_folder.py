@@ -54,7 +54,7 @@ SAVE_SHARE = 0.01
 """What a save may take of the time until the next one: large networks are saved less often. The first one comes early,
 so from the second on saving takes less than twice this share of a run."""
 
-SAVE_AT_LEAST_EVERY = 60.0
+SAVE_AT_LEAST_EVERY = 120.0
 """Seconds, however slow the disk is."""
 
 TENSOR = "state/"

@@ -67,7 +67,7 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     took = 30.0
     kept.save(saved_at(2))
     clock.now += keeper.SAVE_AT_LEAST_EVERY + 0.01
-    assert kept.is_due(), "once a minute, however slow the disk is"
+    assert kept.is_due(), "again, however slow the disk is"
 
 
 def test_the_first_save_which_reads_the_pictures_puts_off_no_other(

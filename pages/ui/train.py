@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import streamlit as st
@@ -25,6 +26,9 @@ TITLE = text.TITLE
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
 """Seconds between looks at a run that rests: often enough to keep it."""
+
+SENT_AFTER = 0.05
+"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
 
 
 def page() -> None:
@@ -68,6 +72,9 @@ def page() -> None:
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip
+    # A look at the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
+    # views, and say all the same that the page is whole: the browser would take them away, and mount them anew.
+    time.sleep(SENT_AFTER)
 
 
 def _offer() -> None:
