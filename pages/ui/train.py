@@ -12,7 +12,7 @@ from pages.ui.owner import engine, owner, run_of_tab, token
 from pages.ui.runs.actions import PROBLEM, go_on
 from pages.ui.runs.named import title_of
 from pages.ui.text import train as text
-from pages.ui.train_live import is_busy, live
+from pages.ui.train_live import SENT_AFTER, is_busy, live
 from pages.ui.words import plain
 from siamese_core import reach
 from siamese_core.datasets import is_own
@@ -26,9 +26,6 @@ TITLE = text.TITLE
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
 """Seconds between looks at a run that rests: often enough to keep it."""
-
-SENT_AFTER = 0.05
-"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
 
 
 def page() -> None:

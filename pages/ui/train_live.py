@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 HISTORY_HEIGHT = 360
 
+SENT_AFTER = 0.05
+"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
+
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
@@ -37,7 +41,7 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
         uploads().use(token(), run.experiment.dataset)
     if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
         # Deleted in another tab: the whole page falls back to images that are there.
-        st.rerun()
+        _whole_page()
     _status(run, changed)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -52,7 +56,17 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
     other_status = st.session_state.get("status_shown", status) != status
     st.session_state["status_shown"] = status
     if other_status or was_busy != is_busy(run) or "dropped" in st.session_state:
-        st.rerun()
+        _whole_page()
+
+
+def _whole_page() -> None:
+    """Draws the whole page, once what was drawn is sent.
+
+    Streamlit drops the rest, and with it the values of sliders that are new to the browser: it would show their lowest
+    ones, and send these back.
+    """
+    time.sleep(SENT_AFTER)
+    st.rerun()
 
 
 def is_busy(run: RunView | None) -> bool:
