@@ -44,7 +44,7 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays
     alike = [arrays for places_, arrays in earlier if np.array_equal(places_, at)]
     if _is_axis(key, at):
         alike += [arrays for places_, arrays in earlier if _is_axis(key, places_)]
-    return next(iter(alike), None)
+    return alike[0] if alike else None
 
 
 def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:

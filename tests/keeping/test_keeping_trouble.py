@@ -34,15 +34,20 @@ from tests.saving import (
 from tests.waiting import until
 
 
-def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(
-    keeping: Keeping, clock: Clock, disk: Disk, shelf: Shelf
-) -> None:
+def find_no_room(keeping: Keeping, clock: Clock, disk: Disk) -> None:
+    """A run begins, and its first save meets a full disk."""
     begin(keeping)
     disk.full = True
     keeping.state("run", saved_at(1))
     clock.now += EVERY
     wake(keeping)
     until(lambda: keeping.problem("run"), "the problem")
+
+
+def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(
+    keeping: Keeping, clock: Clock, disk: Disk, shelf: Shelf
+) -> None:
+    find_no_room(keeping, clock, disk)
     assert keeping.problem("run") == "Not saved: No space left on device. The training goes on."
     assert shelf.records(ANN) == []
     keeping.state("run", saved_at(2))
@@ -56,12 +61,7 @@ def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(
 
 def test_a_state_that_found_no_room_is_tried_again_by_itself(keeping: Keeping, clock: Clock, disk: Disk) -> None:
     """A run that rests has no newer one."""
-    begin(keeping)
-    disk.full = True
-    keeping.state("run", saved_at(1))
-    clock.now += EVERY
-    wake(keeping)
-    until(lambda: keeping.problem("run"), "the problem")
+    find_no_room(keeping, clock, disk)
     disk.full = False
     clock.now += EVERY
     wake(keeping)
