@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
+
+from pages.ui import keyed
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "siamese_core"
@@ -134,6 +137,19 @@ def runs_back(room: str, modules: set[str]) -> set[str]:
     return {other for other in rooms(modules) - {room} if LAYER.get(other, len(LAYERS)) >= LAYER[room]}
 
 
+CHOICES = {name for name in vars(keyed) if hasattr(st, name)}
+
+
+def unkeyed(tree: ast.AST) -> Iterator[str]:
+    """Streamlit's choices that are drawn under a key, and not by pages/ui/keyed.py."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="st"), attr=name)) if name in CHOICES and any(
+                keyword.arg == "key" for keyword in node.keywords
+            ):
+                yield f"st.{name}, line {node.lineno}"
+
+
 def dangers(tree: ast.AST) -> Iterator[str]:
     """Whatever runs code out of data, and whatever swallows every error."""
     for module in imports(tree):
@@ -217,6 +233,18 @@ def test_nothing_runs_code_out_of_data_or_swallows_every_error(path: Path) -> No
 )
 def test_a_danger_is_seen(code: str) -> None:
     assert len(list(dangers(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize("path", [p for p in python_files() if p.parts[len(ROOT.parts)] == "pages"], ids=str)
+def test_a_choice_under_a_key_is_drawn_by_keyed(path: Path) -> None:
+    """Which says its value as its default too, for a browser that is slow to show it."""
+    if path.name != "keyed.py":
+        assert list(unkeyed(ast.parse(path.read_text("utf-8")))) == []
+
+
+def test_a_choice_of_streamlit_under_a_key_is_seen() -> None:
+    tree = ast.parse("st.slider('a', key='a'); st.slider('b'); keyed.slider('c', key='c'); st.button('d', key='d')")
+    assert list(unkeyed(tree)) == ["st.slider, line 1"]
 
 
 def test_putting_a_network_in_eval_mode_is_no_danger() -> None:

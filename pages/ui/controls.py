@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from pages.ui import echo
+from pages.ui import echo, keyed
 from pages.ui.owner import token, uploads
 from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS, dataset_of, is_own
@@ -171,17 +171,17 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        chosen: str = st.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        chosen: str = keyed.selectbox(options=options, format_func=field.choices.__getitem__, **common)
         if chosen != field.default and chosen in field.helps:
             st.caption(field.helps[chosen])
         return chosen
     if isinstance(field, ClassesField):
         return _classes(field, allowed, names or {})
     if isinstance(field, KeysField):
-        some = st.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        some = keyed.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
         return tuple(choice for choice in field.choices if choice in some)
     number = "%.5g" if isinstance(field, FloatField) else "%d"
-    return st.number_input(min_value=field.low, max_value=field.high, step=field.step, format=number, **common)
+    return keyed.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
 
 
 def _dataset(titles: Mapping[str, str]) -> str:
@@ -191,7 +191,7 @@ def _dataset(titles: Mapping[str, str]) -> str:
         if before is not None:
             st.session_state["ignored"] = [Ignored("dataset", before, text.DELETED)]
         st.session_state[key("dataset")] = field.default
-    chosen: str = st.selectbox(
+    chosen: str = keyed.selectbox(
         field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
     )
     uploads().use(token(), chosen)
@@ -203,7 +203,7 @@ def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> t
     # Two classes must be left to train on.
     most = len(allowed) - 2
     st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed][:most]
-    chosen = st.multiselect(
+    chosen = keyed.multiselect(
         field.title,
         allowed,
         format_func=names.__getitem__,
@@ -218,4 +218,4 @@ def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> t
 def _slider(field: FloatField) -> float:
     if key(field.name) not in st.session_state:
         st.session_state[key(field.name)] = field.default
-    return st.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)
+    return keyed.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui import echo
+from pages.ui import echo, keyed
 from pages.ui.asking import kept_answer
 from pages.ui.owner import engine, examinations, may_use, run_of_tab, token, uploads
 from pages.ui.text import models as text
@@ -56,7 +56,7 @@ def choose() -> ModelFile | None:
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
         st.session_state[CHOICE] = _before(run, options)
-    chosen: str = st.selectbox(
+    chosen: str = keyed.selectbox(
         text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
     )
     st.session_state[f"{CHOICE}_kept"] = (run.id if run else None, chosen)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.ui import controls
+from pages.ui import controls, keyed
 from pages.ui.owner import engine, owner, run_of_tab, token
 from pages.ui.runs.actions import PROBLEM, go_on
 from pages.ui.runs.named import title_of
@@ -40,7 +40,7 @@ def page() -> None:
     with st.sidebar:
         experiment = controls.controls()
         machine = _machine(machine_asked)
-        keep = not is_own(experiment.dataset) or st.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
+        keep = not is_own(experiment.dataset) or keyed.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
     not_the_first = e.devices and machine.device != next(iter(e.devices))
     controls.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
     if e.devices and machine_asked.get("device", machine.device) not in e.devices:
@@ -103,7 +103,7 @@ def _machine(asked: dict[str, str]) -> Machine:
         return Machine()
     if controls.DEVICE not in st.session_state and asked.get("device") in found:
         st.session_state[controls.DEVICE] = asked["device"]
-    device = st.selectbox(
+    device = keyed.selectbox(
         text.DEVICE, list(found), format_func=found.__getitem__, key=controls.DEVICE, help=text.DEVICE_HELP
     )
     st.session_state[controls.DEVICE_KEPT] = device

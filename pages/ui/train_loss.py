@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.loss_curves import line_of, loss_arrays, places, version
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
@@ -39,7 +40,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
     d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
-    slope = False if loss.takes in ("triplet", "logits") else st.toggle(text.SLOPE, key="show_slope")
+    slope = False if loss.takes in ("triplet", "logits") else keyed.toggle(text.SLOPE, key="show_slope")
     # A classifier is drawn against a probability, which is no distance of two images.
     curve = (
         NO_CURVE

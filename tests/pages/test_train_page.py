@@ -69,6 +69,19 @@ def test_every_field_of_the_table_has_a_widget() -> None:
         assert drawn == {f"field_{name}" for name in set(FIELDS) - without} | {"field_margin", "machine_device"}
 
 
+def test_a_browser_that_is_shown_a_later_draw_first_begins_with_what_the_widgets_say() -> None:
+    until(lambda: engine().devices, "a warm worker")
+    app = opened("dataset=digits&loss=nt_xent&temperature=0.5&steps=77&held_out=8,9&encoder=mlp&projection=pca").run()
+    for number in app.number_input:
+        assert number.proto.default == pytest.approx(number.value), number.key
+    for slider in app.slider:
+        assert slider.proto.default == pytest.approx([slider.value]), slider.key
+    for box in app.selectbox:
+        assert box.proto.options[box.proto.default] == box.format_func(box.value), box.key
+    (held_out,) = (some for some in app.multiselect if some.key == "field_held_out")
+    assert list(held_out.proto.default) == held_out.value == [8, 9]
+
+
 def test_the_sliders_of_a_loss_are_its_parameters() -> None:
     for key, loss in LOSSES.items():
         app = opened(f"loss={key}")

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from pages.ui import keyed
 from pages.ui.asking import Arrays, answered
 from pages.ui.compare.judged import Judged, result, thumbnails
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
@@ -54,7 +55,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         st.info(text.CANCELLED, icon=":material/block:")
         st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
         return
-    inverted = remembered("many_invert", False, lambda key: st.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = remembered("many_invert", False, lambda key: keyed.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     progress = st.empty()
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
@@ -88,8 +89,8 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
     given_as = remembered(
         "many_given_as",
         "stacks",
-        lambda key: st.segmented_control(
-            text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key, required=True
+        lambda key: keyed.segmented_control(
+            text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key
         ),
     )
     if given_as == "zip":

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.ui import models
+from pages.ui import keyed, models
 from pages.ui.asking import Arrays, kept_answer
 from pages.ui.compare import many, sources
 from pages.ui.compare.pictures import hint_at_brightness
@@ -46,8 +46,8 @@ def page() -> None:
     chosen = remembered(
         "compare_source",
         "dataset" if file.model.has_images else "upload",
-        lambda key: st.segmented_control(
-            text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key, required=True
+        lambda key: keyed.segmented_control(
+            text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
         ),
     )
     work = examinations().look(token(), "reference", file) if file.model.has_images else None
@@ -97,7 +97,7 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = remembered("invert", False, lambda key: st.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = remembered("invert", False, lambda key: keyed.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     if inverted:
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)

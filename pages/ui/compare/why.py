@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.asking import Arrays
 from pages.ui.compare.pictures import Pixels
 from pages.ui.data.sheet import sheet
@@ -24,9 +25,7 @@ def maps(explained: Arrays, value: float) -> None:
     chosen = remembered(
         "map_kind",
         "occlusion",
-        lambda key: st.segmented_control(
-            text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key, required=True
-        ),
+        lambda key: keyed.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),
     )
     found = explained[chosen]
     most = float(found.max())

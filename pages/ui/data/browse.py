@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.controls import datasets
 from pages.ui.data.own import KEPT_SECONDS, train_with
 from pages.ui.data.sheet import sheet
@@ -21,7 +22,7 @@ def section() -> None:
     current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
         st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
-    key: str = st.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
+    key: str = keyed.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
     uploads().use(token(), key)
     record = dataset_of(key)
     try:
@@ -41,8 +42,8 @@ def _images(record: Dataset, images: Images) -> None:
             width=width, height=height, colours=text.COLOURS[channels],
         )
     )  # fmt: skip
-    chosen = st.selectbox(
-        text.CLASS, range(len(record.classes)), index=None, placeholder=text.EVERY_CLASS,
+    chosen = keyed.selectbox(
+        text.CLASS, range(len(record.classes)), default=None, placeholder=text.EVERY_CLASS,
         format_func=record.classes.__getitem__, key=f"class_of_{record.key}",
     )  # fmt: skip
     st.image(_sheet(record, images, chosen), width="content")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.asking import kept_answer
 from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
@@ -44,7 +45,7 @@ def section() -> None:
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
                 _train(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
-    trial("sketch", lambda: int(st.number_input(text.SEED, 0, 2**31 - 1, 0, key="sketch_seed", width=140)))
+    trial("sketch", lambda: int(keyed.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
     rows = {
         key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.owner import token, uploads
 from pages.ui.text import data as text
 from pages.ui.words import plain
@@ -104,13 +105,15 @@ def _prepare(reading: Reading) -> None:
     )
     _left_out(reading)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        side = st.slider(text.SIDE, SMALLEST_SIDE, RAW_SIDE, 64, 4, key="own_side", help=text.SIDE_HELP, width=260)
-        colour = st.segmented_control(
-            text.COLOUR, list(text.COLOURS_OF), default="colour", key="own_colour", required=True,
+        side = keyed.slider(
+            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
+        )
+        colour = keyed.segmented_control(
+            text.COLOUR, list(text.COLOURS_OF), default="colour", key="own_colour",
             format_func=text.COLOURS_OF.__getitem__,
         )  # fmt: skip
-        test = st.slider(text.TEST, 10, 50, 30, 5, key="own_test", help=text.TEST_HELP, width=260)
-    held_out = st.multiselect(
+        test = keyed.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
+    held_out = keyed.multiselect(
         text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",
         help=text.HELD_OUT_HELP,
     )  # fmt: skip

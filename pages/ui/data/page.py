@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.ui import echo
+from pages.ui import echo, keyed
 from pages.ui.data import browse, get, inputs, own, pairs
 from pages.ui.owner import engine, owner
 from pages.ui.text import data as text
@@ -36,8 +36,8 @@ def page() -> None:
         # Back from another page: where one was.
         st.session_state[KEY] = echo.current(PAGE) or "browse"
     st.markdown(f"##### {text.INTRO}")
-    section: str = st.segmented_control(
-        text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, required=True, wrap=True
+    section: str = keyed.segmented_control(
+        text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, wrap=True
     )
     if asked and asked not in SECTIONS:
         st.warning(text.NO_SECTION.format(asked=plain(asked[:60]), may_be=", ".join(SECTIONS)), icon=":material/info:")

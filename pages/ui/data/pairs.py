@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.ui import keyed
 from pages.ui.asking import Arrays, kept_answer
 from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
@@ -47,9 +48,8 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown: str = st.segmented_control(
-            text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown",
-            required=True,
+        shown: str = keyed.segmented_control(
+            text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown"
         )  # fmt: skip
         st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
     found = _asked(run, experiment)
@@ -93,8 +93,8 @@ def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
 def _pairs(experiment: Experiment, found: Arrays) -> None:
     order = "drawn"
     if "d" in found:
-        order = st.segmented_control(
-            text.ORDER, ORDERS, default="drawn", format_func=text.ORDERS.__getitem__, key="pairs_order", required=True
+        order = keyed.segmented_control(
+            text.ORDER, ORDERS, default="drawn", format_func=text.ORDERS.__getitem__, key="pairs_order"
         )  # fmt: skip
     _easy(experiment, found)
     half = SHOWN_PAIRS // 2
@@ -170,9 +170,9 @@ def _mined(experiment: Experiment, found: Arrays) -> np.ndarray:
     counts = {key: count for key, count in zip(MINERS, found["counts"].tolist(), strict=True) if count >= 0}
     if len(counts) < len(MINERS):
         st.caption(text.NOT_TRAINED)
-    miner: str = st.segmented_control(
+    miner: str = keyed.segmented_control(
         text.MINER, list(counts), default=experiment.miner if experiment.miner in counts else "all", key="pairs_miner",
-        required=True, format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
+        format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
     )  # fmt: skip
     st.caption(MINERS[miner].help)
     chosen = found["triplets"][list(MINERS).index(miner)]

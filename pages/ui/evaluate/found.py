@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.text import evaluate as text
 from siamese_core.engine.examinations import ModelFile
 from siamese_core.report import GroupReport, Report
@@ -30,7 +31,7 @@ def group(found: Found, key: str, label: str = text.GROUP) -> str:
         return names[0]
     if st.session_state.get(key) not in names:
         st.session_state[key] = names[0]
-    chosen: str = st.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key, required=True)
+    chosen: str = keyed.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
     return chosen
 
 

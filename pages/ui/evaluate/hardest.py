@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, TimeoutError
 import numpy as np
 import streamlit as st
 
-from pages.ui import embedding
+from pages.ui import embedding, keyed
 from pages.ui.data.sheet import sheet
 from pages.ui.evaluate.found import Found, group
 from pages.ui.owner import engine
@@ -34,9 +34,9 @@ def part(found: Found) -> None:
     st.caption(text.HARDEST_HELP)
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        kind: str = st.segmented_control(
+        kind: str = keyed.segmented_control(
             text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
-            key="hardest_kind", required=True, wrap=True,
+            key="hardest_kind", wrap=True,
         )  # fmt: skip
         looked_at = found.groups[name]
         _gallery(found, looked_at, kind, looked_at.hardest_same if kind == "same" else looked_at.hardest_different)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.ui import echo, models
+from pages.ui import echo, keyed, models
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.owner import examinations, owner, token
@@ -54,8 +54,8 @@ def _part() -> str:
         st.session_state["evaluate_part"] = asked
     elif "evaluate_part" not in st.session_state:
         st.session_state["evaluate_part"] = echo.current(PAGE) or "threshold"
-    part: str = st.segmented_control(
-        text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", required=True, wrap=True,
+    part: str = keyed.segmented_control(
+        text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", wrap=True,
         label_visibility="collapsed",
     )  # fmt: skip
     if asked and asked not in PARTS:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.evaluate.found import Found, group, table, with_interval
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
@@ -68,9 +69,9 @@ def confusion(found: Found, name: str) -> go.Figure:
 
 def _sheet(found: Found, looked_at: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
-    kind: str = st.segmented_control(
+    kind: str = keyed.segmented_control(
         text.QUERIES, list(text.QUERY_KINDS), default="spread", format_func=text.QUERY_KINDS.__getitem__,
-        key="retrieval_queries", required=True,
+        key="retrieval_queries"
     )  # fmt: skip
     queries = spread(looked_at) if kind == "spread" else worst(looked_at)
     images = found.file.model.experiment.data.load().test_images

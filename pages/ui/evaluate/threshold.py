@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.ui import models
+from pages.ui import keyed, models
 from pages.ui.evaluate.found import Found, decimal, group, percent, table, with_interval
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RULE, HAND = "threshold_rule", "threshold_hand"
 NUMBERS = {name: f"threshold_{name}" for name in ("wanted", "accept", "reject", "share")}
+HAND_LIMIT = 1e9
+"""Any number may be written: nothing lies beyond."""
 
 
 def part(found: Found) -> None:
@@ -76,8 +78,8 @@ def _fits(rule: Rule) -> bool:
 
 def _picker(found: Found) -> Threshold | None:
     name = group(found, "threshold_group", text.CHOSEN_ON)
-    kind: str = st.segmented_control(
-        text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, required=True, wrap=True
+    kind: str = keyed.segmented_control(
+        text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
     )
     st.caption(text.RULE_HELP[kind])
     looked_at, is_similarity = found.groups[name], found.file.model.is_similarity
@@ -95,7 +97,7 @@ def _by_hand(found: Found, name: str) -> float:
         kept = models.threshold(found.file)
         st.session_state[HAND] = kept.value if kept is not None else _middle(found, name)
     step = round(_end(found, None) / 500, 6)
-    return float(st.number_input(text.HAND_VALUE, None, step=step, format="%.4g", key=HAND))
+    return float(keyed.number_input(text.HAND_VALUE, -HAND_LIMIT, HAND_LIMIT, step=step, format="%.4g", key=HAND))
 
 
 def _middle(found: Found, name: str) -> float:
@@ -107,13 +109,13 @@ def _middle(found: Found, name: str) -> float:
 
 def _rule(kind: str) -> Rule:
     if kind == "far":
-        wanted = st.number_input(text.WANTED, 0.0, 100.0, step=0.5, format="%.2f", key=NUMBERS["wanted"])
+        wanted = keyed.number_input(text.WANTED, 0.0, 100.0, step=0.5, format="%.2f", key=NUMBERS["wanted"])
         return Rule("far", wanted=wanted / 100)
     if kind == "costs":
         with st.container(horizontal=True):
-            accept = st.number_input(text.ACCEPT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["accept"], width=170)
-            reject = st.number_input(text.REJECT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["reject"], width=170)
-        share = st.slider(text.SHARE_SAME, 1, 99, key=NUMBERS["share"])
+            accept = keyed.number_input(text.ACCEPT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["accept"], width=170)
+            reject = keyed.number_input(text.REJECT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["reject"], width=170)
+        share = keyed.slider(text.SHARE_SAME, 1, 99, key=NUMBERS["share"])
         return Rule("costs", accept_cost=accept, reject_cost=reject, share_same=share / 100)
     return Rule()
 
@@ -218,9 +220,8 @@ def summary_rows(found: Found) -> list[dict[str, str]]:
 
 
 def _curves(found: Found, threshold: Threshold | None) -> None:
-    kind: str = st.segmented_control(
-        text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve",
-        required=True,
+    kind: str = keyed.segmented_control(
+        text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve"
     )  # fmt: skip
     plot_view(
         lambda: curve(found, threshold, kind),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.losses import address
 from pages.ui.losses.widgets import select
 from pages.ui.text import losses as text
@@ -17,7 +18,7 @@ def section() -> None:
     with st.container(horizontal=True):
         key = select("code")
         loss = LOSSES[key]
-        measure = st.selectbox(
+        measure = keyed.selectbox(
             text.CODE_MEASURE, loss.measures, format_func=lambda m: MEASURES[m].title, key=address.key(f"code_{key}")
         )
     params = address.params_of(key)

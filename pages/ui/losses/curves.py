@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places, version
 from pages.ui.losses import address, mine, point
 from pages.ui.losses.lines import drag, handles, take_dragged
@@ -31,7 +32,7 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         group = _group()
-        shown = st.multiselect(
+        shown = keyed.multiselect(
             text.SHOWN,
             address.GROUPS[group],
             format_func=_title,
@@ -60,7 +61,7 @@ def _group() -> str:
         st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
         point.remove()
 
-    chosen: str = st.selectbox(
+    chosen: str = keyed.selectbox(
         text.GROUP,
         list(address.GROUPS),
         format_func=text.GROUPS.__getitem__,

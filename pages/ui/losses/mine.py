@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.asking import answered
 from pages.ui.loss_curves import WAIT
 from pages.ui.losses import address
@@ -63,7 +64,7 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 def latest() -> RunView | None:
     """The latest run of this browser, where its owner wants to see it here."""
-    wanted = st.toggle(text.MINE, key=WANTED)
+    wanted = keyed.toggle(text.MINE, key=WANTED)
     keeps([WANTED])
     run = _latest() if wanted else None
     if wanted and run is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.losses import address
 from pages.ui.losses.widgets import number
 from pages.ui.text import losses as text
@@ -13,5 +14,5 @@ from siamese_core.myths import MYTHS
 
 def section() -> None:
     st.markdown(text.MYTHS_INTRO)
-    key = st.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth"))
+    key = keyed.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth"))
     trial(key, lambda: number("seed", width=120))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.losses import address
 from pages.ui.losses.widgets import keeps, slider
@@ -23,7 +24,7 @@ def one_pair() -> None:
     st.caption(text.PAIR_HELP)
     d = slider("pair")
     st.session_state.setdefault(NORMALISED, True)
-    normalised = st.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
+    normalised = keyed.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
     keeps([NORMALISED])
     found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.takes in ("distance", "similarity")}
     if any(arrays is None for arrays in found.values()):

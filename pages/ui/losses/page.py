@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.loss_curves import has_come, is_waiting
 from pages.ui.losses import address, code, conventions, curves, mine, myths, reach
 from pages.ui.owner import owner
@@ -52,8 +53,8 @@ def _once_come() -> None:
 
 def _choice(name: str) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = st.segmented_control(
+    chosen: str = keyed.segmented_control(
         field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name),
-        help=field.help or None, required=True, wrap=True,
+        help=field.help or None, wrap=True,
     )  # fmt: skip
     return chosen

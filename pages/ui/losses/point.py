@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.loss_curves import axis_of, exact_arrays, loss_arrays
 from pages.ui.losses import address
 from pages.ui.text import losses as text
@@ -32,15 +33,15 @@ def controls(params: Params) -> None:
     if len(params) > 1:
         if st.session_state.get(LOSS) not in params:
             st.session_state.pop(LOSS, None)
-        st.selectbox(
+        keyed.selectbox(
             text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS, on_change=remove
         )
     branches = {name: text.OVERLAY[name] for name in START["distance"]}
-    st.segmented_control(
+    keyed.segmented_control(
         text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
-        required=True, on_change=remove,
+        on_change=remove,
     )  # fmt: skip
-    st.slider(text.POINT_RATE, 0.01, 1.0, 0.1, 0.01, key=RATE)
+    keyed.slider(text.POINT_RATE, 0.01, 1.0, default=0.1, step=0.01, key=RATE)
     with st.container(horizontal=True):
         for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", remove)):
             st.button(

@@ -6,7 +6,7 @@ from textwrap import shorten
 
 import streamlit as st
 
-from pages.ui import controls, static
+from pages.ui import controls, keyed, static
 from pages.ui.owner import engine, film_stem, token
 from pages.ui.runs.named import address, title_of
 from pages.ui.text import runs as text
@@ -50,7 +50,7 @@ def _one(record: Record, is_own: bool) -> None:
         args=(record.id,), kwargs={"pinned": not record.pinned},
     )  # fmt: skip
     with st.popover(text.RENAME, icon=":material/edit:"), st.form("runs_rename", border=False):
-        name = st.text_input(text.NAME, record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
+        name = keyed.text_input(text.NAME, default=record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
         if st.form_submit_button(text.SAVE_NAME):
             _change(record.id, name=_clean(name))
             st.rerun()
@@ -65,7 +65,9 @@ def _one(record: Record, is_own: bool) -> None:
     ):
         st.caption(text.PUBLISH_HELP)
         suggested = record.name or shorten(title_of(record), MAX_NAME, placeholder="…")
-        name = st.text_input(text.PUBLISH_NAME, suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{record.id}")
+        name = keyed.text_input(
+            text.PUBLISH_NAME, default=suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{record.id}"
+        )
         if st.form_submit_button(text.DO_PUBLISH, type="primary"):
             if _clean(name):
                 _change(record.id, published=True, name=_clean(name))

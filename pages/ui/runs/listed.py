@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.ui import echo
+from pages.ui import echo, keyed
 from pages.ui.owner import engine, sweeps, token
 from pages.ui.runs import actions, look
 from pages.ui.runs.named import dataset_title, loss_title, params_of, status_of, title_of
@@ -36,9 +36,9 @@ def section() -> None:
     _take_address()
     own = [record for record in shelf.records(me) if _stands_alone(record) or record.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        words = st.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
+        words = keyed.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
         others = [record for record in shelf.published() if record.owner != me]
-        if others and st.toggle(text.EVERYBODY, key="runs_everybody"):
+        if others and keyed.toggle(text.EVERYBODY, key="runs_everybody"):
             own = [*own, *others]
     fitting = [record for record in own if _fits(record, words)]
     if fitting:

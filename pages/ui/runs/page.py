@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.ui import echo
+from pages.ui import echo, keyed
 from pages.ui.owner import owner
 from pages.ui.runs import bring, listed, sweeps
 from pages.ui.text import runs as text
@@ -30,8 +30,8 @@ def page() -> None:
         # Back from another page: where one was.
         st.session_state[KEY] = echo.current(PAGE) or "runs"
     st.markdown(f"##### {text.INTRO}")
-    section: str = st.segmented_control(
-        text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, required=True, wrap=True,
+    section: str = keyed.segmented_control(
+        text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, wrap=True,
         label_visibility="collapsed",
     )  # fmt: skip
     if asked and asked not in SECTIONS:

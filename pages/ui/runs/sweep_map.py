@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.ui import keyed
 from pages.ui.text import runs as text
 from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
@@ -23,13 +24,13 @@ PRESSED = "sweep_pressed"
 def drawn(view: SweepView) -> list[str]:
     """Draws it; gives the runs of the field that was pressed last."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.selectbox(
+        metric = keyed.selectbox(
             text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240
         )
         group = "seen"
         if view.grid.base.held_out:
-            group = st.segmented_control(
-                text.GROUP, list(text.GROUPS), format_func=text.GROUPS.__getitem__, key="sweep_group", required=True,
+            group = keyed.segmented_control(
+                text.GROUP, list(text.GROUPS), format_func=text.GROUPS.__getitem__, key="sweep_group",
                 default="seen",
             )  # fmt: skip
     titles = axis_names(view.grid.base)

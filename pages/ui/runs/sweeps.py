@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import controls
+from pages.ui import controls, keyed
 from pages.ui.models import plain_title
 from pages.ui.owner import engine, sweeps, token
 from pages.ui.remembered import remembered
@@ -39,7 +39,9 @@ def section() -> None:
     names = {view.id: view.name for view in found}
     chosen = next(iter(names))
     if len(names) > 1:
-        chosen = st.selectbox(text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen")
+        chosen = keyed.selectbox(
+            text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
+        )
     view = sweeps().look(hashed(token()), chosen)
     if view is not None:
         st.fragment(_look, run_every=LOOK_EVERY if view.live else None)(chosen, view.live)
@@ -54,7 +56,7 @@ def _new(base: Experiment) -> None:
         first = remembered(
             "sweep_first",
             next(iter(names)),
-            lambda key: st.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
+            lambda key: keyed.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
         )
         others = ["", *(name for name in names if name != first)]
         if st.session_state.get("sweep_second", "") not in others:
@@ -62,11 +64,11 @@ def _new(base: Experiment) -> None:
         second = remembered(
             "sweep_second",
             "",
-            lambda key: st.selectbox(
+            lambda key: keyed.selectbox(
                 text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key=key, width=240
             ),
         )
-        seeds = st.number_input(text.SEEDS, 1, MOST_SEEDS, 1, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
+        seeds = keyed.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
     written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
     try:
         axes = tuple((name, _values(base, name, said)) for name, said in written)
@@ -94,12 +96,12 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
         return remembered(
             f"sweep_of_{name}",
             list[str](),
-            lambda key: st.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
+            lambda key: keyed.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
         )
     return remembered(
         f"sweep_of_{name}",
         "",
-        lambda key: st.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
+        lambda key: keyed.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
     )
 
 
