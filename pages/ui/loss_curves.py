@@ -48,18 +48,20 @@ def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays
 
 
 def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:
-    """The arrays of a loss `at` (n,) places; None where the worker is busy. What comes late is taken at the next."""
-    _take_late()
+    """The arrays of a loss `at` (n,) places; None where the worker is busy. What comes late is drawn when it comes."""
     asked = (key, tuple(params.items()), at.tobytes())
-    kept, late = _kept(), _late()
-    if asked not in kept and engine().devices:
-        answer = late.pop(asked, None) or engine().ask.curve(key, params, at)
-        found = answered(answer, wait)
-        if found is not None:
-            _keep(asked, found)
-        elif not answer.cancelled():
-            late[asked] = answer
-    return kept.get(asked)
+    if asked in _kept():
+        return _kept()[asked]
+    answer = _late().get(asked)
+    if (answer is None or answer.cancelled()) and engine().devices:
+        answer = engine().ask.curve(key, params, at)
+    found = answered(answer, wait) if answer is not None else None
+    if found is None:
+        _late()[asked] = answer
+    else:
+        # It stays among what is late, if it was: a chart above may have been drawn without it.
+        _keep(asked, found)
+    return found
 
 
 def version(arrays: Arrays) -> int:
@@ -72,20 +74,22 @@ def _is_axis(key: str, at: np.ndarray) -> bool:
 
 
 def is_waiting() -> bool:
-    """Whether a curve is on its way that was not there when the page was drawn."""
-    return not engine().devices or bool(_late())
+    """Whether something was drawn without its curve, or with one that stands in."""
+    return bool(_late())
 
 
 def has_come() -> bool:
     """Whether there is something new to draw, or nothing to wait for."""
-    return bool(engine().devices) and (_take_late() or not _late())
+    return take_late() or not _late()
 
 
-def _take_late() -> bool:
+def take_late() -> bool:
+    """Takes what has come, to be called before a page is drawn: whether there was something, or can be asked now."""
     late = _late()
-    done = [asked for asked, answer in late.items() if answer.done()]
+    done = [asked for asked, answer in late.items() if (engine().devices if answer is None else answer.done())]
     for asked in done:
-        found = answered(late.pop(asked), WAIT)
+        answer = late.pop(asked)
+        found = answered(answer, WAIT) if answer is not None else None
         if found is not None:
             _keep(asked, found)
     return bool(done)
@@ -103,8 +107,9 @@ def _kept() -> dict[Asked, Arrays]:
     return kept
 
 
-def _late() -> dict[Asked, Answer]:
-    late: dict[Asked, Answer] = st.session_state.setdefault("late_arrays", {})
+def _late() -> dict[Asked, Answer | None]:
+    """What was drawn without, with its answer; None where the worker had not started."""
+    late: dict[Asked, Answer | None] = st.session_state.setdefault("late_arrays", {})
     return late
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import streamlit as st
 
 from pages.ui import controls, keyed
+from pages.ui.loss_curves import take_late
 from pages.ui.owner import engine, owner, run_of_tab, token
 from pages.ui.runs.actions import PROBLEM, go_on
 from pages.ui.runs.named import title_of
 from pages.ui.text import train as text
-from pages.ui.train_live import SENT_AFTER, is_busy, live
+from pages.ui.train_live import is_busy, live
 from pages.ui.words import plain
 from siamese_core import reach
 from siamese_core.datasets import is_own
@@ -27,10 +28,16 @@ LIVE_EVERY = 0.25
 REST_EVERY = 20.0
 """Seconds between looks at a run that rests: often enough to keep it."""
 
+SENT_AFTER = 0.05
+"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
+
 
 def page() -> None:
     owner()
     e = engine()
+    # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
+    is_ready = bool(e.devices)
+    take_late()
     run = run_of_tab()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
@@ -65,7 +72,7 @@ def page() -> None:
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
         _project(run, experiment)
-    busy = is_busy(run)
+    busy = is_busy(run) or not is_ready
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from pages.ui import embedding
-from pages.ui.loss_curves import is_waiting
+from pages.ui.loss_curves import is_waiting, take_late
 from pages.ui.owner import engine, token, uploads
 from pages.ui.probes import probes
 from pages.ui.text import train as text
@@ -29,19 +28,17 @@ if TYPE_CHECKING:
 
 HISTORY_HEIGHT = 360
 
-SENT_AFTER = 0.05
-"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
-
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
     e = engine()
+    take_late()
     run = e.look(token(), run_id) if run_id else None
     if run is not None:
         uploads().use(token(), run.experiment.dataset)
     if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
         # Deleted in another tab: the whole page falls back to images that are there.
-        _whole_page()
+        st.rerun()
     _status(run, changed)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -56,28 +53,20 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
     other_status = st.session_state.get("status_shown", status) != status
     st.session_state["status_shown"] = status
     if other_status or was_busy != is_busy(run) or "dropped" in st.session_state:
-        _whole_page()
-
-
-def _whole_page() -> None:
-    """Draws the whole page, once what was drawn is sent.
-
-    Streamlit drops the rest, and with it the values of sliders that are new to the browser: it would show their lowest
-    ones, and send these back.
-    """
-    time.sleep(SENT_AFTER)
-    st.rerun()
+        st.rerun()
 
 
 def is_busy(run: RunView | None) -> bool:
     """Whether something will change by itself: a run, a worker or a UMAP that warms up, a picture on its way."""
     e = engine()
+    if not e.devices or is_waiting():
+        return True
     if run is None:
-        return is_waiting()
+        return False
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not e.drawing.is_warm or not drawn or is_waiting()
+    return run.live or not e.drawing.is_warm or not drawn
 
 
 def _status(run: RunView | None, changed: bool) -> None:

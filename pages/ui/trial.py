@@ -26,18 +26,18 @@ Runs = dict[str, str]
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
     """One claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
-    myth = MYTHS[key]
+    myth, is_ready = MYTHS[key], bool(engine().devices)
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = ask_seed()
         st.button(
             text.MYTH_TRY, key=f"try_{key}", type="primary", icon=":material/science:", on_click=_start,
-            args=(myth, seed), disabled=not engine().devices,
+            args=(myth, seed), disabled=not is_ready,
         )  # fmt: skip
         st.button(text.MYTH_STOP, key=f"stop_{key}", on_click=_stop, args=(key,), disabled=not _going(key))
     going = _going(key)
-    st.fragment(_live, run_every=LIVE_EVERY if going or not engine().devices else None)(key, going)
+    st.fragment(_live, run_every=LIVE_EVERY if going or not is_ready else None)(key, going, is_ready)
 
 
 def _start(myth: Myth, seed: int) -> None:
@@ -66,7 +66,7 @@ def _going(key: str) -> bool:
     return any(view.live or view.status == "parked" for view in _views(key)[1].values())
 
 
-def _live(key: str, was_going: bool) -> None:
+def _live(key: str, was_going: bool, was_ready: bool) -> None:
     if not engine().devices:
         st.caption(text.WARMING)
         return
@@ -79,7 +79,7 @@ def _live(key: str, was_going: bool) -> None:
     if views:
         _verdict(myth, views, seed)
         _links(myth, seed)
-    if was_going != _going(key):
+    if was_going != _going(key) or not was_ready:
         st.rerun()
 
 

@@ -85,3 +85,28 @@ def test_nothing_stands_in_for_another_loss_for_single_places_or_for_what_must_b
     assert loss_arrays("quality", {"margin": 1.0}, axis) is None
     assert loss_arrays("contrastive", {"margin": 1.0}, np.array([0.5])) is None
     assert exact_arrays("contrastive", {"margin": 1.1}, axis) is None
+
+
+def test_what_comes_while_the_rest_is_drawn_is_drawn_where_it_was_missing(worker: Worker) -> None:
+    axis = along("contrastive", 2.0)
+    worker.busy = True
+    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None, "a chart gives way to a sentence"
+    worker.catch_up()
+    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None, "another one below it is drawn"
+    assert loss_arrays("quality", {"margin": 1.0}, axis) is not None
+    assert is_waiting(), "for the first"
+    assert has_come()
+    assert not is_waiting()
+
+
+def test_a_worker_that_starts_while_the_page_is_drawn_is_asked(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    axis = along("contrastive", 2.0)
+    without = SimpleNamespace(devices={}, ask=worker)
+    with monkeypatch.context() as starting:
+        starting.setattr(loss_curves, "engine", lambda: without)
+        assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None
+        assert not has_come()
+    assert is_waiting()
+    assert has_come()
+    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None
+    assert not is_waiting()

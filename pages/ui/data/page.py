@@ -45,8 +45,10 @@ def page() -> None:
         echo.stands_now(PAGE, section)
     if section != (asked or "browse"):
         st.query_params.from_dict({"section": section})
+    # Asked before: a worker that comes while the page is drawn is a reason to draw it again.
+    is_ready = bool(engine().devices)
     SECTIONS[section]()
-    if not engine().devices:
+    if not is_ready:
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
 
 
