@@ -17,10 +17,10 @@ FIRST = object()
 
 
 def selectbox(label: str, options: Iterable[Any], *, key: str, default: Any = FIRST, **more: Any) -> Any:
-    """None as the default is no choice yet."""
+    """With None as the default a choice can be taken back, which Streamlit reads off the index."""
     choices = list(options)
     now = st.session_state.get(key, default)
-    index = choices.index(now) if now in choices else None if default is None else 0
+    index = None if default is None else choices.index(now) if now in choices else 0
     return st.selectbox(label, choices, index=index, key=key, **more)
 
 
