@@ -16,7 +16,8 @@ LOOK_EVERY = 0.5
 
 def section() -> None:
     st.markdown(text.GET_INTRO.format(folder=cache_root()))
-    st.fragment(_sets, run_every=LOOK_EVERY if downloads().is_busy() else None)(downloads().is_busy())
+    is_busy = downloads().is_busy()
+    st.fragment(_sets, run_every=LOOK_EVERY if is_busy else None)(is_busy)
 
 
 def _sets(was_busy: bool) -> None:

@@ -34,6 +34,8 @@ LOOK_EVERY = 1.0
 def section() -> None:
     shelf, me = engine().shelf, hashed(token())
     _take_address()
+    # Before they are drawn: what changes while they are is seen at the first look.
+    shown = _signature(me)
     own = [record for record in shelf.records(me) if _stands_alone(record) or record.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = keyed.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
@@ -47,7 +49,7 @@ def section() -> None:
         st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
     actions.undo()
     _usage(shelf, me)
-    st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(_signature(me))
+    st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(shown)
     chosen = [record for run in _shown() if (record := shelf.find(me, run)) is not None]
     for run in _shown():
         if shelf.find(me, run) is None:
