@@ -140,14 +140,16 @@ def runs_back(room: str, modules: set[str]) -> set[str]:
 CHOICES = {name for name in vars(keyed) if hasattr(st, name)}
 
 
-def unkeyed(tree: ast.AST) -> Iterator[str]:
-    """Streamlit's choices that are drawn under a key, and not by pages/ui/keyed.py."""
+def bare(tree: ast.AST) -> Iterator[str]:
+    """What pages/ui/keyed.py and pages/ui/picture.py are there for: choices under a key, and pictures."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="st"), attr=name)) if name in CHOICES and any(
                 keyword.arg == "key" for keyword in node.keywords
             ):
                 yield f"st.{name}, line {node.lineno}"
+            case ast.Attribute(value=ast.Name(id="st"), attr="image"):
+                yield f"st.image, line {node.lineno}"
 
 
 def dangers(tree: ast.AST) -> Iterator[str]:
@@ -236,15 +238,16 @@ def test_a_danger_is_seen(code: str) -> None:
 
 
 @pytest.mark.parametrize("path", [p for p in python_files() if p.parts[len(ROOT.parts)] == "pages"], ids=str)
-def test_a_choice_under_a_key_is_drawn_by_keyed(path: Path) -> None:
-    """Which says its value as its default too, for a browser that is slow to show it."""
-    if path.name != "keyed.py":
-        assert list(unkeyed(ast.parse(path.read_text("utf-8")))) == []
+def test_choices_and_pictures_are_drawn_by_our_own(path: Path) -> None:
+    """A busy browser would show the lowest values of the first, and miss the second."""
+    if path.name not in ("keyed.py", "picture.py"):
+        assert list(bare(ast.parse(path.read_text("utf-8")))) == []
 
 
-def test_a_choice_of_streamlit_under_a_key_is_seen() -> None:
+def test_a_choice_or_a_picture_of_streamlit_is_seen() -> None:
     tree = ast.parse("st.slider('a', key='a'); st.slider('b'); keyed.slider('c', key='c'); st.button('d', key='d')")
-    assert list(unkeyed(tree)) == ["st.slider, line 1"]
+    assert list(bare(tree)) == ["st.slider, line 1"]
+    assert list(bare(ast.parse("st.image(png)"))) == ["st.image, line 1"]
 
 
 def test_putting_a_network_in_eval_mode_is_no_danger() -> None:

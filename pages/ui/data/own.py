@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.ui import keyed
 from pages.ui.owner import token, uploads
+from pages.ui.picture import picture
 from pages.ui.text import data as text
 from pages.ui.words import plain
 from siamese_core import archives
@@ -128,7 +129,7 @@ def _prepare(reading: Reading) -> None:
         st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
-        st.image(_preview(reading.id, side, colour == "colour", pictures), width="content")
+        picture(_preview(reading.id, side, colour == "colour", pictures), width="content")
     with right:
         st.dataframe(
             {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
