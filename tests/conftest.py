@@ -8,9 +8,17 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 # Imports no numpy, whose BLAS reads the environment once.
 from siamese_core.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: one that is left for the end would keep one of two cores waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)

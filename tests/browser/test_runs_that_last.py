@@ -19,7 +19,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
-QUERY = "dataset=digits&encoder=mlp&steps=3000&projection=pca&seed={seed}"
+QUERY = "dataset=digits&encoder=mlp&steps=1200&projection=pca&seed={seed}"
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
     first.kill()
     (folder,) = folders(home)
     saved = int(str(record(folder)["step"]))
-    assert saved < 3000, "it was killed on the way"
+    assert saved < 1200, "it was killed on the way"
 
     second = Server(SIAMESE_HOME=str(home))
     try:
         # The same browser: its cookie makes it the owner of the run.
         tab = Tab(context.new_page())
         tab.open(f"{second.url}/Train")
-        expect(tab.page.get_by_text(re.compile(f"Interrupted at step {saved:,} of 3,000"))).to_be_visible(
+        expect(tab.page.get_by_text(re.compile(f"Interrupted at step {saved:,} of 1,200"))).to_be_visible(
             timeout=PATIENT
         )
         tab.page.get_by_role("button", name=train_text.GO_ON, exact=True).click()
@@ -87,7 +87,7 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         page.goto(f"{second.url}/Runs?run={folder.name}")
         expect(replay(page)).to_have_attribute("data-loaded", "true", timeout=PATIENT)
         replay(page).get_by_role("slider").press("End")
-        until(lambda: replay(page).get_attribute("data-step") == "3000", "the last frame")
+        until(lambda: replay(page).get_attribute("data-step") == "1200", "the last frame")
 
         # Another run of the same settings but the seed, side by side.
         trained(tab, second, 1)
@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_and_stops_no_training(context: BrowserContext, tmp_
     server = Server(SIAMESE_HOME=str(home))
     try:
         tab = Tab(context.new_page())
-        tab.open(f"{server.url}/Train?{QUERY.format(seed=0).replace('3000', '100000')}")
+        tab.open(f"{server.url}/Train?{QUERY.format(seed=0).replace('1200', '100000')}")
         tab.button("train").click()
         expect(tab.page.get_by_text(re.compile("Not saved: .*The training goes on"))).to_be_visible(timeout=PATIENT)
         before = tab.step()
