@@ -141,7 +141,7 @@ CHOICES = {name for name in vars(keyed) if hasattr(st, name)}
 
 
 def bare(tree: ast.AST) -> Iterator[str]:
-    """What pages/ui/keyed.py and pages/ui/picture.py are there for: choices under a key, and pictures."""
+    """What pages/ui/keyed.py and pages/ui/inline.py are there for: choices under a key, and pictures."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="st"), attr=name)) if name in CHOICES and any(
@@ -240,7 +240,7 @@ def test_a_danger_is_seen(code: str) -> None:
 @pytest.mark.parametrize("path", [p for p in python_files() if p.parts[len(ROOT.parts)] == "pages"], ids=str)
 def test_choices_and_pictures_are_drawn_by_our_own(path: Path) -> None:
     """A busy browser would show the lowest values of the first, and miss the second."""
-    if path.name not in ("keyed.py", "picture.py"):
+    if path.name not in ("keyed.py", "inline.py"):
         assert list(bare(ast.parse(path.read_text("utf-8")))) == []
 
 

@@ -37,6 +37,7 @@ def page() -> None:
     e = engine()
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
     is_ready = bool(e.devices)
+    # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
     take_late()
     run = run_of_tab()
     if run is not None:

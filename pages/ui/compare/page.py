@@ -17,9 +17,9 @@ from pages.ui.compare.sources import Pair
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.compare.why import maps, neighbours
 from pages.ui.data.sheet import sheet
+from pages.ui.inline import show_png
 from pages.ui.loss_curves import has_come, is_waiting
 from pages.ui.owner import examinations, owner, token
-from pages.ui.picture import picture
 from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
 from pages.ui.words import plain
@@ -131,7 +131,7 @@ def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
         with st.container(horizontal=True):
             given = np.stack([pair.first, pair.second])
             for side, image in zip(text.SIDES, given if explained is None else explained["shown"], strict=True):
-                picture(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
+                show_png(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
         euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])

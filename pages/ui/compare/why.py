@@ -9,7 +9,7 @@ from pages.ui import keyed
 from pages.ui.asking import Arrays
 from pages.ui.compare.pictures import Pixels
 from pages.ui.data.sheet import sheet
-from pages.ui.picture import picture
+from pages.ui.inline import show_png
 from pages.ui.remembered import remembered
 from pages.ui.text import compare as text
 from pages.ui.words import plain
@@ -32,7 +32,7 @@ def maps(explained: Arrays, value: float) -> None:
     most = float(found.max())
     with st.container(horizontal=True):
         for image, heat in zip(explained["shown"], found, strict=True):
-            picture(sheet(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
+            show_png(sheet(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
     st.caption(text.MAP_HELP[chosen])
     st.caption(text.STRENGTH[chosen].format(most=f"{most:.2g}", value=f"{value:.3g}"))
 
@@ -60,4 +60,4 @@ def neighbours(model: Model, compared: Arrays) -> None:
                 with st.container(width=80):
                     label = model.classes[images.train_labels[place]]
                     caption = f"{plain(label)}  \n{distance:.3g}"
-                    picture(sheet(images.train_images[place][None], 1), caption=caption, width="stretch")
+                    show_png(sheet(images.train_images[place][None], 1), caption=caption, width="stretch")

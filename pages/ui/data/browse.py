@@ -9,8 +9,8 @@ from pages.ui import keyed
 from pages.ui.controls import datasets
 from pages.ui.data.own import KEPT_SECONDS, train_with
 from pages.ui.data.sheet import sheet
+from pages.ui.inline import show_png
 from pages.ui.owner import token, uploads
-from pages.ui.picture import picture
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
 from siamese_core.experiment import Experiment
@@ -47,7 +47,7 @@ def _images(record: Dataset, images: Images) -> None:
         text.CLASS, range(len(record.classes)), default=None, placeholder=text.EVERY_CLASS,
         format_func=record.classes.__getitem__, key=f"class_of_{record.key}",
     )  # fmt: skip
-    picture(_sheet(record, images, chosen), width="content")
+    show_png(_sheet(record, images, chosen), width="content")
     if st.button(text.TRAIN_WITH, type="primary", icon=":material/play_circle:"):
         train_with(record.key)
 

@@ -12,8 +12,8 @@ from pages.ui import keyed
 from pages.ui.asking import kept_answer
 from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
+from pages.ui.inline import show_png
 from pages.ui.owner import engine
-from pages.ui.picture import picture
 from pages.ui.text import data as text
 from pages.ui.trial import trial
 from siamese_core.augment import AUGMENTATIONS
@@ -74,7 +74,7 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np
         if shown is None:
             st.caption(text.NOT_YET)
         else:
-            picture(sheet(shown, SHOWN), width="content")
+            show_png(sheet(shown, SHOWN), width="content")
 
 
 def _kept(key: str, data: Dataset, ask: Callable[[], Answer]) -> np.ndarray | None:

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from pages.ui import keyed
+from pages.ui.inline import show_png
 from pages.ui.owner import token, uploads
-from pages.ui.picture import picture
 from pages.ui.text import data as text
 from pages.ui.words import plain
 from siamese_core import archives
@@ -129,7 +129,7 @@ def _prepare(reading: Reading) -> None:
         st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
-        picture(_preview(reading.id, side, colour == "colour", pictures), width="content")
+        show_png(_preview(reading.id, side, colour == "colour", pictures), width="content")
     with right:
         st.dataframe(
             {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"

@@ -13,8 +13,8 @@ from pages.ui import keyed
 from pages.ui.asking import Arrays, kept_answer
 from pages.ui.controls import current_experiment
 from pages.ui.data.sheet import sheet
+from pages.ui.inline import show_png
 from pages.ui.owner import engine, run_of_tab, token
-from pages.ui.picture import picture
 from pages.ui.text import data as text
 from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing
@@ -141,7 +141,7 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
     with st.container(horizontal=True):
         for images, caption in tiles:
             with st.container(width=TILE_WIDTH):
-                picture(sheet(images, len(images)), caption=caption, width="stretch")
+                show_png(sheet(images, len(images)), caption=caption, width="stretch")
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
@@ -185,7 +185,7 @@ def _batch(experiment: Experiment, found: Arrays) -> None:
     st.caption(text.BATCH.format(images=f"{total:,}"))
     if total > len(labels):
         st.caption(text.SHOWN_OF.format(shown=len(labels)))
-    picture(sheet(found["pixels"], 12), width="content")
+    show_png(sheet(found["pixels"], 12), width="content")
     if "second" in found:
         st.caption(text.SECOND_INPUTS)
-        picture(sheet(found["second"], 12), width="content")
+        show_png(sheet(found["second"], 12), width="content")

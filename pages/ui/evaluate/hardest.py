@@ -10,8 +10,8 @@ import streamlit as st
 from pages.ui import embedding, keyed
 from pages.ui.data.sheet import sheet
 from pages.ui.evaluate.found import Found, group
+from pages.ui.inline import show_png
 from pages.ui.owner import engine
-from pages.ui.picture import picture
 from pages.ui.probes import probes
 from pages.ui.text import evaluate as text
 from pages.ui.views import embedding_view
@@ -58,7 +58,7 @@ def _gallery(found: Found, looked_at: GroupReport, kind: str, pairs: Hardest) ->
             value = 1 - value if found.file.model.is_similarity else value
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
-                picture(sheet(images[places], 2), caption=caption, width="stretch")
+                show_png(sheet(images[places], 2), caption=caption, width="stretch")
                 st.button(
                     text.SHOW, key=f"show_{kind}_{number}", help=text.SHOW_HELP, width="stretch",
                     on_click=_point_at, args=(found, n, rows, places, float(value)),

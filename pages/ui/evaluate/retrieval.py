@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui import keyed
 from pages.ui.evaluate.found import Found, group, table, with_interval
-from pages.ui.picture import picture
+from pages.ui.inline import show_png
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
 from pages.ui.views import plot_view
@@ -76,7 +76,7 @@ def _sheet(found: Found, looked_at: GroupReport) -> None:
     )  # fmt: skip
     queries = spread(looked_at) if kind == "spread" else worst(looked_at)
     images = found.file.model.experiment.data.load().test_images
-    picture(sheet(images, looked_at, queries), width="stretch")
+    show_png(sheet(images, looked_at, queries), width="stretch")
     st.caption(text.SHEET.format(k=looked_at.neighbours.shape[1]))
 
 

@@ -8,6 +8,6 @@ from typing import Any
 import streamlit as st
 
 
-def picture(png: bytes, **layout: Any) -> None:
+def show_png(png: bytes, **layout: Any) -> None:
     """Draws a PNG. As a file of Streamlit's it would be gone when anybody's next draw ends, fetched or not."""
     st.image(f"data:image/png;base64,{b64encode(png).decode()}", **layout)
