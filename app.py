@@ -2,21 +2,21 @@
 
 import streamlit as st
 
-from pages.ui import frame
-from pages.ui.film import film, query
-from pages.ui.owner import owner
+from pages.ui.home.film import film, query
 from pages.ui.runs.actions import open_settings
+from pages.ui.session import chrome
+from pages.ui.session.session import owner
 from pages.ui.text import home as text
 
-frame.begin(frame.TITLE)
+chrome.begin(chrome.TITLE)
 owner()
-st.title(frame.TITLE)
+st.title(chrome.TITLE)
 left, right = st.columns([4, 5], gap="large")
 with left:
     film(text.FILM)
     st.caption(text.FILM_NOTE)
 with right:
-    st.image(frame.IDEA, width="stretch")
+    st.image(chrome.IDEA, width="stretch")
     st.markdown(text.IDEA)
     if st.button(text.TRAIN, type="primary", icon=":material/play_circle:"):
         st.switch_page("pages/1_Train.py")

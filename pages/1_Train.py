@@ -1,6 +1,7 @@
 """Train a siamese network and watch it learn."""
 
-from pages.ui import frame, train
+from pages.ui.session import chrome
+from pages.ui.train import page
 
-frame.begin(train.TITLE)
-train.page()
+chrome.begin(page.TITLE)
+page.page()

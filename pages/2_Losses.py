@@ -1,7 +1,7 @@
 """Every loss of siamese learning, drawn, compared and put to the test."""
 
-from pages.ui import frame
 from pages.ui.losses import page
+from pages.ui.session import chrome
 
-frame.begin(page.TITLE)
+chrome.begin(page.TITLE)
 page.page()

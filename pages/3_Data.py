@@ -1,7 +1,7 @@
 """The images: the catalogue, somebody's own, and the pairs that are made of them."""
 
-from pages.ui import frame
 from pages.ui.data import page
+from pages.ui.session import chrome
 
-frame.begin(page.TITLE)
+chrome.begin(page.TITLE)
 page.page()

@@ -1,7 +1,7 @@
 """Two images, or many pairs: are they the same, by which threshold, and why?"""
 
-from pages.ui import frame
 from pages.ui.compare import page
+from pages.ui.session import chrome
 
-frame.begin(page.TITLE)
+chrome.begin(page.TITLE)
 page.page()

@@ -1,7 +1,7 @@
 """How good a model is, and where its threshold comes from."""
 
-from pages.ui import frame
 from pages.ui.evaluate import page
+from pages.ui.session import chrome
 
-frame.begin(page.TITLE)
+chrome.begin(page.TITLE)
 page.page()

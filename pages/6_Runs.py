@@ -1,7 +1,7 @@
 """Runs that are kept: played again, laid side by side, gone on with, handed on."""
 
-from pages.ui import frame
 from pages.ui.runs import page
+from pages.ui.session import chrome
 
-frame.begin(page.TITLE)
+chrome.begin(page.TITLE)
 page.page()

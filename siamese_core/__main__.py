@@ -6,14 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from siamese_core import film_commands, model_commands, run_commands
+from siamese_core.cli import film, models, runs
+from siamese_core.cli.models import Refused
 from siamese_core.datasets import DATASETS, DatasetMissing
-from siamese_core.experiment import ExperimentError
+from siamese_core.experiment.experiment import ExperimentError
+from siamese_core.experiment.machine import MachineError
+from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.losses import LOSSES
-from siamese_core.machine import MachineError
-from siamese_core.model_commands import Refused
-from siamese_core.model_format import ModelRejected
-from siamese_core.run_folder import FolderRejected
+from siamese_core.runs.folder import FolderRejected
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,9 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         required=True, metavar="train|resume|film|evaluate|compare|losses|datasets", parser_class=_Parser
     )
-    run_commands.add_to(commands)
-    film_commands.add_to(commands)
-    model_commands.add_to(commands)
+    runs.add_to(commands)
+    film.add_to(commands)
+    models.add_to(commands)
     for name, catalogue in (("losses", _losses), ("datasets", _datasets)):
         commands.add_parser(name, help=f"list the {name}").set_defaults(run=catalogue)
     return parser

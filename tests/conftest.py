@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 # Imports no numpy, whose BLAS reads the environment once.
-from siamese_core.machine import ONE_THREAD
+from siamese_core.experiment.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")

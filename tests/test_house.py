@@ -11,81 +11,29 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from pages.ui import keyed
+from pages.ui.shims import widgets
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "siamese_core"
 
 LAYERS = (
-    {
-        "params",
-        "distances",
-        "fields",
-        "wire",
-        "snapshot",
-        "metrics",
-        "figures",
-        "machine",
-        "images",
-        "zip_format",
-        "vision",
-        "search",
-        "files",
-        "home",
-        "few_shot",
-        "model_lines",
-    },
-    {
-        "losses",
-        "sampling",
-        "datasets",
-        "encoders",
-        "views",
-        "augment",
-        "mining",
-        "projection",
-        "archives",
-        "verification",
-        "verification_figures",
-    },
-    {"networks", "pair_lists", "report"},
-    {"settings"},
+    {"formats", "losses", "networks"},
+    {"datasets", "embeddings"},
     {"experiment"},
-    {"batches"},
-    {
-        "objective",
-        "curves",
-        "model",
-        "model_format",
-        "reach",
-        "snippets",
-        "myths",
-        "loss_figures",
-        "retrieval_figures",
-        "siamese",
-        "small_picture",
-    },
-    {"probe", "alarms", "architecture", "thresholds", "run_format"},
-    {"learner", "trained", "model_file", "recording", "run_record"},
-    {"training", "next_step", "saliency", "evaluation", "run_folder", "replay", "exports", "script_parts", "sweep"},
-    {"comparing", "keeper", "run_archive", "run_report", "script_loss", "sweep_figures"},
-    {"script_loop"},
-    {"script"},
-    {"engine"},
-    {"model_commands"},
-    {"run_commands", "film_commands"},
+    {"runs", "training"},
+    {"evaluation", "export"},
+    {"engine", "cli"},
     {"__main__"},
 )
-"""A room of the core may import rooms of the layers above its own line, and nothing else of the core."""
+"""A wing of the core may import wings of the rows above its own, and nothing else of the core but `errors`."""
 
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 
-WITH_TORCH = {
-    "sampling", "batches", "objective", "curves", "siamese", "probe", "alarms", "learner", "training", "next_step",
-    "architecture", "trained", "saliency", "evaluation", "comparing", "engine.worker", "engine.answers",
-    "engine.examiner",
-}  # fmt: skip
-"""All other modules of the core are read by pages, which must not wait for torch."""
+WITH_TORCH = ("training", "evaluation", "engine.workers")
+"""Wings that import torch; all others are read by pages, which must not wait for it."""
+
+LIGHT = {"evaluation", "evaluation.report", "training"}
+"""What pages read of these wings."""
 
 HEAVY = ("torch", "torchvision", "umap", "numba", "sklearn", "plotly", "streamlit")
 
@@ -137,11 +85,11 @@ def runs_back(room: str, modules: set[str]) -> set[str]:
     return {other for other in rooms(modules) - {room} if LAYER.get(other, len(LAYERS)) >= LAYER[room]}
 
 
-CHOICES = {name for name in vars(keyed) if hasattr(st, name)}
+CHOICES = {name for name in vars(widgets) if hasattr(st, name)}
 
 
 def bare(tree: ast.AST) -> Iterator[str]:
-    """What pages/ui/keyed.py and pages/ui/inline.py are there for: choices under a key, and pictures."""
+    """What pages/ui/shims/widgets.py and inline.py are there for: choices under a key, and pictures."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="st"), attr=name)) if name in CHOICES and any(
@@ -187,18 +135,19 @@ def test_an_arrow_of_the_core_never_runs_back(module: str) -> None:
     ("line", "back"),
     [
         ("from siamese_core.losses import LOSSES", set()),
-        ("from siamese_core.experiment import Experiment", set()),
-        ("import siamese_core.training", {"training"}),
+        ("from siamese_core.experiment.experiment import Experiment", set()),
+        ("import siamese_core.evaluation.compare", {"evaluation"}),
         ("from siamese_core import engine", {"engine"}),
         ("from siamese_core.engine.run import Slot", {"engine"}),
-        ("def later():\n    from siamese_core import losses, alarms", {"alarms"}),
-        ("from siamese_core.curves import curve", {"curves"}),
+        ("def later():\n    from siamese_core import losses, runs", {"runs"}),
+        ("from siamese_core.runs.layouts import Layouts", {"runs"}),
+        ("from siamese_core.training.loss_curves import curve", set()),
         ("from siamese_core.cellar import wine", {"cellar"}),
     ],
 )
 def test_an_arrow_that_runs_back_is_seen(line: str, back: set[str]) -> None:
-    """As `objective` would import it: from its own layer, from one below, or from a room nobody knows."""
-    assert runs_back("objective", set(imports(ast.parse(line)))) == back
+    """As `training` would import it: from its own row, from one below, or from a wing nobody knows."""
+    assert runs_back("training", set(imports(ast.parse(line)))) == back
 
 
 @pytest.mark.parametrize("module", sorted(core_modules()))
@@ -240,7 +189,7 @@ def test_a_danger_is_seen(code: str) -> None:
 @pytest.mark.parametrize("path", [p for p in python_files() if p.parts[len(ROOT.parts)] == "pages"], ids=str)
 def test_choices_and_pictures_are_drawn_by_our_own(path: Path) -> None:
     """A busy browser would show the lowest values of the first, and miss the second."""
-    if path.name not in ("keyed.py", "inline.py"):
+    if path.parent.name != "shims":
         assert list(bare(ast.parse(path.read_text("utf-8")))) == []
 
 
@@ -261,7 +210,9 @@ def test_a_file_can_be_read_in_one_sitting(folder: Path) -> None:
 
 
 def test_what_a_page_reads_of_the_core_loads_nothing_heavy() -> None:
-    light = sorted(f"siamese_core.{name}" for name in core_modules() if name not in WITH_TORCH)
+    light = sorted(
+        f"siamese_core.{name}" for name in core_modules() if name in LIGHT or not name.startswith(WITH_TORCH)
+    )
     code = f"import sys, {', '.join(light)}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -2,11 +2,11 @@
 
 from siamese_core.datasets.bundled import DIGITS, FASHION_MNIST, MNIST
 from siamese_core.datasets.full import FASHION_MNIST_FULL, MNIST_FULL
-from siamese_core.datasets.own import find_own, is_own, own_dataset
 from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import PROBE_PER_CLASS, Dataset, DatasetMissing, Images, select_probe
 from siamese_core.datasets.remote import REMOTE
 from siamese_core.datasets.shapes import SHAPES
+from siamese_core.datasets.uploaded import find_own, is_own, own_dataset
 
 DATASETS: dict[str, Dataset] = {
     dataset.key: dataset for dataset in (DIGITS, FASHION_MNIST, MNIST, SHAPES, FASHION_MNIST_FULL, MNIST_FULL, *REMOTE)

@@ -204,7 +204,7 @@ def _svhn_part(stream: BinaryIO) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _decoded(data: bytes) -> Picture:
-    from siamese_core.images import ImageRejected, decode
+    from siamese_core.formats.images import ImageRejected, decode
 
     try:
         return decode(data).convert("L")

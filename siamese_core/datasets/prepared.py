@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from siamese_core import wire
 from siamese_core.datasets.record import Images
-from siamese_core.files import write_whole
+from siamese_core.formats import wire
+from siamese_core.formats.files import write_whole
 
 
 def kept(path: Path, make: Callable[[], Images]) -> Images:

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.drawing import Drawing
-from siamese_core.engine.keeping import Keeping
-from siamese_core.engine.pipes import Child
-from siamese_core.engine.questions import Answer, OfWorker
-from siamese_core.engine.replays import Replays
+from siamese_core.engine.rpc.client import Answer, OfWorker
+from siamese_core.engine.rpc.pipes import Child
+from siamese_core.engine.rpc.projector_client import Drawing
 from siamese_core.engine.run import (
     COMMANDS,
     ENDED,
@@ -27,11 +25,13 @@ from siamese_core.engine.run import (
     layout_of,
     reopened,
 )
-from siamese_core.engine.shelf import Shelf, hashed, new_id
-from siamese_core.experiment import Experiment
-from siamese_core.home import home
-from siamese_core.machine import Machine
-from siamese_core.model import Model, model_of
+from siamese_core.engine.storage.replays import Replays
+from siamese_core.engine.storage.saver import Keeping
+from siamese_core.engine.storage.store import Shelf, hashed, new_id
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.runs.home import home
+from siamese_core.runs.model import Model, model_of
 
 LEASE = 120.0
 """Seconds without a look after which a run pauses and frees its place in the worker."""
@@ -273,7 +273,7 @@ class Engine:
         self.drawing.forget(slot.id)
 
     def _new_worker(self) -> Child:
-        return Child("siamese_core.engine.worker", self._worker_said, self._worker_died)
+        return Child("siamese_core.engine.workers.trainer", self._worker_said, self._worker_died)
 
     def _worker_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:

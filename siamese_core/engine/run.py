@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from siamese_core.experiment import Experiment
-from siamese_core.machine import Machine
-from siamese_core.recording import MOST_SCORES
-from siamese_core.run_folder import Saved
-from siamese_core.run_record import Record
-from siamese_core.snapshot import Frame, Scores, State
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.experiment.snapshot import Frame, Scores, State
+from siamese_core.runs.folder import Saved
+from siamese_core.runs.record import Record
+from siamese_core.runs.recording import MOST_SCORES
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from siamese_core.losses.heads import proxies as proxies_head
 from siamese_core.losses.pairs import MARGIN
+from siamese_core.losses.param import Citation, Param
 from siamese_core.losses.record import Library, Loss
-from siamese_core.params import Citation, Param
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from siamese_core.losses.param import Citation, Param
 from siamese_core.losses.record import Library, Loss
-from siamese_core.params import Citation, Param
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from siamese_core.params import Citation, Param
+import numpy.typing as npt
+
+from siamese_core.losses.param import Citation, Param
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,6 +17,17 @@ Takes = Literal["distance", "similarity", "triplet", "logits", "batch"]
 
 Convention = Literal["zero", "one", "classes"]
 """What a source calls a similar pair: y = 0, y = 1; or it has class labels and no pairs."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A loss `at` distances, or similarities; all fields (n,). The slopes are the autograd of the two branches."""
+
+    at: npt.NDArray[Any]
+    same: npt.NDArray[Any]
+    different: npt.NDArray[Any]
+    same_slope: npt.NDArray[Any]
+    different_slope: npt.NDArray[Any]
 
 
 class Setting(Protocol):

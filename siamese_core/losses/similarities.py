@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from siamese_core.losses.heads import similarity_head
+from siamese_core.losses.param import Citation
 from siamese_core.losses.record import Loss
-from siamese_core.params import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor

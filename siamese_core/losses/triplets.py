@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from siamese_core.losses.pairs import MARGIN
+from siamese_core.losses.param import Citation
 from siamese_core.losses.record import Library, Loss
-from siamese_core.params import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,10 @@ from statistics import median
 
 from playwright.sync_api import Page, sync_playwright
 
-from siamese_core.engine.pipes import ROOT
+from siamese_core.engine.rpc.pipes import ROOT
 from tests.browser.conftest import ARGS, CHROMIUM, Server
 from tests.browser.test_main_job import Tab
-from tests.waiting import until
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 

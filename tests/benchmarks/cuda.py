@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import torch
 
-from siamese_core import objective
-from siamese_core.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.learner import learner_of
-from siamese_core.machine import Machine
-from siamese_core.sampling import pk_batch
-from siamese_core.siamese import encode_both
-from siamese_core.training import never, train
+from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.training import objective
+from siamese_core.training.learner import learner_of
+from siamese_core.training.loop import never, train
+from siamese_core.training.sampling import pk_batch
+from siamese_core.training.siamese import encode_both
 
 Row = tuple[str, str, str]
 

@@ -9,11 +9,11 @@ from statistics import mean, median, stdev
 import numpy as np
 
 from siamese_core.engine import Engine
-from siamese_core.experiment import Experiment
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.snapshot import Scores
 from siamese_core.losses import LOSSES
-from siamese_core.snapshot import Scores
-from siamese_core.training import never, train
-from tests.waiting import until
+from siamese_core.training.loop import never, train
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 
@@ -64,10 +64,10 @@ def _spread(values: list[float | None]) -> str:
 
 def _slider() -> Iterator[Row]:
     """From a moved slider to the arrays of the new curve, asked of a warm worker, and packed for the browser."""
-    from pages.ui.loss_curves import places
-    from siamese_core.figures import Curve
-    from siamese_core.loss_figures import overlay
-    from siamese_core.wire import pack
+    from pages.ui.session.loss_curves import places
+    from siamese_core.export.figures.losses import overlay
+    from siamese_core.formats.wire import pack
+    from siamese_core.losses.record import Curve
 
     engine = Engine()
     until(lambda: engine.devices, "a warm engine")

@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import ARGS, CHROMIUM, Server
 from tests.browser.test_main_job import Tab
-from tests.waiting import until
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 

@@ -10,11 +10,11 @@ from statistics import median
 import numpy as np
 
 from siamese_core.datasets import DATASETS
-from siamese_core.engine.examinations import Examination, Examinations, Kind, ModelFile, file_of
-from siamese_core.experiment import Experiment
-from siamese_core.model import model_of
-from siamese_core.training import always, never, train
-from tests.waiting import until
+from siamese_core.engine.evaluations import Examination, Examinations, Kind, ModelFile, file_of
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.model import model_of
+from siamese_core.training.loop import always, never, train
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 

@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from siamese_core.projection import LiveUmap, warm_up
-from siamese_core.recording import MOST_FRAMES
-from siamese_core.replay import chained
+from siamese_core.embeddings.projection import LiveUmap, warm_up
+from siamese_core.runs.layouts import chained
+from siamese_core.runs.recording import MOST_FRAMES
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,8 +58,8 @@ class MeasuredFilm:
 
 def embeddings_while_training(steps: int = 300, gap: int = STEPS_A_FRAME) -> list[Floats]:
     """The 1,000 bundled Fashion-MNIST test images in 32 dimensions, every `gap` steps of the default run."""
-    from siamese_core.experiment import Experiment
-    from siamese_core.training import every, train
+    from siamese_core.experiment.experiment import Experiment
+    from siamese_core.training.loop import every, train
 
     snapshots = train(Experiment(steps=steps), wants_frame=every(gap))
     return [np.asarray(s.frame.embeddings) for s in snapshots if s.frame is not None]

@@ -12,11 +12,11 @@ from statistics import median
 import torch
 from torch import Generator, Tensor, nn
 
-from siamese_core import networks
 from siamese_core.datasets import DATASETS
-from siamese_core.experiment import Experiment
-from siamese_core.metrics import retrieval
-from siamese_core.training import every, never, train
+from siamese_core.embeddings.retrieval import retrieval
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.networks import build
+from siamese_core.training.loop import every, never, train
 from tests.benchmarks.usual_way import cpu_seconds_to, import_torchvision_transforms, pml_loop, usual_way
 
 Row = tuple[str, str, str]
@@ -67,7 +67,7 @@ def _default_score(seed: int) -> float:
 def ours(encoder: str, seed: int) -> Iterator[nn.Module]:
     """The network of our own generator; at most 25 steps old, and the copies are on our clock."""
     experiment = Experiment(dataset=FULL.key, encoder=encoder, embedding_dim=2, steps=100_000, seed=seed)
-    network = networks.build(encoder, experiment.output, FULL.shape, 2, Generator())
+    network = build.build(encoder, experiment.output, FULL.shape, 2, Generator())
     for snapshot in train(experiment, wants_frame=never, wants_state=every(25)):
         if snapshot.state is not None:
             kept = {
@@ -81,7 +81,7 @@ def ours(encoder: str, seed: int) -> Iterator[nn.Module]:
 
 def _library(seed: int) -> Iterator[nn.Module]:
     experiment = Experiment(embedding_dim=2)
-    network = networks.build("conv", experiment.output, FULL.shape, 2, Generator().manual_seed(seed))
+    network = build.build("conv", experiment.output, FULL.shape, 2, Generator().manual_seed(seed))
     return pml_loop(*_train_images(), network, seed, experiment.learning_rate, experiment.batch_size)
 
 

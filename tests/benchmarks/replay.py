@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from pages.ui.text.replay import REPLAY
 from tests.browser.conftest import ARGS, CHROMIUM
-from tests.browser.test_embedding_view import VIEWS
+from tests.browser.test_embedding_view import COMPONENTS
 from tests.browser.test_replay_view import Pages, recording
 
 Row = tuple[str, str, str]
@@ -44,7 +44,7 @@ SEEN = """(root) => {
 
 def measure() -> Iterator[Row]:
     handler = type("Handler", (Pages,), {"runs": {"/long.bin": long_run()}, "asked": []})
-    server = ThreadingHTTPServer(("localhost", 0), partial(handler, directory=str(VIEWS)))
+    server = ThreadingHTTPServer(("localhost", 0), partial(handler, directory=str(COMPONENTS)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with sync_playwright() as playwright:

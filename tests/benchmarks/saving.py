@@ -10,12 +10,12 @@ from statistics import median
 
 import numpy as np
 
-from siamese_core.experiment import Experiment
-from siamese_core.keeper import Keeper
-from siamese_core.machine import Machine, devices
-from siamese_core.run_folder import Saved, locked
-from siamese_core.run_record import Record
-from siamese_core.training import never, train
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine, devices
+from siamese_core.runs.folder import Saved, locked
+from siamese_core.runs.record import Record
+from siamese_core.runs.writer import Keeper
+from siamese_core.training.loop import never, train
 
 RUNS = (
     ("defaults", Experiment(steps=600), Machine(), 3),

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from siamese_core.engine.uploads import Uploads
-from tests.waiting import until
+from siamese_core.engine.uploads.uploads import Uploads
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from siamese_core import vision
+from siamese_core.networks import vision
 
 MEAN, STD = 0.2860, 0.3530  # of Fashion-MNIST's training pixels / 255
 CHECK_SECONDS = 0.25

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from statistics import median
 
 from siamese_core.engine import Engine
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
-from siamese_core.machine import ONE_THREAD
-from tests.waiting import until
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import ONE_THREAD
+from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 
@@ -25,8 +25,8 @@ QUERY = Experiment(steps=100_000).to_query()
 BARE = f"""
 import os, sys, time
 os.nice(10)
-from siamese_core.experiment import Experiment
-from siamese_core.training import never, train
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.training.loop import never, train
 snapshots = train(Experiment.from_query({QUERY!r})[0], wants_frame=never)
 for _ in range(50):
     next(snapshots)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from siamese_core.engine.pipes import ROOT
-from tests.waiting import until
+from siamese_core.engine.rpc.pipes import ROOT
+from tests.support.waiting import until
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGS = [

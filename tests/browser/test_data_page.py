@@ -15,7 +15,7 @@ from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS
 from tests.browser.conftest import Server
 from tests.browser.test_main_job import PATIENT, Tab
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.browser
 

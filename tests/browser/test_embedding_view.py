@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamese_core.wire import pack
+from siamese_core.formats.wire import pack
 
-VIEWS = Path(__file__).parents[2] / "pages" / "ui"
+COMPONENTS = Path(__file__).parents[2] / "pages" / "ui" / "components"
 VIEW = "document.querySelector('#host').shadowRoot.querySelector('.root').__view"
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 COLOURS = [
@@ -54,7 +54,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>view</titl
   --st-secondary-background-color: #262730; --st-primary-color: #56b4e9; --st-border-color: #3b3d47; }
 body { margin: 16px auto; max-width: 760px; padding: 0 16px; background: var(--st-background-color); }</style>
 <div id="host"></div><script type="module">
-import { render } from "/embedding_view.js";
+import { render } from "/embedding/view.js";
 const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
 window.show = (text) => {
   const raw = text === null ? null : Uint8Array.from("###" + atob(text), (c) => c.charCodeAt(0));
@@ -80,7 +80,7 @@ class Pages(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("localhost", 0), partial(Pages, directory=str(VIEWS)))
+    server = ThreadingHTTPServer(("localhost", 0), partial(Pages, directory=str(COMPONENTS)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://localhost:{server.server_port}/"
     server.shutdown()

@@ -7,12 +7,12 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from pages.ui import echo
+from pages.ui.shims import address_sync
 from pages.ui.text import losses as text
 from siamese_core.losses import LOSSES
 from tests.browser.conftest import Server
 from tests.browser.test_main_job import PATIENT, Tab, context, tab  # noqa: F401 (fixtures)
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -83,7 +83,7 @@ def test_back_goes_back(context: BrowserContext, server: Server) -> None:  # noq
     until(lambda: "section=conventions" in losses.address, "the other part's address")
     expect(losses.page.get_by_text(text.SOURCES_TITLE)).to_be_visible(timeout=PATIENT)
     # An address that comes back at once may be one that was still on its way.
-    losses.page.wait_for_timeout(1000 * (echo.SECONDS + 1))
+    losses.page.wait_for_timeout(1000 * (address_sync.SECONDS + 1))
     losses.page.go_back()
     expect(losses.page.get_by_text(text.POINT_TITLE)).to_be_visible(timeout=PATIENT)
     assert "section=curves" in losses.address

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from siamese_core.figures import Curve, history, loss_curve, triplet_surface
-from siamese_core.wire import pack
+from siamese_core.export.figures.base import history, loss_curve, triplet_surface
+from siamese_core.formats.wire import pack
+from siamese_core.losses.record import Curve
 
 pytestmark = pytest.mark.browser
 
-VIEWS = Path(__file__).parents[2] / "pages" / "ui"
+COMPONENTS = Path(__file__).parents[2] / "pages" / "ui" / "components"
 HTML = """<!doctype html><title>plot</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body { --st-text-color: #31333f; --st-background-color: #ffffff; --st-font: sans-serif }
   body.dark { --st-text-color: #fafafa; --st-background-color: #0e1117 }</style>
 <div id="host" style="width: 600px"></div><div id="second" style="width: 600px"></div>
 <script type="module">
-import { render } from "/plot_view.js";
+import { render } from "/plot/view.js";
 window.sent = [];
 for (const id of ["host", "second"]) document.getElementById(id).attachShadow({ mode: "open" });
 window.push = (base64, id) => {
@@ -53,7 +54,10 @@ def address() -> Iterator[str]:
         "/": ("text/html", HTML),
         "/plotly.js": ("text/javascript", get_plotlyjs()),
     }
-    files |= {f"/{path.name}": ("text/javascript", path.read_text("utf-8")) for path in VIEWS.glob("plot_*.js")}
+    files |= {
+        f"/{path.relative_to(COMPONENTS).as_posix()}": ("text/javascript", path.read_text("utf-8"))
+        for path in COMPONENTS.rglob("*.js")
+    }
 
     class Files(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pages.ui.text.replay import REPLAY
-from siamese_core.figures import DIFFERENT_COLOUR, METRIC_COLOURS, SAME_COLOUR
-from siamese_core.wire import pack
-from tests.browser.test_embedding_view import CLASSES, COLOURS, MARKERS, VIEWS, sprite
+from siamese_core.export.figures.base import DIFFERENT_COLOUR, METRIC_COLOURS, SAME_COLOUR
+from siamese_core.formats.wire import pack
+from tests.browser.test_embedding_view import CLASSES, COLOURS, COMPONENTS, MARKERS, sprite
 
 ROOT = "document.querySelector('#host').shadowRoot.querySelector('.replay')"
 STEPS = [0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 300]
@@ -29,7 +29,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>view</titl
   --st-secondary-background-color: #1a212b; --st-primary-color: #0d9488; --st-border-color: #303a47; }
 body { margin: 16px auto; max-width: 1200px; padding: 0 16px; background: var(--st-background-color); }</style>
 <div id="host"></div><script type="module">
-import { render } from "/replay_view.js";
+import { render } from "/replay/view.js";
 const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
 window.show = (data) => render({ parentElement, data, setStateValue() {}, setTriggerValue() {} });
 </script>"""
@@ -63,7 +63,7 @@ class Pages(SimpleHTTPRequestHandler):
 def pages() -> Iterator[tuple[str, type[Pages]]]:
     """The address of a server, and what it serves: its runs can change, and it remembers what it was asked for."""
     handler = type("Handler", (Pages,), {"runs": {}, "asked": []})
-    server = ThreadingHTTPServer(("localhost", 0), partial(handler, directory=str(VIEWS)))
+    server = ThreadingHTTPServer(("localhost", 0), partial(handler, directory=str(COMPONENTS)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://localhost:{server.server_port}/", handler
     server.shutdown()

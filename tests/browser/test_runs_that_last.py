@@ -15,7 +15,7 @@ from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
 from tests.browser.conftest import Server
 from tests.browser.test_main_job import PATIENT, Tab
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -16,8 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from siamese_core.images import REASONS, ImageRejected, decode, square
-from tests.hostile_images import GREY, PALETTE, RGB, chunk, corpus, exif, picture, png, saved, segment, with_segments
+from siamese_core.formats.images import REASONS, ImageRejected, decode, square
+from tests.support.hostile_images import (
+    GREY,
+    PALETTE,
+    RGB,
+    chunk,
+    corpus,
+    exif,
+    picture,
+    png,
+    saved,
+    segment,
+    with_segments,
+)
 
 LARGEST_SEED = 3000
 """Bytes: a small file is read fast, and a mutation of it is more likely to matter."""

@@ -11,8 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from siamese_core.archives import MAX_LABEL, MAX_PICTURES, SKIPPED, ArchiveRejected, pictures
-from tests.zip_maker import File, zipped, zipped64
+from siamese_core.formats.archives import MAX_LABEL, MAX_PICTURES, SKIPPED, ArchiveRejected, pictures
+from tests.support.zip_maker import File, zipped, zipped64
 
 CONTENTS = (b"", b"stored", b"deflated, deflated, deflated", bytes(2_000))
 EXTREMES = [number.to_bytes(size, "little") for size in (1, 2, 4, 8) for number in (0, 1, 2 ** (8 * size) - 1)]

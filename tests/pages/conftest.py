@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.ui.owner import downloads, engine, examinations, sweeps, uploads
+from pages.ui.session.session import downloads, engine, examinations, sweeps, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import models
 from pages.ui.compare import many
 from pages.ui.compare.judged import Judged, records, summary, table, thumbnails
+from pages.ui.session import model_picker
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.engine.pipes import ROOT
-from siamese_core.images import ImageRejected, refusal
-from siamese_core.model import Model
-from siamese_core.pair_lists import Listed, PairList, of_zip, to_csv
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.formats.images import ImageRejected, refusal
+from siamese_core.formats.pair_lists import Listed, PairList, of_zip, to_csv
+from siamese_core.runs.model import Model
 from tests.pages.app import click, ran, words
-from tests.waiting import until
+from tests.support.waiting import until
 
 COMPARE = "pages/4_Compare.py"
 PNG = "image/png"
@@ -107,7 +107,7 @@ class TestThePage:
         assert parts["unlike"].tolist() == whole["unlike"].tolist()
 
     def test_a_picture_unlike_all_training_images_is_told_from_one_of_them(self) -> None:
-        known = atlas_png(models.bundled("fashion_mnist").model.experiment.data.load().train_images[:1], 1)
+        known = atlas_png(model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[:1], 1)
         rows, columns = np.indices(SIZE) // 4
         chequered = atlas_png(((rows + columns) % 2 * 255).astype(np.uint8)[None, None], 1)
         app = judged(with_zip("first,second\na.png,b.png\nb.png,a.png\n", {"a.png": known, "b.png": chequered}))
@@ -151,7 +151,7 @@ class TestThePage:
         assert inverted["first_image"].tolist() != before["first_image"].tolist()
         assert inverted["value"].tolist() != before["value"].tolist()
         # Files stay chosen and brightness inverted while another model is got ready, which draws neither.
-        app.selectbox(key=models.CHOICE).set_value("mnist")
+        app.selectbox(key=model_picker.CHOICE).set_value("mnist")
         judged(app)
         assert app.toggle(key="many_invert").value
         assert app.dataframe[0].value["value"].tolist() != inverted["value"].tolist()
@@ -201,7 +201,7 @@ class TestThePage:
 
 
 def test_an_example_is_a_list_that_the_page_reads() -> None:
-    model = models.bundled("fashion_mnist").model
+    model = model_picker.bundled("fashion_mnist").model
     images = model.experiment.data.load()
     listed = of_zip(io.BytesIO(many.example(images, model.classes)))
     assert [pair.same for pair in listed.pairs] == [True] * 4 + [False] * 4
@@ -230,7 +230,7 @@ class TestSortedOut:
 
 
 class TestJudged:
-    model = models.bundled("fashion_mnist").model
+    model = model_picker.bundled("fashion_mnist").model
     three = Judged((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
 
     def test_false_accepts_and_false_rejects_are_counted_where_the_truth_is_known(self) -> None:

@@ -12,23 +12,24 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import models
-from pages.ui.owner import engine, examinations
+from pages.ui.session import model_picker
+from pages.ui.session.session import engine, examinations
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as text
-from pages.ui.words import plain
-from siamese_core.architecture import check_architecture
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
-from siamese_core.images import refusal
+from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.evaluation.architecture import check_architecture
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.formats.images import refusal
 from siamese_core.losses import LOSSES
-from siamese_core.model import Model, Threshold, model_of
-from siamese_core.model_file import ModelRejected, packed, read_model
-from siamese_core.training import never, train
-from tests.hostile_images import corpus
-from tests.hostile_models import CASES, OWN, assembled, good
+from siamese_core.runs.model import Model, model_of
+from siamese_core.runs.model_file import ModelRejected, packed, read_model
+from siamese_core.training.loop import never, train
 from tests.pages.app import click, ran, words
-from tests.waiting import until
+from tests.support.hostile_images import corpus
+from tests.support.hostile_models import CASES, OWN, assembled, good
+from tests.support.waiting import until
 
 COMPARE = "pages/4_Compare.py"
 SIZE = (28, 28)
@@ -38,7 +39,7 @@ HOSTILE = ("seven bytes", "pickle in a zip", "a tebi squared", "NaN", "a class i
 
 @pytest.fixture(autouse=True)
 def _nobody_has_chosen_a_threshold() -> None:
-    models._thresholds.clear()
+    model_picker._thresholds.clear()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def opened(model: str = "", source: str = "") -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(COMPARE)
     if model:
-        app.session_state[models.CHOICE] = model
+        app.session_state[model_picker.CHOICE] = model
     if source:
         app.session_state["compare_source"] = source
     return checked(app)
@@ -60,7 +61,7 @@ def opened(model: str = "", source: str = "") -> AppTest:
 
 def checked(app: AppTest) -> AppTest:
     """Once the process that compares knows the model, or has something to say against it."""
-    until(lambda: models.text.CHECKING not in words(ran(app)), "the process that compares")
+    until(lambda: model_picker.text.CHECKING not in words(ran(app)), "the process that compares")
     return app
 
 
@@ -79,7 +80,7 @@ def give(app: AppTest, *files: bytes) -> AppTest:
 
 
 def give_model(data: bytes, app: AppTest | None = None) -> AppTest:
-    app = app or opened(models.FILE, "upload")
+    app = app or opened(model_picker.FILE, "upload")
     app.file_uploader(key="model_file").set_value(("model.safetensors", data, "application/octet-stream"))
     return checked(app)
 
@@ -97,7 +98,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def pictures_of(name: str = "fashion_mnist") -> np.ndarray:
-    return models.bundled(name).model.experiment.data.load().test_images
+    return model_picker.bundled(name).model.experiment.data.load().test_images
 
 
 def chequered() -> np.ndarray:
@@ -106,7 +107,7 @@ def chequered() -> np.ndarray:
 
 
 def bundled_threshold(name: str = "fashion_mnist") -> Threshold:
-    found = models.bundled(name).model.threshold
+    found = model_picker.bundled(name).model.threshold
     assert found is not None
     return found
 
@@ -124,7 +125,7 @@ def as_of_strangers(data: bytes) -> bytes:
 class TestAPairOfTheDataset:
     def test_the_first_visit_shows_a_verdict_its_threshold_and_how_often_that_is_wrong(self) -> None:
         app = opened()
-        assert app.selectbox(key=models.CHOICE).value == "fashion_mnist"
+        assert app.selectbox(key=model_picker.CHOICE).value == "fashion_mnist"
         says_same, number, threshold = verdict(app)
         kept = bundled_threshold()
         assert threshold == pytest.approx(kept.value, rel=0.01)
@@ -133,7 +134,7 @@ class TestAPairOfTheDataset:
             "False accepts": f"{kept.false_accept:.1%}", "False rejects": f"{kept.false_reject:.1%}",
         }  # fmt: skip
         said = text.RATES.format(
-            rule=models.text.RULES["eer"], group=models.text.GROUPS["seen"],
+            rule=model_picker.text.RULES["eer"], group=model_picker.text.GROUPS["seen"],
             different=f"{kept.different:,}", same=f"{kept.same:,}",
         )  # fmt: skip
         assert said in words(app)
@@ -162,7 +163,7 @@ class TestAPairOfTheDataset:
     def test_neighbours_are_named_by_their_class_and_distance(self) -> None:
         app = known(opened())
         captions = [caption for image in app.image for caption in image.captions if "\n" in caption]
-        classes = models.bundled("fashion_mnist").model.classes
+        classes = model_picker.bundled("fashion_mnist").model.classes
         assert len(captions) == 10
         assert {caption.partition("  \n")[0] for caption in captions} <= {plain(name) for name in classes}
         distances = [float(caption.partition("  \n")[2]) for caption in captions]
@@ -174,7 +175,7 @@ class TestAPairOfTheDataset:
         app.query_params["model"] = "mnist"
         assert "Trained on MNIST" in words(checked(app))
         assert verdict(app)[2] == pytest.approx(bundled_threshold("mnist").value, rel=0.01)
-        app.selectbox(key=models.CHOICE).set_value("fashion_mnist")
+        app.selectbox(key=model_picker.CHOICE).set_value("fashion_mnist")
         assert "Trained on Fashion-MNIST" in words(checked(app))
         assert app.query_params["model"] in ("fashion_mnist", ["fashion_mnist"])
 
@@ -191,7 +192,7 @@ class TestAPairOfTheDataset:
 class TestUploads:
     def test_two_files_are_compared_much_as_the_same_images_of_the_dataset_are(self) -> None:
         app = opened()
-        images = models.bundled("fashion_mnist").model.experiment.data.load()
+        images = model_picker.bundled("fashion_mnist").model.experiment.data.load()
         for side, label in enumerate((3, 5)):
             app.selectbox(key=f"pair_class_{side}").set_value(label)
             app.number_input(key=f"pair_number_{side}").set_value(2)
@@ -239,7 +240,7 @@ class TestUploads:
             assert [error.value for error in app.error] == [said], name
 
     def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:
-        clothes = models.bundled("fashion_mnist").model.experiment.data.load().train_images[0]
+        clothes = model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[0]
         app = known(give(opened(source="upload"), png(chequered()), png(clothes)))
         assert text.UNLIKE.format(which=text.WHICH[True, False]) in words(app)
         app = known(give(opened(source="upload"), png(clothes), png(clothes)))
@@ -266,7 +267,7 @@ class TestUploads:
 
 class TestSavedModels:
     def test_the_bundled_file_is_the_bundled_model(self) -> None:
-        file = models.bundled("mnist")
+        file = model_picker.bundled("mnist")
         app = give(give_model(file.data), *(png(image) for image in pictures_of("mnist")[:2]))
         expected = give(opened("mnist", "upload"), *(png(image) for image in pictures_of("mnist")[:2]))
         assert verdict(app) == verdict(expected)
@@ -284,7 +285,7 @@ class TestSavedModels:
         app = give(give_model(packed(digits)), *(png(image) for image in digits.experiment.data.load().test_images[:2]))
         known(app)
         assert verdict(app)[2] > 0
-        assert models.text.RULES["eer"] in words(app)
+        assert model_picker.text.RULES["eer"] in words(app)
 
     @pytest.mark.parametrize("name", HOSTILE)
     def test_a_hostile_file_is_one_sentence_and_the_next_one_works(self, name: str) -> None:
@@ -294,7 +295,7 @@ class TestSavedModels:
         app = give_model(data)
         assert [error.value for error in app.error] == [plain(str(refused.value))]
         assert not app.metric
-        app = give_model(models.bundled("mnist").data, app)
+        app = give_model(model_picker.bundled("mnist").data, app)
         assert not app.error
         assert "Trained on MNIST" in words(app)
 
@@ -308,7 +309,7 @@ class TestSavedModels:
     def test_a_model_of_somebody_elses_pictures_compares_uploads_and_tells_nothing_of_them(self, digits: Model) -> None:
         threshold = Threshold(0.375, "eer", "seen", 0.25, 0.5, 90, 10)
         app = give_model(as_of_strangers(packed(replace(digits, threshold=threshold))))
-        assert models.text.NO_IMAGES.format(remedy=models.text.UPLOAD_AGAIN) in words(app)
+        assert model_picker.text.NO_IMAGES.format(remedy=model_picker.text.UPLOAD_AGAIN) in words(app)
         assert OWN not in words(app)
         app = give(app, png(chequered()), png(chequered()))
         assert verdict(app) == (True, 0, 0.375)
@@ -339,10 +340,10 @@ class TestRuns:
                 ),
                 "the run",
             )
-        options = ran(app).selectbox(key=models.CHOICE).options
-        title = models.text.RUN.format(loss=LOSSES["contrastive"].title, dataset="Digits, 8×8", steps="4")
-        assert options == [title, *models.text.BUNDLED.values(), models.text.FILE]
-        app.selectbox(key=models.CHOICE).set_value(run)
+        options = ran(app).selectbox(key=model_picker.CHOICE).options
+        title = model_picker.text.RUN.format(loss=LOSSES["contrastive"].title, dataset="Digits, 8×8", steps="4")
+        assert options == [title, *model_picker.text.BUNDLED.values(), model_picker.text.FILE]
+        app.selectbox(key=model_picker.CHOICE).set_value(run)
         checked(app)
         assert "Trained on Digits, 8×8. Loss: Contrastive (Hadsell 2006)" in words(app)
         assert "model" not in app.query_params
@@ -360,14 +361,14 @@ class TestRuns:
 class TestThresholds:
     def test_the_one_chosen_in_this_browser_goes_before_that_of_the_file(self) -> None:
         app = opened()
-        file = models.bundled("fashion_mnist")
-        models._thresholds()[app.session_state["owner"], file.key] = replace(bundled_threshold(), value=0.123)
+        file = model_picker.bundled("fashion_mnist")
+        model_picker._thresholds()[app.session_state["owner"], file.key] = replace(bundled_threshold(), value=0.123)
         assert verdict(ran(app))[2] == 0.123
         assert verdict(opened())[2] != 0.123
 
 
 def test_rates_that_a_file_claims_are_measured_here() -> None:
-    model = models.bundled("mnist").model
+    model = model_picker.bundled("mnist").model
     assert model.threshold is not None
     boast = replace(model.threshold, false_accept=0.0, false_reject=0.0, different=10**9, same=10**9)
     app = give_model(packed(replace(model, threshold=boast)))
@@ -381,7 +382,7 @@ def test_rates_that_a_file_claims_are_measured_here() -> None:
 def test_few_pairs_and_strangers_are_warned_of_and_a_failed_reference_can_be_tried_again() -> None:
     app = known(opened())
     assert text.STRANGERS in words(app)
-    file = models.bundled("fashion_mnist")
+    file = model_picker.bundled("fashion_mnist")
     examinations()._jobs["reference", file.key].status = "failed"
     known(click(ran(app), text.TRY_AGAIN))
     assert not [button for button in app.button if button.label == text.TRY_AGAIN]

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.owner import downloads, engine, uploads
+from pages.ui.session.session import downloads, engine, uploads
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
-from siamese_core.views import VIEWS
-from tests.waiting import until
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.networks.input_transforms import VIEWS
+from tests.support.waiting import until
 
 DATA = "pages/3_Data.py"
 

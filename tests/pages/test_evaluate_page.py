@@ -9,21 +9,21 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import models
 from pages.ui.evaluate import save
 from pages.ui.evaluate.found import Found
-from pages.ui.owner import engine, examinations, uploads
+from pages.ui.session import model_picker
+from pages.ui.session.session import engine, examinations, uploads
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as compare_text
 from pages.ui.text import evaluate as text
-from pages.ui.words import plain
-from siamese_core.engine.examinations import ModelFile, file_of
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
-from siamese_core.report import from_wire
+from siamese_core.engine.evaluations import ModelFile, file_of
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.evaluation.report import from_wire
+from siamese_core.experiment.experiment import Experiment
 from tests.pages.app import ran
-from tests.uploading import until_read
-from tests.waiting import until
-from tests.zip_maker import File, zipped
+from tests.support.uploading import until_read
+from tests.support.waiting import until
+from tests.support.zip_maker import File, zipped
 
 EVALUATE, COMPARE = "pages/5_Evaluate.py", "pages/4_Compare.py"
 NAMES = ("<b>*x*", "`$y$` :red[z]")
@@ -58,7 +58,7 @@ def opened(page: str, run: str, part: str = "") -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.session_state["owner"] = OWNER
     ran(app).switch_page(page)
-    app.session_state[models.CHOICE] = run
+    app.session_state[model_picker.CHOICE] = run
     if part:
         app.query_params["part"] = part
     return ran(app)
@@ -121,5 +121,5 @@ def test_a_deleted_set_takes_its_evaluation_with_it(run: str) -> None:
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
     (key,) = uploads().sets(OWNER)
     uploads().discard(OWNER, key)
-    assert models.text.GONE in raw(ran(app))
+    assert model_picker.text.GONE in raw(ran(app))
     assert f"**{text.SAVE}**" not in raw(app)

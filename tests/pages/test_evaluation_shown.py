@@ -10,19 +10,19 @@ from functools import cache
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import models
 from pages.ui.evaluate import save
 from pages.ui.evaluate.found import Found, percent, with_interval
+from pages.ui.session import model_picker
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
-from siamese_core.engine.pipes import ROOT
-from siamese_core.evaluation import evaluate
-from siamese_core.pair_lists import to_csv
-from siamese_core.report import Report
-from siamese_core.thresholds import EER, Rule, chosen
-from siamese_core.trained import load
+from siamese_core.embeddings.thresholds import EER, Rule, chosen
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.evaluation.evaluate import evaluate
+from siamese_core.evaluation.inference import load
+from siamese_core.evaluation.report import Report
+from siamese_core.formats.pair_lists import to_csv
 from tests.pages.app import ran, words
-from tests.waiting import until
+from tests.support.waiting import until
 
 EVALUATE = "pages/5_Evaluate.py"
 
@@ -44,7 +44,7 @@ def evaluated(part: str = "", model: str = "fashion_mnist") -> AppTest:
 
 @cache
 def report(name: str = "fashion_mnist") -> Report:
-    *_, found = evaluate(load(models.bundled(name).model))
+    *_, found = evaluate(load(model_picker.bundled(name).model))
     assert isinstance(found, Report)
     return found
 
@@ -150,7 +150,7 @@ def test_held_out_classes_that_are_fewer_than_asked_for_are_all_taken() -> None:
 
 def test_a_cancelled_evaluation_begins_again_when_asked() -> None:
     app = evaluated(model="mnist")
-    app.session_state["evaluate_stopped"] = models.bundled("mnist").key
+    app.session_state["evaluate_stopped"] = model_picker.bundled("mnist").key
     assert text.STOPPED in words(ran(app))
     (button,) = [button for button in app.button if button.label == text.EVALUATE]
     button.click()
@@ -160,9 +160,9 @@ def test_a_cancelled_evaluation_begins_again_when_asked() -> None:
 def test_a_model_without_its_images_says_so() -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(EVALUATE)
-    app.session_state["model_choice"] = models.FILE
-    elsewhere = replace(models.bundled("mnist").model, has_images=False)
-    app.session_state["model_upload"] = models.file_of(elsewhere)
+    app.session_state["model_choice"] = model_picker.FILE
+    elsewhere = replace(model_picker.bundled("mnist").model, has_images=False)
+    app.session_state["model_upload"] = model_picker.file_of(elsewhere)
     until(lambda: text.NO_IMAGES in words(ran(app)), "the sentence")
     assert models_text.SAVE not in words(app)
 
@@ -171,7 +171,7 @@ def test_a_model_without_its_images_says_so() -> None:
 
 
 def found() -> Found:
-    return Found(models.bundled("fashion_mnist"), report())
+    return Found(model_picker.bundled("fashion_mnist"), report())
 
 
 def test_the_scores_are_those_of_the_report() -> None:
@@ -202,7 +202,7 @@ def test_the_hardest_pairs_are_named_with_their_classes() -> None:
 
 
 def test_the_report_is_one_page_that_fetches_nothing_and_runs_no_class_name() -> None:
-    file = models.bundled("fashion_mnist")
+    file = model_picker.bundled("fashion_mnist")
     evil = "</script><script>alert(1)</script>"
     classes = (evil, *file.model.classes[1:])
     page = save.page(Found(replace(file, model=replace(file.model, classes=classes)), report()), evil, evil, None)
@@ -228,7 +228,7 @@ def test_small_rates_keep_digits_that_say_something() -> None:
 
 
 def test_the_threshold_and_its_rates_are_among_the_figures() -> None:
-    kept = models.bundled("fashion_mnist").model.threshold
+    kept = model_picker.bundled("fashion_mnist").model.threshold
     assert kept is not None
     rows = save.at_threshold(found(), kept)
     assert rows[0]["value"] == kept.value
@@ -245,13 +245,13 @@ def test_a_hand_begins_where_the_threshold_stood() -> None:
 
 
 def test_a_rule_that_the_widgets_cannot_say_is_left_as_it_is() -> None:
-    file = models.bundled("mnist")
+    file = model_picker.bundled("mnist")
     assert file.model.threshold is not None
     rare = replace(file.model.threshold, value=0.321, rule="costs=1:1:0.001")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(EVALUATE)
-    app.session_state["model_choice"] = models.FILE
-    app.session_state["model_upload"] = models.file_of(replace(file.model, threshold=rare))
+    app.session_state["model_choice"] = model_picker.FILE
+    app.session_state["model_upload"] = model_picker.file_of(replace(file.model, threshold=rare))
     until(lambda: text.SAVE in words(ran(app)), "the evaluation")
     assert "at most **0.321**" in words(app)
     assert text.BY_HAND.partition(":")[0] in words(app)

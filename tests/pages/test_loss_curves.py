@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pages.ui import loss_curves
-from pages.ui.loss_curves import exact_arrays, has_come, is_waiting, loss_arrays, places, version
-from siamese_core.curves import drawn
+from pages.ui.session import loss_curves
+from pages.ui.session.loss_curves import exact_arrays, has_come, is_waiting, loss_arrays, places, version
 from siamese_core.losses import LOSSES
+from siamese_core.training.loss_curves import drawn
 
 Asked = tuple[str, dict[str, float], np.ndarray]
 

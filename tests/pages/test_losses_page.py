@@ -6,14 +6,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.losses.address import GROUPS
-from pages.ui.owner import engine
+from pages.ui.session.session import engine
 from pages.ui.text import losses as text
 from siamese_core.datasets import DATASETS
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.myths import MYTHS
 from siamese_core.losses import LOSSES
-from siamese_core.myths import MYTHS
-from tests.waiting import until
+from tests.support.waiting import until
 
 LOSSES_PAGE = "pages/2_Losses.py"
 

@@ -10,20 +10,20 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.owner import engine, sweeps, uploads
+from pages.ui.session.session import engine, sweeps, uploads
 from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
-from siamese_core.engine.pipes import ROOT
-from siamese_core.engine.shelf import hashed
-from siamese_core.experiment import Experiment
-from siamese_core.replay import Layouts
-from siamese_core.run_archive import packed_run
-from siamese_core.run_record import Record
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.engine.storage.store import hashed
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.archive import packed_run
+from siamese_core.runs.layouts import Layouts
+from siamese_core.runs.record import Record
 from tests.pages.app import click, ran, words
-from tests.uploading import until_read
-from tests.waiting import until
-from tests.zip_maker import File, zipped
+from tests.support.uploading import until_read
+from tests.support.waiting import until
+from tests.support.zip_maker import File, zipped
 
 RUNS, TRAIN = "pages/6_Runs.py", "pages/1_Train.py"
 ANN, BEN = "ann of the runs page", "ben of the runs page"

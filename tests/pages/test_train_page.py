@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.owner import engine
+from pages.ui.session.session import engine
 from pages.ui.text import train as text
-from siamese_core.engine.pipes import ROOT
-from siamese_core.experiment import Experiment
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
-from siamese_core.settings import FIELDS, SHAPES
-from tests.waiting import until
+from tests.support.waiting import until
 
 TRAIN = "pages/1_Train.py"
 BUNDLED = ("digits", "fashion_mnist", "mnist")

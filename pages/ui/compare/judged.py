@@ -13,8 +13,9 @@ import streamlit as st
 from pages.ui.compare.pictures import Pixels
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
-from siamese_core.model import Model, Threshold
-from siamese_core.pair_lists import Listed, to_csv
+from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.formats.pair_lists import Listed, to_csv
+from siamese_core.runs.model import Model
 
 SIDE, SMALL_SIDE, FEW = 32, 16, 250
 """Pixels a side of a thumbnail; of colour pictures in more than so many pairs the smaller one, for a kilobyte each."""

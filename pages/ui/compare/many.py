@@ -11,21 +11,30 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui import keyed
-from pages.ui.asking import Arrays, answered
 from pages.ui.compare.judged import Judged, result, thumbnails
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
-from pages.ui.owner import examinations, token
-from pages.ui.remembered import remembered
+from pages.ui.session.session import examinations, token
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.futures import Arrays, answered
+from pages.ui.shims.remembered import remembered
 from pages.ui.text import compare as text
-from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.engine.examinations import Examination, ModelFile
-from siamese_core.engine.questions import Answer, Refused
-from siamese_core.images import ImageRejected
-from siamese_core.model import Model, Threshold
-from siamese_core.pair_lists import MAX_PROBLEMS, Listed, PairList, PairsRejected, example_zip, of_stacks, of_zip
+from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.engine.rpc.client import Answer, Refused
+from siamese_core.formats.images import ImageRejected
+from siamese_core.formats.pair_lists import (
+    MAX_PROBLEMS,
+    Listed,
+    PairList,
+    PairsRejected,
+    example_zip,
+    of_stacks,
+    of_zip,
+)
+from siamese_core.runs.model import Model
 
 T = TypeVar("T")
 
@@ -55,7 +64,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         st.info(text.CANCELLED, icon=":material/block:")
         st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
         return
-    inverted = remembered("many_invert", False, lambda key: keyed.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = remembered("many_invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     progress = st.empty()
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
@@ -89,7 +98,7 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
     given_as = remembered(
         "many_given_as",
         "stacks",
-        lambda key: keyed.segmented_control(
+        lambda key: widgets.segmented_control(
             text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key
         ),
     )

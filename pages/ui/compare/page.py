@@ -8,26 +8,26 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed, models
-from pages.ui.asking import Arrays, kept_answer
 from pages.ui.compare import many, sources
 from pages.ui.compare.pictures import hint_at_brightness
 from pages.ui.compare.place import place
 from pages.ui.compare.sources import Pair
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.compare.why import maps, neighbours
-from pages.ui.data.sheet import sheet
-from pages.ui.inline import show_png
-from pages.ui.loss_curves import has_come, is_waiting
-from pages.ui.owner import examinations, owner, token
-from pages.ui.remembered import remembered
+from pages.ui.session import model_picker
+from pages.ui.session.image_grid import sheet
+from pages.ui.session.loss_curves import has_come, is_waiting
+from pages.ui.session.session import examinations, owner, token
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.futures import Arrays, kept_answer
+from pages.ui.shims.inline import show_png
+from pages.ui.shims.remembered import remembered
 from pages.ui.text import compare as text
-from pages.ui.words import plain
-from siamese_core.engine.examinations import Examination, ModelFile
-from siamese_core.engine.questions import Refused
-from siamese_core.model import Threshold
-from siamese_core.thresholds import reported
-from siamese_core.verification import Distances
+from siamese_core.embeddings.thresholds import Threshold, reported
+from siamese_core.embeddings.verification import Distances
+from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.engine.rpc.client import Refused
 
 TITLE = text.TITLE
 
@@ -41,13 +41,13 @@ SOURCES = {"dataset": sources.from_dataset, "upload": sources.from_files, "camer
 def page() -> None:
     owner()
     st.markdown(f"##### {text.INTRO}")
-    file = models.choose()
+    file = model_picker.choose()
     if file is None:
         return
     chosen = remembered(
         "compare_source",
         "dataset" if file.model.has_images else "upload",
-        lambda key: keyed.segmented_control(
+        lambda key: widgets.segmented_control(
             text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
         ),
     )
@@ -77,7 +77,7 @@ def _once_come() -> None:
 
 def threshold_of(file: ModelFile, work: Examination | None) -> Threshold | None:
     """The one that was chosen, else the one that the test images give."""
-    kept, known = models.threshold(file), _known(work)
+    kept, known = model_picker.threshold(file), _known(work)
     if kept is None and work is not None and work.status == "done" and work.about["threshold"]:
         return Threshold(**work.about["threshold"])
     if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
@@ -98,7 +98,7 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = remembered("invert", False, lambda key: keyed.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = remembered("invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
     if inverted:
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)
@@ -169,7 +169,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     if known is None:
         return
     apart = 1 - to if file.model.is_similarity else to
-    models.keep_threshold(file, reported(apart, known, "hand", "seen", file.model.is_similarity))
+    model_picker.keep_threshold(file, reported(apart, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui.owner import uploads
+from pages.ui.session.session import uploads
 from pages.ui.text import compare as text
-from siamese_core.archives import ENDINGS
-from siamese_core.datasets import own
-from siamese_core.engine.decoding import Square
-from siamese_core.images import MAX_BYTES, ImageRejected
-from siamese_core.model import Model
+from siamese_core.datasets import uploaded
+from siamese_core.engine.uploads.decoder_client import Square
+from siamese_core.formats.archives import ENDINGS
+from siamese_core.formats.images import MAX_BYTES, ImageRejected
+from siamese_core.runs.model import Model
 
 Pixels = NDArray[np.uint8]
 
@@ -26,13 +26,13 @@ MAX_MB = MAX_BYTES // 10**6
 
 def picture(data: bytes, model: Model) -> Pixels:
     """uint8 (C, H, W). Raises ImageRejected."""
-    return own.fitted(uploads().square(data).pixels, model.shape)
+    return uploaded.fitted(uploads().square(data).pixels, model.shape)
 
 
 def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
     """What `picture` returns or raises for each file, in order."""
     for outcome in uploads().squares(files):
-        yield own.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
+        yield uploaded.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
 
 def hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.ui.loss_curves import loss_arrays, places, version
+from pages.ui.components.components import plot_view
+from pages.ui.session.loss_curves import loss_arrays, places, version
 from pages.ui.text import compare as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import figures
-from siamese_core.distances import MEASURES
+from siamese_core.embeddings.verification import Distances
+from siamese_core.export.figures import base
+from siamese_core.export.figures.verification import distance_end, distance_histograms, with_pair
 from siamese_core.losses import LOSSES
-from siamese_core.model import Model
-from siamese_core.verification import Distances
-from siamese_core.verification_figures import distance_end, distance_histograms, with_pair
+from siamese_core.losses.distances import MEASURES
+from siamese_core.runs.model import Model
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -53,7 +53,7 @@ def place(
             )
         else:
             words = train_text.LOSS | {"distance": axis, "share": text.SHARE, "no_pairs": text.PLOT["no_pairs"]}
-            drawn = figures.loss_curve(figures.Curve(**curve), pairs.same, pairs.different, text=words, d_max=d_max)
+            drawn = base.loss_curve(base.Curve(**curve), pairs.same, pairs.different, text=words, d_max=d_max)
         return with_pair(drawn, value, text.PLOT["pair"], d_max)
 
     handles: list[dict[str, Any]] = []

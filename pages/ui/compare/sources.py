@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, picture
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as text
-from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing, Images
-from siamese_core.images import ImageRejected
-from siamese_core.model import Model
+from siamese_core.formats.images import ImageRejected
+from siamese_core.runs.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,13 @@ def from_dataset(model: Model) -> Pair | None:
         with column, st.container(horizontal=True, vertical_alignment="bottom"):
             name = text.SIDES[side]
             present = np.unique(labels).tolist()
-            label = keyed.selectbox(
+            label = widgets.selectbox(
                 text.CLASS.format(side=name), present, format_func=lambda c: model.classes[c], key=f"pair_class_{side}"
             )
             of_class = np.flatnonzero(labels == label)
             number = f"pair_number_{side}"
             st.session_state[number] = min(st.session_state.get(number, 1), len(of_class))
-            chosen = keyed.number_input(text.NUMBER.format(side=name), 1, len(of_class), key=number, width=140)
+            chosen = widgets.number_input(text.NUMBER.format(side=name), 1, len(of_class), key=number, width=140)
             places.append(of_class[int(chosen) - 1])
     first, second = places
     return Pair(images.test_images[first], images.test_images[second], bool(labels[first] == labels[second]))

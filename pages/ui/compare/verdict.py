@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import models
+from pages.ui.session import model_picker
 from pages.ui.text import compare as text
-from siamese_core.engine.examinations import ModelFile
-from siamese_core.model import Threshold
-from siamese_core.thresholds import FEW
+from siamese_core.embeddings.thresholds import FEW, Threshold
+from siamese_core.engine.evaluations import ModelFile
 
 
 def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bool | None, waits: bool) -> None:
@@ -36,16 +35,16 @@ def rates(threshold: Threshold | None) -> None:
     with st.container(horizontal=True):
         for name in ("false_accept", "false_reject"):
             rate = getattr(threshold, name)
-            shown = f"{rate:.1%}" if rate else models.text.NONE
+            shown = f"{rate:.1%}" if rate else model_picker.text.NONE
             st.metric(text.NUMBERS[name], shown, help=text.NUMBERS_HELP[name], width=128)
     words = text.RATES_BY_HAND if threshold.rule == "hand" else text.RATES
     st.caption(
         words.format(
-            rule=models.rule_words(threshold), group=models.text.GROUPS[threshold.group],
+            rule=model_picker.rule_words(threshold), group=model_picker.text.GROUPS[threshold.group],
             different=f"{threshold.different:,}", same=f"{threshold.same:,}",
         )
     )  # fmt: skip
     if threshold.group == "seen":
         st.caption(text.STRANGERS)
     if min(threshold.same, threshold.different) < FEW:
-        st.warning(models.text.FEW, icon=":material/info:")
+        st.warning(model_picker.text.FEW, icon=":material/info:")

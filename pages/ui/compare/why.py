@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.asking import Arrays
 from pages.ui.compare.pictures import Pixels
-from pages.ui.data.sheet import sheet
-from pages.ui.inline import show_png
-from pages.ui.remembered import remembered
+from pages.ui.session.image_grid import sheet
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.futures import Arrays
+from pages.ui.shims.inline import show_png
+from pages.ui.shims.remembered import remembered
 from pages.ui.text import compare as text
-from pages.ui.words import plain
-from siamese_core.model import Model
+from siamese_core.runs.model import Model
 
 WIDTH = 128
 
@@ -26,7 +26,7 @@ def maps(explained: Arrays, value: float) -> None:
     chosen = remembered(
         "map_kind",
         "occlusion",
-        lambda key: keyed.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),
+        lambda key: widgets.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),
     )
     found = explained[chosen]
     most = float(found.max())

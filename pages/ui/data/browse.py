@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.controls import datasets
-from pages.ui.data.own import KEPT_SECONDS, train_with
-from pages.ui.data.sheet import sheet
-from pages.ui.inline import show_png
-from pages.ui.owner import token, uploads
+from pages.ui.data.uploaded import KEPT_SECONDS, train_with
+from pages.ui.session.experiment_form import datasets
+from pages.ui.session.image_grid import sheet
+from pages.ui.session.session import token, uploads
+from pages.ui.shims import widgets
+from pages.ui.shims.inline import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
-from siamese_core.experiment import Experiment
+from siamese_core.experiment.experiment import Experiment
 
 COLUMNS, ROWS = 16, 6
 
@@ -23,7 +23,7 @@ def section() -> None:
     current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
         st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
-    key: str = keyed.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
+    key: str = widgets.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
     uploads().use(token(), key)
     record = dataset_of(key)
     try:
@@ -43,7 +43,7 @@ def _images(record: Dataset, images: Images) -> None:
             width=width, height=height, colours=text.COLOURS[channels],
         )
     )  # fmt: skip
-    chosen = keyed.selectbox(
+    chosen = widgets.selectbox(
         text.CLASS, range(len(record.classes)), default=None, placeholder=text.EVERY_CLASS,
         format_func=record.classes.__getitem__, key=f"class_of_{record.key}",
     )  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.owner import downloads, token
+from pages.ui.session.session import downloads, token
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.datasets.download import megabytes
 from siamese_core.datasets.full import cache_root
-from siamese_core.engine.downloads import Fetching
+from siamese_core.engine.uploads.downloads import Fetching
 
 LOOK_EVERY = 0.5
 

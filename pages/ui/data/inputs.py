@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.asking import kept_answer
-from pages.ui.controls import current_experiment
-from pages.ui.data.sheet import sheet
-from pages.ui.inline import show_png
-from pages.ui.owner import engine
+from pages.ui.session.experiment_form import current_experiment
+from pages.ui.session.image_grid import sheet
+from pages.ui.session.session import engine
+from pages.ui.session.trial import trial
+from pages.ui.shims import widgets
+from pages.ui.shims.futures import kept_answer
+from pages.ui.shims.inline import show_png
 from pages.ui.text import data as text
-from pages.ui.trial import trial
-from siamese_core.augment import AUGMENTATIONS
 from siamese_core.datasets import Dataset, DatasetMissing
-from siamese_core.engine.questions import Answer
-from siamese_core.experiment import Experiment
-from siamese_core.views import VIEWS
+from siamese_core.engine.rpc.client import Answer
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.networks.augment import AUGMENTATIONS
+from siamese_core.networks.input_transforms import VIEWS
 
 SHOWN = 12
 
@@ -46,7 +46,7 @@ def section() -> None:
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
                 _train(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
-    trial("sketch", lambda: int(keyed.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
+    trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
     rows = {
         key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.ui import echo, keyed
-from pages.ui.data import browse, get, inputs, own, pairs
-from pages.ui.owner import engine, owner
+from pages.ui.data import browse, get, inputs, pairs, uploaded
+from pages.ui.session.session import engine, owner
+from pages.ui.shims import address_sync, widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import data as text
-from pages.ui.words import plain
 
 TITLE = text.TITLE
 
@@ -22,7 +22,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "browse": browse.section,
     "pairs": pairs.section,
     "inputs": inputs.section,
-    "own": own.section,
+    "own": uploaded.section,
     "get": get.section,
 }
 
@@ -30,19 +30,19 @@ SECTIONS: dict[str, Callable[[], None]] = {
 def page() -> None:
     owner()
     asked = st.query_params.get("section", "")
-    if asked in SECTIONS and not echo.is_own(PAGE, asked):
+    if asked in SECTIONS and not address_sync.is_own(PAGE, asked):
         st.session_state[KEY] = asked
     elif KEY not in st.session_state:
         # Back from another page: where one was.
-        st.session_state[KEY] = echo.current(PAGE) or "browse"
+        st.session_state[KEY] = address_sync.current(PAGE) or "browse"
     st.markdown(f"##### {text.INTRO}")
-    section: str = keyed.segmented_control(
+    section: str = widgets.segmented_control(
         text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, wrap=True
     )
     if asked and asked not in SECTIONS:
         st.warning(text.NO_SECTION.format(asked=plain(asked[:60]), may_be=", ".join(SECTIONS)), icon=":material/info:")
-    if section != echo.current(PAGE):
-        echo.stands_now(PAGE, section)
+    if section != address_sync.current(PAGE):
+        address_sync.stands_now(PAGE, section)
     if section != (asked or "browse"):
         st.query_params.from_dict({"section": section})
     # Asked before: a worker that comes while the page is drawn is a reason to draw it again.

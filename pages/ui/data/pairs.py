@@ -9,20 +9,20 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.ui import keyed
-from pages.ui.asking import Arrays, kept_answer
-from pages.ui.controls import current_experiment
-from pages.ui.data.sheet import sheet
-from pages.ui.inline import show_png
-from pages.ui.owner import engine, run_of_tab, token
+from pages.ui.session.experiment_form import current_experiment
+from pages.ui.session.image_grid import sheet
+from pages.ui.session.session import engine, run_of_tab, token
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.futures import Arrays, kept_answer
+from pages.ui.shims.inline import show_png
 from pages.ui.text import data as text
-from pages.ui.words import plain
 from siamese_core.datasets import DatasetMissing
-from siamese_core.distances import MEASURES
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment
+from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.mining import MINERS
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.mining import MINERS
 
 WAIT = 10.0
 """Seconds: a network of its own is built for an answer, while others train."""
@@ -49,7 +49,7 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown: str = keyed.segmented_control(
+        shown: str = widgets.segmented_control(
             text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown"
         )  # fmt: skip
         st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
@@ -94,7 +94,7 @@ def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
 def _pairs(experiment: Experiment, found: Arrays) -> None:
     order = "drawn"
     if "d" in found:
-        order = keyed.segmented_control(
+        order = widgets.segmented_control(
             text.ORDER, ORDERS, default="drawn", format_func=text.ORDERS.__getitem__, key="pairs_order"
         )  # fmt: skip
     _easy(experiment, found)
@@ -171,7 +171,7 @@ def _mined(experiment: Experiment, found: Arrays) -> np.ndarray:
     counts = {key: count for key, count in zip(MINERS, found["counts"].tolist(), strict=True) if count >= 0}
     if len(counts) < len(MINERS):
         st.caption(text.NOT_TRAINED)
-    miner: str = keyed.segmented_control(
+    miner: str = widgets.segmented_control(
         text.MINER, list(counts), default=experiment.miner if experiment.miner in counts else "all", key="pairs_miner",
         format_func=lambda key: f"{MINERS[key].title} ({counts[key]:,})",
     )  # fmt: skip

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, group
-from pages.ui.owner import engine, token
+from pages.ui.session.session import engine, token
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import retrieval_figures as figures
 from siamese_core.engine import RunView
-from siamese_core.experiment import as_classifier
+from siamese_core.experiment.experiment import as_classifier
+from siamese_core.export.figures import retrieval as figures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
 from pages.ui.evaluate.found import Found
+from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
-from siamese_core import few_shot
-from siamese_core.report import GroupReport
+from siamese_core.embeddings import few_shot
+from siamese_core.evaluation.report import GroupReport
 
 MOST_WAYS, MOST_SHOTS = 100, 20
 WAYS, SHOTS = 5, 1
@@ -22,8 +22,8 @@ def part(found: Found) -> None:
     # Another model may have fewer classes than were asked for.
     st.session_state["few_shot_ways"] = min(st.session_state.get("few_shot_ways", WAYS), most, MOST_WAYS)
     with st.container(horizontal=True):
-        ways = int(keyed.number_input(text.WAYS, 2, min(most, MOST_WAYS), key="few_shot_ways", width=160))
-        shots = int(keyed.number_input(text.SHOTS, 1, MOST_SHOTS, default=SHOTS, key="few_shot_shots", width=160))
+        ways = int(widgets.number_input(text.WAYS, 2, min(most, MOST_WAYS), key="few_shot_ways", width=160))
+        shots = int(widgets.number_input(text.SHOTS, 1, MOST_SHOTS, default=SHOTS, key="few_shot_shots", width=160))
     with st.container(horizontal=True):
         for name, looked_at in found.groups.items():
             with st.container(border=True, width=300):

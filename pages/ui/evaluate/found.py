@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.ui import keyed
+from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
-from siamese_core.engine.examinations import ModelFile
-from siamese_core.report import GroupReport, Report
+from siamese_core.engine.evaluations import ModelFile
+from siamese_core.evaluation.report import GroupReport, Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ def group(found: Found, key: str, label: str = text.GROUP) -> str:
         return names[0]
     if st.session_state.get(key) not in names:
         st.session_state[key] = names[0]
-    chosen: str = keyed.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
+    chosen: str = widgets.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
     return chosen
 
 

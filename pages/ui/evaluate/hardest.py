@@ -7,17 +7,18 @@ from concurrent.futures import CancelledError, TimeoutError
 import numpy as np
 import streamlit as st
 
-from pages.ui import embedding, keyed
-from pages.ui.data.sheet import sheet
+from pages.ui.components.components import embedding_view
+from pages.ui.components.embedding.sprites import probes
 from pages.ui.evaluate.found import Found, group
-from pages.ui.inline import show_png
-from pages.ui.owner import engine
-from pages.ui.probes import probes
+from pages.ui.session import embedding_message
+from pages.ui.session.image_grid import sheet
+from pages.ui.session.session import engine
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.inline import show_png
 from pages.ui.text import evaluate as text
-from pages.ui.views import embedding_view
-from pages.ui.words import plain
 from siamese_core.engine.run import Layout
-from siamese_core.report import GroupReport, Hardest
+from siamese_core.evaluation.report import GroupReport, Hardest
 
 WAIT = 6.0
 """Seconds for a picture of a thousand points; UMAP may have to warm up first, and PCA stands in for it."""
@@ -35,7 +36,7 @@ def part(found: Found) -> None:
     st.caption(text.HARDEST_HELP)
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        kind: str = keyed.segmented_control(
+        kind: str = widgets.segmented_control(
             text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
             key="hardest_kind", wrap=True,
         )  # fmt: skip
@@ -90,7 +91,9 @@ def _points(found: Found) -> None:
     frame = f"{found.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
         st.fragment(_once_warm, run_every=LOOK_EVERY)()
-    embedding_view(embedding.message(experiment, layout, probes(experiment), frame, pair), key="evaluated_embedding")
+    embedding_view(
+        embedding_message.message(experiment, layout, probes(experiment), frame, pair), key="evaluated_embedding"
+    )
 
 
 def _layout(found: Found) -> Layout | None:

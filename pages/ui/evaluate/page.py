@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.ui import echo, keyed, models
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.found import Found
-from pages.ui.owner import examinations, owner, token
+from pages.ui.session import model_picker
+from pages.ui.session.session import examinations, owner, token
+from pages.ui.shims import address_sync, widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import evaluate as text
-from pages.ui.words import plain
-from siamese_core.engine.examinations import Examination, ModelFile
-from siamese_core.report import Report, from_wire
+from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.evaluation.report import Report, from_wire
 
 TITLE = text.TITLE
 
@@ -32,7 +33,7 @@ PARTS: dict[str, Callable[[Found], None]] = {
 def page() -> None:
     owner()
     st.markdown(f"##### {text.INTRO}")
-    file = models.choose()
+    file = model_picker.choose()
     if file is None:
         return
     if not file.model.has_images:
@@ -50,19 +51,19 @@ def page() -> None:
 def _part() -> str:
     """The part that is shown; its name stands in the address."""
     asked = st.query_params.get("part", "")
-    if asked in PARTS and not echo.is_own(PAGE, asked):
+    if asked in PARTS and not address_sync.is_own(PAGE, asked):
         st.session_state["evaluate_part"] = asked
     elif "evaluate_part" not in st.session_state:
-        st.session_state["evaluate_part"] = echo.current(PAGE) or "threshold"
-    part: str = keyed.segmented_control(
+        st.session_state["evaluate_part"] = address_sync.current(PAGE) or "threshold"
+    part: str = widgets.segmented_control(
         text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", wrap=True,
         label_visibility="collapsed",
     )  # fmt: skip
     if asked and asked not in PARTS:
         may_be = ", ".join(PARTS)
         st.warning(text.NO_PART.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
-    if part != echo.current(PAGE):
-        echo.stands_now(PAGE, part)
+    if part != address_sync.current(PAGE):
+        address_sync.stands_now(PAGE, part)
     if part != (asked or "threshold"):
         st.query_params["part"] = part
     return part
@@ -119,4 +120,4 @@ def _said(work: Examination) -> str:
     if work.ahead:
         return text.AHEAD.format(count=work.ahead)
     stage, _, group = work.stage.partition(" ")
-    return text.STAGES.get(stage, text.STARTING).format(group=models.text.GROUPS.get(group, ""))
+    return text.STAGES.get(stage, text.STARTING).format(group=model_picker.text.GROUPS.get(group, ""))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
+from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, group, table, with_interval
-from pages.ui.inline import show_png
+from pages.ui.shims import widgets
+from pages.ui.shims.inline import show_png
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import retrieval_figures as figures
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.report import GroupReport
+from siamese_core.evaluation.report import GroupReport
+from siamese_core.export.figures import retrieval as figures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -70,7 +70,7 @@ def confusion(found: Found, name: str) -> go.Figure:
 
 def _sheet(found: Found, looked_at: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
-    kind: str = keyed.segmented_control(
+    kind: str = widgets.segmented_control(
         text.QUERIES, list(text.QUERY_KINDS), default="spread", format_func=text.QUERY_KINDS.__getitem__,
         key="retrieval_queries"
     )  # fmt: skip

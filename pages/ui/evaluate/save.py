@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pages.ui import models
-from pages.ui.data.sheet import sheet as pictures
 from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.found import Found
+from pages.ui.session import model_picker
+from pages.ui.session.image_grid import sheet as pictures
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
-from siamese_core.model import Threshold
-from siamese_core.pair_lists import to_csv
+from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.formats.pair_lists import to_csv
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -35,7 +35,11 @@ figure { margin: 1rem 0; }
 def part(found: Found) -> None:
     st.markdown(f"**{text.SAVE}**")
     # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
-    title, about, kept = models.title(found.file), models.about(found.file), models.threshold(found.file)
+    title, about, kept = (
+        model_picker.title(found.file),
+        model_picker.about(found.file),
+        model_picker.threshold(found.file),
+    )
     files = {
         text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(found) + at_threshold(found, kept))),
         text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(found))),
@@ -140,7 +144,7 @@ def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if kept is not None:
         on = models_text.GROUPS[kept.group]
-        yield f"<p>{html.escape(text.BY_RULE.format(rule=models.rule_words(kept), group=on))}</p>"
+        yield f"<p>{html.escape(text.BY_RULE.format(rule=model_picker.rule_words(kept), group=on))}</p>"
         for line in threshold.said(found, kept):
             first, *listed = html.escape(line).replace("**", "").split("\n- ")
             yield f"<p>{first}</p>" + (f"<ul>{''.join(f'<li>{each}</li>' for each in listed)}</ul>" if listed else "")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed, models
+from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, decimal, group, percent, table, with_interval
+from pages.ui.session import model_picker
+from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import verification_figures as figures
-from siamese_core.distances import MEASURES
-from siamese_core.model import Threshold
-from siamese_core.thresholds import FEW, Rule, chosen, reported, rule_of
-from siamese_core.verification import Distances, band, rates
+from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, chosen, reported, rule_of
+from siamese_core.embeddings.verification import Distances, band, rates
+from siamese_core.export.figures import verification as figures
+from siamese_core.losses.distances import MEASURES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -37,7 +37,7 @@ def part(found: Found) -> None:
         if threshold is None:
             st.info(text.TOO_FEW, icon=":material/info:")
         else:
-            models.keep_threshold(found.file, threshold)
+            model_picker.keep_threshold(found.file, threshold)
             _rates(found, threshold)
             if st.button(text.HAND_OFF, type="primary", icon=":material/compare:"):
                 st.switch_page("pages/4_Compare.py")
@@ -52,7 +52,7 @@ def _fill(found: Found) -> None:
     if st.session_state.get("threshold_of") == found.file.key and RULE in st.session_state:
         return
     st.session_state["threshold_of"] = found.file.key
-    kept = models.threshold(found.file)
+    kept = model_picker.threshold(found.file)
     state: dict[str, Any] = {RULE: "eer", HAND: None}
     state |= {NUMBERS["wanted"]: 1.0, NUMBERS["accept"]: 10.0, NUMBERS["reject"]: 1.0, NUMBERS["share"]: 50}
     rule = None if kept is None or kept.rule == "hand" else rule_of(kept.rule)
@@ -78,7 +78,7 @@ def _fits(rule: Rule) -> bool:
 
 def _picker(found: Found) -> Threshold | None:
     name = group(found, "threshold_group", text.CHOSEN_ON)
-    kind: str = keyed.segmented_control(
+    kind: str = widgets.segmented_control(
         text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
     )
     st.caption(text.RULE_HELP[kind])
@@ -94,10 +94,10 @@ def _picker(found: Found) -> Threshold | None:
 def _by_hand(found: Found, name: str) -> float:
     """From where the threshold stood when the hand took it."""
     if st.session_state[HAND] is None:
-        kept = models.threshold(found.file)
+        kept = model_picker.threshold(found.file)
         st.session_state[HAND] = kept.value if kept is not None else _middle(found, name)
     step = round(_end(found, None) / 500, 6)
-    return float(keyed.number_input(text.HAND_VALUE, -HAND_LIMIT, HAND_LIMIT, step=step, format="%.4g", key=HAND))
+    return float(widgets.number_input(text.HAND_VALUE, -HAND_LIMIT, HAND_LIMIT, step=step, format="%.4g", key=HAND))
 
 
 def _middle(found: Found, name: str) -> float:
@@ -109,13 +109,13 @@ def _middle(found: Found, name: str) -> float:
 
 def _rule(kind: str) -> Rule:
     if kind == "far":
-        wanted = keyed.number_input(text.WANTED, 0.0, 100.0, step=0.5, format="%.2f", key=NUMBERS["wanted"])
+        wanted = widgets.number_input(text.WANTED, 0.0, 100.0, step=0.5, format="%.2f", key=NUMBERS["wanted"])
         return Rule("far", wanted=wanted / 100)
     if kind == "costs":
         with st.container(horizontal=True):
-            accept = keyed.number_input(text.ACCEPT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["accept"], width=170)
-            reject = keyed.number_input(text.REJECT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["reject"], width=170)
-        share = keyed.slider(text.SHARE_SAME, 1, 99, key=NUMBERS["share"])
+            accept = widgets.number_input(text.ACCEPT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["accept"], width=170)
+            reject = widgets.number_input(text.REJECT_COST, 0.01, 1e6, step=1.0, key=NUMBERS["reject"], width=170)
+        share = widgets.slider(text.SHARE_SAME, 1, 99, key=NUMBERS["share"])
         return Rule("costs", accept_cost=accept, reject_cost=reject, share_same=share / 100)
     return Rule()
 
@@ -125,9 +125,9 @@ def _rates(found: Found, threshold: Threshold) -> None:
         st.markdown(line)
     pairs = found.groups[threshold.group].reported_on
     if min(len(pairs.same), len(pairs.different)) < FEW:
-        st.warning(models.text.FEW, icon=":material/info:")
+        st.warning(model_picker.text.FEW, icon=":material/info:")
     st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
-    models.save_button(found.file, threshold)
+    model_picker.save_button(found.file, threshold)
 
 
 def said(found: Found, threshold: Threshold) -> list[str]:
@@ -136,12 +136,13 @@ def said(found: Found, threshold: Threshold) -> list[str]:
     apart = _apart(found, threshold.value)
     for name, looked_at in found.groups.items():
         at = rates(looked_at.reported_on, apart)
+        none = model_picker.text.NONE
         accept, reject = (None, None) if looked_at.bands is None else band(looked_at.bands, apart)
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
-                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else models.text.NONE,
-                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else models.text.NONE,
+                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else none,
+                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else none,
                 different=f"{looked_at.reported_on.counts[1]:,}", same=f"{looked_at.reported_on.counts[0]:,}",
             )
         )  # fmt: skip
@@ -220,7 +221,7 @@ def summary_rows(found: Found) -> list[dict[str, str]]:
 
 
 def _curves(found: Found, threshold: Threshold | None) -> None:
-    kind: str = keyed.segmented_control(
+    kind: str = widgets.segmented_control(
         text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve"
     )  # fmt: skip
     plot_view(

@@ -7,16 +7,16 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.ui import echo
-from pages.ui.loss_curves import line_of
+from pages.ui.session.loss_curves import line_of
+from pages.ui.shims import address_sync
 from pages.ui.text import losses as text
-from siamese_core.distances import MEASURES
-from siamese_core.experiment import Experiment, Ignored, param_field
-from siamese_core.fields import ChoiceField, Field, FloatField, IntField, one_of
+from siamese_core.experiment.experiment import Experiment, Ignored, param_field
+from siamese_core.experiment.fields import ChoiceField, Field, FloatField, IntField, one_of
+from siamese_core.experiment.myths import MYTHS
+from siamese_core.experiment.settings import FIELDS as EXPERIMENT
 from siamese_core.losses import LOSSES
-from siamese_core.myths import MYTHS
-from siamese_core.networks import OUTPUTS
-from siamese_core.settings import FIELDS as EXPERIMENT
+from siamese_core.losses.distances import MEASURES
+from siamese_core.networks.build import OUTPUTS
 
 PAGE = "losses"
 
@@ -76,7 +76,7 @@ def read() -> None:
     """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
-    if key("kept") in st.session_state and (not address or echo.is_own(PAGE, address)):
+    if key("kept") in st.session_state and (not address or address_sync.is_own(PAGE, address)):
         # A widget that was not drawn forgets its value.
         for name, value in st.session_state[key("kept")].items():
             st.session_state.setdefault(name, value)
@@ -84,7 +84,7 @@ def read() -> None:
     values, unused = _taken(dict(st.query_params))
     st.session_state.update({key(name): value for name, value in values.items()})
     st.session_state.update({key("kept"): {}, key("ignored"): unused, key("as_read"): True})
-    echo.stands_now(PAGE, address)
+    address_sync.stands_now(PAGE, address)
 
 
 def ignored() -> list[Ignored]:
@@ -105,8 +105,8 @@ def write() -> None:
         if kept[key(name)] != field.default or name in ALWAYS_WRITTEN
     } | {"shown": ",".join(shown)}
     address = urlencode(sorted(query.items()))
-    if address != echo.current(PAGE) or not st.query_params:
-        echo.stands_now(PAGE, address)
+    if address != address_sync.current(PAGE) or not st.query_params:
+        address_sync.stands_now(PAGE, address)
         st.query_params.from_dict(query)
         if not st.session_state.pop(key("as_read"), False):
             st.session_state[key("ignored")] = []

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import keyed
 from pages.ui.losses import address
 from pages.ui.losses.widgets import select
+from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from siamese_core.distances import MEASURES
-from siamese_core.experiment import Experiment
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.script.snippets import library, stand_alone
 from siamese_core.losses import LOSSES
-from siamese_core.snippets import library, stand_alone
+from siamese_core.losses.distances import MEASURES
 
 
 def section() -> None:
     with st.container(horizontal=True):
         key = select("code")
         loss = LOSSES[key]
-        measure = keyed.selectbox(
+        measure = widgets.selectbox(
             text.CODE_MEASURE, loss.measures, format_func=lambda m: MEASURES[m].title, key=address.key(f"code_{key}")
         )
     params = address.params_of(key)

@@ -6,8 +6,8 @@ import streamlit as st
 
 from pages.ui.losses import address
 from pages.ui.losses.widgets import number
+from pages.ui.session.trial import trial
 from pages.ui.text import losses as text
-from pages.ui.trial import trial
 from siamese_core.losses import LOSSES, SOURCES
 
 

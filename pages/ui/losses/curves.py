@@ -8,20 +8,20 @@ from urllib.parse import parse_qsl
 
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.loss_curves import Arrays, line_of, loss_arrays, places, version
-from pages.ui.losses import address, mine, point
+from pages.ui.components.components import plot_view
+from pages.ui.losses import address, miners, point
 from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.one_pair import one_pair
 from pages.ui.losses.widgets import slider
+from pages.ui.session.loss_curves import Arrays, line_of, loss_arrays, places, version
+from pages.ui.shims import widgets
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import figures, loss_figures
 from siamese_core.engine import RunView
-from siamese_core.experiment import Experiment
-from siamese_core.figures import Curve
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.figures import base, losses
 from siamese_core.losses import LOSSES
+from siamese_core.losses.record import Curve
 
 HEIGHT = {"short": 560, "tall": 740}
 ENDS = {"similarity": 1.0, "batch": 2.0}
@@ -32,7 +32,7 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         group = _group()
-        shown = keyed.multiselect(
+        shown = widgets.multiselect(
             text.SHOWN,
             address.GROUPS[group],
             format_func=_title,
@@ -46,7 +46,7 @@ def section() -> None:
             return
         if group == "batch":
             st.caption(text.BATCH_NOTE)
-        run = mine.latest()
+        run = miners.latest()
         if group == "triplet":
             _triplet(params, run)
         else:
@@ -61,7 +61,7 @@ def _group() -> str:
         st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
         point.remove()
 
-    chosen: str = keyed.selectbox(
+    chosen: str = widgets.selectbox(
         text.GROUP,
         list(address.GROUPS),
         format_func=text.GROUPS.__getitem__,
@@ -87,7 +87,7 @@ def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     if group in ENDS:
         return ENDS[group]
     lines = [values[name] for loss, values in params.items() if (name := line_of(loss))]
-    return figures.grown(0.0, max(1.2 * max(lines, default=1.0), 2.0))
+    return base.grown(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 
 def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
@@ -99,18 +99,18 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
         return
     versions = tuple(version(curve) for curve in arrays.values())
     pair = point.on(params)
-    pairs = mine.pairs(run, next(iter(params)))
+    pairs = miners.pairs(run, next(iter(params)))
     words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
 
     def figure() -> Any:
         curves = {_title(loss): Curve(**curve) for loss, curve in arrays.items()}
-        drawn = loss_figures.overlay(curves, end=end, text=words, pairs=pairs, point=pair)
+        drawn = losses.overlay(curves, end=end, text=words, pairs=pairs, point=pair)
         return drawn.update_layout(uirevision=f"{group} {end}")
 
     plot_view(
         figure,
         "losses_view",
-        settings=(group, str(params), end, versions, str(pair), None if pairs is None else mine.shown(run)),
+        settings=(group, str(params), end, versions, str(pair), None if pairs is None else miners.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
@@ -124,18 +124,18 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
 
 def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     (margin,) = (values["margin"] for values in params.values())
-    end = figures.grown(0.0, max(1.2 * margin, 4.0))
+    end = base.grown(0.0, max(1.2 * margin, 4.0))
     arrays = loss_arrays("triplet", {"margin": margin}, places(LOSSES["triplet"], end))
     if arrays is None:
         st.caption(text.WARMING)
         return
-    triplets = mine.triplets(run)
+    triplets = miners.triplets(run)
     if run is not None and triplets is None:
         st.caption(text.RUN_NO_TRIPLETS)
     plot_view(
-        lambda: figures.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=text.TRIPLET),
+        lambda: base.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
-        settings=(margin, end, version(arrays), None if triplets is None else mine.shown(run)),
+        settings=(margin, end, version(arrays), None if triplets is None else miners.shown(run)),
         data=None,
         live=False,
         height=HEIGHT["short"],

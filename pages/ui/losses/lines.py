@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui.loss_curves import line_of
 from pages.ui.losses import address
+from pages.ui.session.loss_curves import line_of
 from pages.ui.text import losses as text
-from siamese_core.loss_figures import DIFFERENT_SHADES
+from siamese_core.export.figures.losses import DIFFERENT_SHADES
 from siamese_core.losses import LOSSES
 
 DRAGGED = address.key("dragged")

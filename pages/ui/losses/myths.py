@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import keyed
 from pages.ui.losses import address
 from pages.ui.losses.widgets import number
+from pages.ui.session.trial import trial
+from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from pages.ui.trial import trial
-from siamese_core.myths import MYTHS
+from siamese_core.experiment.myths import MYTHS
 
 
 def section() -> None:
     st.markdown(text.MYTHS_INTRO)
-    key = keyed.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth"))
+    key = widgets.radio(text.MYTH, list(MYTHS), format_func=lambda key: MYTHS[key].claim, key=address.key("myth"))
     trial(key, lambda: number("seed", width=120))

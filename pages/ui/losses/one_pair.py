@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.loss_curves import Arrays, axis_of, loss_arrays
+from pages.ui.components.components import plot_view
 from pages.ui.losses import address
 from pages.ui.losses.widgets import keeps, slider
+from pages.ui.session.loss_curves import Arrays, axis_of, loss_arrays
+from pages.ui.shims import widgets
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import loss_figures
+from siamese_core.export.figures import losses
 from siamese_core.losses import LOSSES
 
 NORMALISED = address.key("normalised")
@@ -24,7 +24,7 @@ def one_pair() -> None:
     st.caption(text.PAIR_HELP)
     d = slider("pair")
     st.session_state.setdefault(NORMALISED, True)
-    normalised = keyed.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
+    normalised = widgets.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
     keeps([NORMALISED])
     found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.takes in ("distance", "similarity")}
     if any(arrays is None for arrays in found.values()):
@@ -32,7 +32,7 @@ def one_pair() -> None:
         return
     values = {LOSSES[key].title: _values(arrays, normalised) for key, arrays in found.items() if arrays is not None}
     plot_view(
-        lambda: loss_figures.one_pair(values, text=text.PAIR, normalised=normalised),
+        lambda: losses.one_pair(values, text=text.PAIR, normalised=normalised),
         "one_pair_view",
         settings=(tuple(values.items()), normalised),
         data=None,

@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.loss_curves import has_come, is_waiting
-from pages.ui.losses import address, code, conventions, curves, mine, myths, reach
-from pages.ui.owner import owner
+from pages.ui.losses import address, code, conventions, curves, miners, myths, reach
+from pages.ui.session.loss_curves import has_come, is_waiting
+from pages.ui.session.session import owner
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import losses as text
-from pages.ui.words import plain
 
 TITLE = text.TITLE
 
@@ -40,20 +40,20 @@ def page() -> None:
     if address.ignored():
         named = "".join(f"\n- {plain(str(field))}" for field in address.ignored())
         notice.warning(text.IGNORED.format(fields=named), icon=":material/info:")
-    if is_waiting() or mine.is_moving():
+    if is_waiting() or miners.is_moving():
         st.fragment(_once_come, run_every=LOOK_EVERY)()
 
 
 def _once_come() -> None:
     """The curves come from the training process: draws them when that has started, and has answered. A run that is laid
     under them moves."""
-    if has_come() or mine.is_moving():
+    if has_come() or miners.is_moving():
         st.rerun()
 
 
 def _choice(name: str) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = keyed.segmented_control(
+    chosen: str = widgets.segmented_control(
         field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name),
         help=field.help or None, wrap=True,
     )  # fmt: skip

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from pages.ui import keyed
-from pages.ui.loss_curves import axis_of, exact_arrays, loss_arrays
 from pages.ui.losses import address
+from pages.ui.session.loss_curves import axis_of, exact_arrays, loss_arrays
+from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from siamese_core.loss_figures import Point
+from siamese_core.export.figures.losses import Point
 from siamese_core.losses import LOSSES
 
 START = {"distance": {"same": 0.8, "different": 0.2}, "similarity": {"same": 0.2, "different": 0.8}}
@@ -33,15 +33,15 @@ def controls(params: Params) -> None:
     if len(params) > 1:
         if st.session_state.get(LOSS) not in params:
             st.session_state.pop(LOSS, None)
-        keyed.selectbox(
+        widgets.selectbox(
             text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS, on_change=remove
         )
     branches = {name: text.OVERLAY[name] for name in START["distance"]}
-    keyed.segmented_control(
+    widgets.segmented_control(
         text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
         on_change=remove,
     )  # fmt: skip
-    keyed.slider(text.POINT_RATE, 0.01, 1.0, default=0.1, step=0.01, key=RATE)
+    widgets.slider(text.POINT_RATE, 0.01, 1.0, default=0.1, step=0.01, key=RATE)
     with st.container(horizontal=True):
         for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", remove)):
             st.button(

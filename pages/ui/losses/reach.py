@@ -6,20 +6,20 @@ import math
 
 import streamlit as st
 
-from pages.ui.loss_curves import line_of, loss_arrays, places, version
+from pages.ui.components.components import plot_view
 from pages.ui.losses import address
 from pages.ui.losses.lines import drag, handles, take_dragged
 from pages.ui.losses.widgets import number, select, slider
+from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from siamese_core import figures, loss_figures
-from siamese_core.distances import MEASURES
-from siamese_core.figures import Curve
-from siamese_core.loss_figures import Mark
+from siamese_core.experiment.reach import Reach, asked_of, reach
+from siamese_core.export.figures import base, losses
+from siamese_core.export.figures.losses import Mark
 from siamese_core.losses import LOSSES
-from siamese_core.networks import OUTPUTS
-from siamese_core.reach import Reach, asked_of, reach
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.record import Curve
+from siamese_core.networks.build import OUTPUTS
 
 HEIGHT = 480
 
@@ -45,7 +45,7 @@ def section() -> None:
 
 
 def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
-    end = figures.grown(0.0, max(1.2 * value, 1.2 * found.two if found.ends else 0.0, 2.0))
+    end = base.grown(0.0, max(1.2 * value, 1.2 * found.two if found.ends else 0.0, 2.0))
     arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
     if arrays is None:
         st.caption(text.WARMING)
@@ -56,7 +56,7 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
     ]
     words = text.OVERLAY | {"axis": text.AXES["distance"], "slope": text.SLOPES["distance"]}
     plot_view(
-        lambda: loss_figures.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
+        lambda: losses.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
         "reach_view",
         settings=(key, value, end, version(arrays), found, classes),
         data=None,

@@ -7,13 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import keyed
 from pages.ui.losses import address
+from pages.ui.shims import widgets
 
 
 def select(name: str) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = keyed.selectbox(
+    chosen: str = widgets.selectbox(
         field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name)
     )
     return chosen
@@ -21,13 +21,13 @@ def select(name: str) -> str:
 
 def number(name: str, **layout: Any) -> int:
     field: Any = address.FIELDS[name]
-    chosen: int = keyed.number_input(field.title, field.low, field.high, key=address.key(name), **layout)
+    chosen: int = widgets.number_input(field.title, field.low, field.high, key=address.key(name), **layout)
     return chosen
 
 
 def slider(name: str, label: str | None = None) -> float:
     field: Any = address.FIELDS[name]
-    chosen: float = keyed.slider(
+    chosen: float = widgets.slider(
         label or field.title, field.low, field.high, step=field.step, key=address.key(name), help=field.help or None
     )
     return chosen

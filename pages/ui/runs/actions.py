@@ -6,15 +6,16 @@ from textwrap import shorten
 
 import streamlit as st
 
-from pages.ui import controls, keyed, static
-from pages.ui.owner import engine, film_stem, token
-from pages.ui.runs.named import address, title_of
+from pages.ui.runs.titles import address, title_of
+from pages.ui.session import experiment_form
+from pages.ui.session.session import engine, film_stem, token
+from pages.ui.shims import assets, widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
-from pages.ui.words import plain
-from siamese_core.engine.shelf import hashed
-from siamese_core.experiment import Experiment
-from siamese_core.run_folder import FolderRejected
-from siamese_core.run_record import MAX_NAME, RESUMABLE, Record
+from siamese_core.engine.storage.store import hashed
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.record import MAX_NAME, RESUMABLE, Record
 
 DELETED, PROBLEM = "runs_deleted", "runs_problem"
 
@@ -50,7 +51,7 @@ def _one(record: Record, is_own: bool) -> None:
         args=(record.id,), kwargs={"pinned": not record.pinned},
     )  # fmt: skip
     with st.popover(text.RENAME, icon=":material/edit:"), st.form("runs_rename", border=False):
-        name = keyed.text_input(text.NAME, default=record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
+        name = widgets.text_input(text.NAME, default=record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
         if st.form_submit_button(text.SAVE_NAME):
             _change(record.id, name=_clean(name))
             st.rerun()
@@ -65,7 +66,7 @@ def _one(record: Record, is_own: bool) -> None:
     ):
         st.caption(text.PUBLISH_HELP)
         suggested = record.name or shorten(title_of(record), MAX_NAME, placeholder="…")
-        name = keyed.text_input(
+        name = widgets.text_input(
             text.PUBLISH_NAME, default=suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{record.id}"
         )
         if st.form_submit_button(text.DO_PUBLISH, type="primary"):
@@ -90,7 +91,7 @@ def take_up(run: str) -> None:
     view = engine().look(token(), run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
-        controls.fill_anew(view.experiment)
+        experiment_form.fill_anew(view.experiment)
 
 
 def open_settings(query: str) -> None:
@@ -124,7 +125,7 @@ def _change(run: str, **changes: object) -> None:
 def _unpublish(run: str) -> None:
     """Also what browsers have been sent is no longer there."""
     _change(run, published=False)
-    static.withdraw(film_stem(run))
+    assets.withdraw(film_stem(run))
 
 
 def _delete(records: list[Record]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.runs.named import title_of
+from pages.ui.runs.titles import title_of
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
-from siamese_core.fields import ChoiceField
+from siamese_core.experiment.fields import ChoiceField
+from siamese_core.experiment.settings import FIELDS
 from siamese_core.losses import LOSSES
-from siamese_core.run_record import Record
-from siamese_core.settings import FIELDS
+from siamese_core.runs.record import Record
 
 RESULTS = ("map_at_r", "precision_at_1", "auc", "eer", "loss")
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import keyed
+from pages.ui.components.components import plot_view
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
 from pages.ui.text.plot import PLOT
-from pages.ui.views import plot_view
-from pages.ui.words import plain
-from siamese_core.fields import ChoiceField
-from siamese_core.sweep import SCORED, CellView, SweepView, axis_field, axis_names
-from siamese_core.sweep_figures import Place, heat_map, height_of, place_at
+from siamese_core.experiment.fields import ChoiceField
+from siamese_core.experiment.grid import SCORED, CellView, SweepView, axis_field, axis_names
+from siamese_core.export.figures.sweeps import Place, heat_map, height_of, place_at
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,12 +24,12 @@ PRESSED = "sweep_pressed"
 def drawn(view: SweepView) -> list[str]:
     """Draws it; gives the runs of the field that was pressed last."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = keyed.selectbox(
+        metric = widgets.selectbox(
             text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240
         )
         group = "seen"
         if view.grid.base.held_out:
-            group = keyed.segmented_control(
+            group = widgets.segmented_control(
                 text.GROUP, list(text.GROUPS), format_func=text.GROUPS.__getitem__, key="sweep_group",
                 default="seen",
             )  # fmt: skip

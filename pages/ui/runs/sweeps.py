@@ -6,21 +6,22 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui import controls, keyed
-from pages.ui.models import plain_title
-from pages.ui.owner import engine, sweeps, token
-from pages.ui.remembered import remembered
-from pages.ui.runs import listed
+from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
+from pages.ui.session import experiment_form
+from pages.ui.session.model_picker import plain_title
+from pages.ui.session.session import engine, sweeps, token
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.remembered import remembered
 from pages.ui.text import runs as text
-from pages.ui.words import plain
-from siamese_core.engine.shelf import hashed
-from siamese_core.engine.sweeps import SweepRefused
-from siamese_core.experiment import Experiment
-from siamese_core.fields import ChoiceField, FloatField, IntField
+from siamese_core.engine.storage.store import hashed
+from siamese_core.engine.sweeps.sweeps import SweepRefused
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.fields import ChoiceField, FloatField, IntField
+from siamese_core.experiment.grid import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
+from siamese_core.experiment.machine import Machine
 from siamese_core.losses import LOSSES
-from siamese_core.machine import Machine
-from siamese_core.sweep import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
 
 LOOK_EVERY = 1.0
 DELETED = "sweeps_deleted"
@@ -28,7 +29,7 @@ DELETED = "sweeps_deleted"
 
 def section() -> None:
     st.caption(text.SWEEP_INTRO)
-    _new(controls.current_experiment())
+    _new(experiment_form.current_experiment())
     _undo()
     if sweeps().skipped:
         st.caption(text.SKIPPED_SWEEPS.format(names=plain(", ".join(sweeps().skipped[:5]))))
@@ -39,7 +40,7 @@ def section() -> None:
     names = {view.id: view.name for view in found}
     chosen = next(iter(names))
     if len(names) > 1:
-        chosen = keyed.selectbox(
+        chosen = widgets.selectbox(
             text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
         )
     view = sweeps().look(hashed(token()), chosen)
@@ -56,7 +57,7 @@ def _new(base: Experiment) -> None:
         first = remembered(
             "sweep_first",
             next(iter(names)),
-            lambda key: keyed.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
+            lambda key: widgets.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
         )
         others = ["", *(name for name in names if name != first)]
         if st.session_state.get("sweep_second", "") not in others:
@@ -64,11 +65,11 @@ def _new(base: Experiment) -> None:
         second = remembered(
             "sweep_second",
             "",
-            lambda key: keyed.selectbox(
+            lambda key: widgets.selectbox(
                 text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key=key, width=240
             ),
         )
-        seeds = keyed.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
+        seeds = widgets.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
     written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
     try:
         axes = tuple((name, _values(base, name, said)) for name, said in written)
@@ -96,12 +97,12 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
         return remembered(
             f"sweep_of_{name}",
             list[str](),
-            lambda key: keyed.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
+            lambda key: widgets.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
         )
     return remembered(
         f"sweep_of_{name}",
         "",
-        lambda key: keyed.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
+        lambda key: widgets.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
     )
 
 
@@ -127,7 +128,7 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
 
 def _device() -> str:
     """That of the Train page, where this machine has it."""
-    chosen: str = st.session_state.get(controls.DEVICE_KEPT, Machine.device)
+    chosen: str = st.session_state.get(experiment_form.DEVICE_KEPT, Machine.device)
     return chosen if chosen in engine().devices else Machine.device
 
 
@@ -142,7 +143,7 @@ def _look(sweep: str, was_live: bool) -> None:
     st.progress(view.done / len(view.cells), text=line)
     runs = drawn(view)
     if runs and st.button(text.CELL_OPEN.format(count=len(runs)), key="sweep_open", icon=":material/movie:"):
-        listed.show(runs[: listed.MOST_SIDE_BY_SIDE])
+        table.show(runs[: table.MOST_SIDE_BY_SIDE])
         st.rerun()
     with st.container(horizontal=True):
         if view.live:

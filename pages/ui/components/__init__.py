@@ -1,0 +1,1 @@
+"""The live components: JavaScript that is mounted once, and the Python that gives it bytes."""

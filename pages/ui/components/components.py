@@ -1,0 +1,110 @@
+"""Our live components: mounted once, then only given new bytes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui.shims import assets
+from siamese_core.formats.wire import pack
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def _component(name: str) -> Any:
+    # The module is a static file: inline JavaScript is sent again with every update.
+    return st.components.v2.component(
+        f"{name}_view",
+        js=f"""const view = import(new URL("{assets.components()}/{name}/view.js", document.baseURI));
+export default function (component) {{ view.then((module) => module.render(component)); }}""",
+    )
+
+
+REDRAW_EVERY = 0.7
+
+_embedding = _component("embedding")
+_plot = _component("plot")
+_replay = _component("replay")
+
+
+def embedding_view(message: bytes, key: str) -> None:
+    """Draws a message of `wire.pack` that embedding/view.js describes."""
+    _embedding(key=key, data=message)
+
+
+def replay_view(message: dict[str, Any], key: str) -> None:
+    """Plays recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
+    _replay(key=key, data=message)
+
+
+def plot_view(
+    build: Callable[[], go.Figure],
+    key: str,
+    *,
+    settings: object,
+    data: object,
+    live: bool,
+    height: int,
+    text: dict[str, str],
+    handles: Sequence[dict[str, Any]] = (),
+    on_dragged: Callable[[str, float], None] | None = None,
+    on_dropped: Callable[[str, float], None] | None = None,
+    on_clicked: Callable[[float, float], None] | None = None,
+) -> None:
+    """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
+    live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
+
+    `handles` are lines that can be dragged: `on_dragged(key, value)` is called while a pointer holds one, before the
+    run that this starts, `on_dropped(key, value)` when it is let go, or moved by a key. `on_clicked(x, y)` is called
+    for a click into the first panel.
+    """
+    kept = st.session_state.get(f"{key}_drawn")
+    now = time.monotonic()
+    fresh = kept is not None and kept.settings == settings
+    if kept is None or not fresh or (kept.data != data and (not live or now - kept.at >= REDRAW_EVERY)):
+        meta = {
+            "figure": build().to_dict(),
+            "plotly_url": assets.plotly_js(),
+            "height": height,
+            "handles": list(handles),
+            "clickable": on_clicked is not None,
+            "text": text,
+        }
+        kept = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
+
+    def told(event: str, listener: Callable[..., None] | None) -> None:
+        heard = st.session_state[key].get(event)
+        # From the browser: two numbers, or the name of a line that is drawn and a number.
+        first_fits = (
+            isinstance(heard, list | tuple)
+            and len(heard) == 2
+            and (_is_number(heard[0]) if event == "clicked" else heard[0] in {handle["key"] for handle in handles})
+        )
+        if listener is not None and first_fits and _is_number(heard[1]):
+            listener(*heard)
+
+    _plot(
+        key=key,
+        data=kept.message,
+        on_dragged_change=lambda: told("dragged", on_dragged),
+        on_dropped_change=lambda: told("dropped", on_dropped),
+        on_clicked_change=lambda: told("clicked", on_clicked),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    settings: object
+    data: object
+    at: float
+    message: bytes

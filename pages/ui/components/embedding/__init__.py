@@ -1,0 +1,1 @@
+"""The embedding view: its JavaScript, and the pictures it shows."""

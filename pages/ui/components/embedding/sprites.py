@@ -1,0 +1,73 @@
+"""The probe images of an experiment as the embedding view needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pages.ui.session.session import engine, probes_stem
+from pages.ui.shims import assets
+from pages.ui.shims.futures import kept_answer
+from siamese_core.datasets import Dataset
+from siamese_core.datasets.atlas import atlas_png
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.folder import probe_images
+
+COLUMNS = 40
+WAIT = 0.3
+LARGEST = 48
+"""Pixels a side of a thumbnail."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """`labels` (N,) int32, with two branches (2N,): the images as first inputs, then as second ones."""
+
+    key: str
+    classes: list[str]
+    labels: np.ndarray
+    sprite: dict[str, Any]
+
+
+def probes(experiment: Experiment) -> Probes:
+    """With all the thumbnails in one picture, which is published as a file."""
+    asked = (experiment.data, experiment.view, experiment.branches)
+    try:
+        found = _published(*asked)
+        if not assets.is_there(found.sprite["url"]):
+            # Uploaded pictures were deleted, and uploaded again.
+            _published.cache_clear()
+            found = _published(*asked)
+    except _NotYet:
+        # For a moment second inputs look like first ones.
+        found = _published(experiment.data, "none", experiment.branches)
+    return found
+
+
+class _NotYet(Exception):
+    """The worker has not said what second inputs look like."""
+
+
+@lru_cache(maxsize=16)
+def _published(record: Dataset, view: str, branches: int) -> Probes:
+    """Raises `_NotYet`, which is not kept."""
+    found = probe_images(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
+    url = assets.publish(probes_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
+    height, width = found.thumbnails.shape[2:]
+    return Probes(
+        key=f"{record.key} {view} {branches}",
+        classes=list(record.classes),
+        labels=found.labels,
+        sprite={"url": url, "columns": COLUMNS, "width": width, "height": height},
+    )
+
+
+def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
+    """Asked of the worker: the server knows no torch."""
+    found = kept_answer("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
+    if found is None:
+        raise _NotYet
+    return found["images"]

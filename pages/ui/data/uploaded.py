@@ -1,0 +1,194 @@
+"""Somebody's own pictures: from a zip to a set that can be trained on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.session.session import token, uploads
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.inline import show_png
+from pages.ui.text import data as text
+from siamese_core.datasets import uploaded
+from siamese_core.datasets.atlas import atlas_png
+from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
+from siamese_core.engine.uploads.uploads import Reading
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.settings import DEFAULTS, SHAPES
+from siamese_core.formats import archives
+from siamese_core.formats.images import REASONS
+
+LOOK_EVERY = 0.5
+
+IMAGE_ROOT = "SIAMESE_IMAGE_ROOT"
+
+KEPT_SECONDS = 600
+"""A preview is not kept for longer than anybody looks at it."""
+
+PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
+
+
+def section() -> None:
+    st.markdown(text.OWN_INTRO)
+    st.caption(text.NO_FACES)
+    _source()
+    reading = uploads().look(token())
+    if reading is not None:
+        st.fragment(_progress, run_every=LOOK_EVERY if reading.status == "reading" else None)(reading.status)
+        if reading.status == "ready":
+            _prepare(reading)
+    _kept()
+
+
+def _source() -> None:
+    given = st.file_uploader(text.ZIP, type=["zip"], key="own_zip")
+    if given is not None and st.session_state.get("own_read") != given.file_id:
+        st.session_state["own_read"] = given.file_id
+        st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
+        _forget_choices()
+        uploads().read_zip(token(), given)
+    root = os.environ.get(IMAGE_ROOT)
+    if root:
+        _server_folder(Path(root))
+
+
+def _server_folder(root: Path) -> None:
+    names = archives.folders(root)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
+        if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
+            _forget_choices()
+            st.session_state["own_name"] = archives.clean(name)[:24]
+            uploads().read_folder(token(), root, name)
+
+
+def _forget_choices() -> None:
+    st.session_state.pop("own_held_out", None)
+
+
+def _progress(shown: str) -> None:
+    """What is being read, or what came of it; asks for the whole page once when that changes."""
+    reading = uploads().look(token())
+    if reading is None or reading.status != shown:
+        st.rerun()
+    if reading.status == "reading":
+        line = text.READING.format(done=reading.done, total=reading.total) if reading.total else text.STARTING
+        st.progress(min(1.0, reading.done / max(1, reading.total)), text=line)
+        if st.button(text.CANCEL, key="own_cancel"):
+            uploads().cancel(token())
+            st.rerun()
+    elif reading.status == "failed":
+        st.error(reading.sentence, icon=":material/error:")
+        _left_out(reading)
+
+
+def _left_out(reading: Reading) -> None:
+    reasons = archives.left_out(reading.skipped)
+    reasons += [f"{count} × {REASONS[reason]}" for reason, count in reading.refused.items()]
+    if reasons:
+        st.caption(text.LEFT_OUT.format(reasons="".join(f"\n- {reason}" for reason in reasons)))
+    if reading.alone:
+        st.caption(text.ALONE.format(count=reading.alone))
+    if reading.first_frames:
+        st.caption(text.FIRST_FRAMES.format(count=reading.first_frames))
+
+
+def _prepare(reading: Reading) -> None:
+    pictures = reading.pictures
+    assert pictures is not None
+    st.success(
+        text.READY.format(count=len(pictures.labels), classes=len(pictures.classes)), icon=":material/check_circle:"
+    )
+    _left_out(reading)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        side = widgets.slider(
+            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
+        )
+        colour = widgets.segmented_control(
+            text.COLOUR, list(text.COLOURS_OF), default="colour", key="own_colour",
+            format_func=text.COLOURS_OF.__getitem__,
+        )  # fmt: skip
+        test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
+    held_out = widgets.multiselect(
+        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",
+        help=text.HELD_OUT_HELP,
+    )  # fmt: skip
+    too_many = len(pictures.classes) - len(held_out) < 2
+    if too_many:
+        st.warning(text.TOO_MANY_HELD_OUT, icon=":material/info:")
+    if st.button(text.USE, type="primary", disabled=too_many, icon=":material/play_circle:"):
+        _use(pictures, side, colour == "colour", test, tuple(sorted(held_out)))
+    left, right = st.columns([3, 2], gap="medium")
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    if counts.min() < 3:
+        st.caption(text.FEW.format(count=int((counts < 3).sum())))
+    with left:
+        st.markdown(f"**{text.PREVIEW}**")
+        show_png(_preview(reading.id, side, colour == "colour", pictures), width="content")
+    with right:
+        st.dataframe(
+            {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
+        )
+
+
+@st.cache_data(show_spinner=False, max_entries=8, ttl=KEPT_SECONDS)
+def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
+    """The first pictures of the first classes, a class a row."""
+    rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
+    tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
+    for row, places in zip(tiles, rows, strict=False):
+        for tile, place in zip(row, places, strict=False):
+            tile[:] = uploaded.resized(_pictures.pixels[place], side, colour)
+    return atlas_png(tiles.reshape(-1, *tiles.shape[2:]), PREVIEWED_EACH)
+
+
+def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
+    title = text.OWN_TITLE.format(
+        name=st.session_state.get("own_name") or text.OWN_NAME,
+        count=len(pictures.labels), classes=len(pictures.classes), side=side,
+        colour=text.COLOURS_OF["colour" if colour else "grey"],
+    )  # fmt: skip
+    with st.spinner(text.PREPARING):
+        try:
+            key = uploads().prepare(token(), side, colour, test, title)
+        except OSError as error:
+            st.error(text.NO_ROOM.format(reason=plain(error.strerror or "?")), icon=":material/error:")
+            return
+    train_with(key, held_out)
+
+
+def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
+    """Opens the Train page on this dataset, all else as it was."""
+    before = st.session_state.get("experiment") or Experiment()
+    other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
+    st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out, **other_knobs)
+    st.switch_page("pages/1_Train.py")
+
+
+def _kept() -> None:
+    kept, deleted = uploads().sets(token()), uploads().sets(token(), deleted=True)
+    if kept:
+        st.markdown(f"**{text.KEPT}**")
+    for key, title in kept.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(plain(title), width="content")
+            if st.button(text.TRAIN, key=f"train_{key}", icon=":material/play_circle:"):
+                train_with(key)
+            st.button(
+                text.DELETE, key=f"delete_{key}", icon=":material/delete:", on_click=uploads().discard,
+                args=(token(), key),
+            )  # fmt: skip
+    for key, title in deleted.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(text.DELETED.format(title=plain(title)), width="content")
+            st.button(text.UNDO, key=f"undo_{key}", on_click=_restore, args=(key,))
+
+
+def _restore(key: str) -> None:
+    if not uploads().restore(token(), key):
+        st.toast(text.TOO_LATE, icon=":material/delete:")

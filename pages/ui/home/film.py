@@ -1,0 +1,36 @@
+"""The film of the front door: a recorded run, bundled, that plays before anything else is loaded."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pages.ui.components.components import replay_view
+from pages.ui.shims import assets
+from pages.ui.text.replay import REPLAY
+from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.formats.wire import pack, unpack
+
+FOLDER = ROOT / "data" / "recorded"
+"""Made by: python -m siamese_core film; the whole commands stand in data/README.md."""
+
+
+def film(title: str) -> None:
+    replay_view(
+        {
+            "runs": [_published()], "titles": [title], "text": REPLAY, "autoplay": True, "loop": True, "seconds": 10.0,
+            "compact": True,
+        },
+        key="film",
+    )  # fmt: skip
+
+
+def query() -> str:
+    """The experiment that was recorded."""
+    return (FOLDER / "experiment.txt").read_text("utf-8").strip()
+
+
+@lru_cache(maxsize=1)
+def _published() -> str:
+    meta, arrays = unpack((FOLDER / "film.bin").read_bytes())
+    meta["sprite"]["url"] = assets.publish("recorded", ".png", (FOLDER / "film.png").read_bytes())
+    return assets.publish("recorded", ".bin", pack(meta, **arrays))

@@ -1,0 +1,96 @@
+"""Where am I? The pairs of the latest run of this browser, laid under any loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.components.embedding.sprites import probes
+from pages.ui.losses import address
+from pages.ui.losses.widgets import keeps
+from pages.ui.session.loss_curves import WAIT
+from pages.ui.session.session import engine
+from pages.ui.shims import widgets
+from pages.ui.shims.futures import answered
+from pages.ui.text import losses as text
+from siamese_core.engine import RunView
+from siamese_core.losses import LOSSES
+from siamese_core.losses.distances import MEASURES
+
+WANTED = address.key("mine")
+
+
+def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a picture of a run."""
+    if run is None or run.frame is None:
+        return None
+    measure = _measure(run, loss)
+    if measure == run.experiment.measure:
+        found = (run.frame.same_distances, run.frame.different_distances)
+    else:
+        kept = st.session_state.get(address.key("mine_pairs"))
+        name = (run.id, run.frame_step, measure)
+        if kept is None or kept[0] != name:
+            labels = probes(run.experiment).labels
+            seen = np.isin(labels, run.experiment.seen)
+            arrays = answered(
+                engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches), WAIT
+            )
+            if arrays is None:
+                return None
+            kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))
+        found = kept[1]
+    st.caption(
+        text.MINE_OF.format(
+            loss=LOSSES[run.experiment.loss].title,
+            dataset=run.experiment.data.title,
+            step=run.frame_step,
+            measure=MEASURES[measure].title,
+        )
+    )
+    return found
+
+
+def triplets(run: RunView | None) -> np.ndarray | None:
+    """(2, T) of a run that was trained on triplets."""
+    found = run.frame.triplet_distances if run is not None and run.frame is not None else None
+    return found if found is not None and found.size else None
+
+
+def shown(run: RunView | None) -> tuple[str, int] | None:
+    """Which run at which step is laid under the curves."""
+    return (run.id, run.frame_step) if run is not None else None
+
+
+def latest() -> RunView | None:
+    """The latest run of this browser, where its owner wants to see it here."""
+    wanted = widgets.toggle(text.MINE, key=WANTED)
+    keeps([WANTED])
+    run = _latest() if wanted else None
+    if wanted and run is None:
+        st.caption(text.RUN_MISSING)
+    elif run is not None and run.frame is None:
+        st.caption(text.RUN_NO_PICTURE)
+    return run
+
+
+def is_moving() -> bool:
+    """Whether the run that is laid under the curves goes on."""
+    run = _latest() if st.session_state.get(WANTED) else None
+    return run is not None and run.live
+
+
+def _latest() -> RunView | None:
+    owner = st.session_state["owner"]
+    found = engine().latest(owner)
+    return engine().look(owner, found) if found else None
+
+
+def _measure(run: RunView, loss: str) -> str:
+    """The run's own where the loss is defined on it. A trained head stays with its run: the exponential similarity,
+    which has no weights, stands in for it."""
+    own = run.experiment.measure
+    allowed = LOSSES[loss].measures if LOSSES[loss].takes != "logits" else ("exponential_similarity",)
+    if own in allowed:
+        return own
+    return next(measure for measure in allowed if measure != "similarity_head")

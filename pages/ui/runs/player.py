@@ -1,0 +1,159 @@
+"""The film of one run, or of up to four side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.components.components import replay_view
+from pages.ui.runs import differences, downloads
+from pages.ui.runs.actions import take_up
+from pages.ui.runs.titles import is_paused, title_of
+from pages.ui.session.embedding_message import second_input
+from pages.ui.session.loss_curves import exact_arrays, has_come, is_waiting, places
+from pages.ui.session.session import engine, film_stem, token
+from pages.ui.shims import assets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.text import runs as text
+from pages.ui.text.replay import REPLAY
+from siamese_core.datasets.atlas import atlas_png
+from siamese_core.engine.storage.replays import Drawing
+from siamese_core.engine.storage.store import hashed
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.replay_message import end_of_axis, is_similarity, replay_message
+from siamese_core.losses import LOSSES
+from siamese_core.losses.record import Curve
+from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.layouts import Layouts
+from siamese_core.runs.record import Record
+from siamese_core.runs.recording import Recording
+
+COLUMNS = 40
+LOOK_EVERY = 0.5
+
+
+@dataclass(frozen=True)
+class Seen:
+    record: Record
+    recording: Recording
+    layouts: Layouts
+
+
+def part(chosen: list[Record], too_many: bool) -> None:
+    if too_many:
+        st.info(text.TOO_MANY, icon=":material/info:")
+    seen = [found for record in chosen if (found := _seen(record)) is not None]
+    if len(seen) < len(chosen) and st.session_state.get("runs_drawing"):
+        st.fragment(_progress, run_every=LOOK_EVERY)(chosen)
+        return
+    if not seen:
+        return
+    # One axis for all of them, so that what looks alike is alike.
+    ends = {is_similarity(found.recording): 0.0 for found in seen}
+    for found in seen:
+        kind = is_similarity(found.recording)
+        ends[kind] = max(ends[kind], end_of_axis(found.recording))
+    urls = [_published(found, ends[is_similarity(found.recording)]) for found in seen]
+    replay_view(
+        {
+            "runs": urls, "titles": [title_of(found.record) for found in seen], "text": REPLAY, "autoplay": False,
+            "loop": False, "seconds": 8.0, "compact": False,
+        },
+        key="replay",
+    )  # fmt: skip
+    if is_waiting():
+        st.fragment(_once_there, run_every=LOOK_EVERY)()
+    if len(seen) > 1:
+        differences.part([found.record for found in seen])
+    else:
+        downloads.part(seen[0].record, seen[0].recording, seen[0].layouts)
+
+
+def _seen(record: Record) -> Seen | None:
+    """The film, where it is there; else a sentence says how far it is, or why there is none."""
+    me, name = hashed(token()), plain(title_of(record))
+    if engine().shelf.is_held(record.id):
+        paused = is_paused(record)
+        st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
+        if record.owner == me and st.button(text.WATCH, key=f"runs_watch_{record.id}", icon=":material/play_circle:"):
+            take_up(record.id)
+            st.switch_page("pages/1_Train.py")
+        return None
+    try:
+        recording, found = engine().replays.recording(me, record.id), engine().replays.look(me, record.id)
+    except FolderRejected as rejected:
+        st.warning(plain(str(rejected)), icon=":material/info:")
+        return None
+    if isinstance(found, Layouts) and recording is not None:
+        return Seen(record, recording, found)
+    if isinstance(found, Drawing):
+        st.session_state["runs_drawing"] = True
+    elif isinstance(found, str):
+        st.warning(text.CANNOT.format(name=name, why=plain(found)), icon=":material/info:")
+    else:
+        st.info(text.NO_FILM.format(name=name), icon=":material/info:")
+    return None
+
+
+def _progress(chosen: list[Record]) -> None:
+    """Draws the page again when no film is on its way any more."""
+    me, waiting = hashed(token()), False
+    for record in chosen:
+        try:
+            found = engine().replays.look(me, record.id)
+        except FolderRejected:
+            continue
+        if isinstance(found, Drawing):
+            waiting = True
+            name = plain(title_of(record))
+            line = text.LAYING_OUT.format(name=name, done=found.done, of=found.of)
+            st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
+    if not waiting:
+        st.session_state["runs_drawing"] = False
+        st.rerun()
+
+
+def _once_there() -> None:
+    """The curve of the loss comes when the training process has started."""
+    if has_come():
+        st.rerun()
+
+
+def _published(seen: Seen, d_max: float) -> str:
+    """The address of a run's film, as a file of its own that the browser fetches once."""
+    curve = _curve(seen.recording, d_max)
+    name = (seen.record.id, len(seen.recording.film), seen.recording.step, curve is not None, d_max)
+    kept: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
+    if name not in kept or not assets.is_there(kept[name]):
+        probe = seen.recording.probe
+        png = atlas_png(probe.thumbnails, COLUMNS)
+        height, width = probe.thumbnails.shape[2:]
+        sprite = {
+            "url": assets.publish(film_stem(seen.record.id), ".png", png),
+            "columns": COLUMNS, "width": width, "height": height,
+        }  # fmt: skip
+        key = hashlib.sha256(probe.labels.tobytes() + png).hexdigest()
+        words = text.FILM | {"note": _note(seen.recording)}
+        message = replay_message(
+            seen.recording, seen.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
+        )
+        kept[name] = assets.publish(film_stem(seen.record.id), ".bin", message)
+    return kept[name]
+
+
+def _note(recording: Recording) -> str:
+    experiment, _ = Experiment.from_query(recording.query)
+    return second_input(experiment) if recording.probe.branches == 2 else ""
+
+
+def _curve(recording: Recording, d_max: float) -> Curve | None:
+    """The loss along the axis of the film's distances; None where it has no such curve, or the worker is not ready."""
+    experiment, ignored = Experiment.from_query(recording.query)
+    loss = LOSSES[experiment.loss]
+    if any(problem.name in ("loss", "measure") for problem in ignored) or loss.takes not in ("distance", "similarity"):
+        return None
+    arrays = exact_arrays(loss.key, experiment.params, places(loss, d_max))
+    return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

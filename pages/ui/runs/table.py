@@ -1,0 +1,196 @@
+"""All runs of this browser as a table; those that are chosen are looked at below it."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.runs import actions, player
+from pages.ui.runs.titles import dataset_title, loss_title, params_of, status_of, title_of
+from pages.ui.session.session import engine, sweeps, token
+from pages.ui.shims import address_sync, widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.text import runs as text
+from siamese_core.engine.storage.replays import PICTURE
+from siamese_core.engine.storage.store import Shelf, hashed
+from siamese_core.export.figures.thumbnail import picture_png
+from siamese_core.runs.record import Record
+
+WANTED = "runs_section_wanted"
+"""The part of the page that is to be shown next: its widget must not be set once it is drawn."""
+SHOWN, PAGE = "runs_shown", "runs_run"
+MOST_SIDE_BY_SIDE = 4
+ROW = 44
+BLANK = picture_png(np.zeros((0, 2)), np.zeros(0, np.int32))
+"""Until a run has a picture."""
+LOOK_EVERY = 1.0
+
+
+def section() -> None:
+    shelf, me = engine().shelf, hashed(token())
+    _take_address()
+    # Before they are drawn: what changes while they are is seen at the first look.
+    shown = _signature(me)
+    own = [record for record in shelf.records(me) if _stands_alone(record) or record.id in _shown()]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        words = widgets.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
+        others = [record for record in shelf.published() if record.owner != me]
+        if others and widgets.toggle(text.EVERYBODY, key="runs_everybody"):
+            own = [*own, *others]
+    fitting = [record for record in own if _fits(record, words)]
+    if fitting:
+        _table(fitting)
+    elif words or not any(shelf.find(me, run) for run in _shown()):
+        st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
+    actions.undo()
+    _usage(shelf, me)
+    st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(shown)
+    chosen = [record for run in _shown() if (record := shelf.find(me, run)) is not None]
+    for run in _shown():
+        if shelf.find(me, run) is None:
+            st.warning(text.NO_RUN.format(asked=plain(run[:60])), icon=":material/info:")
+    if chosen:
+        actions.bar(chosen)
+        player.part(chosen[:MOST_SIDE_BY_SIDE], too_many=len(chosen) > MOST_SIDE_BY_SIDE)
+    elif fitting:
+        st.caption(text.PICK)
+
+
+def _stands_alone(record: Record) -> bool:
+    """Whether it is no part of a sweep that is listed by itself."""
+    return not record.sweep or sweeps().look(record.owner, record.sweep) is None
+
+
+def _is_busy(records: list[Record]) -> bool:
+    """Whether something in the table will change by itself."""
+    on_its_way = (engine().replays.is_drawing(record.id) for record in records)
+    return engine().keeping.is_writing(hashed(token())) or any(on_its_way)
+
+
+def _signature(me: str) -> list[tuple[str, str, bool]]:
+    shelf = engine().shelf
+    return [(r.id, r.status, shelf.has(r.id, PICTURE)) for r in shelf.records(me) if not r.sweep]
+
+
+def _watch(shown: list[tuple[str, str, bool]]) -> None:
+    """Draws the page again when a run has come to its end, or its picture is there."""
+    if _signature(hashed(token())) != shown:
+        st.rerun()
+
+
+def _shown() -> list[str]:
+    kept: list[str] = st.session_state.setdefault(SHOWN, [])
+    return kept
+
+
+def _take_address() -> None:
+    """Runs that a link names are looked at; those that are looked at stand in the address."""
+    asked = st.query_params.get("run", "")
+    if asked and not address_sync.is_own(PAGE, asked):
+        st.session_state[SHOWN] = [run for run in asked.split(",") if run][:MOST_SIDE_BY_SIDE]
+        address_sync.stands_now(PAGE, asked)
+        st.session_state.pop("runs_table_of", None)
+
+
+def show(runs: list[str]) -> None:
+    """These runs are looked at from the next drawing of the whole page on, in this part of it."""
+    st.session_state[SHOWN] = runs
+    st.session_state[WANTED] = "runs"
+    st.session_state.pop("runs_table_of", None)
+    _write_address()
+
+
+def _write_address() -> None:
+    shown = ",".join(_shown())
+    address_sync.stands_now(PAGE, shown)
+    if shown:
+        st.query_params["run"] = shown
+    elif "run" in st.query_params:
+        del st.query_params["run"]
+
+
+def _fits(record: Record, words: str) -> bool:
+    said = " ".join([title_of(record), text.STATUSES[record.status], *record.settings.values()]).casefold()
+    return all(word in said for word in words.casefold().split())
+
+
+def _table(records: list[Record]) -> None:
+    ids = tuple(record.id for record in records)
+    shown = [ids.index(run) for run in _shown() if run in ids]
+    if st.session_state.get("runs_table_of") != ids:
+        # Other rows, another table: a selection by row numbers would be of other runs.
+        st.session_state["runs_table_of"] = ids
+        st.session_state["runs_table_round"] = st.session_state.get("runs_table_round", 0) + 1
+        st.session_state["runs_table_rows"] = shown
+    columns = st.column_config
+    rows = [_row(record) for record in records]
+    told = {name for row in rows for name, value in row.items() if value not in (None, "", False)}
+    event: Any = st.dataframe(
+        [{name: value for name, value in row.items() if name in told} for row in rows],
+        hide_index=True,
+        width="stretch",
+        height=min(len(records), 8) * ROW + 40,
+        row_height=ROW,
+        key=f"runs_table_{st.session_state['runs_table_round']}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": st.session_state["runs_table_rows"]}},
+        column_config={
+            text.COLUMNS["picture"]: columns.ImageColumn(width=60),
+            text.COLUMNS["pinned"]: columns.CheckboxColumn(width=60),
+            text.COLUMNS["map_at_r"]: columns.NumberColumn(format="%.3f"),
+            text.COLUMNS["held_out"]: columns.NumberColumn(format="%.3f"),
+            text.COLUMNS["precision_at_1"]: columns.NumberColumn(format="%.3f"),
+            text.COLUMNS["seconds"]: columns.NumberColumn(format="%.1f"),
+            text.COLUMNS["created"]: columns.DatetimeColumn(format="distance"),
+        },
+    )
+    chosen = [ids[row] for row in event.selection.rows if row < len(ids)]
+    elsewhere = [run for run in _shown() if run not in ids]
+    if set(chosen) != {run for run in _shown() if run in ids}:
+        st.session_state[SHOWN] = elsewhere + [run for run in _shown() if run in chosen]
+        st.session_state[SHOWN] += [run for run in chosen if run not in _shown()]
+        _write_address()
+
+
+def _row(record: Record) -> dict[str, object]:
+    row = {
+        "picture": _picture(record.id),
+        "pinned": record.pinned and record.owner == hashed(token()),
+        "name": record.name,
+        "loss": loss_title(record),
+        "params": params_of(record),
+        "dataset": dataset_title(record),
+        "map_at_r": record.score("map_at_r"),
+        "held_out": record.score("map_at_r", "held_out"),
+        "precision_at_1": record.score("precision_at_1"),
+        "step": text.STEPS.format(step=record.step, total=record.total),
+        "seconds": record.seconds,
+        "status": status_of(record),
+        "created": datetime.fromtimestamp(record.created, UTC),
+    }
+    return {text.COLUMNS[name]: value for name, value in row.items()}
+
+
+@lru_cache(maxsize=512)
+def _encoded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _picture(run: str) -> str:
+    png = engine().shelf.attached(run, PICTURE)
+    return _encoded(png or BLANK)
+
+
+def _usage(shelf: Shelf, me: str) -> None:
+    count, taken = shelf.usage(me)
+    used = f"{taken / 1e9:.2f}"
+    limits = shelf.limits
+    st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
+    if shelf.skipped:
+        st.caption(text.SKIPPED.format(names=plain(", ".join(shelf.skipped[:5]))))

@@ -1,0 +1,1 @@
+"""This browser: its engine, owner, form and model; what every page begins with."""

@@ -1,0 +1,35 @@
+"""What every page begins with: its title and the menu."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui.session.session import engine, sweeps
+
+TITLE = "Siamese Playground"
+ICON = str(Path(__file__).with_name("icon.png"))
+IDEA = str(Path(__file__).with_name("idea.svg"))
+
+MENU = {
+    "app.py": ("Home", ":material/home:"),
+    "pages/1_Train.py": ("Train", ":material/play_circle:"),
+    "pages/2_Losses.py": ("Losses", ":material/show_chart:"),
+    "pages/3_Data.py": ("Data", ":material/photo_library:"),
+    "pages/4_Compare.py": ("Compare", ":material/compare:"),
+    "pages/5_Evaluate.py": ("Evaluate", ":material/fact_check:"),
+    "pages/6_Runs.py": ("Runs", ":material/movie:"),
+}
+
+
+def begin(title: str) -> None:
+    """To be called first by every page. Any page may be the first that a server shows, so each wakes the engine."""
+    page_title = TITLE if title == TITLE else f"{title} · {TITLE}"
+    st.set_page_config(page_title=page_title, page_icon=ICON, layout="wide")
+    engine()
+    # What was going on when the server was killed goes on.
+    sweeps()
+    with st.sidebar:
+        for page, (label, icon) in MENU.items():
+            st.page_link(page, label=label, icon=icon)

@@ -1,0 +1,68 @@
+"""What the embedding view is told: the points of an experiment's probe images, and how they look."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from pages.ui.components.embedding.sprites import Probes
+from pages.ui.text import train as text
+from siamese_core.embeddings.projection import PROJECTIONS
+from siamese_core.engine.run import Layout
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.figures import base
+from siamese_core.formats.wire import pack
+from siamese_core.networks.input_transforms import VIEWS
+
+NO_POINTS = {
+    "xy": np.zeros((0, 2), np.float32),
+    "labels": np.zeros(0, np.int32),
+    "neighbours": np.zeros((0, 5), np.int32),
+    "distances": np.zeros((0, 5), np.float32),
+}
+
+
+def empty(frame: str, words: dict[str, str]) -> bytes:
+    """A view without points, which says `words["empty"]`."""
+    return pack({"key": "none", "frame": frame, "classes": [], "text": words}, **NO_POINTS)
+
+
+def message(
+    experiment: Experiment, layout: Layout, shown: Probes, frame: str, pair: tuple[int, int, float] | None = None
+) -> bytes:
+    """`frame` names what is drawn, and changes with it. `pair`: two points to show, and their distance."""
+    styles = [base.class_style(c) for c in range(len(shown.classes))]
+    meta: dict[str, Any] = {
+        "key": shown.key,
+        "frame": frame,
+        "step": layout.step,
+        "sent": time.time() * 1000,
+        "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,
+        "projection": text.STAND_IN if layout.stand_in else PROJECTIONS[layout.kind].title,
+        "note": text.STAND_IN if layout.stand_in else second_input(experiment),
+        "second": len(shown.labels) // 2 if experiment.branches == 2 else None,
+        "classes": shown.classes,
+        "colours": [colour for colour, _ in styles],
+        "markers": [marker for _, marker in styles],
+        "held_out": list(experiment.held_out),
+        "sprite": shown.sprite,
+        "text": text.EMBEDDING
+        | {"second": text.SECOND_POINT.format(view=_view(experiment))}
+        | ({"empty": layout.problem} if layout.problem else {}),
+    }
+    if pair is not None:
+        meta["pair"] = pair
+    if not layout.xy.size:
+        return pack(meta, **NO_POINTS)
+    return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
+
+
+def second_input(experiment: Experiment) -> str:
+    """What tells first inputs from second ones, where there are such."""
+    return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
+
+
+def _view(experiment: Experiment) -> str:
+    return text.SAME_VIEW if experiment.view == "none" else VIEWS[experiment.view].title.lower()

@@ -1,0 +1,221 @@
+"""An experiment as widgets: each field of the table becomes one, and the address bar follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import streamlit as st
+
+from pages.ui.session.session import token, uploads
+from pages.ui.shims import address_sync, widgets
+from pages.ui.text import train as text
+from siamese_core.datasets import DATASETS, dataset_of, is_own
+from siamese_core.datasets.shapes import shapes
+from siamese_core.embeddings.projection import PROJECTIONS
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored, param_field
+from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, KeysField
+from siamese_core.experiment.settings import FIELDS, SHAPES
+from siamese_core.losses import LOSSES
+
+MORE = {
+    "data": ("held_out", "train_per_class", "augment", "sampling", "miner", "batch_size", "labels"),
+    "network": ("encoder", "embedding_dim", "output", "measure", "view", "shared", "second_encoder"),
+    "training": ("learning_rate", "steps", "seed"),
+}
+PAGE = "train"
+
+DEVICE = "machine_device"
+DEVICE_KEPT = "machine_device_kept"
+"""For other pages, on which Streamlit forgets the widget."""
+MACHINE = ("device",)
+"""In the address bar beside the experiment, but no part of it."""
+
+
+ROUND = "fields_round"
+
+
+def key(name: str) -> str:
+    """Of the widget of a field."""
+    number = st.session_state.get(ROUND, 0)
+    return f"field_{name}_{number}" if number else f"field_{name}"
+
+
+def read_address() -> tuple[dict[str, str], list[Ignored]]:
+    """Fills the widgets from the address bar where it was changed from outside; gives the machine's settings in it.
+
+    What cannot be used is named until the next change.
+    """
+    given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+    query = urlencode(given, errors="replace")
+    machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
+    if query and not address_sync.is_own(PAGE, query):
+        own = [(name, value) for name, value in given if name not in MACHINE]
+        # Before anything is read of them: a link must not tell what is in somebody else's pictures.
+        foreign = [value for name, value in own if name == "dataset" and is_own(value) and not _is_mine(value)]
+        own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
+        if foreign:
+            own = [(name, value) for name, value in own if name != "held_out"]
+        experiment, ignored = Experiment.from_query(urlencode(own, errors="replace"))
+        st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
+        fill(experiment)
+        address_sync.stands_now(PAGE, query)
+    elif key("dataset") not in st.session_state:
+        fill(current_experiment())
+    return machine, st.session_state.get("ignored", [])
+
+
+def _is_mine(dataset: str) -> bool:
+    return uploads().use(token(), dataset)
+
+
+def datasets() -> dict[str, str]:
+    """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
+    return {key: _catalogue_title(key) for key in DATASETS} | uploads().sets(token())
+
+
+def current_experiment() -> Experiment:
+    """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
+    kept: Experiment = st.session_state.get("experiment") or Experiment()
+    gone = is_own(kept.dataset) and not uploads().use(token(), kept.dataset)
+    return _elsewhere(kept) if gone else kept
+
+
+def _catalogue_title(key: str) -> str:
+    title = DATASETS[key].title
+    return title if DATASETS[key].find() else text.NOT_HERE.format(title=title)
+
+
+def _elsewhere(experiment: Experiment) -> Experiment:
+    """The same settings on the images of the default, where its own are gone or somebody else's."""
+    return replace(experiment, dataset=FIELDS["dataset"].default, held_out=())
+
+
+def fill(experiment: Experiment) -> None:
+    """Sets every widget; to be called before they are drawn."""
+    st.session_state["loss_of_measure"] = experiment.loss
+    for name in FIELDS:
+        value = getattr(experiment, name)
+        st.session_state[key(name)] = list(value) if isinstance(value, tuple) else value
+    for name, value in experiment.params.items():
+        st.session_state[key(name)] = value
+
+
+def fill_anew(experiment: Experiment) -> None:
+    """The same with new widgets, while the page shows the old ones: a browser that does not know of the new values yet
+    still sends the old ones, and these would be taken for a change by hand.
+    """
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    fill(experiment)
+
+
+def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
+    query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
+    st.session_state["experiment"] = experiment
+    address = urlencode(query)
+    # Streamlit empties the address bar when the page is switched.
+    if address != address_sync.current(PAGE) or not st.query_params:
+        address_sync.stands_now(PAGE, address)
+        st.query_params.from_dict(query)
+
+
+def controls() -> Experiment:
+    """Draws the widgets and gives the experiment that they say."""
+    titles = datasets()
+    values = {"dataset": _dataset(titles)}
+    classes = dataset_of(values["dataset"]).classes
+    if values["dataset"] == "shapes":
+        with st.expander(text.GROUPS["shapes"], expanded=True):
+            values |= {name: _widget(FIELDS[name]) for name in SHAPES}
+        classes = shapes(*(values[name] for name in SHAPES)).classes
+    values["loss"] = _widget(FIELDS["loss"])
+    if st.session_state.get("loss_of_measure") != values["loss"]:
+        # Another loss begins with the distance and the numbers of its own paper.
+        if "loss_of_measure" in st.session_state:
+            for name in ("measure", *PARAM_NAMES):
+                st.session_state.pop(key(name), None)
+        st.session_state["loss_of_measure"] = values["loss"]
+    loss = LOSSES[values["loss"]]
+    params = {param.name: _slider(param_field(param)) for param in loss.params}
+    labels = ("right",) if loss.takes in ("logits", "batch") else None
+    limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
+    names = {"held_out": dict(enumerate(classes))}
+    for group, members in MORE.items():
+        with st.expander(text.GROUPS[group]):
+            for name in members:
+                limits |= _limits_by(values)
+                values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
+                if name in text.WHY_ONLY and limits.get(name):
+                    st.caption(text.WHY_ONLY[name])
+    shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
+    values["projection"] = _widget(FIELDS["projection"], shown)
+    return Experiment(params=params, **values)
+
+
+def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields chosen so far leave of those after them."""
+    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].takes not in ("logits", "batch")
+    return {
+        "miner": None if mined else ("all",),
+        "second_encoder": ("same",) if values.get("shared") == "true" else None,
+        "view": ("none",) if values.get("miner", "all") != "all" else None,
+        "shared": ("true",) if values.get("miner", "all") != "all" else None,
+    }
+
+
+def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None = None) -> Any:
+    common = {"label": field.title, "key": key(field.name), "help": field.help}
+    if isinstance(field, ChoiceField):
+        options = list(allowed or field.choices)
+        if st.session_state.get(common["key"]) not in options:
+            st.session_state[common["key"]] = options[0]
+        chosen: str = widgets.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        if chosen != field.default and chosen in field.helps:
+            st.caption(field.helps[chosen])
+        return chosen
+    if isinstance(field, ClassesField):
+        return _classes(field, allowed, names or {})
+    if isinstance(field, KeysField):
+        some = widgets.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        return tuple(choice for choice in field.choices if choice in some)
+    number = "%.5g" if isinstance(field, FloatField) else "%d"
+    return widgets.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
+
+
+def _dataset(titles: Mapping[str, str]) -> str:
+    field = FIELDS["dataset"]
+    before = st.session_state.get(key("dataset"))
+    if before not in titles:
+        if before is not None:
+            st.session_state["ignored"] = [Ignored("dataset", before, text.DELETED)]
+        st.session_state[key("dataset")] = field.default
+    chosen: str = widgets.selectbox(
+        field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
+    )
+    uploads().use(token(), chosen)
+    return chosen
+
+
+def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> tuple[int, ...]:
+    widget = key(field.name)
+    # Two classes must be left to train on.
+    most = len(allowed) - 2
+    st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed][:most]
+    chosen = widgets.multiselect(
+        field.title,
+        allowed,
+        format_func=names.__getitem__,
+        key=widget,
+        help=field.help,
+        max_selections=most or None,
+        disabled=most == 0,
+    )
+    return tuple(sorted(chosen))
+
+
+def _slider(field: FloatField) -> float:
+    if key(field.name) not in st.session_state:
+        st.session_state[key(field.name)] = field.default
+    return widgets.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)

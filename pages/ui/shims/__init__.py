@@ -1,0 +1,1 @@
+"""What works round Streamlit, each with the reason."""

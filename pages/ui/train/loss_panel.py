@@ -1,0 +1,171 @@
+"""The loss-versus-distance panel of the Train page: the curve, its line that can be dragged, the pairs under it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.components.components import plot_view
+from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
+from pages.ui.shims import widgets
+from pages.ui.text import train as text
+from pages.ui.text.plot import PLOT
+from siamese_core.engine import RunView
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.snapshot import Frame
+from siamese_core.export.figures import base
+from siamese_core.losses import LOSSES, Loss
+from siamese_core.losses.distances import MEASURES
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 470
+
+FIRST_MEASURED = 30
+"""The step from which a run's distances may move the axes: an untrained network would stretch them for good."""
+
+NO_CURVE = dict.fromkeys(("at", "same", "different", "same_slope", "different_slope"), np.zeros(0, np.float32))
+
+
+def loss_panel(run: RunView | None, experiment: Experiment) -> None:
+    """The curve of the settings, over the distances of the run where these are of the same kind."""
+    st.markdown(f"**{text.LOSS_TITLE}**")
+    experiment = _as_dragged(experiment)
+    loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
+    is_triplet = loss.takes == "triplet"
+    frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
+    measured = run is not None and run.frame_step >= FIRST_MEASURED
+    d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
+    slope = False if loss.takes in ("triplet", "logits") else widgets.toggle(text.SLOPE, key="show_slope")
+    # A classifier is drawn against a probability, which is no distance of two images.
+    curve = (
+        NO_CURVE
+        if loss.takes == "logits"
+        else loss_arrays(loss.key, experiment.params, places(loss, min(d_max, _farthest_drawn(loss))))
+    )
+    if curve is None:
+        st.caption(text.WARMING)
+        return
+    words = text.LOSS | {"distance": text.AXES[measure.kind].format(measure=measure.title)}
+    note = text.NOTES.get(loss.takes)
+    if note:
+        st.caption(note)
+
+    def figure() -> go.Figure:
+        drawn = (
+            _surface(curve, frame, experiment.params["margin"], words)
+            if is_triplet
+            else _pairs(curve, run if measured else None, frame, d_max, slope, words)
+        )
+        # Another loss is another picture: a zoom into the one before it is let go.
+        return drawn.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
+
+    plot_view(
+        figure,
+        "loss_view",
+        settings=(
+            experiment.loss,
+            experiment.measure,
+            tuple(experiment.params.items()),
+            d_max,
+            version(curve),
+            slope,
+            run is None,
+        ),
+        data=(run.id, run.frame_step) if run is not None and frame is not None else None,
+        live=run is not None and run.live,
+        height=HEIGHT,
+        text=PLOT | {"label": words["label"]},
+        handles=_handles(experiment),
+        on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
+        on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
+    )
+
+
+def _handles(experiment: Experiment) -> list[dict[str, Any]]:
+    """The line of the loss that can be dragged, where it has one."""
+    name, loss = line_of(experiment.loss), LOSSES[experiment.loss]
+    kind = "diagonal" if loss.takes == "triplet" else "vertical"
+    return [
+        {
+            "value": experiment.params[name], "low": p.low, "high": p.high, "step": p.step, "label": p.title,
+            "key": f"{loss.key}.{name}", "kind": kind,
+        }
+        for p in loss.params
+        if p.name == name
+    ]  # fmt: skip
+
+
+def _name(key: str) -> str:
+    return key.partition(".")[2]
+
+
+def _end(experiment: Experiment, frame: Frame | None) -> float:
+    """Where the axis of distances ends: with the line in sight, and the run's distances."""
+    loss, name = LOSSES[experiment.loss], line_of(experiment.loss)
+    default = next((p.default for p in loss.params if p.name == name), 1.0)
+    line = 1.2 * experiment.params[name] if name else 0.0
+    return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.takes == "triplet")))
+
+
+def _farthest_drawn(loss: Loss) -> float:
+    """A loss on a whole batch is drawn along the cosine distance, which ends at 2."""
+    return 2.0 if loss.takes == "batch" and loss.measures[0] == "cosine" else np.inf
+
+
+def _as_dragged(experiment: Experiment) -> Experiment:
+    """While the line is held only this panel follows; the slider, and with it the page, when it is let go: drawing the
+    whole page ten times a second would cost the browser the line it holds."""
+    name, value = st.session_state.get("dragging") or (None, None)
+    return replace(experiment, params={**experiment.params, name: value}) if name in experiment.params else experiment
+
+
+def _surface(arrays: dict[str, np.ndarray], frame: Frame | None, margin: float, words: dict[str, str]) -> go.Figure:
+    triplets = frame.triplet_distances if frame is not None and frame.triplet_distances.size else None
+    return base.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=words)
+
+
+def _pairs(
+    arrays: dict[str, np.ndarray],
+    measured: RunView | None,
+    frame: Frame | None,
+    d_max: float,
+    slope: bool,
+    words: dict[str, str],
+) -> go.Figure:
+    """The shares' axis only grows during a run."""
+    kept = st.session_state.get("share_max")
+    figure = base.loss_curve(
+        base.Curve(**arrays),
+        None if frame is None else frame.same_distances,
+        None if frame is None else frame.different_distances,
+        text=words,
+        d_max=d_max,
+        show_slope=slope,
+        share_max=kept[1] if kept and measured is not None and kept[0] == measured.id else 0.0,
+    )
+    if measured is not None:
+        st.session_state["share_max"] = (measured.id, figure.layout.yaxis2.range[1])
+    return figure
+
+
+def _farthest(frame: Frame | None, is_triplet: bool) -> float:
+    """Nearly the largest distance on the screen: a few stray pairs must not squeeze the rest."""
+    if frame is None:
+        return 0.0
+    shown = frame.triplet_distances if is_triplet else frame.different_distances
+    finite = shown[np.isfinite(shown)]
+    return float(np.quantile(finite, 0.95)) if finite.size else 0.0
+
+
+def _axis_end(experiment: Experiment, value: float) -> float:
+    """Only grows, in steps, as long as the loss and its distance are the same."""
+    name = (experiment.loss, experiment.measure)
+    kept = st.session_state.get("d_max", (None, 0.0))
+    end = base.grown(kept[1] if kept[0] == name else 0.0, value)
+    st.session_state["d_max"] = (name, end)
+    return end or 1.0

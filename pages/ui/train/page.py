@@ -1,0 +1,180 @@
+"""The Train page: settings on the left, the run and its live views on the right."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.ui.runs.actions import PROBLEM, go_on
+from pages.ui.runs.titles import title_of
+from pages.ui.session import experiment_form
+from pages.ui.session.loss_curves import take_late
+from pages.ui.session.session import engine, owner, run_of_tab, token
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import plain
+from pages.ui.text import train as text
+from pages.ui.train.live import is_busy, live
+from siamese_core.datasets import is_own
+from siamese_core.engine import RunView
+from siamese_core.engine.storage.store import hashed
+from siamese_core.experiment import reach
+from siamese_core.experiment.experiment import Experiment, Ignored
+from siamese_core.experiment.machine import Machine
+
+TITLE = text.TITLE
+
+LIVE_EVERY = 0.25
+REST_EVERY = 20.0
+"""Seconds between looks at a run that rests: often enough to keep it."""
+
+SENT_AFTER = 0.05
+"""Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
+
+
+def page() -> None:
+    owner()
+    e = engine()
+    # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
+    is_ready = bool(e.devices)
+    # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
+    take_late()
+    run = run_of_tab()
+    if run is not None:
+        # A reload, or a page switch: the settings of the run come back with it.
+        st.session_state.setdefault("experiment", run.experiment)
+    _take_dropped()
+    machine_asked, ignored = experiment_form.read_address()
+    with st.sidebar:
+        experiment = experiment_form.controls()
+        machine = _machine(machine_asked)
+        keep = not is_own(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
+    not_the_first = e.devices and machine.device != next(iter(e.devices))
+    experiment_form.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
+    if e.devices and machine_asked.get("device", machine.device) not in e.devices:
+        may_be = text.MAY_BE.format(choices=", ".join(e.devices))
+        ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
+    _buttons(run, experiment, machine, keep)
+    # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
+    with st.container():
+        if ignored:
+            named = "".join(f"\n- {plain(str(field))}" for field in ignored)
+            st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
+        if not experiment.data.find():
+            st.info(text.GET_FIRST, icon=":material/download:")
+        if out_of_reach := reach.warning(experiment):
+            st.warning(out_of_reach, icon=":material/straighten:")
+        if run is None and st.session_state.pop("run", None):
+            st.info(text.FORGOTTEN, icon=":material/schedule:")
+        if run is None:
+            _offer()
+        if e.problem:
+            st.error(e.problem, icon=":material/error:")
+    changed = run is not None and _changed(run, experiment, machine)
+    if run is not None:
+        _project(run, experiment)
+    busy = is_busy(run) or not is_ready
+    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
+        run.id if run else None, experiment, changed, busy
+    )  # fmt: skip
+    # A look at the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
+    # views, and say all the same that the page is whole: the browser would take them away, and mount them anew.
+    time.sleep(SENT_AFTER)
+
+
+def _offer() -> None:
+    """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
+    records = engine().shelf.records(hashed(token()))
+    newest = next((record for record in records if not record.sweep), None)
+    if newest is not None and newest.status == "interrupted":
+        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(said, icon=":material/schedule:")
+            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=go_on, args=(newest.id,))
+    if problem := st.session_state.pop(PROBLEM, ""):
+        st.warning(plain(problem), icon=":material/info:")
+
+
+def _take_dropped() -> None:
+    """A line that was let go moves its slider, before that is drawn."""
+    dropped = st.session_state.pop("dropped", None)
+    if dropped is not None:
+        name, value = dropped
+        st.session_state[experiment_form.key(name)] = value
+
+
+def _machine(asked: dict[str, str]) -> Machine:
+    """The device of a new run; known only when the worker has looked what there is."""
+    found = engine().devices
+    if not found:
+        st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
+        return Machine()
+    if experiment_form.DEVICE not in st.session_state and asked.get("device") in found:
+        st.session_state[experiment_form.DEVICE] = asked["device"]
+    device = widgets.selectbox(
+        text.DEVICE, list(found), format_func=found.__getitem__, key=experiment_form.DEVICE, help=text.DEVICE_HELP
+    )
+    st.session_state[experiment_form.DEVICE_KEPT] = device
+    return Machine(device=device)
+
+
+def _project(run: RunView, experiment: Experiment) -> None:
+    """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
+    shown = (run.id, experiment.projection)
+    if st.session_state.get("projection_shown", shown) != shown:
+        engine().project(token(), run.id, experiment.projection)
+    st.session_state["projection_shown"] = shown
+
+
+def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
+    """Whether a new run would differ; another projection is only another way to look."""
+    same_device = run.machine == machine or not engine().devices
+    return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
+
+
+def _buttons(run: RunView | None, experiment: Experiment, machine: Machine, keep: bool) -> None:
+    status = run.status if run else None
+    going = status in ("running", "pausing")
+    resting = status == "paused"
+    second = "resume" if resting else "pause"
+    with st.container(horizontal=True):
+        _button("train", "t", _train, run, experiment, machine, None, keep, kind="primary")
+        _button(second, "p", _command, run, second, disabled=not (going or resting))
+        if run is None or run.status in ("finished", "halted", "failed", "stopped"):
+            _button("step", "s", _train, run, experiment, machine, 1, keep)
+        else:
+            _button("step", "s", _command, run, "step", disabled=not resting)
+        _button("stop", "x", _command, run, "stop", disabled=not (going or resting))
+        _button("reset", "shift+x", _reset, run, disabled=run is None)
+
+
+def _button(
+    name: str, shortcut: str, action: object, *args: object, kind: str = "secondary", disabled: bool = False
+) -> None:
+    label, help_ = text.BUTTONS[name]
+    st.button(
+        label, key=f"button_{name}", help=help_, shortcut=shortcut, type=kind, disabled=disabled,
+        on_click=action, args=args,
+    )  # fmt: skip
+
+
+def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, keep: bool) -> None:
+    begun = st.session_state.get("run")
+    if begun and begun != (run.id if run is not None else None) and engine().look(token(), begun):
+        # Pressed twice, before the page has shown what the first press began.
+        return
+    if run is not None and run.id == begun:
+        # A run that another tab has started is left to it.
+        _reset(run)
+    st.session_state["run"] = engine().start(token(), experiment, machine, steps=steps, keep=keep)
+
+
+def _command(run: RunView, command: str) -> None:
+    engine().command(token(), run.id, command)
+
+
+def _reset(run: RunView | None) -> None:
+    if run is not None:
+        engine().discard(token(), run.id)
+        st.session_state.pop("run", None)

@@ -1,0 +1,78 @@
+"""A run as a small film for the front door: python -m siamese_core film DIR --out FOLDER."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_core.cli.models import Refused
+from siamese_core.datasets.atlas import atlas_png
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.replay_message import replay_message
+from siamese_core.formats.files import write_whole
+from siamese_core.runs.folder import files_of, recording_of
+from siamese_core.runs.layouts import Layouts, chained
+from siamese_core.runs.recording import Film, ProbeImages, Recording
+
+FILM, PICTURES = "film.bin", "film.png"
+COLUMNS = 20
+
+PER_CLASS = 30
+"""Images of each class: enough to see them part, and half a megabyte with their thumbnails."""
+
+MOST_BYTES = 500_000
+
+WORDS = {
+    "loss": "Loss", "map_at_r": "MAP@R", "precision_at_1": "Precision@1", "active": "Active",
+    "map_at_r.held_out": "MAP@R, held out", "precision_at_1.held_out": "Precision@1, held out",
+    "distance": "{measure} distance", "similarity": "{measure} similarity",
+    "any_distance": "distance", "any_similarity": "similarity",
+}  # fmt: skip
+
+
+def add_to(commands: Any) -> None:
+    film = commands.add_parser("film", help="make a small film of a run, as on the home page")
+    film.add_argument("folder", type=Path, metavar="DIR", help="what train --out was")
+    film.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"write FOLDER/{FILM} and {PICTURES}")
+    film.add_argument("--per-class", type=int, default=PER_CLASS, metavar="N", help="test images of each class")
+    film.set_defaults(run=_film)
+
+
+def _film(options: argparse.Namespace) -> int:
+    recording = few_points(recording_of(files_of(options.folder), str(options.folder)), options.per_class)
+    if not len(recording.film):
+        raise Refused(f"{options.folder}: this run has no frames; train it again with --frames 60")
+    experiment, _ = Experiment.from_query(recording.query)
+    pictures = list(chained(experiment.projection, recording.film.embeddings))
+    layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*pictures, strict=True)))
+    height, width = recording.probe.thumbnails.shape[2:]
+    sprite = {"url": PICTURES, "columns": COLUMNS, "width": width, "height": height}
+    message = replay_message(recording, layouts, sprite=sprite, key="film", curve=None, text=WORDS)
+    png = atlas_png(recording.probe.thumbnails, COLUMNS)
+    size = len(message) + len(png)
+    if size > MOST_BYTES:
+        raise Refused(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_whole(options.out / FILM, message)
+        write_whole(options.out / PICTURES, png)
+        write_whole(options.out / "experiment.txt", f"{recording.query}\n".encode())
+    except OSError as error:
+        why = error.strerror or error
+        raise Refused(f"--out={options.out}: {why}; name a folder that can be written to") from error
+    print(f"{len(recording.film)} pictures of {len(recording.probe.labels)} points, {size:,} bytes")
+    return 0
+
+
+def few_points(recording: Recording, per_class: int) -> Recording:
+    """The same film of the first `per_class` probe images of each class; of a run with one branch."""
+    probe, film = recording.probe, recording.film
+    if per_class < 1 or probe.branches != 1:
+        raise Refused("a film is made of a run with one kind of input, and of at least one image of each class")
+    chosen = np.sort(np.concatenate([np.flatnonzero(probe.labels == c)[:per_class] for c in np.unique(probe.labels)]))
+    fewer = ProbeImages(probe.classes, probe.labels[chosen], probe.thumbnails[chosen], 1)
+    return replace(recording, probe=fewer, film=Film(film.steps, film.embeddings[:, chosen], film.same, film.different))

@@ -1,0 +1,236 @@
+"""Runs on the command line: `train`, and `resume` of what `train --out` has begun."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+
+from siamese_core.cli.models import Refused
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import PRECISIONS, Machine, checked
+from siamese_core.experiment.snapshot import Snapshot, State
+from siamese_core.formats.safetensors import ModelRejected
+from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.runs.folder import MODEL, SAVE_EVERY, Saved, load, locked
+from siamese_core.runs.record import Record
+from siamese_core.runs.recording import MOST_FRAMES, RUN, Scored
+from siamese_core.runs.writer import Keeper
+
+FRAMES = 50
+"""A thousand images take about as long to embed as a few steps to train."""
+
+
+def add_to(commands: Any) -> None:
+    train = commands.add_parser("train", help="train an experiment and print how good it is")
+    train.add_argument("query", nargs="?", default="", help='as in the address bar: "dataset=fashion_mnist&margin=1.0"')
+    train.add_argument("--device", default=Machine.device, help="cpu, cuda or mps")
+    train.add_argument("--threads", type=int, default=Machine.threads, help="CPU threads; 1 gives reproducible bits")
+    train.add_argument("--precision", default=Machine.precision, help=" or ".join(PRECISIONS))
+    train.add_argument("--out", type=Path, metavar="DIR", help="write the run there, to go on with and to replay")
+    train.set_defaults(run=_train)
+    resume = commands.add_parser("resume", help="go on with a run that train --out has begun")
+    resume.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
+    resume.set_defaults(run=_resume)
+    for command in (train, resume):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.add_argument(
+            "--save-every", type=float, default=SAVE_EVERY, metavar="SECONDS", help="between two saves"
+        )
+        command.add_argument("--frames", type=int, default=FRAMES, metavar="N", help="of the film, over all steps")
+
+
+def _train(options: argparse.Namespace) -> int:
+    experiment, ignored = Experiment.from_query(options.query)
+    if ignored:
+        raise Refused(str(ignored[0]))
+    machine = checked(Machine(options.device, options.threads, options.precision))
+    experiment.data.load()
+    if options.out is None:
+        return _told(experiment, _run(experiment, machine), options.json)
+    _make_folder(options.out)
+    with locked(options.out):
+        if (options.out / RUN).exists():
+            raise Refused(f"--out={options.out}: holds a run; go on with: resume {options.out}, or name another folder")
+        return _kept(options.out, experiment, machine, None, options)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    with locked(options.folder):
+        saved = load(options.folder)
+        if saved.finished and (options.folder / MODEL).is_file():
+            raise Refused(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
+        saved.experiment.data.load()
+        if saved.finished:
+            # Only its model is missing.
+            _write(saved.experiment, saved.state, options.folder)
+            return 0
+        return _kept(options.folder, saved.experiment, checked(saved.machine), saved, options)
+
+
+def _kept(
+    folder: Path, experiment: Experiment, machine: Machine, saved: Saved | None, options: argparse.Namespace
+) -> int:
+    """Trains from where a run was saved last, and keeps in its folder where it is, and its model."""
+    if not 1 <= options.frames <= MOST_FRAMES:
+        raise Refused(f"--frames={options.frames}: may be a whole number from 1 to {MOST_FRAMES}")
+    kept = _Kept(folder, experiment, machine, saved, options)
+    last = _run(experiment, machine, kept)
+    # First the model: a run that is killed in between is gone on with, and writes it again.
+    assert last.state is not None, "the last snapshot of a run has its state"
+    _write(experiment, last.state, folder)
+    kept.end(last)
+    return _told(experiment, last, options.json)
+
+
+class _Kept:
+    """What a run in a folder has come to, and what of its next step is wanted."""
+
+    def __init__(
+        self,
+        folder: Path,
+        experiment: Experiment,
+        machine: Machine,
+        saved: Saved | None,
+        options: argparse.Namespace,
+    ) -> None:
+        from siamese_core.training.eval_subset import pixels_map_at_r
+
+        self._experiment, self._machine, self._said = experiment, machine, False
+        self.state = saved.state if saved is not None else None
+        self._step = self.state.step if self.state is not None else 0
+        self._loss = saved.loss.tolist() if saved is not None else []
+        self._active = saved.active.tolist() if saved is not None else []
+        self._scores: Scored = saved.scores if saved is not None else []
+        self._pixels = saved.pixels if saved is not None else pixels_map_at_r(experiment)
+        self._gap = math.ceil(experiment.steps / options.frames)
+        now = time.time()
+        record = Record(experiment.to_query(), machine, now, now, "running", step=self._step, total=experiment.steps)
+        self._keeper = Keeper(folder, record, _viewed, options.save_every)
+        self._keeper.note()
+
+    def wants_frame(self) -> bool:
+        """Asked once a step."""
+        self._step += 1
+        return self._step == 1 or self._step % self._gap == 0
+
+    def wants_state(self) -> bool:
+        return self._keeper.is_due()
+
+    def take(self, snapshot: Snapshot) -> None:
+        """A step. The last one is not saved here: first comes the model, then `end`."""
+        if not snapshot.halted:
+            self._loss.append(snapshot.loss)
+            self._active.append(snapshot.active)
+        if snapshot.frame is not None:
+            self._scores.append((snapshot.step, dict(snapshot.frame.metrics)))
+            self._keeper.add(snapshot.step, snapshot.frame)
+        if snapshot.state is not None and not snapshot.halted and snapshot.step < self._experiment.steps:
+            self._save(snapshot.state, "running", "")
+
+    def end(self, last: Snapshot) -> None:
+        assert last.state is not None, "the last snapshot of a run has its state"
+        self._save(last.state, "halted" if last.halted else "finished", last.halted or "")
+
+    def _save(self, state: State, status: str, sentence: str) -> None:
+        loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
+        saved = Saved(self._experiment, self._machine, state, loss, active, self._scores, self._pixels)
+        self._keeper.save(saved, status=status, sentence=sentence)
+        if self._keeper.problem and not self._said:
+            print(self._keeper.problem, file=sys.stderr)
+            self._said = True
+
+
+def _viewed(view: str, images: np.ndarray) -> np.ndarray:
+    import torch
+
+    second: np.ndarray = VIEWS[view].fn(torch.tensor(images)).numpy()
+    return second
+
+
+def _told(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
+    _print_result(experiment, last, as_json)
+    if last.halted:
+        print(last.halted, file=sys.stderr)
+    return 1 if last.halted else 0
+
+
+def _run(experiment: Experiment, machine: Machine, kept: _Kept | None = None) -> Snapshot:
+    """The last snapshot, with a progress bar on stderr."""
+    from tqdm import tqdm
+
+    from siamese_core.training.loop import never, train
+
+    state = kept.state if kept is not None else None
+    wanted: Any = {"wants_frame": never}
+    if kept is not None:
+        wanted = {"wants_frame": kept.wants_frame, "wants_state": kept.wants_state}
+    with tqdm(total=experiment.steps, initial=state.step if state else 0, unit="step") as bar:
+        for last in train(experiment, machine=machine, state=state, **wanted):
+            bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
+            bar.update()
+            if kept is not None:
+                kept.take(last)
+    return last
+
+
+def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None:
+    metrics = dict(last.frame.metrics) if last.frame else {}
+    if as_json:
+        result = {
+            "experiment": experiment.to_query(),
+            "steps": last.step,
+            "images": last.images,
+            "seconds": round(last.seconds, 3),
+            "metrics": metrics,
+        }
+        print(json.dumps(result, allow_nan=False))
+        return
+    print(f"{last.step} steps, {last.images} images, {last.seconds:.1f} s of training")
+    print(f"{'on test images':16}{'seen':>10}{'held out':>10}")
+    for name, by_group in metrics.items():
+        shown = ("–" if value is None else f"{value:.3f}" for value in by_group.values())
+        print(f"{name:16}{''.join(f'{text:>10}' for text in shown)}")
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes sure, before the training, which may take hours, that a model can be written at its end."""
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"--out={folder}: is a file; name a folder")
+    if (folder / MODEL).is_dir():
+        raise Refused(f"--out={folder}: holds a folder named {MODEL}; name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _write(experiment: Experiment, state: State, folder: Path) -> None:
+    from siamese_core.embeddings.thresholds import EER
+    from siamese_core.evaluation.evaluate import threshold_of
+    from siamese_core.evaluation.inference import load
+    from siamese_core.runs.model import model_of
+    from siamese_core.runs.model_file import save_model
+
+    model = model_of(experiment, state)
+    with suppress(ModelRejected):
+        model = replace(model, threshold=threshold_of(load(model), EER, "seen"))
+    try:
+        save_model(folder / MODEL, model)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> Refused:
+    return Refused(f"--out={folder}: {error.strerror or error}; name a folder that can be written to")

@@ -1,0 +1,190 @@
+"""Datasets made of somebody's own pictures, kept for a while in a private folder of the server.
+
+A set is one file named by the hash of what is in it. The server names the folder for its children by `FOLDER`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+from siamese_core.formats.wire import pack, unpack
+
+FOLDER = "SIAMESE_OWN_IMAGES"
+
+RAW_SIDE = 160
+"""Pixels a side of a picture as it is kept between reading and preparing: the largest that can be chosen."""
+
+SMALLEST_SIDE = 28
+
+PREFIX = "own"
+KEY = re.compile(PREFIX + r"-[0-9a-f]{24}")
+
+GONE = (
+    "These pictures are not here (any more): uploaded pictures are kept for 30 minutes after they were last used. "
+    "Upload them again on the Data page."
+)
+
+
+class TooFew(ValueError):
+    """One sentence: what is missing for a set to train on."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`pixels` uint8 (N, 3, RAW_SIDE, RAW_SIDE), `labels` int64 (N,), indices into `classes`."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def is_own(key: str) -> bool:
+    return KEY.fullmatch(key) is not None
+
+
+def find_own(key: str) -> bool:
+    return is_own(key) and _path(key).is_file()
+
+
+def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> Images:
+    """Pictures at (C, side, side), split class by class: `test_percent` of each, but at least one on either side.
+
+    Which are for testing is decided by their content, so the same pictures are always split in the same way. A class
+    with a single picture has no test image. Raises `TooFew` where fewer than two classes have two pictures.
+    """
+    check(pictures)
+    images = np.stack([resized(pixels, side, colour) for pixels in pictures.pixels])
+    order = np.array([int.from_bytes(hashlib.sha256(p.tobytes()).digest()[:7], "big") for p in pictures.pixels])
+    test = np.zeros(len(images), dtype=bool)
+    for label in range(len(pictures.classes)):
+        places = np.flatnonzero(pictures.labels == label)
+        count = min(max(1, round(len(places) * test_percent / 100)), len(places) - 1)
+        test[places[np.argsort(order[places], kind="stable")[:count]]] = True
+    return Images(images[~test], pictures.labels[~test], images[test], pictures.labels[test])
+
+
+def check(pictures: Pictures) -> None:
+    """Raises `TooFew` where there is not enough to make a pair of the same class, and one of different classes."""
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    if (counts >= 2).sum() < 2:
+        raise TooFew(
+            f"Pairs need at least 2 classes with 2 pictures each, and here are {(counts >= 2).sum()}: "
+            "put the pictures of each class into a folder of its own, named like the class."
+        )
+
+
+def in_pairs(pictures: Pictures) -> Pictures:
+    """Without the classes of a single picture: it has no partner to learn with, and none to be found by."""
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    if (counts >= 2).all():
+        return pictures
+    kept = np.flatnonzero(counts >= 2)
+    chosen = np.isin(pictures.labels, kept)
+    labels = np.searchsorted(kept, pictures.labels[chosen])
+    return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in kept))
+
+
+def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
+    """Writes a set and gives its key. Raises OSError."""
+    mean, std = _mean_and_std(images.train_images)
+    meta = {"title": title, "classes": classes, "mean": mean, "std": std or 1.0}
+    message = pack(
+        meta, train_images=images.train_images, train_labels=images.train_labels,
+        test_images=images.test_images, test_labels=images.test_labels,
+    )  # fmt: skip
+    key = f"{PREFIX}-{hashlib.sha256(message).hexdigest()[:24]}"
+    # A name of its own: two people may write the same set at once.
+    unfinished = _path(key).with_suffix(f".{secrets.token_hex(8)}.part")
+    try:
+        unfinished.write_bytes(message)
+        unfinished.replace(_path(key))
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return key
+
+
+def forget(key: str) -> None:
+    """Deletes a set, and what this process remembers of it."""
+    if find_own(key):
+        _path(key).unlink(missing_ok=True)
+    let_go()
+
+
+def let_go() -> None:
+    """Forgets what this process remembers of sets, one of which another process has deleted."""
+    own_dataset.cache_clear()
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=32)
+def own_dataset(key: str) -> Dataset:
+    """Raises DatasetMissing where nobody has uploaded it, or its time is over."""
+    meta, arrays = _read(key)
+    return Dataset(
+        key=key,
+        title=meta["title"],
+        source="Pictures that were uploaded here; they stay on this server and are deleted 30 minutes after their use.",
+        licence="That of the pictures",
+        classes=tuple(meta["classes"]),
+        shape=arrays["train_images"].shape[1:],
+        mean=meta["mean"],
+        std=meta["std"],
+        load=partial(_load, key),
+        find=partial(find_own, key),
+    )
+
+
+@lru_cache(maxsize=4)
+def _load(key: str) -> Images:
+    return Images(**_read(key)[1])
+
+
+def _read(key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if not is_own(key):
+        raise DatasetMissing(GONE)
+    try:
+        meta, arrays = unpack(_path(key).read_bytes())
+    except OSError:
+        raise DatasetMissing(GONE) from None
+    return meta, arrays
+
+
+def _path(key: str) -> Path:
+    return Path(os.environ.get(FOLDER, os.devnull)) / f"{key}.images"
+
+
+def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Of pixels / 255, from how often each of the 256 values occurs: as floats, many pictures would be gigabytes."""
+    shares = np.sum([np.bincount(image.ravel(), minlength=256) for image in images], axis=0) / images.size
+    values = np.arange(256) / 255
+    mean = float(shares @ values)
+    return mean, float(np.sqrt(shares @ (values - mean) ** 2))
+
+
+def resized(pixels: NDArray[np.uint8], side: int, colour: bool) -> NDArray[np.uint8]:
+    """(3, RAW_SIDE, RAW_SIDE) to (3 or 1, side, side)."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels.transpose(1, 2, 0))
+    small = (image if colour else image.convert("L")).resize((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    array = np.asarray(small)
+    return array.transpose(2, 0, 1).copy() if colour else array[None].copy()
+
+
+def fitted(pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """(3, RAW_SIDE, RAW_SIDE) to the `shape` (C, H, W) of a network's images: the middle, where that is no square."""
+    channels, height, width = shape
+    image = resized(pixels, max(height, width), channels == 3)
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[:, top : top + height, left : left + width]

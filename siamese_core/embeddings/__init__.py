@@ -1,0 +1,1 @@
+"""What can be said of embeddings: projections, neighbours, retrieval, verification. Numpy only."""

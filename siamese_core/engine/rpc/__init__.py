@@ -1,0 +1,1 @@
+"""Questions and answers between the server and its child processes."""

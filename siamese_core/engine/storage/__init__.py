@@ -1,0 +1,1 @@
+"""The runs that last, on the server's side."""

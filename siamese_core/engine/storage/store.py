@@ -1,0 +1,326 @@
+"""All runs on this machine, as folders below one folder; each is reached only by its owner, or when it is published.
+
+An owner is known by a hash of the browser's token: the token itself, by which a run is controlled, is on no disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from siamese_core.engine.storage.limits import Limits
+from siamese_core.formats.files import PART, write_whole
+from siamese_core.formats.run_format import Damaged
+from siamese_core.runs.folder import FolderRejected, Saved, files_of, load, locked, recording_of
+from siamese_core.runs.record import MAX_NAME, RECORD, Record, packed_record, read_record
+from siamese_core.runs.recording import Recording
+
+ABANDONED_AFTER = 3600.0
+"""Seconds after which what somebody has not finished, or not finished deleting, is left over from a kill."""
+
+UNDO_FOR = 30.0
+"""Seconds in which a deleted run can be had back."""
+
+
+def hashed(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()
+
+
+def new_id() -> str:
+    """Not to be guessed, and fit for the name of a folder."""
+    return secrets.token_urlsafe(12)
+
+
+class Shelf:
+    """`skipped` names folders that hold no run, or one that is torn; they are left alone.
+
+    `on_gone(run)` is called for a run that is deleted for good.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        clock: Callable[[], float] = time.time,
+        on_gone: Callable[[str], None] = lambda run: None,
+    ) -> None:
+        self.root, self.limits, self.skipped = root, limits, list[str]()
+        self._clock, self._on_gone = clock, on_gone
+        self._lock = threading.RLock()
+        self._records: dict[str, Record] = {}
+        self._bytes: dict[str, int] = {}
+        self._deleted: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._trash: list[Path] = []
+        self._find()
+
+    def folder(self, run: str) -> Path:
+        """Of a run whose id is ours."""
+        return self.root / run
+
+    def records(self, owner: str) -> list[Record]:
+        """This owner's runs, the newest first."""
+        return self._listed(lambda record: record.owner == owner)
+
+    def published(self) -> list[Record]:
+        return self._listed(lambda record: record.published)
+
+    def find(self, owner: str, run: str) -> Record | None:
+        """A run of this owner, or a published one; anything else answers like an unknown one."""
+        with self._lock:
+            record = self._records.get(run)
+            if record is None or run in self._deleted or not (record.published or record.owner == owner):
+                return None
+            return record
+
+    def own(self, owner: str, run: str) -> Record | None:
+        """A run that this owner may change."""
+        record = self.find(owner, run)
+        return record if record is not None and secrets.compare_digest(record.owner.encode(), owner.encode()) else None
+
+    def files(self, owner: str, run: str) -> dict[str, bytes] | None:
+        """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
+        if self.find(owner, run) is None:
+            return None
+        with self._nameless(run):
+            return files_of(self.folder(run))
+
+    def recording(self, owner: str, run: str) -> Recording | None:
+        files = self.files(owner, run)
+        return recording_of(files, "This run") if files is not None else None
+
+    def saved(self, owner: str, run: str) -> Saved | None:
+        """With its weights; FolderRejected also where its images have gone."""
+        if self.find(owner, run) is None:
+            return None
+        with self._nameless(run):
+            return load(self.folder(run))
+
+    @contextmanager
+    def _nameless(self, run: str) -> Iterator[None]:
+        """Where it lies on the server's disk is nobody's business."""
+        try:
+            yield
+        except FolderRejected as rejected:
+            raise FolderRejected(str(rejected).replace(str(self.folder(run)), "This run")) from None
+
+    def change(self, owner: str, run: str, **changes: Any) -> bool:
+        """`name`, `pinned`, `published`; False where it is not this owner's."""
+        with self._lock:
+            if self.own(owner, run) is None:
+                return False
+            record = replace(self._records[run], **changes)
+            self._records[run] = record = replace(record, name=record.name[:MAX_NAME])
+            self._write(record)
+            return True
+
+    def delete(self, owner: str, run: str) -> bool:
+        """Deletes a run `UNDO_FOR` seconds from now; not one that is being written."""
+        with self._lock:
+            if self.own(owner, run) is None or run in self._busy:
+                return False
+            self._deleted[run] = self._clock()
+            return True
+
+    def doom(self, owner: str, run: str) -> None:
+        """Deletes a run as soon as nobody writes it, for good."""
+        with self._lock:
+            if self.own(owner, run) is not None:
+                self._deleted[run] = -math.inf
+
+    def restore(self, owner: str, run: str) -> bool:
+        """Takes a deletion back; False where it is too late."""
+        with self._lock:
+            record = self._records.get(run)
+            return record is not None and record.owner == owner and self._deleted.pop(run, None) is not None
+
+    def is_deleted(self, owner: str, run: str) -> bool:
+        """Whether it can still be had back."""
+        with self._lock:
+            return run in self._deleted and self._records[run].owner == owner
+
+    def usage(self, owner: str) -> tuple[int, int]:
+        """Runs of this owner, those of sweeps apart, and the bytes of all runs on this machine."""
+        with self._lock:
+            return sum(not record.sweep for record in self.records(owner)), sum(self._bytes.values())
+
+    def attach(self, run: str, name: str, content: bytes) -> None:
+        """A file that was made of a run's own, under a name of ours. Raises OSError."""
+        write_whole(self.folder(run) / name, content)
+        with self._lock:
+            if run in self._records:
+                self._measure(run)
+
+    def has(self, run: str, name: str) -> bool:
+        return (self.folder(run) / name).is_file()
+
+    def attached(self, run: str, name: str) -> bytes | None:
+        try:
+            return (self.folder(run) / name).read_bytes()
+        except OSError:
+            return None
+
+    def bring(self, owner: str, files: dict[str, bytes], record: Record) -> str:
+        """A run that somebody brings, already checked; its new id. Raises OSError."""
+        run = new_id()
+        unfinished = self.root / f".{run}{PART}"
+        record = replace(record, id=run, owner=owner)
+        try:
+            for name, content in (files | {RECORD: packed_record(record)}).items():
+                path = unfinished / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content)
+            unfinished.rename(self.folder(run))
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.put(record)
+        return run
+
+    def hold(self, run: str) -> bool:
+        """It is being written: it is not deleted, and nobody else writes it. False where somebody does already.
+
+        Waits for nobody, as the engine calls it.
+        """
+        is_new = run not in self._busy
+        self._busy.add(run)
+        return is_new
+
+    def is_held(self, run: str) -> bool:
+        return run in self._busy
+
+    def let_go(self, run: str) -> None:
+        self._busy.discard(run)
+
+    def put(self, record: Record) -> None:
+        """A run as it has been written; its owner's own words about it stay."""
+        with self._sweeping():
+            self._records[record.id] = named = self.as_named(record)
+            if named != record:
+                # It was named while it was being written.
+                self._write(named)
+            self._measure(record.id)
+            self._make_room(record)
+
+    def as_named(self, record: Record) -> Record:
+        """With what its owner has said about it meanwhile."""
+        kept = self._records.get(record.id, record)
+        return replace(record, name=kept.name, pinned=kept.pinned, published=kept.published)
+
+    def tend(self) -> None:
+        """Deletes what can no longer be had back."""
+        self._delete_for_good(lambda at: self._clock() - at > UNDO_FOR)
+
+    def close(self) -> None:
+        """What is deleted is gone when the server is."""
+        self._delete_for_good(lambda at: True)
+
+    def _delete_for_good(self, may_go: Callable[[float], bool]) -> None:
+        with self._sweeping():
+            for run, at in list(self._deleted.items()):
+                if may_go(at) and run not in self._busy:
+                    self._forget(run)
+
+    @contextmanager
+    def _sweeping(self) -> Iterator[None]:
+        """The lock; what is thrown away under it is deleted after it, for that waits for the disk and for others."""
+        with self._lock:
+            yield
+            trash, self._trash = self._trash, []
+        for folder in trash:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._on_gone(folder.name.removeprefix(".").removesuffix(PART))
+
+    def _listed(self, belongs: Callable[[Record], bool]) -> list[Record]:
+        with self._lock:
+            found = [r for r in self._records.values() if belongs(r) and r.id not in self._deleted]
+        return sorted(found, key=lambda record: record.created, reverse=True)
+
+    def _find(self) -> None:
+        try:
+            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+        except OSError:
+            return
+        for folder in folders:
+            if folder.name.startswith(".") and folder.name.endswith(PART):
+                if self._clock() - folder.stat().st_mtime > ABANDONED_AFTER:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            try:
+                record = read_record((folder / RECORD).read_bytes())
+                if record.id != folder.name:
+                    raise Damaged
+            except (OSError, Damaged):
+                self.skipped.append(folder.name)
+                continue
+            # Nobody writes it now, or its lock says so to who goes on with it.
+            self._records[record.id] = replace(
+                record, status="interrupted" if record.status == "running" else record.status
+            )
+            self._measure(record.id)
+
+    def _write(self, record: Record) -> None:
+        with suppress(OSError):
+            write_whole(self.folder(record.id) / RECORD, packed_record(record))
+
+    def _measure(self, run: str) -> None:
+        walked = os.walk(self.folder(run))
+        self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
+
+    def _make_room(self, newest: Record) -> None:
+        """For a run that has come: lets the oldest go, of its owner where they are too many, then of who takes most."""
+        # A sweep may be of more runs than that; they go with it.
+        alone = [record for record in self.records(newest.owner) if not record.sweep]
+        removable = [r for r in self._removable(newest.owner) if not r.sweep and r.id != newest.id]
+        for record in removable[: max(0, len(alone) - self.limits.runs)]:
+            self._forget(record.id)
+        while True:
+            taken: Counter[str] = Counter()
+            for run, size in self._bytes.items():
+                # What is deleted will be gone in a moment.
+                if run not in self._deleted:
+                    taken[self._records[run].owner] += size
+            if taken.total() <= self.limits.gigabytes * 1e9:
+                return
+            by_owner = (self._removable(most) for most, _ in taken.most_common())
+            others = ([record for record in records if record.id != newest.id] for records in by_owner)
+            oldest = next((records[0] for records in others if records), None)
+            if oldest is None:
+                return
+            self._forget(oldest.id)
+
+    def _removable(self, owner: str) -> list[Record]:
+        """The oldest first."""
+        return [r for r in reversed(self.records(owner)) if not r.pinned and r.id not in self._busy]
+
+    def _forget(self, run: str) -> None:
+        """Out of the list, and out of sight at once: a kill leaves no half of a run."""
+        gone = self.root / f".{run}{PART}"
+        try:
+            # Another server may be writing it.
+            with locked(self.folder(run)):
+                self.folder(run).rename(gone)
+        except (FolderRejected, OSError):
+            if self.folder(run).exists():
+                self._busy.add(run)
+                return
+        for table in (self._deleted, self._records, self._bytes):
+            table.pop(run, None)
+        self._trash.append(gone)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,52 @@
+"""The runs of sweeps in the engine: nobody's latest one, going on unwatched, kept for the hash of an owner."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from siamese_core.engine.engine import Engine
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.record import Record
+
+
+class Cells:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # A token that no browser has: these runs are controlled by their sweep alone.
+        self._nobody = secrets.token_urlsafe(24)
+
+    def start_cell(self, owner: str, experiment: Experiment, machine: Machine, sweep: str) -> str:
+        return self._engine.start(self._nobody, experiment, machine, aside=True, sweep=sweep, kept_for=owner)
+
+    def resume_cell(self, owner: str, run: str) -> bool:
+        """Goes on from where it was saved last; False where that cannot be."""
+        try:
+            self._engine.reopen(self._nobody, run, kept_for=owner)
+        except FolderRejected:
+            return False
+        return True
+
+    def stop_cell(self, run: str) -> None:
+        self._engine.command(self._nobody, run, "stop")
+
+    def forget_cell(self, owner: str, run: str) -> None:
+        self._engine.discard(self._nobody, run)
+        self._engine.shelf.doom(owner, run)
+
+    def cell(self, owner: str, run: str) -> tuple[bool, Record | None]:
+        """Whether it is running, and what is known of it."""
+        is_running = self._engine.shelf.is_held(run)
+        record = self._engine.shelf.find(owner, run)
+        view = self._engine.look(self._nobody, run)
+        if record is None and view is not None and view.status == "failed":
+            # Before its first step: it has left nothing but its sentence.
+            now = time.time()
+            query = view.experiment.to_query()
+            record = Record(query, view.machine, now, now, "failed", id=run, owner=owner, sentence=view.sentence)
+        if not is_running:
+            # What is done takes no memory.
+            self._engine.discard(self._nobody, run)
+        return is_running, record

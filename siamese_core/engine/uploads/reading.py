@@ -1,0 +1,129 @@
+"""What is read out of an upload: class folders, picture by picture, into one file of squares."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from siamese_core.datasets import uploaded
+from siamese_core.datasets.uploaded import RAW_SIDE, Pictures
+from siamese_core.engine.uploads.decoder_client import Decoder
+from siamese_core.formats import archives
+from siamese_core.formats.images import ImageRejected
+
+TOO_HARD = (
+    "Several of these pictures take too long or too much to open: leave out the unusual ones, or save all of them anew "
+    "as PNG, and upload the zip again."
+)
+HARD = ("too_slow", "broke_the_decoder")
+MOST_HARD = 3
+"""Each costs everybody ten seconds, or a new decoder."""
+
+Status = Literal["reading", "ready", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An upload as a page sees it.
+
+    `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
+    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
+    pictures that are the only one of their class; `sentence` says why all failed.
+    """
+
+    id: str
+    status: Status
+    done: int
+    total: int
+    skipped: Counter[str]
+    refused: Mapping[str, int]
+    alone: int
+    first_frames: int
+    sentence: str
+    pictures: Pictures | None
+
+
+@dataclass
+class Job:
+    id: str
+    owner: str
+    seen_at: float
+    status: Status = "reading"
+    done: int = 0
+    total: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    alone: int = 0
+    first_frames: int = 0
+    sentence: str = ""
+    pictures: Pictures | None = None
+
+
+Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
+"""Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
+
+
+class TooHard(Exception):
+    """The pictures of an upload keep the decoder from everybody else's."""
+
+
+def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
+    """The pictures of a job, its raw file behind them; None where it was cancelled meanwhile.
+
+    Raises archives.ArchiveRejected, own.TooFew, TooHard, OSError.
+    """
+    job.total, given = source(job.skipped)
+    waiting: deque[str] = deque()
+    labels: list[int] = []
+    places: dict[str, int] = {}
+
+    def contents() -> Iterator[bytes]:
+        for picture in given:
+            if job.status != "reading":
+                return
+            waiting.append(picture.label)
+            yield picture.data
+
+    with raw.open("wb") as file:
+        for square in decoder.squares(contents(), RAW_SIDE):
+            if job.status != "reading":
+                return None
+            label = waiting.popleft()
+            job.done += 1
+            if isinstance(square, ImageRejected):
+                job.refused[square.reason] += 1
+                if sum(job.refused[reason] for reason in HARD) > MOST_HARD:
+                    raise TooHard
+                continue
+            # The process that made it opens what strangers send.
+            assert square.pixels.shape == (3, RAW_SIDE, RAW_SIDE)
+            job.first_frames += square.first_frame_only
+            labels.append(places.setdefault(label, len(places)))
+            file.write(square.pixels.tobytes())
+    return _pictures(job, raw, np.array(labels, np.int64), list(places))
+
+
+def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
+    """Classes in alphabetical order, "person 2" before "person 10"."""
+    order = sorted(range(len(names)), key=lambda place: archives.natural(names[place]))
+    number = np.empty(len(names), np.int64)
+    number[order] = np.arange(len(names))
+    pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[place] for place in order))
+    uploaded.check(pictures)
+    paired = uploaded.in_pairs(pictures)
+    if paired is pictures:
+        return pictures
+    job.alone = len(labels) - len(paired.labels)
+    raw.write_bytes(paired.pixels.tobytes())
+    return replace(paired, pixels=_pixels(raw, len(paired.labels)))
+
+
+def _pixels(raw: Path, count: int) -> np.ndarray:
+    """Mapped, not read: thirty people's pictures would be gigabytes."""
+    shape = (count, 3, RAW_SIDE, RAW_SIDE)
+    return np.memmap(raw, np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)

@@ -1,0 +1,72 @@
+"""The decoding process: the only one that opens images from outside, one at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_core.engine.rpc.pipes import Parent
+from siamese_core.formats.images import ImageRejected, decode, import_decoders, square
+
+SPARE_MEMORY = 320_000_000
+"""Bytes of address space beside what the process has at its start: twice what the largest image was seen to take."""
+
+LONGEST = 60
+"""Seconds after which a decoder ends by itself. The server is sooner, but its end is not noticed in mid-image."""
+
+
+def main() -> None:
+    parent = Parent()
+    import_decoders()
+
+    def answer(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        # Here, in the thread that reads: the next file stays in the pipe for so long, and takes no memory.
+        try:
+            _answer(parent, meta, arrays)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            os._exit(1)
+
+    _limit_memory()
+    parent.say({"is": "ready"})
+    parent.listen(answer)
+    threading.Event().wait()
+
+
+def _answer(parent: Parent, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    _alarm(LONGEST)
+    try:
+        image = decode(arrays.pop("file").tobytes())
+        pixels = square(image, meta["size"])
+    except ImageRejected as refused:
+        parent.say({"is": "refused", "id": meta["id"], "reason": refused.reason, "sentence": refused.sentence})
+    else:
+        parent.say({"is": "square", "id": meta["id"], "first_frame_only": bool(image.info)}, pixels=pixels)
+    _alarm(0)
+
+
+def _alarm(seconds: int) -> None:
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
+
+
+def _limit_memory() -> None:
+    """Only where the kernel tells the address space in use."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        import resource
+
+        limit = int(status.read_text().split()[0]) * resource.getpagesize() + SPARE_MEMORY
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""How good a model is on images that it was not trained on, and where its threshold comes from: generators that say how
+far they are, and give what they found last."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from siamese_core.datasets import DatasetMissing, Images, select_probe
+from siamese_core.embeddings import neighbours
+from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.embeddings.thresholds import EER, Rule, Threshold, chosen
+from siamese_core.embeddings.verification import Distances, Intervals, curves, halves, intervals, summary
+from siamese_core.evaluation.inference import Trained, apart, embed, shown
+from siamese_core.evaluation.report import GroupReport, Hardest, Progress, Report, Scored
+from siamese_core.training.eval_subset import Group, Pairs, group_of, is_exact, probe_of, scored_pairs
+from siamese_core.training.sampling import ClassIndex
+from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, encode_both, network_of
+
+GALLERY = 10_000
+"""Training images among which neighbours are looked for, at most: the first of each class."""
+
+UNLIKE = 0.995
+"""An image further from every training image than this share of the test images are is unlike what was trained on: for
+the network, which may have drawn strange images into its classes, or by its pixels."""
+
+COARSE = 14
+"""Pixels a side by which images are held against each other without a network."""
+
+COMPARED = 1_000
+"""Test images, at most, by which it is told how far pixels usually are."""
+
+NEIGHBOURS = 10
+
+HARDEST = 24
+
+RESAMPLED_PAIRS = 500_000
+"""Pairs whose weights are drawn again and again for an interval: it is the images that are few."""
+
+BASELINE_PAIRS = 100_000
+
+NUMBERS_AT_ONCE = 4_000_000
+"""Of pixels, a pair is thousands of numbers."""
+
+NO_IMAGES = (
+    "The pictures that this model was trained on are not here (any more), and only with them it can be measured: "
+    "upload them on the Data page, then open the model again."
+)
+
+NO_CLASSES = (
+    "Fewer than two of the classes that this model was trained on have test images, so nothing can be measured: "
+    "prepare the pictures again with a larger share for testing."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What a pair is held against.
+
+    The training images `places` (G,), their embeddings (branches, G, D) and `coarse` pixels (branches, G, K); for each
+    branch the distances beyond which an image is unlike them all, `unlike` and `unlike_coarse` (branches,). The
+    distances of test pairs, and the threshold that they give.
+    """
+
+    places: np.ndarray
+    embeddings: np.ndarray
+    coarse: np.ndarray
+    unlike: np.ndarray
+    unlike_coarse: np.ndarray
+    reported_on: Distances
+    threshold: Threshold | None
+
+
+def reference(trained: Trained) -> Iterator[Progress | Reference]:
+    """Raises DatasetMissing where the images of the model are not here."""
+    experiment = trained.model.experiment
+    images = _images(trained)
+    index = ClassIndex.of(torch.tensor(images.train_labels), experiment.seen, experiment.train_per_class or None)
+    each = max(1, GALLERY // max(1, len(index)))
+    ends = zip(index.starts.tolist(), index.counts.tolist(), strict=True)
+    places = torch.cat([index.images[start : start + min(count, each)] for start, count in ends]).numpy()
+    gallery = yield from _rows(trained, images.train_images[places], "gallery")
+    test = yield from _rows(trained, images.test_images, "test")
+    by_branch = gallery.reshape(experiment.branches, len(places), -1).numpy()
+    group = probe_of(experiment, images).groups["seen"]
+    if group is None:
+        raise DatasetMissing(NO_CLASSES)
+    yield Progress("threshold", 0, 1)
+    tested = test[group.places].reshape(experiment.branches, len(group.index.images), -1).numpy()
+    nearest = [neighbours.nearest(rows, known, 1)[1] for rows, known in zip(tested, by_branch, strict=True)]
+    pixels, unlike_coarse = _pixels_known(trained, images, places, group)
+    chosen_on, reported_on = _halves(trained, test, images, group)
+    yield Reference(
+        places,
+        by_branch,
+        pixels,
+        np.array([np.quantile(d, UNLIKE) for d in nearest], np.float32),
+        unlike_coarse,
+        reported_on,
+        chosen(chosen_on, reported_on, EER, "seen", trained.model.is_similarity),
+    )
+
+
+def _pixels_known(trained: Trained, images: Images, places: np.ndarray, group: Group) -> tuple[np.ndarray, np.ndarray]:
+    """The coarse pixels of training images (branches, G, K), and the limits (branches,) of how far others are."""
+    chosen = group.index.images[:: -(-len(group.index.images) // COMPARED)].numpy()
+    known, limits = [], []
+    for branch in range(trained.model.experiment.branches):
+        pixels, tested = (
+            coarse(shown(trained, torch.tensor(given), bool(branch)))
+            for given in (images.train_images[places], images.test_images[chosen])
+        )
+        known.append(pixels)
+        limits.append(np.quantile(from_nearest(tested, pixels), UNLIKE))
+    return np.stack(known), np.array(limits, np.float32)
+
+
+def coarse(inputs: Tensor) -> np.ndarray:
+    """(N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
+    height, width = (min(COARSE, size) for size in inputs.shape[2:])
+    pixels: np.ndarray = adaptive_avg_pool2d(inputs.float() / 255, (height, width)).flatten(1).numpy()
+    return pixels
+
+
+def from_nearest(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
+    parts = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
+    distances: np.ndarray = torch.cat([torch.cdist(part, torch.tensor(known)).amin(1) for part in parts]).numpy()
+    return distances
+
+
+def threshold_of(trained: Trained, rule: Rule, group: str) -> Threshold | None:
+    """The threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of their
+    images. Raises DatasetMissing where the images of the model are not here.
+    """
+    images = _images(trained)
+    found = probe_of(trained.model.experiment, images).groups[group]
+    if found is None:
+        return None
+    test = _at_once(_rows(trained, images.test_images, "test"))
+    return chosen(*_halves(trained, test, images, found), rule, group, trained.model.is_similarity)
+
+
+def evaluate(trained: Trained) -> Iterator[Progress | Report]:
+    """Raises DatasetMissing where the images of the model are not here."""
+    experiment = trained.model.experiment
+    images = _images(trained)
+    rows = yield from _rows(trained, images.test_images, "test")
+    before = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
+    groups = {}
+    for name, group in probe_of(experiment, images).groups.items():
+        if group is not None:
+            groups[name] = yield from _group(trained, name, group, images, rows, before)
+    if not groups:
+        raise DatasetMissing(NO_CLASSES)
+    probed = select_probe(images)
+    picture = np.concatenate([probed + branch * len(images.test_labels) for branch in range(experiment.branches)])
+    yield Report(groups, probed, images.test_labels[probed], rows[picture].numpy())
+
+
+def _images(trained: Trained) -> Images:
+    """Those that the model was trained on. Raises DatasetMissing where they are not here."""
+    images = trained.model.experiment.data.load()
+    # Where somebody's own pictures are not, these are the default dataset's.
+    if not trained.model.has_images:
+        raise DatasetMissing(NO_IMAGES)
+    return images
+
+
+def _rows(trained: Trained, images: np.ndarray, stage: str) -> Generator[Progress, None, Tensor]:
+    """(N, D) embeddings of uint8 images (N, C, H, W); with two branches (2N, D), as first inputs, then as second."""
+    branches = trained.model.experiment.branches
+    total, rows = branches * len(images), []
+    for branch in range(branches):
+        for start in range(0, len(images), EVALUATION_BATCH):
+            yield Progress(stage, branch * len(images) + start, total)
+            part = torch.tensor(images[start : start + EVALUATION_BATCH])
+            rows.append(embed(trained, shown(trained, part, bool(branch)), bool(branch)))
+    return torch.cat(rows)
+
+
+def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
+    """What a generator gives last, for somebody who does not want to hear how far it is."""
+    while True:
+        try:
+            next(rows)
+        except StopIteration as last:
+            found: Tensor = last.value
+            return found
+
+
+def _group(
+    trained: Trained, name: str, group: Group, images: Images, rows: Tensor, before: Tensor
+) -> Generator[Progress, None, GroupReport]:
+    experiment, n = trained.model.experiment, len(images.test_labels)
+    yield Progress(f"verification {name}", 0, 1)
+    value, pairs = scored_pairs(rows, experiment, group, trained.parts)
+    d, same = apart(trained, value).numpy(), pairs.same.numpy()
+    first, second = pairs.first.numpy(), pairs.second.numpy()
+    everything = Distances.of(d, same)
+    chosen_on, reported_on = _halves(trained, rows, images, group)
+    yield Progress(f"intervals {name}", 0, 2)
+    some = _some(same, RESAMPLED_PAIRS)
+    spread = intervals(d[some], same[some], first[some] % n, second[some] % n)
+    yield Progress(f"intervals {name}", 1, 2)
+    bands = _bands(trained, rows, _half(images, group, chosen=False), n)
+    yield Progress(f"retrieval {name}", 0, 1)
+    labels, own = group.labels.numpy(), rows[group.places].numpy()
+    near, distances = neighbours.nearest(own, own, NEIGHBOURS, own=True)
+    classes = tuple(np.unique(labels).tolist())
+    local = np.searchsorted(classes, labels)
+    in_group = np.searchsorted(group.places.numpy(), np.stack([first, second])).astype(np.int32)
+    worst = neighbours.hardest(d, same, first % n, second % n, HARDEST)
+    hardest = [Hardest(in_group[0, kept], in_group[1, kept], d[kept]) for kept in worst]
+    found = summary(everything)
+    yield Progress(f"baselines {name}", 0, 1)
+    baselines = {
+        "untrained": _baseline(before, group, pairs),
+        "pixels": _baseline(_pixels(trained, images), group, pairs),
+    }
+    return GroupReport(
+        places=group.index.images.sort().values.numpy().astype(np.int32),
+        labels=labels[: len(group.index.images)].astype(np.int32),
+        classes=classes,
+        pairs=len(d),
+        exact=is_exact(group),
+        curves=curves(reported_on) if summary(reported_on) else None,
+        chosen_on=chosen_on,
+        reported_on=reported_on,
+        summary=found,
+        spread={} if spread is None else spread.summary,
+        bands=bands,
+        scores=_retrieved(own, labels)
+        | {
+            "recall_at_5": neighbours.recall_at_k(near, labels, min(5, near.shape[1])),
+            "auc": found.auc if found else None,
+        },
+        baselines=baselines,
+        neighbours=near,
+        distances=distances,
+        confusion=neighbours.confusion(near, local, len(classes)),
+        hardest_same=hardest[0],
+        hardest_different=hardest[1],
+    )
+
+
+def _half(images: Images, group: Group, chosen: bool) -> Group | None:
+    """The group in one half of the test images; None where that has fewer than two classes."""
+    labels = torch.tensor(images.test_labels)
+    in_half = torch.tensor(halves(images.test_labels) == chosen)
+    return group_of(labels.where(in_half, -1), tuple(np.unique(group.labels.numpy()).tolist()), group.offset)
+
+
+def _halves(trained: Trained, rows: Tensor, images: Images, group: Group) -> tuple[Distances, Distances]:
+    """Of pairs within the half that a threshold is chosen on, and within the one that it is reported on."""
+    chosen_on, reported_on = (_distances(trained, rows, _half(images, group, chosen)) for chosen in (True, False))
+    return chosen_on, reported_on
+
+
+def _distances(trained: Trained, rows: Tensor, group: Group | None) -> Distances:
+    if group is None:
+        return Distances.of(np.zeros(0, np.float32), np.zeros(0, bool))
+    value, pairs = scored_pairs(rows, trained.model.experiment, group, trained.parts)
+    return Distances.of(apart(trained, value).numpy(), pairs.same.numpy())
+
+
+def _bands(trained: Trained, rows: Tensor, half: Group | None, n: int) -> Intervals | None:
+    if half is None:
+        return None
+    value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.parts)
+    some = _some(pairs.same.numpy(), RESAMPLED_PAIRS)
+    d, same = apart(trained, value).numpy()[some], pairs.same.numpy()[some]
+    return intervals(d, same, pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
+
+
+def _some(same: np.ndarray, at_most: int) -> np.ndarray:
+    """Places of pairs, in their order: of each kind all, or half of `at_most`. A rate is of one kind only."""
+    rng, half = np.random.default_rng(0), at_most // 2
+    kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
+    kept = [kind if len(kind) <= half else rng.choice(kind, half, replace=False) for kind in kinds]
+    return np.sort(np.concatenate(kept))
+
+
+def _untrained(trained: Trained, images: Images) -> Trained:
+    """The same network with the weights that its run began with; BatchNorm has met a batch of training images, from
+    all over the set: they may lie class by class."""
+    model = trained.model
+    network = network_of(model.experiment, model.shape, torch.Generator().manual_seed(model.experiment.seed))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.momentum = None
+    siamese = Siamese(model.experiment, network, model.mean, model.std)
+    every = max(1, len(images.train_images) // EVALUATION_BATCH)
+    with torch.no_grad():
+        encode_both(siamese, torch.tensor(images.train_images[::every][:EVALUATION_BATCH]))
+    network.eval()
+    return Trained(model, siamese, trained.parts)
+
+
+def _pixels(trained: Trained, images: Images) -> Tensor:
+    """(rows, C·H·W): what the branches are shown, as it is."""
+    test = torch.tensor(images.test_images)
+    branches = range(trained.model.experiment.branches)
+    return torch.cat([shown(trained, test, bool(branch)) for branch in branches]).flatten(1).float() / 255
+
+
+def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
+    """Retrieval, and verification of the same pairs as the model's, or some of them, by Euclidean distance."""
+    some = torch.from_numpy(_some(pairs.same.numpy(), BASELINE_PAIRS))
+    size = max(1, NUMBERS_AT_ONCE // rows.shape[1])
+    parts = zip(torch.split(pairs.first[some], size), torch.split(pairs.second[some], size), strict=True)
+    d, same = torch.cat([(rows[i] - rows[j]).norm(dim=1) for i, j in parts]), pairs.same[some]
+    verified = verification(d[same].numpy(), d[~same].numpy())
+    return _retrieved(rows[group.places].numpy(), group.labels.numpy()) | {"auc": verified.auc if verified else None}
+
+
+def _retrieved(rows: np.ndarray, labels: np.ndarray) -> Scored:
+    found = retrieval(rows, labels)
+    return {
+        "precision_at_1": found.precision_at_1 if found else None,
+        "map_at_r": found.map_at_r if found else None,
+    }

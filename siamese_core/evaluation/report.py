@@ -1,0 +1,139 @@
+"""What an evaluation found: numpy only, so that a page reads it without torch, and it goes over a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from siamese_core.embeddings.verification import Curves, Distances, Intervals, Summary
+
+Scored = dict[str, float | None]
+"""Metric → value; None where a group has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hardest:
+    """The pairs (K,) that the model is most wrong about, worst first: rows of the group, and their distances."""
+
+    first: np.ndarray
+    second: np.ndarray
+    value: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class GroupReport:
+    """The test images of the classes that were seen, or of those held out.
+
+    `places` (n,) are theirs among all test images, `labels` (n,) their classes. Rows are images as first inputs, and
+    after these, with two branches, as second ones: row r shows image `places[r % n]`.
+
+    Distances are 1 − p for a similarity. `chosen_on` and `reported_on` are those of pairs within one half of the images
+    and within the other; `summary` and `spread`, its intervals, of all `pairs`, which are a sample unless `exact`.
+    `curves`, and `bands`, the intervals of its rates, are of the reporting half, so that a threshold lies on them.
+    Without same pairs there are none of these.
+    `neighbours`, `distances` (rows, k): the nearest other rows. `confusion` (C, C): class by class of
+    the nearest neighbour, in the order of `classes`.
+    """
+
+    places: np.ndarray
+    labels: np.ndarray
+    classes: tuple[int, ...]
+    pairs: int
+    exact: bool
+    curves: Curves | None
+    chosen_on: Distances
+    reported_on: Distances
+    summary: Summary | None
+    spread: Mapping[str, tuple[float, float]]
+    bands: Intervals | None
+    scores: Scored
+    baselines: Mapping[str, Scored]
+    neighbours: np.ndarray
+    distances: np.ndarray
+    confusion: np.ndarray
+    hardest_same: Hardest
+    hardest_different: Hardest
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """`groups` holds "seen", and "held_out" where at least two classes are. For a picture, and for few-shot episodes,
+    some test images, `shown` (n,), with their `labels` (n,) and `embeddings` (rows, D): with two branches as first
+    inputs, then as second ones.
+    """
+
+    groups: Mapping[str, GroupReport]
+    shown: np.ndarray
+    labels: np.ndarray
+    embeddings: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where a long work stands: `done` of `total` in one of its stages."""
+
+    stage: str
+    done: int
+    total: int
+
+
+PAIRED = ("chosen_on", "reported_on")
+HARDEST = ("hardest_same", "hardest_different")
+SHOWN = ("shown", "labels", "embeddings")
+PLAIN = ("places", "labels", "neighbours", "distances", "confusion")
+
+
+def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A meta that is JSON, and arrays by name; the inverse is `from_wire`."""
+    meta: dict[str, Any] = {}
+    arrays = {part: getattr(report, part) for part in SHOWN}
+    for name, group in report.groups.items():
+        meta[name] = {
+            "classes": group.classes, "pairs": group.pairs, "exact": group.exact, "scores": group.scores,
+            "baselines": group.baselines, "spread": group.spread, "summary": group.summary,
+            "bands": None if group.bands is None else group.bands.summary,
+        }  # fmt: skip
+        found = {part: getattr(group, part) for part in PLAIN}
+        if group.curves is not None:
+            found |= {f"curves.{part}": array for part, array in group.curves._asdict().items()}
+        found |= {f"{side}.{part}": array for side in PAIRED for part, array in vars(getattr(group, side)).items()}
+        found |= {f"{side}.{part}": array for side in HARDEST for part, array in vars(getattr(group, side)).items()}
+        if group.bands is not None:
+            found |= {f"bands.{part}": array for part, array in vars(group.bands).items() if part != "summary"}
+        arrays |= {f"{name}/{part}": array for part, array in found.items()}
+    return meta, arrays
+
+
+def from_wire(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Report:
+    groups = {name: _group(said, _under(f"{name}/", arrays)) for name, said in meta.items()}
+    return Report(groups, **{part: arrays[part] for part in SHOWN})
+
+
+def _group(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GroupReport:
+    curves, bands = _under("curves.", arrays), _under("bands.", arrays)
+    parts: dict[str, Any] = {part: arrays[part] for part in PLAIN}
+    parts |= {side: Distances(**_under(f"{side}.", arrays)) for side in PAIRED}
+    parts |= {side: Hardest(**_under(f"{side}.", arrays)) for side in HARDEST}
+    return GroupReport(
+        **parts,
+        classes=tuple(said["classes"]),
+        pairs=said["pairs"],
+        exact=said["exact"],
+        curves=Curves(**curves) if curves else None,
+        summary=Summary(*said["summary"]) if said["summary"] else None,
+        spread=_tuples(said["spread"]),
+        bands=Intervals(summary=_tuples(said["bands"]), **bands) if bands else None,
+        scores=said["scores"],
+        baselines=said["baselines"],
+    )
+
+
+def _tuples(intervals: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {name: (low, high) for name, (low, high) in intervals.items()}
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

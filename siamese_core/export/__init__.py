@@ -1,0 +1,1 @@
+"""What is taken along or drawn: figures, tables, scripts, reports."""

@@ -1,0 +1,161 @@
+"""The message that the browser's replay view gets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese_core.embeddings.projection import PROJECTIONS
+from siamese_core.export.figures.base import (
+    BINS,
+    DIFFERENT_COLOUR,
+    METRIC_COLOURS,
+    SAME_COLOUR,
+    class_style,
+    grown,
+    shares,
+    thinned,
+)
+from siamese_core.formats.wire import pack
+from siamese_core.losses import LOSSES
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.record import Curve
+from siamese_core.runs.layouts import NEIGHBOURS, Layouts, _quantised
+from siamese_core.runs.recording import Recording
+
+NO_NEIGHBOUR = 65535
+
+
+LARGEST_END = 1e38
+"""The axis of distances ends there at last: twice as much and more would be no float32."""
+
+
+SCORED = tuple(metric + suffix for metric in ("map_at_r", "precision_at_1") for suffix in ("", ".held_out"))
+
+
+def end_of_axis(recording: Recording) -> float:
+    """Where the axis of distances ends, one for the whole film: nearly the largest distance of different pairs."""
+    if is_similarity(recording):
+        return 1.0
+    film = recording.film
+    shown = _finite(film.different) if film.different.size else _finite(film.same)
+    return (grown(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
+
+
+def replay_message(
+    recording: Recording,
+    layouts: Layouts,
+    *,
+    sprite: Mapping[str, Any],
+    key: str,
+    curve: Curve | None,
+    text: Mapping[str, str],
+    d_max: float | None = None,
+) -> bytes:
+    """What `replay/message.js` reads. `curve` is left out where the loss is none of one distance or similarity.
+
+    The axis of distances ends at `d_max`, or where those of the film do.
+
+    Words: loss, map_at_r, map_at_r.held_out, precision_at_1, precision_at_1.held_out, active; distance and similarity,
+    which name a {measure}; any_distance and any_similarity, of a measure that is not known; perhaps note.
+    """
+    film, probe = recording.film, recording.probe
+    whole, scale = _quantised(layouts.xy)
+    styles = [class_style(c) for c in range(len(probe.classes))]
+    score_steps, scored = _scores(recording)
+    d_max = d_max or end_of_axis(recording)
+    at, loss = thinned(np.arange(1, len(recording.loss) + 1), recording.loss)
+    meta = {
+        "key": key,
+        "steps": film.steps.tolist(),
+        "total": recording.total,
+        "dim": PROJECTIONS[layouts.kind].dim,
+        "scale": scale,
+        "projection": PROJECTIONS[layouts.kind].title,
+        "classes": list(probe.classes),
+        "colours": [colour for colour, _ in styles],
+        "markers": [marker for _, marker in styles],
+        "held_out": list(recording.held_out),
+        "second": len(probe.labels) // 2 if probe.branches == 2 else None,
+        "sprite": dict(sprite),
+        "note": text.get("note", ""),
+        "d_max": d_max,
+        "axis": _axis(recording, text),
+        "same_colour": SAME_COLOUR,
+        "different_colour": DIFFERENT_COLOUR,
+        "history": [["loss", text["loss"], METRIC_COLOURS["loss"], False, "loss"]]
+        + [[name, text[name], METRIC_COLOURS[name.partition(".")[0]], "." in name, "score"] for name in scored],
+    }
+    return pack(
+        meta,
+        xy=whole,
+        labels=probe.labels.astype(np.int32),
+        neighbours=_padded(layouts.neighbours),
+        shares=np.array(
+            [[shares(film.same[f], d_max), shares(film.different[f], d_max)] for f in range(len(film))], np.float32
+        ).reshape(len(film), 2, BINS),
+        curve=_branches(recording, curve),
+        loss_steps=at,
+        loss=loss,
+        score_steps=np.array(score_steps, np.float32),
+        scores=np.array(list(scored.values()), np.float32).reshape(len(scored), len(score_steps)),
+    )
+
+
+def _padded(near: np.ndarray) -> np.ndarray:
+    """(F, N, k) → (F, N, 5) uint16; a point whose number is too large for that is left out."""
+    full = np.pad(near, ((0, 0), (0, 0), (0, NEIGHBOURS - near.shape[-1])), constant_values=-1)
+    return np.where((full >= 0) & (full < NO_NEIGHBOUR), full, NO_NEIGHBOUR).astype(np.uint16)
+
+
+def is_similarity(recording: Recording) -> bool:
+    """As the experiment says; where that is not known, as the numbers look: in 0 to 1, and same pairs above others."""
+    measure = MEASURES.get(recording.settings.get("measure", ""))
+    if measure is not None:
+        return measure.kind == "similarity"
+    film = recording.film
+    values = np.concatenate([_finite(film.same), _finite(film.different)])
+    same, different = (_finite(pairs[-1:]) for pairs in (film.same, film.different))
+    if not same.size or not different.size or values.min() < 0 or values.max() > 1:
+        return False
+    return bool(same.mean() > different.mean())
+
+
+def _axis(recording: Recording, text: Mapping[str, str]) -> str:
+    measure = MEASURES.get(recording.settings.get("measure", ""))
+    if measure is None:
+        return text["any_similarity" if is_similarity(recording) else "any_distance"]
+    return text[measure.kind].format(measure=measure.title)
+
+
+def _branches(recording: Recording, curve: Curve | None) -> np.ndarray:
+    loss = LOSSES.get(recording.settings.get("loss", ""))
+    if curve is None or loss is None or loss.takes not in ("distance", "similarity"):
+        return np.zeros((3, 0), np.float32)
+    return np.stack([curve.at, curve.same, curve.different]).astype(np.float32)
+
+
+def _scores(recording: Recording) -> tuple[list[int], dict[str, list[float]]]:
+    """Scored steps, and of each name a value for each of them, NaN where it is missing; no name without any value."""
+    entries = [(step, metrics) for step, metrics in recording.scores if 0 < step <= len(recording.active)]
+    found = {name: [_score(metrics, name) for _, metrics in entries] for name in SCORED}
+    found["active"] = [_share(recording.active[step - 1]) for step, _ in entries]
+    return [step for step, _ in entries], {name: row for name, row in found.items() if np.isfinite(row).any()}
+
+
+def _score(metrics: Mapping[str, Any], name: str) -> float:
+    metric, _, group = name.partition(".")
+    return _share(metrics.get(metric, {}).get(group or "seen"))
+
+
+def _share(value: float | None) -> float:
+    return float(value) if value is not None and 0 <= value <= 1 else math.nan
+
+
+def _finite(values: np.ndarray) -> npt.NDArray[np.float64]:
+    finite: npt.NDArray[np.float64] = values[np.isfinite(values)].astype(np.float64)
+    return finite

@@ -1,0 +1,249 @@
+"""What of an exported script is written here, around the source that it takes from the package.
+
+The script draws from its generator in the order of `learner_of` and `training._step`, and computes what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.export.script.loss import draw_of, head_of, loss_of
+from siamese_core.export.script.source import Import, Parts, function, take, take_fn, together
+from siamese_core.losses import LOSSES
+from siamese_core.networks.augment import AUGMENTATIONS
+from siamese_core.networks.build import OUTPUTS
+from siamese_core.networks.encoders import ENCODERS
+from siamese_core.networks.input_transforms import VIEWS
+
+IMPORTS = {
+    i.bound: i
+    for i in (
+        Import("math", "", "math"),
+        Import("pathlib", "Path", "Path"),
+        Import("numpy", "", "np"),
+        Import("torch", "", "torch"),
+        Import("torch", "Generator", "Generator"),
+        Import("torch", "Tensor", "Tensor"),
+        Import("torch", "nn", "nn"),
+        Import("torch.nn.functional", "linear", "linear"),
+    )
+}
+
+ENCODE = '''
+def encode(network: nn.Module, images: Tensor) -> Tensor:
+    """Embeddings (B, D) of uint8 images (B, C, H, W): pixels from 0 to 1, less their mean, over their deviation."""
+    scaled = images.to(torch.float32).mul(1 / (255 * STD)).sub_(MEAN / STD)
+    return {output}
+'''
+
+SHARED = '''
+def encode_both(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, D) of images as first and as second inputs: in one pass, for the weights are shared."""
+    h1, h2 = encode(network, torch.cat([images, {second}])).chunk(2)
+    return h1, h2
+'''
+
+NOT_SHARED = '''
+def encode_both(first_network: nn.Module, second_network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, D) of images as first and as second inputs: each kind of input has a network of its own."""
+    return encode(first_network, images), encode(second_network, {second})
+'''
+
+PRECISION = '''
+def precision_at_1(h: Tensor, labels: Tensor) -> float:
+    """The share of embeddings (N, D) whose nearest other one is of the same class; of two as near, the wrong counts."""
+    right, counted = 0, 0
+    for start in range(0, len(h), 500):
+        mine = torch.arange(start, min(start + 500, len(h)))
+        d = torch.cdist(h[mine], h, compute_mode="donot_use_mm_for_euclid_dist")
+        d[torch.arange(len(mine)), mine] = math.inf
+        same = labels[mine][:, None] == labels
+        mate, stranger = (d.where(which, math.inf).amin(1) for which in (same, ~same))
+        counted += int(mate.isfinite().sum())
+        right += int((mate < stranger).sum())
+    return right / max(counted, 1)
+'''
+
+
+def sections(experiment: Experiment, parts: Parts) -> Iterator[str]:
+    """The parts of the script below its constants, in their order; `parts` then knows what they import."""
+    parts.imports |= IMPORTS
+    yield _section("The network", parts, lambda: _network(experiment, parts))
+    yield _section("What the network is shown", parts, lambda: _shown(experiment, parts))
+    yield _section("Which images meet in a step", parts, lambda: _sampling(experiment, parts))
+    yield _section("The loss", parts, lambda: loss_of(experiment, parts))
+    yield _section("How good it is", parts, lambda: PRECISION)
+    yield "# Training\n\n" + _training(experiment)
+
+
+def _section(title: str, parts: Parts, write: Callable[[], str]) -> str:
+    """What `write` takes from the package, then what it gives."""
+    before = len(parts.definitions)
+    written = write().strip("\n")
+    taken = list(parts.definitions.values())[before:]
+    return f"# {title}\n\n" + together([*taken, written] if written else taken)
+
+
+def _encoders(experiment: Experiment) -> tuple[str, ...]:
+    """One encoder, or one for each input."""
+    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
+    return (experiment.encoder,) if experiment.shared == "true" else (experiment.encoder, second)
+
+
+def _networks(experiment: Experiment) -> str:
+    return "network" if experiment.shared == "true" else "first_network, second_network"
+
+
+def _network(experiment: Experiment, parts: Parts) -> str:
+    for encoder in _encoders(experiment):
+        take_fn(ENCODERS[encoder].build, parts)
+    for name in ("drawn", "_shorten"):
+        take("siamese_core.networks.build", name, parts)
+    return ""
+
+
+def _shown(experiment: Experiment, parts: Parts) -> str:
+    output = "network(scaled)"
+    if experiment.output != "linear":
+        output = f"{take_fn(OUTPUTS[experiment.output].fn, parts)}({output})"
+    written = [ENCODE.format(output=output)]
+    if experiment.branches == 2:
+        second = "images" if experiment.view == "none" else f"{take_fn(VIEWS[experiment.view].fn, parts)}(images)"
+        written.append((SHARED if experiment.shared == "true" else NOT_SHARED).format(second=second))
+    if experiment.augment:
+        written.append(_augmented(experiment, parts))
+    return "\n\n\n".join(text.strip("\n") for text in written)
+
+
+def _augmented(experiment: Experiment, parts: Parts) -> str:
+    """As `augment.augmented`, with the chosen ones written out."""
+    lines, moves = [], False
+    for key in experiment.augment:
+        augmentation = AUGMENTATIONS[key]
+        change = f"{take_fn(augmentation.fn, parts)}(changed, generator)"
+        if augmentation.moves:
+            lines.append(f"move = move @ {change}" if moves else f"move = {change}")
+            moves = True
+        else:
+            lines.append(f"changed = {change}")
+    if moves:
+        lines.append(f"changed = {take('siamese_core.networks.augment', 'read_at', parts)}(changed, move)")
+    return function(
+        "augmented(images: Tensor, generator: Generator) -> Tensor",
+        "uint8 images (B, C, H, W), each changed in a way of its own.",
+        ["changed = images.float()", *lines, "return changed.round().clamp(0, 255).byte()"],
+    )
+
+
+def _sampling(experiment: Experiment, parts: Parts) -> str:
+    draws = {"batch": "pk_batch", "triplets": "random_triplets", "pairs": "random_pairs"}
+    for name in ("ClassIndex", draws[draw_of(experiment)]):
+        take("siamese_core.training.sampling", name, parts)
+    return ""
+
+
+def _training(experiment: Experiment) -> str:
+    head, both, networks = head_of(experiment), experiment.branches == 2, _networks(experiment)
+    names = networks.split(", ")
+    trained = [*names, "loss_head"] if head else names
+    parameters = ", ".join(f"*{name}.parameters()" for name in trained)
+    lines = [
+        "torch.set_num_threads(1)  # more threads add in another order: other bits",
+        "generator = torch.Generator().manual_seed(SEED)",
+        "",
+    ]
+    for name, encoder in zip(names, _encoders(experiment), strict=True):
+        build = ENCODERS[encoder].build.__name__
+        lines += [f"{name} = drawn(lambda: {build}(SHAPE, EMBEDDING_DIM), generator)", f"_shorten({name})"]
+    if head:
+        lines.append(f"loss_head = drawn(lambda: {head}, generator)")
+    lines += [
+        f"parameters = [{parameters}]",
+        "optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)",
+        "",
+        'with np.load(Path(__file__).with_name("images.npz")) as arrays:',
+        "    # The pixels lie in memory as in the app, for the last digits of a sum depend on its order.",
+        '    axes = arrays["axes"].tolist()',
+        '    train_images = torch.from_numpy(arrays["train_images"]).permute(axes)',
+        '    test_images = torch.from_numpy(arrays["test_images"]).permute(axes)',
+        '    train_labels = torch.from_numpy(arrays["train_labels"])',
+        '    test_labels = torch.from_numpy(arrays["test_labels"])',
+        "index = ClassIndex.of(train_labels, tuple(range(len(CLASSES))))",
+        "",
+        "for step in range(1, STEPS + 1):",
+        *(f"    {line}" for line in _step(experiment)),
+        'print(f"final loss {value!r}")',
+        "",
+        *(f"{name}.eval()" for name in names),
+        "with torch.no_grad():",
+    ]
+    if both:
+        lines += [
+            f"    sides = [encode_both({networks}, part) for part in test_images.split(200)]",
+            "    # Each image stands here twice: as a first input, and as a second one.",
+            "    h, labels = torch.cat([torch.cat(side) for side in zip(*sides)]), test_labels.repeat(2)",
+        ]
+    else:
+        lines += [
+            f"    h, labels = torch.cat([encode({networks}, part) for part in test_images.split(200)]), test_labels"
+        ]
+    lines += [
+        "seen = labels < len(CLASSES)",
+        'print(f"precision_at_1 {precision_at_1(h[seen], labels[seen])!r}")',
+    ]
+    if len(experiment.held_out) > 1:
+        lines.append('print(f"precision_at_1 of the classes held out {precision_at_1(h[~seen], labels[~seen])!r}")')
+    return "\n".join(lines)
+
+
+def _step(experiment: Experiment) -> list[str]:
+    """The lines of the loop."""
+    networks, takes, kind = _networks(experiment), LOSSES[experiment.loss].takes, draw_of(experiment)
+    both, with_labels = experiment.branches == 2, takes in ("logits", "batch")
+    images = "augmented(train_images[chosen], generator)" if experiment.augment else "train_images[chosen]"
+    if kind == "batch":
+        lines = ["chosen = pk_batch(index, BATCH_SIZE, IMAGES_PER_CLASS, generator)"]
+    elif kind == "triplets":
+        lines = ["chosen = torch.cat(random_triplets(index, BATCH_SIZE // 3, generator))"]
+    else:
+        same = "_" if with_labels else "same"
+        lines = [
+            f"first, second, {same} = random_pairs(index, BATCH_SIZE // 2, generator)",
+            "chosen = torch.cat([first, second])",
+        ]
+    lines.append(f"h1, h2 = encode_both({networks}, {images})" if both else f"h = encode({networks}, {images})")
+    own = ", *loss_head.parameters()" if head_of(experiment) else ""
+    if with_labels:
+        inputs = "h, train_labels[chosen]"
+        if both:
+            lines.append(
+                "# An image's two embeddings side by side: losses that work in small groups hold them together."
+            )
+            lines.append(
+                "h, labels = torch.stack([h1, h2], dim=1).flatten(0, 1), train_labels[chosen].repeat_interleave(2)"
+            )
+            inputs = "h, labels"
+    elif kind == "triplets":
+        inputs = "h1.chunk(3)[0], *h2.chunk(3)[1:]" if both else "*h.chunk(3)"
+    elif kind == "pairs":
+        inputs = "h1.chunk(2)[0], h2.chunk(2)[1], same" if both else "*h.chunk(2), same"
+    elif both:
+        inputs = "h1, h2"
+    else:
+        inputs = "h" if experiment.miner == "all" else "h, generator"
+    return [
+        *lines,
+        f"loss = loss_of({inputs}{own})",
+        "optimiser.zero_grad()",
+        "loss.backward()",
+        "norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])",
+        "value = loss.item() if norm.isfinite() else math.nan",
+        "if not math.isfinite(value):",
+        '    print(f"step {step}: the loss or its gradient is not finite, so the run ends here")',
+        "    value = math.nan",
+        "    break",
+        "optimiser.step()",
+        "if step % PRINT_EVERY == 0 or step == 1:",
+        '    print(f"step {step:6d}  loss {value:.6f}")',
+    ]

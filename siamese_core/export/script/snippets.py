@@ -1,0 +1,96 @@
+"""A loss as code to copy: the source of `fn` itself and what it calls, so that what is copied is what is trained."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from siamese_core.losses import LOSSES
+from siamese_core.losses.distances import MEASURES
+
+AVERAGED = {
+    "batch": "It averages over the batch by itself.",
+    "logits": "Average over the images of a batch.",
+    "triplet": "Average over the triplets of a batch.",
+}
+
+
+def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_similar: bool) -> str:
+    """A PyTorch module's text: `loss_of(...)` on embeddings and labels, with these parameters as its defaults.
+
+    Pairs: loss_of(h1, h2, y) with y in {0, 1}, one number a pair; with the similarity head also its weight and bias.
+    Triplets: loss_of(anchor, positive, negative). Classifier: loss_of(logits, labels). Batch: loss_of(h, labels, …).
+    """
+    loss = LOSSES[key]
+    functions: dict[str, str] = {}
+    _collect(loss.fn, functions)
+    own = "".join(f", {name}={value!r}" for name, value in params.items())
+    handed = "".join(f", {name}={name}" for name in params)
+    fn = loss.fn.__name__
+    if loss.takes in ("logits", "batch"):
+        inputs = ", ".join(
+            name
+            for name, p in inspect.signature(loss.fn).parameters.items()
+            if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
+        body = [f'"""{AVERAGED[loss.takes]}"""', f"return {fn}({inputs}{handed})"]
+    elif loss.takes == "triplet":
+        inputs = "anchor, positive, negative"
+        between = _collect(MEASURES[measure].between, functions)
+        body = [
+            f'"""{AVERAGED["triplet"]}"""',
+            f"return {fn}({between}(anchor, positive), {between}(anchor, negative){handed})",
+        ]
+    else:
+        extra = ", weight, bias" if measure == "similarity_head" else ""
+        inputs = f"h1, h2, y{extra}"
+        between = _collect(MEASURES[measure].between, functions)
+        similar, different = (1, 0) if one_is_similar else (0, 1)
+        symbol = "p" if MEASURES[measure].kind == "similarity" else "d"
+        body = [
+            f'"""y is {similar} for a similar pair, {different} for a different one. Average over the pairs."""',
+            f"{symbol} = {between}(h1, h2{extra})",
+            f"return {fn}({symbol}, y == {similar}{handed})",
+        ]
+    main = f"def loss_of({inputs}{own}):\n" + textwrap.indent("\n".join(body), "    ")
+    return "\n\n\n".join(["from torch import Tensor", *functions.values(), main]) + "\n"
+
+
+def library(key: str, params: Mapping[str, float], classes: int, dim: int) -> str | None:
+    """The call in pytorch-metric-learning with these parameters; None where it has no such loss."""
+    entry = LOSSES[key].library
+    if entry is None:
+        return None
+    call = entry.call.format(**params, classes=classes, dim=dim)
+    imports = {
+        module: [name for name in names if f"{name}(" in call]
+        for module, names in {
+            "distances": ["LpDistance"],
+            "losses": [call.partition("(")[0]],
+            "reducers": ["MeanReducer"],
+        }.items()
+    }
+    lines = [f"from pytorch_metric_learning.{m} import {', '.join(names)}" for m, names in imports.items() if names]
+    note = [f"# {line}" for line in textwrap.wrap(entry.note, 96)]
+    return "\n".join([*lines, "", *note, f"loss_of = {call}", "loss = loss_of(h, labels)  # (B, D), (B,)"]) + "\n"
+
+
+def _collect(fn: Callable[..., Any], found: dict[str, str]) -> str:
+    """The function's name; its source goes to `found`, after those of the functions and numbers of ours it uses."""
+    source = textwrap.dedent(inspect.getsource(fn))
+    names = [node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    space = vars(sys.modules[fn.__module__])
+    for name in dict.fromkeys(names):
+        value = space.get(name)
+        if inspect.isfunction(value) and value.__module__.startswith("siamese_core") and value is not fn:
+            _collect(value, found)
+        elif isinstance(value, float | int):
+            found.setdefault(name, f"{name} = {value!r}")
+        elif name == "Callable":
+            found.setdefault(name, "from collections.abc import Callable")
+    found.setdefault(fn.__name__, source.strip())
+    return fn.__name__

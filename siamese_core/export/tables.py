@@ -1,0 +1,340 @@
+"""A recorded run to take away: embeddings for a spreadsheet, for numpy, for TensorBoard, and as a page of their own.
+
+Recordings may come from anybody: nothing is named by one, no cell begins a formula, every word is escaped, and a page
+asks nobody for anything. The same recording gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese_core.datasets.atlas import atlas_png, reduced
+from siamese_core.export.figures.base import NEUTRAL, class_style, faded, figure_of, hint_at
+from siamese_core.formats.pair_lists import FORMULA, to_csv
+from siamese_core.runs.recording import Recording
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Array = npt.NDArray[Any]
+
+INPUTS = ("first", "second")
+GROUPS = ("seen", "held_out")
+
+LARGEST = 1e30
+"""Beyond it, squares of float32 overflow where pictures are drawn."""
+LARGEST_SPRITE = 8192
+"""TensorBoard's projector refuses a sprite that is wider or higher."""
+
+PROJECTOR_CONFIG = """embeddings {{
+  tensor_name: "embedding"
+  tensor_path: "vectors.tsv"
+  metadata_path: "metadata.tsv"
+  sprite {{
+    image_path: "sprite.png"
+    single_image_dim: {side}
+    single_image_dim: {side}
+  }}
+}}
+"""
+README = """{found}
+
+vectors.tsv: the embeddings, a line for each point. metadata.tsv: what is known of the points, below the names of its
+columns. sprite.png: their images. projector_config.pbtxt tells TensorBoard which file is which.
+
+In TensorBoard, which works without a network:
+  1. Unpack this zip into a folder of its own.
+  2. pip install tensorboard
+  3. tensorboard --logdir FOLDER
+  4. Open the address that it prints, choose Projector in the menu at the top, and "Color by: class".
+
+On a page of the Embedding Projector, such as projector.tensorflow.org:
+  Press Load and choose vectors.tsv, then metadata.tsv. Such a page shows no images that are only on your machine.
+"""
+FOUND = "{count:,} points, {dim} numbers each, at step {step:,}."
+LEFT_OUT = " {count:,} more have no finite embedding and are left out."
+NOTHING = "This run has no embedding that could be shown: the other files are missing for that reason."
+
+IN_SPACE = ("circle", "square", "diamond", "cross", "x")
+"""Markers that plotly draws in three dimensions too; all but the last two also hollow."""
+
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
+style-src 'unsafe-inline'; img-src data: blob:">
+<title>{title}</title>
+<style>{style}</style>
+<script>{plotly}</script>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+STYLE = """
+:root { color-scheme: light dark; --ground: #fff; --text: #1d2433; --soft: #5b6475; --line: #d5d9e0; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ground: #11151d; --text: #e7eaf0; --soft: #a3acbb; --line: #363d4a; }
+}
+body { margin: 0 auto; padding: 1rem; background: var(--ground); color: var(--text);
+  font: 16px/1.5 system-ui, sans-serif; }
+.plot { position: relative; }
+.js-plotly-plot .main-svg text { fill: var(--text) !important; }
+.js-plotly-plot .gridlayer path { stroke: var(--line) !important; }
+.js-plotly-plot .hoverlayer .hovertext path, .js-plotly-plot .hoverlayer .legend .bg {
+  fill: var(--ground) !important; fill-opacity: 1 !important; stroke: var(--line) !important; }
+.js-plotly-plot .hoverlayer .spikeline { stroke: var(--soft) !important; }
+@media print { .modebar-container { display: none; } }
+"""
+
+
+def embeddings_of(recording: Recording) -> Array:
+    """(N, D) of the last frame; (N, 0) of a recording without frames."""
+    film = recording.film
+    return film.embeddings[-1] if len(film) else np.zeros((len(recording.probe.labels), 0), np.float32)
+
+
+def step_of(recording: Recording, at: int = -1) -> int:
+    return int(recording.film.steps[at]) if len(recording.film) else recording.step
+
+
+def embeddings_csv(recording: Recording) -> bytes:
+    """A row for each point; a number that is not finite is an empty cell."""
+    numbers = embeddings_of(recording)
+    names = [f"e{d}" for d in range(numbers.shape[1])]
+    rows = zip(_points(recording), numbers, strict=True)
+    return to_csv([point | dict(zip(names, row, strict=True)) for point, row in rows]).encode("utf-8-sig", "replace")
+
+
+def embeddings_npz(recording: Recording) -> bytes:
+    """`embeddings` (N, D), `labels` (N,), `classes` (C,), `steps` (1,): of the frame, (0,) where there is none."""
+    steps = np.array([step_of(recording)] if len(recording.film) else [], np.int64)
+    return _npz(embeddings=embeddings_of(recording), **_names(recording), steps=steps)
+
+
+def frames_npz(recording: Recording) -> bytes:
+    """All frames: `steps` (F,), `embeddings` (F, N, D), distances of pairs (F, P); `loss`, `active` of every step (S,).
+
+    `scores` (K, M, 2) hold the values of `metrics` (M,) for `groups` (2,) at `score_steps` (K,), NaN where there is
+    none; `pixels` (2,) MAP@R on raw pixels. With 2 `branches` the points are all first inputs, then all second ones.
+    """
+    film = recording.film
+    metrics = list(dict.fromkeys(metric for _, found in recording.scores for metric in found))
+    scores = [[by_group(found.get(metric)) for metric in metrics] for _, found in recording.scores]
+    return _npz(
+        steps=film.steps,
+        embeddings=film.embeddings,
+        same_distances=film.same,
+        different_distances=film.different,
+        **_names(recording),
+        branches=np.array(recording.probe.branches),
+        loss=recording.loss,
+        active=recording.active,
+        score_steps=np.array([number(step) for step, _ in recording.scores], np.float64),
+        scores=np.array(scores, np.float64).reshape(len(scores), len(metrics), len(GROUPS)),
+        metrics=np.array(metrics, np.str_),
+        groups=np.array(GROUPS),
+        pixels=np.array(by_group(recording.pixels)),
+        query=np.array(recording.query, np.str_),
+    )
+
+
+def tensorboard_zip(recording: Recording) -> bytes:
+    """What TensorBoard's Embedding Projector reads. It stops at numbers that are not finite: such points are left out.
+
+    Its sprites are square, and so is the sheet of them.
+    """
+    numbers = embeddings_of(recording)
+    kept = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
+    if not len(kept):
+        return _zipped({"README.txt": README.format(found=NOTHING).encode()})
+    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(recording))
+    if len(kept) < len(numbers):
+        found += LEFT_OUT.format(count=len(numbers) - len(kept))
+    points = _points(recording)
+    rows = [list(points[0]), *(list(points[i].values()) for i in kept)]
+    sprite, side = _sprite(recording.probe.thumbnails[kept])
+    files = {
+        "vectors.tsv": _tsv(numbers[kept]),
+        "metadata.tsv": _tsv([[_tsv_cell(cell) for cell in row] for row in rows]),
+        "sprite.png": sprite,
+        "projector_config.pbtxt": PROJECTOR_CONFIG.format(side=side).encode(),
+    }
+    return _zipped({**files, "README.txt": README.format(found=found).encode()})
+
+
+def embedding_figure(recording: Recording, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
+    """The points of frame `at` at `xy` (N, 2 or 3), in the colour and marker of their class; second inputs are hollow.
+
+    Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_picture.
+    """
+    title = {"text": text["embedding"].format(step=f"{step_of(recording, at):,}")}
+    probe, points, held_out = recording.probe, _points(recording), recording.held_out
+    xy = drawable(recording, xy)
+    shown = np.isfinite(xy).all(axis=1)
+    second = np.array([point.get("input") == "second" for point in points])
+    index = np.array([point["index"] for point in points], np.int32)
+    data: list[dict[str, Any]] = []
+    for c in np.unique(probe.labels[shown]).tolist():
+        # Plotly reads a little HTML, and a class may be called like that.
+        name = escape(probe.classes[c], False) + (f" ({text['held_out']})" if c in held_out else "")
+        for hollow in (False, True):
+            own = np.flatnonzero(shown & (probe.labels == c) & (second == hollow))
+            if len(own):
+                below = f"<br>{text['second']}" if hollow else ""
+                data.append({
+                    **_places(xy[own]), "mode": "markers", "name": name, "legendgroup": str(c),
+                    "marker": _marker(c, xy.shape[1], hollow, c in held_out), "showlegend": not hollow,
+                    "customdata": index[own],
+                    "hovertemplate": f"{text['image']} %{{customdata}}<br>%{{fullData.name}}{below}<extra></extra>",
+                })  # fmt: skip
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.01, "yanchor": "top", "itemsizing": "constant"}
+    layout = {"title": title, "hovermode": "closest", "legend": legend, "margin": {"l": 8, "r": 8, "t": 48, "b": 8}}
+    hint = [] if data else [hint_at(text["no_picture"], "y")]
+    # Plotly draws no panel that has no trace.
+    return figure_of(data or [{"type": "scatter"}], **layout, annotations=hint, **axes_around(xy))
+
+
+def drawable(recording: Recording, xy: Array | None) -> Array:
+    """Places (N, 2 or 3) of the points of a recording; NaN where there is no picture that fits it."""
+    count = len(recording.probe.labels)
+    if xy is None or xy.ndim != 2 or len(xy) != count or xy.shape[1] not in (2, 3):
+        return np.full((count, 2), np.nan, np.float32)
+    return np.where(np.abs(xy) < LARGEST, xy, np.nan).astype(np.float32)
+
+
+def axes_around(xy: Array) -> dict[str, Any]:
+    """Axes for a layout: without numbers, equally long, with all finite places (M, 2 or 3) in sight."""
+    points = xy[np.isfinite(xy).all(axis=1)].astype(np.float64)
+    low, high = (
+        (points.min(axis=0), points.max(axis=0)) if len(points) else (-np.ones(xy.shape[1]), np.ones(xy.shape[1]))
+    )
+    half = 0.54 * (float((high - low).max()) or 1.0)
+    ranges = [[float(middle - half), float(middle + half)] for middle in (low + high) / 2]
+    if len(ranges) == 2:
+        return {
+            f"{name}axis": {"range": limits, "visible": False, "constrain": "domain"}
+            | ({"scaleanchor": "x"} if name == "y" else {})
+            for name, limits in zip("xy", ranges, strict=True)
+        }
+    plain = {"showticklabels": False, "title": {"text": ""}, "gridcolor": faded(NEUTRAL, 0.4), "showbackground": False}
+    axes = {f"{name}axis": {"range": limits, **plain} for name, limits in zip("xyz", ranges, strict=True)}
+    return {"scene": {**axes, "aspectmode": "cube", "camera": {"eye": {"x": 1.4, "y": 1.4, "z": 1.2}}}}
+
+
+def figure_html(figure: go.Figure) -> bytes:
+    """A page with one figure and all that it takes to draw it."""
+    return page_html(figure.layout.title.text or "", f'<div class="plot">{plot_html(figure, "figure", "90vh")}</div>')
+
+
+def plot_html(figure: go.Figure, name: str, height: str) -> str:
+    """A figure within a page; `name` is its own in that page."""
+    import plotly.graph_objects as go
+
+    styled = go.Figure(figure).update_layout(font={"family": "system-ui, sans-serif"})
+    return str(
+        styled.to_html(config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name, default_height=height)
+    )
+
+
+def page_html(title: str, body: str, style: str = "") -> bytes:
+    """A page that needs nothing from anywhere; `title` is plain, `body` HTML."""
+    from plotly.offline import get_plotlyjs
+
+    page = PAGE.format(title=escape(title), style=STYLE + style, plotly=get_plotlyjs(), body=body)
+    return page.encode("utf-8", "replace")
+
+
+def number(value: Any) -> float:
+    """What a score or a step says, NaN where it says nothing that a picture could show."""
+    return float(value) if isinstance(value, int | float) and abs(value) < LARGEST else math.nan
+
+
+def by_group(scores: Mapping[str, Any] | None) -> list[float]:
+    return [number((scores or {}).get(group)) for group in GROUPS]
+
+
+def _points(recording: Recording) -> list[dict[str, Any]]:
+    """What is known of each point: the image's number, its class and, with two branches, as which input it is seen."""
+    probe = recording.probe
+    images = max(len(probe.labels) // probe.branches, 1)
+    named = [{"index": i % images, "class": probe.classes[c]} for i, c in enumerate(probe.labels.tolist())]
+    if probe.branches == 1:
+        return named
+    return [point | {"input": INPUTS[i >= images]} for i, point in enumerate(named)]
+
+
+def _names(recording: Recording) -> dict[str, Array]:
+    return {"labels": recording.probe.labels, "classes": np.array(recording.probe.classes, np.str_)}
+
+
+def _places(xy: Array) -> dict[str, Any]:
+    axes: dict[str, Any] = dict(zip("xyz", xy.T, strict=False))
+    return {"type": "scatter" if len(axes) == 2 else "scatter3d", **axes}
+
+
+def _marker(label: int, dim: int, hollow: bool, held_out: bool) -> dict[str, Any]:
+    colour, symbol = class_style(label)
+    if dim == 3 and symbol not in IN_SPACE:
+        symbol = "circle"
+    if hollow and (dim == 2 or symbol in IN_SPACE[:3]):
+        symbol = f"{symbol}-open"
+    edge = {"width": 1.5, "color": NEUTRAL} if held_out and not hollow else {"width": 1.2 * hollow, "color": colour}
+    return {"color": colour, "symbol": symbol, "size": 6 if dim == 2 else 3, "opacity": 0.85, "line": edge}
+
+
+def _sprite(thumbnails: Array) -> tuple[bytes, int]:
+    """A PNG with as many columns as rows, as the projector's shader counts them, and the side of an image in it."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    images = reduced(thumbnails, LARGEST_SPRITE // columns)
+    side = max(images.shape[2:])
+    top, left = ((side - size) // 2 for size in images.shape[2:])
+    square = np.zeros((columns**2, images.shape[1], side, side), np.uint8)
+    square[: len(images), :, top : top + images.shape[2], left : left + images.shape[3]] = images
+    return atlas_png(square, columns), side
+
+
+def _tsv(rows: Any) -> bytes:
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows).encode("utf-8", "replace")
+
+
+def _tsv_cell(cell: object) -> str:
+    """One line without a tab: the format knows no quotation marks."""
+    return FORMULA.sub("'", "".join(c if c.isprintable() else " " for c in str(cell)))
+
+
+def _npz(**arrays: Array) -> bytes:
+    """As np.savez writes it, each file with one date."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return packed.getvalue()
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()

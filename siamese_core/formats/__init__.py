@@ -1,0 +1,1 @@
+"""Bytes from outside and to the outside."""

@@ -1,0 +1,1 @@
+"""Encoders, and the networks that are built of them."""

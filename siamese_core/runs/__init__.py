@@ -1,0 +1,1 @@
+"""A run, a model and a film on disk."""

@@ -1,0 +1,124 @@
+"""A run to take along, as a zip of its files, and to bring again. What is brought may come from anybody."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
+
+from siamese_core.experiment.machine import Machine
+from siamese_core.formats import archives
+from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.formats.run_format import packed, unpacked
+from siamese_core.runs.folder import TENSOR, FolderRejected, recording_of
+from siamese_core.runs.record import Record
+from siamese_core.runs.recording import FRAMES, PROBE, RUN, SUFFIX
+
+MOST_FILES = 1_000
+MAX_FILE = 32 * MB
+MAX_BYTES = 64 * MB
+"""Of all files of a run that is brought: numbers take four times as much memory while they are read."""
+
+MOST_FRAMES, MOST_POINTS, MOST_DIM = 400, 5_000, 1_024
+"""What a projection can still lay out while others wait for it."""
+
+NAME = "This run"
+
+REJECTED = "This zip cannot be read as a run: {why}. Take the run along again, or choose the files of its folder."
+
+WHY: dict[str, str] = {
+    "not_zip": "it is no zip archive",
+    "damaged": "it is damaged or cut short",
+    "packed": f"it is larger than {MAX_PACKED // MB} MB",
+    "unpacked": f"it unpacks to more than {MAX_UNPACKED // MB} MB",
+    "ratio": "it unpacks to far too much, like a zip bomb",
+    "overlap": "its files share the same bytes, like a zip bomb",
+    "entries": "it lists far too many files",
+    "pictures": "it lists far too many files",
+    "encrypted": "it is locked with a password",
+}
+
+TOO_LARGE = f"{NAME}: it has more than {MOST_FRAMES} pictures of {MOST_POINTS:,} points; bring a smaller one."
+
+HEAVY = f"{NAME}: its files are more than {MAX_BYTES // MB} MB, or more than {MOST_FILES:,}; bring a smaller one."
+
+NO_WEIGHTS = "Its network was too large to come along: it can be replayed, and trained again."
+
+LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take the run along again and choose that."
+
+
+def packed_run(files: Mapping[str, bytes]) -> bytes:
+    """A zip that `of_zip` reads. A large network's state stays behind: it would be too large to be brought again."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in sorted(files.items()):
+            # A date of its own: the same bytes every time.
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            zipped.writestr(info, _light(content) if name == RUN and len(content) > MAX_FILE else content)
+    return archive.getvalue()
+
+
+def of_zip(file: BinaryIO) -> dict[str, bytes]:
+    """Name → content of the files of a run, wherever in the zip they lie. Raises FolderRejected."""
+    skipped: Counter[str] = Counter()
+    try:
+        members = archives.members(file, skipped, _unwanted, MOST_FILES)
+        found = [(entry.path, data) for entry, data in archives.contents(file, members, skipped, MAX_FILE)]
+    except ArchiveRejected as rejected:
+        raise FolderRejected(REJECTED.format(why=WHY[rejected.reason])) from None
+    if skipped["damaged"] or skipped["big"]:
+        raise FolderRejected(LEFT_OUT)
+    return of_files(found)
+
+
+def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """The same out of files that were chosen one by one; those that are none of a run's are left out.
+
+    Raises FolderRejected where they are too many, or too large.
+    """
+    files: dict[str, bytes] = {}
+    size = 0
+    for count, (path, content) in enumerate(given, 1):
+        size += len(content)
+        if size > MAX_BYTES or count > MOST_FILES:
+            raise FolderRejected(HEAVY)
+        last = archives.split_path(path.replace("\\", "/"))[-1:]
+        name = last[0] if last else ""
+        if name in (RUN, PROBE):
+            files[name] = content
+        elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdecimal() and len(name) < 30:
+            files[f"{FRAMES}{name}"] = content
+    return files
+
+
+def record_of(files: Mapping[str, bytes]) -> Record:
+    """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
+    recording = recording_of(files, NAME)
+    frames, points, dim = recording.film.embeddings.shape
+    if frames > MOST_FRAMES or points > MOST_POINTS or dim > MOST_DIM:
+        raise FolderRejected(TOO_LARGE)
+    meta, arrays = unpacked(files[RUN])
+    has_weights = any(name.startswith(f"{TENSOR}network.") for name in arrays)
+    now = time.time()
+    return Record(
+        recording.query, Machine(**meta["machine"]), now, now,
+        # Never to be gone on with: its state may come from anybody.
+        "finished" if recording.step >= recording.total else "halted",
+        step=recording.step, total=recording.total, seconds=recording.seconds,
+        scores=recording.scores[-1][1] if recording.scores else {}, sentence="" if has_weights else NO_WEIGHTS,
+    )  # fmt: skip
+
+
+def _unwanted(parts: Sequence[str], mode: int) -> str | None:
+    return archives.unwanted(parts, mode, (SUFFIX,))
+
+
+def _light(content: bytes) -> bytes:
+    """A run's file with nothing to go on from."""
+    meta, arrays = unpacked(content)
+    kept = f"{TENSOR}counters"
+    return packed(meta, {name: a for name, a in arrays.items() if not name.startswith(TENSOR) or name == kept})

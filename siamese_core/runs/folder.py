@@ -1,0 +1,256 @@
+"""A run on disk. Every file is whole or not there, and one process at a time writes.
+
+run.safetensors     with all that it takes to go on: settings, losses, scores, state; replaced at each save
+frames/….safetensors  the frames since the save before it, named by their first step
+probe.safetensors   the images that are looked at, small, and their classes
+run.json            what a list of runs shows (`run_record`)
+model.safetensors   when the run has ended
+lock                held by whoever writes
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_core.datasets import Dataset, select_probe
+from siamese_core.datasets.atlas import reduced
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.experiment.snapshot import Frame, Scores, State
+from siamese_core.formats.files import PART, write_whole
+from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.runs.record import is_count, is_groups, is_machine, is_query, is_scores
+from siamese_core.runs.recording import (
+    FRAMES,
+    PROBE,
+    RUN,
+    SUFFIX,
+    ProbeImages,
+    Recording,
+    Scored,
+    film_of,
+    joined,
+    packed_film,
+    packed_probe,
+    read_film,
+    read_probe,
+)
+
+SCHEMA = 1
+
+MODEL, LOCK = "model.safetensors", "lock"
+
+SAVE_EVERY = 2.0
+"""Seconds of training that are lost at most when a process is killed, as long as saving is quick."""
+
+SAVE_SHARE = 0.01
+"""What a save may take of the time until the next one: large networks are saved less often. The first one comes early,
+so from the second on saving takes less than twice this share of a run."""
+
+SAVE_AT_LEAST_EVERY = 120.0
+"""Seconds, however slow the disk is."""
+
+TENSOR = "state/"
+COUNTERS = f"{TENSOR}counters"
+
+THUMBNAIL = 32
+"""Pixels a side at most."""
+
+
+class FolderRejected(ValueError):
+    """One sentence: why a run cannot be used, and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A run as it was saved last. `loss`, `active` (S,): those of every step up to the state's."""
+
+    experiment: Experiment
+    machine: Machine
+    state: State
+    loss: np.ndarray
+    active: np.ndarray
+    scores: Scored
+    pixels: Scores | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state.step >= self.experiment.steps
+
+
+def save(folder: Path, saved: Saved, frames: Sequence[tuple[int, Frame]] = ()) -> None:
+    """Replaces the run, and adds the (step, frame)s since the last save. Raises OSError, the run as it was."""
+    # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
+    if frames:
+        (folder / FRAMES).mkdir(exist_ok=True)
+        write_whole(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
+    write_whole(folder / RUN, packed_run(saved))
+
+
+def packed_run(saved: Saved) -> bytes:
+    meta = {
+        "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
+        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores, "pixels": saved.pixels,
+    }  # fmt: skip
+    tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
+    return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
+
+
+def load(folder: Path) -> Saved:
+    """Raises FolderRejected for a folder that is torn, foreign, of another version, or of pictures that are gone."""
+    meta, arrays = _run_of(_read(folder / RUN), str(folder))
+    experiment, ignored = Experiment.from_query(meta["experiment"])
+    if ignored:
+        raise FolderRejected(f"{folder}: {ignored[0]}")
+    if f"{TENSOR}generator" not in arrays or meta["steps"] != experiment.steps:
+        raise FolderRejected(f"{folder}: its {RUN} has nothing to go on from; train the run again")
+    tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
+    return Saved(
+        experiment, Machine(**meta["machine"]), State(meta["step"], tensors), arrays["loss"], arrays["active"],
+        _scored(meta["scores"]), meta["pixels"],
+    )  # fmt: skip
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Deletes frames beyond the step that a run goes on from: they will be made again; and what a kill left half."""
+    for path in (folder / FRAMES).glob(f"*{SUFFIX}"):
+        if not path.stem.isdecimal() or int(path.stem) > step:
+            path.unlink()
+    for folder_of_files in (folder, folder / FRAMES):
+        for path in folder_of_files.glob(f"*{PART}"):
+            path.unlink(missing_ok=True)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Name → content of what `recording_of` reads. Raises FolderRejected."""
+    names = [RUN, PROBE, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
+    return {name: _read(folder / name) for name in names}
+
+
+def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
+    """What can be looked at of the files of a run; they may come from anybody. Raises FolderRejected with `name`."""
+    missing = [kind for kind in (RUN, PROBE) if kind not in files]
+    if missing:
+        raise FolderRejected(f"{name}: {missing[0]} is missing; choose all files of a run's folder")
+    meta, arrays = _run_of(files[RUN], name)
+    try:
+        probe = read_probe(files[PROBE])
+        parts = [read_film(content) for part, content in sorted(files.items()) if part.startswith(FRAMES)]
+        film = joined(parts, meta["step"])
+        if len(film) and film.embeddings.shape[1] != len(probe.labels):
+            raise Damaged
+    except Damaged:
+        raise FolderRejected(f"{name}: its pictures are damaged; train the run again") from None
+    images, seconds, _ = arrays[COUNTERS].tolist()
+    return Recording(
+        meta["experiment"], meta["steps"], meta["step"], int(images), seconds, probe, film,
+        # Copies: a view would keep the whole file in memory, with all weights.
+        arrays["loss"].copy(), arrays["active"].copy(), _scored(meta["scores"]), meta["pixels"],
+    )  # fmt: skip
+
+
+def probe_images(
+    dataset: Dataset, view: str, branches: int, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
+) -> ProbeImages:
+    """The points of every picture of a run; `viewed(view, images)` shows images as second inputs.
+
+    Raises DatasetMissing.
+    """
+    images = dataset.load()
+    chosen = select_probe(images)
+    shown = images.test_images[chosen]
+    if branches == 2:
+        shown = np.concatenate([shown, shown if view == "none" else viewed(view, shown)])
+    labels = np.tile(images.test_labels[chosen].astype(np.int32), branches)
+    return ProbeImages(dataset.classes, labels, reduced(shown, side), branches)
+
+
+def write_probe(folder: Path, probe: ProbeImages) -> None:
+    """Raises OSError."""
+    write_whole(folder / PROBE, packed_probe(probe))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        folder = path.parent.parent if path.parent.name == FRAMES[:-1] else path.parent
+        raise FolderRejected(f"{folder}: holds no run ({why}); name a folder that train --out has written") from None
+
+
+def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Meta and arrays, each of its kind."""
+    damaged = f"{name}: its {RUN} is damaged; train the run again"
+    try:
+        meta, arrays = unpacked(content)
+    except Damaged:
+        raise FolderRejected(damaged) from None
+    match meta:
+        case {"schema": int(schema)} if schema != SCHEMA:
+            raise FolderRejected(f"{name}: is of version {schema}, expected {SCHEMA}; update this app")
+        case {
+            "experiment": query, "machine": machine, "step": step, "steps": steps, "scores": [*scores],
+            "pixels": pixels, "schema": int(),
+        } if (
+            is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
+            and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
+        ):  # fmt: skip
+            pass
+        case _:
+            raise FolderRejected(damaged)
+    history = [arrays.get("loss"), arrays.get("active")]
+    if not all(values is not None and values.shape == (step,) and values.dtype == np.float32 for values in history):
+        raise FolderRejected(damaged)
+    counters = arrays.setdefault(COUNTERS, np.zeros(3))
+    if counters.shape != (3,) or counters.dtype != np.float64 or not all(0 <= n < np.inf for n in counters[:2]):
+        raise FolderRejected(damaged)
+    return meta, arrays
+
+
+def _is_scored(entry: Any) -> bool:
+    match entry:
+        case [step, metrics]:
+            return is_count(step) and is_scores(metrics)
+    return False
+
+
+def _scored(entries: list[Any]) -> Scored:
+    return [(step, metrics) for step, metrics in entries]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """For as long as somebody writes. Raises FolderRejected where somebody else does, or nobody can."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FolderRejected(f"{folder}: {error.strerror or error}; name a folder that can be written to") from None
+    try:
+        if not _lock(handle):
+            raise FolderRejected(f"{folder}: another process writes this run; wait for it, or stop it")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Whether the file is now ours; the system lets go of it when this process ends, however it ends."""
+    with suppress(OSError):
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        return True
+    return False

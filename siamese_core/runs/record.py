@@ -1,0 +1,136 @@
+"""What a list of runs shows of each: one small file of JSON beside the run's own files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from siamese_core.experiment.machine import Machine
+from siamese_core.experiment.snapshot import Scores
+from siamese_core.formats.run_format import Damaged
+from siamese_core.formats.safetensors import is_number, is_whole, read_json
+
+RECORD = "run.json"
+SCHEMA = 1
+
+STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")
+RESUMABLE = ("interrupted", "stopped", "failed")
+
+MAX_NAME = 60
+MAX_STEPS = 10**9 - 1
+"""Nine digits, as in the names of the files of a film."""
+MAX_QUERY = 10_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """`query` is the experiment; `scores` those of the last step that was scored; times in seconds since 1970.
+
+    `owner` is a hash of the token of the browser that made it, "" for the command line; `sweep` the grid it belongs to.
+    """
+
+    query: str
+    machine: Machine
+    created: float
+    updated: float
+    status: str
+    step: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    sentence: str = ""
+    scores: dict[str, Scores] = field(default_factory=dict)
+    id: str = ""
+    owner: str = ""
+    name: str = ""
+    pinned: bool = False
+    published: bool = False
+    sweep: str = ""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Field → text, as in the address bar."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def score(self, metric: str, group: str = "seen") -> float | None:
+        return self.scores.get(metric, {}).get(group)
+
+
+def packed_record(record: Record) -> bytes:
+    return json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, allow_nan=False).encode()
+
+
+def read_record(content: bytes) -> Record:
+    """Raises Damaged for what is torn, foreign, or of another version."""
+    try:
+        table = read_json(content.decode())
+    except ValueError as error:
+        raise Damaged from error
+    if not isinstance(table, dict) or table.pop("schema", None) != SCHEMA or table.keys() != _KINDS.keys():
+        raise Damaged
+    if not all(fits(table[name]) for name, fits in _KINDS.items()):
+        raise Damaged
+    return Record(**{**table, "machine": Machine(**table["machine"])})
+
+
+def is_count(value: Any) -> bool:
+    return is_whole(value) and 0 <= value <= MAX_STEPS
+
+
+def is_query(value: Any) -> bool:
+    """As a link of this app is written."""
+    return isinstance(value, str) and len(value) <= MAX_QUERY and value.isascii() and value.isprintable()
+
+
+def is_groups(value: Any) -> bool:
+    return isinstance(value, dict) and all(score is None or _is_finite(score) for score in value.values())
+
+
+def is_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(is_groups(groups) for groups in value.values())
+
+
+def is_machine(value: Any) -> bool:
+    match value:
+        case {"device": str(device), "threads": threads, "precision": str(precision)} if len(value) == 3:
+            return is_count(threads) and len(device) + len(precision) <= 100
+    return False
+
+
+def _is_text(value: Any, most: int = 10_000) -> bool:
+    return isinstance(value, str) and len(value) <= most
+
+
+def _is_finite(value: Any) -> bool:
+    """A number that a float can hold: JSON knows larger ones."""
+    return is_number(value) and abs(value) <= sys.float_info.max
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_finite(value) and value >= 0
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_KINDS = {
+    "query": is_query,
+    "machine": is_machine,
+    "created": _is_amount,
+    "updated": _is_amount,
+    "status": STATUSES.__contains__,
+    "step": is_count,
+    "total": is_count,
+    "seconds": _is_amount,
+    "sentence": _is_text,
+    "scores": is_scores,
+    "id": _is_text,
+    "owner": _is_text,
+    "name": lambda value: _is_text(value, MAX_NAME),
+    "pinned": _is_bool,
+    "published": _is_bool,
+    "sweep": _is_text,
+}

@@ -1,0 +1,195 @@
+"""What of a run can be looked at again: its probe images, frames of their embeddings, and how it went.
+
+Frames are kept in half precision, each divided by its largest number: a picture shows no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from siamese_core.experiment.settings import FIELDS
+from siamese_core.experiment.snapshot import Frame, Scores
+from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import is_whole
+
+MOST_FRAMES = 200
+"""A film of a run; between two frames the view moves the points by itself."""
+
+MOST_SCORES = 1_000
+"""Of a run, over all its steps: they lie in the header of its file, which is never longer than a million bytes."""
+
+PROBE = "probe.safetensors"
+RUN = "run.safetensors"
+FRAMES = "frames/"
+SUFFIX = ".safetensors"
+
+Scored = list[tuple[int, dict[str, Scores]]]
+"""Metrics of steps, in the order of the steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeImages:
+    """`labels` (N,) int32 and `thumbnails` (N, C, H, W) uint8 of the points; of two branches first all first inputs."""
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    thumbnails: np.ndarray
+    branches: int
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """F frames: `steps` (F,) ascending, `embeddings` (F, N, D), distances of pairs `same` and `different` (F, P)."""
+
+    steps: np.ndarray
+    embeddings: np.ndarray
+    same: np.ndarray
+    different: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """`query` is the experiment. `loss`, `active` (S,): of every step; `pixels`: MAP@R on raw pixels.
+
+    The experiment may be one that this server cannot repeat: on pictures that are gone.
+    """
+
+    query: str
+    total: int
+    step: int
+    images: int
+    seconds: float
+    probe: ProbeImages
+    film: Film
+    loss: np.ndarray
+    active: np.ndarray
+    scores: Scored
+    pixels: Scores | None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Field → text, as in the address bar."""
+        from urllib.parse import parse_qsl
+
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def held_out(self) -> tuple[int, ...]:
+        """The classes never trained on; read by itself, for the experiment may be one that cannot be read any more."""
+        found = FIELDS["held_out"].read(self.settings.get("held_out", ""))
+        numbers = found if isinstance(found, tuple) else ()
+        return tuple(c for c in numbers if isinstance(c, int) and 0 <= c < len(self.probe.classes))
+
+
+def gap_of(total: int) -> int:
+    """Steps between two frames of a run of `total` steps: at most `MOST_FRAMES`, evenly over them."""
+    return max(1, math.ceil(total / MOST_FRAMES))
+
+
+def film_of(frames: Sequence[tuple[int, Frame]]) -> Film:
+    """(step, frame) in the order of the steps."""
+    return Film(
+        np.array([step for step, _ in frames], np.int64),
+        np.stack([frame.embeddings for _, frame in frames]).astype(np.float32),
+        np.stack([frame.same_distances for _, frame in frames]).astype(np.float32),
+        np.stack([frame.different_distances for _, frame in frames]).astype(np.float32),
+    )
+
+
+NO_FILM = Film(
+    np.zeros(0, np.int64), np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+)
+
+
+def packed_film(film: Film) -> bytes:
+    halves: dict[str, np.ndarray] = {"steps": film.steps}
+    for name in ("embeddings", "same", "different"):
+        values = getattr(film, name)
+        flat = np.where(np.isfinite(values), np.abs(values), 0).reshape(len(values), -1)
+        scale = flat.max(axis=1, initial=0).astype(np.float64)
+        scale[scale == 0] = 1.0
+        halves[f"{name}_scale"] = scale
+        halves[name] = (values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.float16)
+    return packed({}, halves)
+
+
+def read_film(content: bytes) -> Film:
+    """Raises Damaged, also for what is no film."""
+    _, found = unpacked(content)
+    steps = _array(found, "steps", 1, np.int64)
+    if len(steps) == 0 or (steps < 0).any() or (np.diff(steps) <= 0).any():
+        raise Damaged
+    values = {}
+    for name, rank in (("embeddings", 3), ("same", 2), ("different", 2)):
+        halves, scale = _array(found, name, rank, np.float16), _array(found, f"{name}_scale", 1, np.float64)
+        if not (len(halves) == len(scale) == len(steps)) or not np.isfinite(scale).all():
+            raise Damaged
+        with np.errstate(over="ignore", invalid="ignore"):
+            factor = scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
+            values[name] = halves.astype(np.float32) * factor
+    return Film(steps, **values)
+
+
+def packed_probe(probe: ProbeImages) -> bytes:
+    arrays = {"labels": probe.labels.astype(np.int32), "thumbnails": probe.thumbnails}
+    return packed({"classes": list(probe.classes), "branches": probe.branches}, arrays)
+
+
+def read_probe(content: bytes) -> ProbeImages:
+    """Raises Damaged."""
+    meta, found = unpacked(content)
+    labels, thumbnails = _array(found, "labels", 1, np.int32), _array(found, "thumbnails", 4, np.uint8)
+    match meta:
+        case {"classes": [*classes], "branches": branches} if is_whole(branches) and branches in (1, 2):
+            pass
+        case _:
+            raise Damaged
+    fits = (
+        all(isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100 for name in classes)
+        and len(labels) == len(thumbnails) > 0
+        and len(labels) % branches == 0
+        and labels.min() >= 0
+        and labels.max() < len(classes)
+        and thumbnails.shape[1] in (1, 3)
+        and 0 not in thumbnails.shape
+        and max(thumbnails.shape[2:]) <= 256
+    )
+    if not fits:
+        raise Damaged
+    return ProbeImages(tuple(classes), labels, thumbnails, branches)
+
+
+def joined(films: Sequence[Film], last: int) -> Film:
+    """Parts of one film, in order; frames beyond step `last` are left out. Raises Damaged where they do not fit."""
+    parts = [cut(film, last) for film in films]
+    parts = [film for film in parts if len(film)]
+    if not parts:
+        return NO_FILM
+    if len({(f.embeddings.shape[1:], f.same.shape[1:], f.different.shape[1:]) for f in parts}) > 1:
+        raise Damaged
+    if len(parts) == 1:
+        return parts[0]
+    film = Film(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
+    if (np.diff(film.steps) <= 0).any():
+        raise Damaged
+    return film
+
+
+def cut(film: Film, last: int) -> Film:
+    kept = film.steps <= last
+    return film if kept.all() else replace(film, **{name: array[kept] for name, array in vars(film).items()})
+
+
+def _array(found: Mapping[str, np.ndarray], name: str, rank: int, dtype: Any) -> np.ndarray:
+    array = found.get(name)
+    if array is None or array.ndim != rank or array.dtype != dtype:
+        raise Damaged
+    return array

@@ -1,0 +1,1 @@
+"""A network that learns: batches, objective, steps. Imports torch."""

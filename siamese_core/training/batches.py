@@ -1,0 +1,36 @@
+"""What meets in a step: the images that are drawn, and how they are laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.losses import LOSSES
+from siamese_core.training.sampling import ClassIndex, pk_batch, random_pairs, random_triplets
+
+
+@dataclass(frozen=True)
+class Draw:
+    """`images` (B,): places among the training images.
+
+    kind "batch": K images of each of P classes, class after class. "pairs": the first inputs, then the second ones,
+    with `same` (B/2,). "triplets": the anchors, the positives, the negatives.
+    """
+
+    kind: Literal["batch", "pairs", "triplets"]
+    images: Tensor
+    same: Tensor | None = None
+
+
+def draw(experiment: Experiment, index: ClassIndex, generator: Generator) -> Draw:
+    """The images of the next step."""
+    if experiment.sampling == "all_pairs":
+        return Draw("batch", pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator))
+    if LOSSES[experiment.loss].takes == "triplet":
+        return Draw("triplets", torch.cat(random_triplets(index, experiment.batch_size // 3, generator)))
+    first, second, same = random_pairs(index, experiment.batch_size // 2, generator)
+    return Draw("pairs", torch.cat([first, second]), same)

@@ -1,0 +1,281 @@
+"""The test images that a run is looked at through: the same ones, and the same pairs of them, for the whole run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese_core.datasets import PROBE_PER_CLASS, Dataset, Images, select_probe
+from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.experiment.snapshot import Frame, Scores
+from siamese_core.losses import LOSSES
+from siamese_core.losses.distances import MEASURES
+from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.training.objective import Parts, balanced, of_classes, values
+from siamese_core.training.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets, sampled_pairs
+
+SHOWN_PAIRS = 4_000
+"""Pairs in a frame, half same, half different: enough for a smooth histogram."""
+
+SHOWN_TRIPLETS = 500
+
+SCORED_BATCHES = 4
+"""P×K batches over which the test loss of a loss on whole batches is averaged."""
+
+EXACT_UP_TO = 2_000_000
+"""More pairs than this are sampled when a run is scored at its end."""
+
+PAIRS_AT_ONCE = 50_000
+
+GROUPS = ("seen", "held_out")
+LIVE_METRICS = ("loss", "map_at_r", "precision_at_1")
+METRICS = (*LIVE_METRICS, "auc", "eer")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Places of P pairs, `same` (P,) bool."""
+
+    first: Tensor
+    second: Tensor
+    same: Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """The probe images of the classes that were seen, or of those held out.
+
+    Places are rows of the embeddings: with two branches, those of N images as first inputs, then as second ones; every
+    pair and triplet goes from the first to the second.
+    """
+
+    places: Tensor
+    labels: Tensor
+    index: ClassIndex
+    pairs: Pairs
+    triplets: tuple[Tensor, Tensor, Tensor]
+    batches: tuple[Tensor, ...]
+    """SCORED_BATCHES of (P·K,) places."""
+    offset: int
+    """How much further down an image stands as a second input; 0 where there is no difference."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    indices: np.ndarray
+    """(N,) into the test images."""
+    labels: Tensor
+    """The classes of the rows of the embeddings: (N,), with two branches (2N,)."""
+    groups: dict[str, Group | None]
+
+
+def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> Probe:
+    """The probe of a run; `per_class=None` takes every test image."""
+    return _probe(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
+
+
+def _probe(
+    images: Images, seen: tuple[int, ...], held_out: tuple[int, ...], branches: int, per_class: int | None
+) -> Probe:
+    chosen = np.arange(len(images.test_labels)) if per_class is None else select_probe(images, per_class)
+    labels = torch.tensor(images.test_labels[chosen])
+    groups = dict(zip(GROUPS, (seen, held_out), strict=True))
+    offset = len(labels) if branches == 2 else 0
+    return Probe(
+        chosen,
+        labels.repeat(branches),
+        {name: group_of(labels, classes, offset) for name, classes in groups.items()},
+    )
+
+
+def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
+    """`offset`: where the images as second inputs begin; 0 where there is no difference."""
+    index = ClassIndex.of(labels, classes)
+    if len(index) < 2:
+        return None
+    # Not the run's generator: what is looked at must not change what is learnt.
+    generator = torch.Generator().manual_seed(0)
+    own = index.images.sort().values
+    first, second, same = random_pairs(index, SHOWN_PAIRS, generator)
+    anchor, positive, negative = random_triplets(index, SHOWN_TRIPLETS, generator)
+    size = IMAGES_PER_CLASS * len(index)
+    batches = [pk_batch(index, size, IMAGES_PER_CLASS, generator) for _ in range(SCORED_BATCHES)]
+    places = torch.cat([own, own + offset]) if offset else own
+    return Group(
+        places,
+        labels[own].repeat(len(places) // len(own)),
+        index,
+        Pairs(first, second + offset, same),
+        (anchor, positive + offset, negative + offset),
+        tuple(torch.stack([batch, batch + offset], dim=1).flatten() if offset else batch for batch in batches),
+        offset,
+    )
+
+
+def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe, scored: bool = True, parts: Parts = ()) -> Frame:
+    """What a page draws. `embeddings` (N, D) of the probe images, `parts` of the loss's head: float32 on the CPU."""
+    seen = probe.groups["seen"]
+    assert seen is not None, "an experiment has at least two seen classes"
+    is_triplet = LOSSES[experiment.loss].takes == "triplet"
+    triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
+    groups = {name: group for name, group in probe.groups.items() if group}
+    own = _of_measure(experiment, parts)
+    distances = {name: _distances(embeddings, experiment, group.pairs, own) for name, group in groups.items()}
+    live = {
+        name: _retrieval_scores(embeddings, group)
+        | _test_loss(embeddings, experiment, probe, name, distances[name], group.pairs.same, parts)
+        for name, group in groups.items()
+        if scored
+    }
+    d = distances["seen"]
+    return Frame(
+        embeddings=embeddings.numpy(),
+        same_distances=d[seen.pairs.same].numpy(),
+        different_distances=d[~seen.pairs.same].numpy(),
+        triplet_distances=triplets.numpy(),
+        metrics=_by_metric(live, LIVE_METRICS) if scored else {},
+    )
+
+
+def final_metrics(embeddings: Tensor, experiment: Experiment, probe: Probe, parts: Parts = ()) -> dict[str, Scores]:
+    """All of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
+    groups = [name for name, group in probe.groups.items() if group]
+    return _by_metric({name: _final_scores(embeddings, experiment, probe, name, parts) for name in groups}, METRICS)
+
+
+def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int = 1) -> dict[str, np.ndarray]:
+    """`same` and `different` (P,): what a measure without weights says of pairs of embeddings (N, D), labels (N,).
+
+    The pairs are those of a frame whose classes were all seen: with two branches, from the first half of the embeddings
+    to the second. Empty where there are fewer than two classes.
+    """
+    classes = tuple(np.unique(labels).tolist())
+    images = len(labels) // branches
+    index = ClassIndex.of(torch.tensor(labels[:images]).long(), classes)
+    if len(index) < 2:
+        return {"same": np.zeros(0, np.float32), "different": np.zeros(0, np.float32)}
+    first, second, same = random_pairs(index, SHOWN_PAIRS, torch.Generator().manual_seed(0))
+    h = torch.tensor(embeddings)
+    values = MEASURES[measure].between(h[first], h[second + (len(labels) - images)]).numpy()
+    return {"same": values[same.numpy()], "different": values[~same.numpy()]}
+
+
+def pixels_map_at_r(experiment: Experiment) -> Scores:
+    """MAP@R of the probe images without a network: nearest neighbours on raw pixels, first and second inputs alike."""
+    return _pixels(experiment.data, experiment.seen, experiment.held_out, experiment.view, experiment.branches)
+
+
+@lru_cache(maxsize=64)
+def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], view: str, branches: int) -> Scores:
+    images = data.load()
+    probe = _probe(images, seen, held_out, branches, PROBE_PER_CLASS)
+    shown = torch.tensor(images.test_images[probe.indices])
+    if branches == 2:
+        shown = torch.cat([shown, shown if view == "none" else VIEWS[view].fn(shown)])
+    pixels = shown.flatten(1).float() / 255
+    found = {name: _retrieval_scores(pixels, group) for name, group in probe.groups.items() if group}
+    return _by_metric(found, ("map_at_r",))["map_at_r"]
+
+
+def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) -> dict[str, Scores]:
+    return {metric: {name: by_group.get(name, {}).get(metric) for name in GROUPS} for metric in metrics}
+
+
+def _final_scores(
+    embeddings: Tensor, experiment: Experiment, probe: Probe, name: str, parts: Parts
+) -> dict[str, float]:
+    group = probe.groups[name]
+    assert group is not None
+    d, pairs = scored_pairs(embeddings, experiment, group, parts)
+    same = pairs.same
+    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
+    verified = verification(apart[same].numpy(), apart[~same].numpy())
+    return (
+        _retrieval_scores(embeddings, group)
+        | _test_loss(embeddings, experiment, probe, name, d, same, parts)
+        | ({} if verified is None else verified._asdict())
+    )
+
+
+def scored_pairs(embeddings: Tensor, experiment: Experiment, group: Group, parts: Parts = ()) -> tuple[Tensor, Pairs]:
+    """(P,) by the run's own measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
+    own = _of_measure(experiment, parts)
+    pairs = every_pair(group)
+    if is_exact(group) and not group.offset and not own:
+        return MEASURES[experiment.measure].within(embeddings[group.places]), pairs
+    return _distances(embeddings, experiment, pairs, own), pairs
+
+
+def is_exact(group: Group) -> bool:
+    """Whether all pairs of a group are few enough to be looked at."""
+    n = len(group.index.images)
+    return (n * n if group.offset else n * (n - 1) // 2) <= EXACT_UP_TO
+
+
+def every_pair(group: Group) -> Pairs:
+    """All pairs of a group, or `EXACT_UP_TO` of them, half same, half different, always the same ones."""
+    n = len(group.index.images)
+    if not is_exact(group):
+        generator, two_ways = torch.Generator().manual_seed(0), bool(group.offset)
+        first, second, same = sampled_pairs(group.index, EXACT_UP_TO, generator, with_itself=two_ways)
+        return Pairs(first, second + group.offset, same)
+    if group.offset:
+        places, labels = group.places[:n], group.labels[:n]
+        first, second = places.repeat_interleave(n), places.repeat(n) + group.offset
+        return Pairs(first, second, (labels[:, None] == labels).flatten())
+    first, second, same = all_pairs(group.labels)
+    return Pairs(group.places[first], group.places[second], same)
+
+
+def _of_measure(experiment: Experiment, parts: Parts) -> Parts:
+    """The trained tensors that belong to the measure: a classifier's do not."""
+    return parts if MEASURES[experiment.measure].kind == "similarity" else ()
+
+
+def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
+    found = retrieval(embeddings[group.places].numpy(), group.labels.numpy())
+    return {} if found is None else found._asdict()
+
+
+def _test_loss(
+    embeddings: Tensor, experiment: Experiment, probe: Probe, name: str, d: Tensor, same: Tensor, parts: Parts
+) -> dict[str, float]:
+    """The loss of a group with the right labels, averaged as over all pairs of a batch; left out where not finite.
+
+    Of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same` (P,). A
+    classifier and proxies know the classes that were seen, and no others.
+    """
+    group, takes = probe.groups[name], LOSSES[experiment.loss].takes
+    assert group is not None
+    if takes == "triplet":
+        loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
+    elif takes not in ("logits", "batch"):
+        loss = float(balanced(values(experiment, d, same), same))
+    elif parts and name != "seen":
+        return {}
+    else:
+        numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), probe.labels)
+        batches = (group.places,) if takes == "logits" else group.batches
+        each = [of_classes(experiment, embeddings[batch], numbered[batch], parts).value for batch in batches]
+        loss = float(torch.stack(each).mean())
+    return {"loss": loss} if math.isfinite(loss) else {}
+
+
+def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, own: Parts = ()) -> Tensor:
+    """(P,), by the run's own measure; `own` are its trained tensors."""
+    between = MEASURES[experiment.measure].between
+    # In parts: the embeddings of two million pairs are gigabytes.
+    chunks = zip(torch.split(pairs.first, PAIRS_AT_ONCE), torch.split(pairs.second, PAIRS_AT_ONCE), strict=True)
+    return torch.cat([between(embeddings[i], embeddings[j], *own) for i, j in chunks])
+
+
+def _triplets(embeddings: Tensor, experiment: Experiment, group: Group) -> tuple[Tensor, Tensor]:
+    anchor, positive, negative = (embeddings[places] for places in group.triplets)
+    between = MEASURES[experiment.measure].between
+    return between(anchor, positive), between(anchor, negative)

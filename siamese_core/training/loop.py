@@ -1,0 +1,189 @@
+"""Training as a generator: one optimiser step a pull. Pause = stop pulling, stop = close()."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.experiment.machine import Machine, MachineError
+from siamese_core.experiment.snapshot import Frame, Snapshot, State
+from siamese_core.losses import LOSSES
+from siamese_core.networks.augment import augmented
+from siamese_core.training import alarms, objective
+from siamese_core.training.batches import draw
+from siamese_core.training.eval_subset import Probe, final_metrics, frame_of
+from siamese_core.training.learner import Learner, learner_of, restore, state_of
+from siamese_core.training.siamese import embedded, encode_both
+
+__all__ = ["Frame", "Snapshot", "State", "every", "train"]
+
+
+def every(n: int) -> Callable[[], bool]:
+    """True at every n-th call."""
+    calls = 0
+
+    def due() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls % n == 0
+
+    return due
+
+
+def always() -> bool:
+    return True
+
+
+def never() -> bool:
+    return False
+
+
+def train(
+    experiment: Experiment,
+    *,
+    machine: Machine = Machine(),  # noqa: B008 (frozen)
+    state: State | None = None,
+    wants_frame: Callable[[], bool] | None = None,
+    wants_scores: Callable[[], bool] = always,
+    wants_state: Callable[[], bool] = never,
+) -> Iterator[Snapshot]:
+    """Yields after every optimiser step, from the first or from the one after `state`, until `experiment.steps`.
+
+    A frame (every tenth by default) and a state are filled when asked for, and always in the last snapshot, whose
+    metrics are over all test images. The metrics of a frame are empty where its scores are not wanted.
+
+    A resumed run gives the same bits as one that was never interrupted: for one machine, device, thread count and
+    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` sentence, at the last step
+    that was made. Raises MachineError where the GPU has no memory even for the network and the images.
+    """
+    wants_frame = wants_frame or every(10)
+    torch.set_num_threads(machine.threads)
+    # Of cudnn's algorithms only some give the same bits twice.
+    torch.backends.cudnn.deterministic = True
+    try:
+        learner = learner_of(experiment, machine)
+    except torch.OutOfMemoryError as error:
+        raise MachineError(alarms.out_of_memory(experiment)) from error
+    if state is not None:
+        restore(learner, state)
+    while learner.step < experiment.steps:
+        # Again at each step: another run of this process may have set its own since.
+        torch.set_num_threads(machine.threads)
+        started = perf_counter()
+        try:
+            loss, active = _step(learner)
+        except _Halt as halt:
+            halted = str(halt)
+            # Not in this block: as long as the exception lives, so do the tensors of the step that failed.
+            break
+        learner.seconds += perf_counter() - started
+        last = learner.step == experiment.steps
+        asked = wants_frame()
+        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if asked or last else None
+        yield _snapshot(learner, loss, active, frame, state_of(learner) if wants_state() or last else None)
+    else:
+        return
+    yield _snapshot(
+        learner, math.nan, 0.0, _frame_if_it_fits(learner, scored=True, final=True), state_of(learner), halted
+    )
+
+
+class _Halt(Exception):
+    """The sentence with which a run ends early."""
+
+
+def _step(learner: Learner) -> tuple[float, float]:
+    """One optimiser step; gives the loss and the active share of its batch. Raises `_Halt`, the weights untouched."""
+    experiment = learner.experiment
+    before = [buffer.clone() for buffer in learner.buffers]
+    try:
+        learner.network.train()
+        with torch.autocast(learner.machine.device, torch.bfloat16, enabled=learner.machine.precision == "bf16"):
+            target, images = _objective(learner)
+        learner.optimiser.zero_grad()
+        target.value.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.get_total_norm([p.grad for p in learner.parameters if p.grad is not None])
+        loss, active, norm_value = torch.stack([target.value.detach(), target.active, norm]).tolist()
+        if not math.isfinite(loss) or not math.isfinite(norm_value):
+            raise _Halt(alarms.not_finite(experiment, learner.step + 1))
+        learner.optimiser.step()
+    except (_Halt, torch.OutOfMemoryError) as error:
+        # A forward pass that overflowed has already spoilt the running statistics of BatchNorm.
+        for buffer, kept in zip(learner.buffers, before, strict=True):
+            buffer.copy_(kept)
+        if isinstance(error, _Halt):
+            raise
+        raise _Halt(alarms.out_of_memory(experiment)) from error
+    learner.step += 1
+    learner.images += images
+    return loss, active
+
+
+def _objective(learner: Learner) -> tuple[objective.Objective, int]:
+    """The objective of the next batch, and how many images it took."""
+    experiment, index, generator = learner.experiment, learner.index, learner.generator
+    parts = tuple(learner.head.parameters())
+    drawn = draw(experiment, index, generator)
+    images = learner.train_images[drawn.images.to(learner.train_images.device)]
+    h1, h2 = _forward(learner, augmented(images, experiment.augment, generator))
+    if LOSSES[experiment.loss].takes in ("logits", "batch"):
+        labels = learner.train_places[drawn.images.to(h1.device)]
+        if experiment.branches == 2:
+            # An image's two embeddings side by side: losses that work in small groups then hold them together.
+            h1, labels = torch.stack([h1, h2], dim=1).flatten(0, 1), labels.repeat_interleave(2)
+        return objective.of_classes(experiment, h1, labels, parts), len(images)
+    return objective.of_draw(experiment, drawn, h1, h2, IMAGES_PER_CLASS, parts, generator), len(images)
+
+
+def _forward(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, D) of images as first and as second inputs; one and the same tensor where there is no difference.
+
+    All in one pass where the weights are shared: both inputs of a pair meet the same statistics.
+    """
+    first, second = encode_both(learner.siamese, images)
+    if learner.step == 0:
+        # In eval mode an untrained network says little: BatchNorm has not met the images yet.
+        learner.start_spread = alarms.spread(first.detach(), learner.experiment.measure)
+    return first, second
+
+
+def _embed(learner: Learner, probe: Probe) -> Tensor:
+    """(N, D) float32 on the CPU. With two branches (2N, D): the images as first inputs, then as second ones."""
+    images = learner.test_images
+    if len(probe.indices) < len(images):
+        images = images[torch.from_numpy(probe.indices).to(images.device)]
+    return torch.cat(embedded(learner.siamese, images)[: learner.experiment.branches])
+
+
+def _frame(learner: Learner, scored: bool, final: bool) -> Frame:
+    parts = tuple(part.detach().cpu() for part in learner.head.parameters())
+    frame = frame_of(_embed(learner, learner.probe), learner.experiment, learner.probe, scored and not final, parts)
+    if not final:
+        return frame
+    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, parts)
+    return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
+
+
+def _frame_if_it_fits(learner: Learner, scored: bool, final: bool) -> Frame | None:
+    """None where the GPU has no memory left for a picture: the run itself goes on."""
+    try:
+        return _frame(learner, scored, final)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _snapshot(
+    learner: Learner,
+    loss: float,
+    active: float,
+    frame: Frame | None,
+    state: State | None,
+    halted: str | None = None,
+) -> Snapshot:
+    alarm = alarms.alarm(learner.experiment, learner.step, learner.start_spread, frame) if frame else None
+    return Snapshot(learner.step, loss, active, learner.images, learner.seconds, frame, state, alarm, halted)

@@ -1,0 +1,152 @@
+"""What the next step of a run looks at: drawn from a copy of its generator, so it is what the run will draw itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.experiment.snapshot import State
+from siamese_core.losses import LOSSES
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.mining import MINERS, mine
+from siamese_core.networks.augment import augmented
+from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.training.batches import Draw, draw
+from siamese_core.training.learner import Learner, learner_of, restore
+from siamese_core.training.objective import named, of_draw, values
+from siamese_core.training.siamese import embedded
+
+SHOWN_TRIPLETS = 200
+"""Of each miner's triplets, so many are told."""
+
+SHOWN_IMAGES = 480
+"""Of a batch, so many are told: all triplets of four thousand images would be the memory of the machine."""
+
+BY_DISTANCE = ("semi_hard", "hardest")
+"""Miners that find nothing where nobody knows the distances."""
+
+
+def next_step(experiment: Experiment, state: State | None, ahead: int = 0) -> dict[str, np.ndarray]:
+    """The images of the next step, or of one `ahead` of it, and how the network that stands in `state` sees them.
+
+    `pixels` uint8 (B, C, H, W) after augmentation; `second` the same as second inputs, where these look different;
+    `labels` (B,) their classes. `i`, `j` (P,) places in the batch, `same` (P,) uint8. `total` (1,): the images of the
+    whole batch, of which B are told, at most `SHOWN_IMAGES`; `step` (1,) that of the state, 0 without one.
+    Of triplets `drawn` (3, T). Of a batch `counts` (M,), how many triplets each of `MINERS` finds, −1 where it needs
+    distances that nobody knows, and `triplets` (M, 3, T) some of them, padded with −1.
+
+    With a state also `d` (P,), and where a pair has a loss of its own, `loss` (P,), as the run counts it. `easy` (1,):
+    the share of all pairs or triplets, mined or not, whose loss is 0, where they have one each.
+    """
+    learner = learner_of(experiment, Machine())
+    if state is not None:
+        restore(learner, state)
+    drawn, images = _drawn(learner)
+    for _ in range(ahead):
+        if experiment.miner != "all":
+            # A step's miner draws too: how much, the classes of the batch decide, whatever the distances are.
+            nowhere = torch.zeros(len(images), len(images))
+            mine(experiment.miner, nowhere, _labels(experiment, drawn.images), learner.generator)
+        drawn, images = _drawn(learner)
+    total = len(images)
+    drawn, images = _first(drawn, images)
+    found = {"pixels": images, "labels": _labels(experiment, drawn.images), "total": torch.tensor([total])}
+    found["step"] = torch.tensor([state.step if state is not None else 0])
+    if experiment.view != "none":
+        found["second"] = VIEWS[experiment.view].fn(images)
+    i, j, same = _pairs(drawn, found["labels"], experiment.branches)
+    found |= {"i": i, "j": j, "same": same.byte()}
+    if drawn.kind == "triplets":
+        found["drawn"] = torch.stack(torch.arange(len(images)).chunk(3))
+    first, second = (None, None) if state is None else embedded(learner.siamese, images)
+    if drawn.kind == "batch":
+        found |= _mined(learner, found["labels"], first, second)
+    if first is not None and second is not None:
+        found |= _seen(learner, drawn, first, second, i, j, same)
+    return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+def _drawn(learner: Learner) -> tuple[Draw, Tensor]:
+    drawn = draw(learner.experiment, learner.index, learner.generator)
+    images = learner.train_images[drawn.images]
+    return drawn, augmented(images, learner.experiment.augment, learner.generator)
+
+
+def _first(drawn: Draw, images: Tensor) -> tuple[Draw, Tensor]:
+    """At most SHOWN_IMAGES: of a batch whole classes, of pairs and triplets whole ones."""
+    roles = {"batch": 1, "pairs": 2, "triplets": 3}[drawn.kind]
+    each = len(images) // roles
+    kept = min(each, SHOWN_IMAGES // roles)
+    places = torch.cat([torch.arange(kept) + role * each for role in range(roles)])
+    same = None if drawn.same is None else drawn.same[:kept]
+    return Draw(drawn.kind, drawn.images[places], same), images[places]
+
+
+def _labels(experiment: Experiment, places: Tensor) -> Tensor:
+    return torch.tensor(experiment.data.load().train_labels)[places]
+
+
+def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(P,), (P,), (P,): the pairs that meet in a step; of triplets the two that each is made of."""
+    if drawn.kind == "batch":
+        every = torch.ones(len(labels), len(labels), dtype=torch.bool)
+        i, j = (every if branches == 2 else every.triu(1)).nonzero().unbind(1)
+    elif drawn.kind == "pairs":
+        i, j = torch.arange(len(labels)).chunk(2)
+    else:
+        anchor, positive, negative = torch.arange(len(labels)).chunk(3)
+        i, j = torch.cat([anchor, anchor]), torch.cat([positive, negative])
+    return i, j, labels[i] == labels[j]
+
+
+def _parts(learner: Learner) -> tuple[Tensor, ...]:
+    """The trained tensors of the measure."""
+    is_similarity = MEASURES[learner.experiment.measure].kind == "similarity"
+    return tuple(learner.head.parameters()) if is_similarity else ()
+
+
+@torch.no_grad()
+def _seen(
+    learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
+) -> dict[str, Tensor]:
+    experiment, parts = learner.experiment, _parts(learner)
+    takes = LOSSES[experiment.loss].takes
+    found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *parts)}
+    if takes in ("distance", "similarity"):
+        found["loss"] = values(experiment, found["d"], named(experiment, same))
+    if takes not in ("logits", "batch"):
+        unmined = replace(experiment, miner="all")
+        step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, parts, torch.Generator())
+        found["easy"] = 1 - step.active[None]
+    return found
+
+
+@torch.no_grad()
+def _mined(learner: Learner, labels: Tensor, first: Tensor | None, second: Tensor | None) -> dict[str, Tensor]:
+    apart = torch.zeros(len(labels), len(labels))
+    if first is not None and second is not None:
+        measure = MEASURES[learner.experiment.measure]
+        apart = measure.between(first[:, None], second[None], *_parts(learner))
+        apart = 1 - apart if measure.kind == "similarity" else apart
+    counts = torch.full((len(MINERS),), -1)
+    triplets = torch.full((len(MINERS), 3, SHOWN_TRIPLETS), -1)
+    for number, key in enumerate(MINERS):
+        if first is None and key in BY_DISTANCE:
+            continue
+        # All of them would be millions: some of them are what chance picks.
+        found = torch.stack(mine("random" if key == "all" else key, apart, labels, torch.Generator().manual_seed(0)))
+        counts[number] = _all_triplets(labels) if key == "all" else found.shape[1]
+        # Evenly out of all: the first ones would all be of one anchor.
+        chosen = torch.linspace(0, found.shape[1] - 1, min(SHOWN_TRIPLETS, found.shape[1])).long()
+        triplets[number, :, : len(chosen)] = found[:, chosen]
+    return {"counts": counts, "triplets": triplets}
+
+
+def _all_triplets(labels: Tensor) -> int:
+    sizes = labels.bincount()
+    return int((sizes * (sizes - 1) * (len(labels) - sizes)).sum())

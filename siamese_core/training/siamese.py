@@ -1,0 +1,79 @@
+"""A siamese network at work: images in, embeddings out, as first inputs and as second ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.networks import build
+from siamese_core.networks.encoders import Shape
+from siamese_core.networks.input_transforms import VIEWS
+
+EVALUATION_BATCH = 200
+"""Images embedded at once: more do not fit a core's cache, and take 1.7 times as long."""
+
+
+@dataclass(frozen=True)
+class Siamese:
+    """`network` takes pixels / 255, less `mean`, over `std`."""
+
+    experiment: Experiment
+    network: nn.Module
+    mean: float
+    std: float
+
+
+def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn.Module:
+    """One network for both inputs, or one for each where weights are not shared."""
+    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
+    encoders = (experiment.encoder,) if experiment.shared == "true" else (experiment.encoder, second)
+    built = [
+        build.build(encoder, experiment.output, shape, experiment.embedding_dim, generator) for encoder in encoders
+    ]
+    return built[0] if len(built) == 1 else build.pseudo_siamese(*built)
+
+
+def second_input(experiment: Experiment, images: Tensor) -> Tensor:
+    """uint8 images (B, C, H, W) as the second input of a pair is shown them."""
+    return images if experiment.view == "none" else VIEWS[experiment.view].fn(images)
+
+
+def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
+    experiment = siamese.experiment
+    first_network, second_network = branches(siamese)
+    if experiment.branches == 1:
+        h = encode(siamese, first_network, images)
+        return h, h
+    seen_second = second_input(experiment, images)
+    if experiment.shared == "true":
+        first, second = encode(siamese, first_network, torch.cat([images, seen_second])).chunk(2)
+        return first, second
+    return encode(siamese, first_network, images), encode(siamese, second_network, seen_second)
+
+
+def branches(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
+    """The network of first inputs and that of second ones: one and the same where weights are shared."""
+    if siamese.experiment.shared == "true":
+        return siamese.network, siamese.network
+    first, second = siamese.network.children()
+    return first, second
+
+
+def encode(siamese: Siamese, network: nn.Module, images: Tensor) -> Tensor:
+    """Embeddings (B, D) of what one branch is shown: pixels from 0 to 255 (B, C, H, W), uint8 or float."""
+    scaled = images.to(torch.float32).mul(1 / (255 * siamese.std)).sub_(siamese.mean / siamese.std)
+    embeddings: Tensor = network(scaled)
+    return embeddings.float()
+
+
+@torch.no_grad()
+def embedded(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
+    """`encode_both` for any number of images, in eval mode, on the CPU: BatchNorm's statistics are read, not moved."""
+    siamese.network.eval()
+    both = [encode_both(siamese, part) for part in torch.split(images, EVALUATION_BATCH)]
+    first, second = (torch.cat(part).cpu() for part in zip(*both, strict=True))
+    return first, second

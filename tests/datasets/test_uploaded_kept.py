@@ -1,0 +1,240 @@
+"""Sets of somebody's own pictures: under which key they are kept, that they can go, and links to them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siamese_core.datasets import DATASETS, dataset_of
+from siamese_core.datasets.record import DatasetMissing, Images
+from siamese_core.datasets.uploaded import FOLDER, GONE, find_own, forget, is_own, keep, let_go, own_dataset
+from siamese_core.experiment.experiment import Experiment, ExperimentError
+
+CLASSES = ("Anna", "Ben")
+
+MALFORMED = (
+    "own-../../x", "own-" + "A" * 24, "own-" + "a" * 23, "own-" + "a" * 25, "own-" + "a" * 24 + "\n", "own-", "",
+    "../own-" + "a" * 24, "digits",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the sets lie."""
+    inside = tmp_path / "server" / "own"
+    inside.mkdir(parents=True)
+    monkeypatch.setenv(FOLDER, str(inside))
+    yield inside
+    # What the process remembers is of this folder.
+    let_go()
+
+
+def two(*train: int) -> Images:
+    """Training images of 2 × 2 pixels of these greys, of Anna and Ben in turn, and one test image of each."""
+    images = np.broadcast_to(np.array(train, np.uint8)[:, None, None, None], (len(train), 1, 2, 2)).copy()
+    return Images(images, np.arange(len(train)) % 2, images[:2], np.array([0, 1]))
+
+
+def test_a_set_comes_back_as_it_was_kept() -> None:
+    images = two(51, 255)
+    key = keep("My pictures", CLASSES, images)
+    dataset = dataset_of(key)
+    assert dataset.key == key
+    assert (dataset.title, dataset.classes, dataset.shape) == ("My pictures", CLASSES, (1, 2, 2))
+    loaded = dataset.load()
+    for name, array in vars(images).items():
+        np.testing.assert_array_equal(getattr(loaded, name), array)
+        assert getattr(loaded, name).dtype == array.dtype
+    assert dataset.load() is loaded, "the same arrays each time"
+    assert dataset.find()
+
+
+def test_what_is_loaded_cannot_be_written_to() -> None:
+    loaded = own_dataset(keep("t", CLASSES, two(1, 2))).load()
+    for name, array in vars(loaded).items():
+        assert not array.flags.writeable, name
+
+
+def test_mean_and_std_are_those_of_the_training_pixels() -> None:
+    """51 / 255 is 0.2 and 255 / 255 is 1: half and half their mean is 0.6, and each is 0.4 from it."""
+    dataset = own_dataset(keep("t", CLASSES, two(51, 255)))
+    assert (dataset.mean, dataset.std) == pytest.approx((0.6, 0.4), abs=1e-12)
+
+
+def test_mean_and_std_of_noise_are_numpys() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (7, 3, 9, 9), np.uint8)
+    dataset = own_dataset(keep("t", CLASSES, Images(noise, np.arange(7) % 2, noise[:2], np.array([0, 1]))))
+    assert (dataset.mean, dataset.std) == pytest.approx((np.mean(noise / 255.0), np.std(noise / 255.0)), abs=1e-12)
+
+
+@pytest.mark.parametrize("grey", [0, 51, 77, 255])
+def test_pictures_all_alike_are_not_divided_by_nothing(grey: int) -> None:
+    dataset = own_dataset(keep("t", CLASSES, two(*[grey] * 3_000)))
+    assert (dataset.mean, dataset.std) == pytest.approx((grey / 255, 1.0))
+
+
+def test_the_key_is_of_the_content(folder: Path) -> None:
+    key = keep("t", CLASSES, two(1, 2))
+    assert re.fullmatch(r"own-[0-9a-f]{24}", key) and is_own(key) and find_own(key)
+    assert keep("t", CLASSES, two(1, 2)) == key
+    assert [path.name for path in folder.iterdir()] == [f"{key}.images"]
+
+
+def test_any_other_content_has_another_key() -> None:
+    pixel = two(1, 2)
+    pixel.train_images[0, 0, 1, 1] += 1
+    label = two(1, 2)
+    label.test_labels[0] = 1
+    kept = [
+        keep("t", CLASSES, two(1, 2)), keep("t", CLASSES, pixel), keep("t", CLASSES, label),
+        keep("t", ("Anna", "Eva"), two(1, 2)), keep("u", CLASSES, two(1, 2)),
+    ]  # fmt: skip
+    assert len(set(kept)) == 5
+
+
+def test_two_who_write_the_same_set_at_once_both_have_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, meanwhile = Path.write_bytes, []
+
+    def while_another_does(path: Path, data: bytes) -> int:
+        monkeypatch.setattr(Path, "write_bytes", write)
+        written = path.write_bytes(data)
+        meanwhile.append(keep("t", CLASSES, two(1, 2)))
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", while_another_does)
+    assert [keep("t", CLASSES, two(1, 2))] == meanwhile
+    assert [path.name for path in folder.iterdir()] == [f"{meanwhile[0]}.images"]
+
+
+def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keep("before", CLASSES, two(1, 2))
+    write = Path.write_bytes
+
+    def until_it_is_full(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", until_it_is_full)
+        for title in ("before", "another"):
+            with pytest.raises(OSError, match="No space left"):
+                keep(title, CLASSES, two(1, 2))
+    assert [path.name for path in folder.iterdir()] == [f"{before}.images"]
+    assert own_dataset(before).load().train_labels.tolist() == [0, 1]
+
+
+# What is not here
+
+
+def test_a_forgotten_set_is_gone_also_for_who_had_it_in_hand(folder: Path) -> None:
+    key, other = keep("t", CLASSES, two(1, 2)), keep("t", CLASSES, two(3, 4))
+    dataset = own_dataset(key)
+    dataset.load()
+    forget(key)
+    assert not find_own(key) and not dataset.find()
+    for load in (dataset.load, lambda: own_dataset(key), lambda: dataset_of(key)):
+        with pytest.raises(DatasetMissing) as caught:
+            load()
+        assert str(caught.value) == GONE
+    assert [path.name for path in folder.iterdir()] == [f"{other}.images"]
+    assert own_dataset(other).load().train_images[0, 0, 0, 0] == 3
+
+
+def test_a_set_that_another_process_deleted_is_gone_once_this_one_lets_go(folder: Path) -> None:
+    key = keep("t", CLASSES, two(1, 2))
+    own_dataset(key).load()
+    (folder / f"{key}.images").unlink()
+    let_go()
+    with pytest.raises(DatasetMissing, match="Upload them again"):
+        own_dataset(key)
+    assert keep("t", CLASSES, two(1, 2)) == key
+    let_go()
+    assert find_own(key), "and letting go deletes nothing"
+
+
+def test_a_forgotten_set_can_be_kept_again() -> None:
+    key = keep("t", CLASSES, two(1, 2))
+    forget(key)
+    with pytest.raises(DatasetMissing):
+        own_dataset(key)
+    assert keep("t", CLASSES, two(1, 2)) == key
+    assert own_dataset(key).load().train_labels.tolist() == [0, 1]
+
+
+def test_an_unknown_key_is_like_a_set_that_is_gone() -> None:
+    key = "own-" + "0" * 24
+    assert is_own(key) and not find_own(key)
+    with pytest.raises(DatasetMissing) as caught:
+        own_dataset(key)
+    assert str(caught.value) == GONE
+    forget(key)
+
+
+@pytest.mark.parametrize("key", MALFORMED)
+def test_a_malformed_key_leads_nowhere_even_if_a_file_is_there(key: str, folder: Path) -> None:
+    here = folder / f"{keep('t', CLASSES, two(1, 2))}.images"
+    there = folder / f"{key}.images"
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_bytes(here.read_bytes())
+    assert not find_own(key)
+    with pytest.raises(DatasetMissing) as caught:
+        own_dataset(key)
+    assert str(caught.value) == GONE
+    forget(key)
+    assert there.read_bytes() == here.read_bytes()
+
+
+@pytest.mark.parametrize("key", MALFORMED)
+def test_only_own_and_24_small_hexadecimal_digits_are_a_key(key: str) -> None:
+    assert not is_own(key)
+
+
+def test_where_no_folder_is_named_nothing_is_here_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = keep("t", CLASSES, two(1, 2))
+    monkeypatch.delenv(FOLDER)
+    forget(key)
+    assert not find_own(key)
+    with pytest.raises(DatasetMissing, match="Upload them again"):
+        own_dataset(key)
+    with pytest.raises(NotADirectoryError):
+        keep("t", CLASSES, two(1, 2))
+
+
+def test_the_sentence_says_how_long_and_where_to_go() -> None:
+    assert "30 minutes" in GONE and GONE.endswith("Upload them again on the Data page.")
+
+
+# In a link
+
+
+def test_a_link_to_a_kept_set_is_read_and_written() -> None:
+    key = keep("t", CLASSES, two(1, 2))
+    experiment, ignored = Experiment.from_query(f"dataset={key}&steps=7")
+    assert (experiment.dataset, experiment.steps, ignored) == (key, 7, [])
+    assert experiment.data.title == "t" and experiment.seen == (0, 1)
+    assert Experiment.from_query(experiment.to_query()) == (experiment, [])
+
+
+def test_a_link_to_a_set_that_is_gone_falls_back_and_names_it() -> None:
+    key = keep("t", ("Anna", "Ben", "Eva"), two(1, 2))
+    query = Experiment(dataset=key, held_out=(2,), steps=7).to_query()
+    forget(key)
+    experiment, ignored = Experiment.from_query(query)
+    assert experiment.dataset == Experiment().dataset in DATASETS and experiment.steps == 7
+    assert [(each.name, each.value, each.why) for each in ignored] == [("dataset", key, GONE)]
+    with pytest.raises(ExperimentError) as caught:
+        Experiment(dataset=key)
+    assert str(caught.value) == f"dataset={key}: {GONE}"
+
+
+def test_a_link_with_a_malformed_key_is_an_unknown_dataset() -> None:
+    experiment, (ignored,) = Experiment.from_query("dataset=own-../../x")
+    assert experiment == Experiment()
+    assert (ignored.name, ignored.value) == ("dataset", "own-../../x")
+    assert "digits" in ignored.why and ignored.why != GONE

@@ -1,0 +1,162 @@
+"""Runs on somebody's own pictures: they train like any others, and end where the pictures go."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+
+from siamese_core.datasets import find_own, uploaded
+from siamese_core.datasets.uploaded import GONE, Images
+from siamese_core.engine import Engine, RunView
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.training.loop import train
+from tests.support.waiting import until
+
+ANN, BEN = "ann" * 8, "ben" * 8
+LONG = 100_000
+OTHER = Experiment(dataset="digits", encoder="mlp", steps=LONG)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Its children are told where the pictures lie when they start."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        engine = Engine()
+        until(lambda: engine.devices, "a warm worker")
+        yield engine
+        engine.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_left(engine: Engine) -> Iterator[None]:
+    yield
+    for owner in (ANN, BEN):
+        while run := engine.latest(owner):
+            engine.discard(owner, run)
+
+
+def pictures(title: str) -> str:
+    """The key of a kept set of two classes, dark and light, and a third with a single picture."""
+    noise = np.random.default_rng(0).integers(0, 40, (21, 1, 28, 28), np.uint8)
+    labels = np.repeat([0, 1, 2], [10, 10, 1])
+    images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
+    test = np.arange(21) % 10 < 3
+    test[20] = False
+    return uploaded.keep(
+        title, ("dark", "light", "one"), Images(images[~test], labels[~test], images[test], labels[test])
+    )
+
+
+def on(key: str, steps: int = LONG) -> Experiment:
+    return Experiment(dataset=key, encoder="mlp", steps=steps)
+
+
+def delete(engine: Engine, key: str) -> None:
+    """As the server does."""
+    uploaded.forget(key)
+    engine.forget_images(key)
+
+
+def look(engine: Engine, run: str, owner: str = ANN) -> RunView:
+    view = engine.look(owner, run)
+    assert view is not None
+    return view
+
+
+def until_step(engine: Engine, run: str, step: int, owner: str = ANN) -> RunView:
+    return until(lambda: (v := look(engine, run, owner)).step >= step and v, f"step {step}")
+
+
+def until_status(engine: Engine, run: str, status: str) -> RunView:
+    return until(lambda: (v := look(engine, run)).status == status and v, f"status {status}")
+
+
+def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
+    experiment = on(pictures("a"), steps=20)
+    run = until_status(engine, engine.start(ANN, experiment), "finished")
+    np.testing.assert_array_equal(run.loss, np.array([s.loss for s in train(experiment)], np.float32))
+    assert run.frame is not None and len(run.frame.embeddings) == 6, "the test images, three of each of two classes"
+    assert run.pixels == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
+
+
+def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
+    key, others = pictures("a"), pictures("b")
+    ann, ben = engine.start(ANN, on(key)), engine.start(BEN, on(key))
+    rested = engine.start(ANN, on(key), steps=1)
+    aside = engine.start(ANN, on(key), aside=True)
+    digits, of_others = engine.start(ANN, OTHER), engine.start(BEN, on(others))
+    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (digits, ANN), (of_others, BEN)):
+        until_step(engine, run, 1, owner)
+    delete(engine, key)
+    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (aside, ANN)):
+        assert engine.look(owner, run) is None
+        assert not engine.command(owner, run, "step")
+    assert (engine.latest(ANN), engine.latest(BEN)) == (digits, of_others)
+    for run, owner in ((digits, ANN), (of_others, BEN)):
+        before = look(engine, run, owner)
+        assert before.status == "running"
+        until_step(engine, run, before.step + 20, owner)
+
+
+def test_a_later_start_on_deleted_pictures_fails_with_the_sentence(engine: Engine) -> None:
+    key = pictures("a")
+    experiment = on(key)
+    until_step(engine, engine.start(ANN, experiment), 1)
+    delete(engine, key)
+    before = engine.pids["worker"]
+    failed = until_status(engine, engine.start(ANN, experiment), "failed")
+    assert (failed.sentence, failed.step, failed.frame) == (GONE, 0, None)
+    until_step(engine, engine.start(ANN, OTHER), 1)
+    assert engine.pids["worker"] == before, "and the worker lives"
+
+
+def test_deleting_what_nobody_trains_on_changes_nothing(engine: Engine) -> None:
+    digits = engine.start(ANN, OTHER)
+    before = until_step(engine, digits, 1)
+    for key in (pictures("a"), "own-" + "0" * 24, "own-../../x"):
+        delete(engine, key)
+    until_step(engine, digits, before.step + 20)
+
+
+def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
+    key = pictures("a")
+    own_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
+    for run in (own_run, digits):
+        until_step(engine, run, 1)
+    uploaded.forget(key)
+    process = psutil.Process(engine.pids["worker"])
+    os.kill(process.pid, signal.SIGKILL)
+    failed = until_status(engine, own_run, "failed")
+    assert failed.sentence == GONE
+    until(lambda: engine._slots[digits].deaths == 1 and look(engine, digits).status == "running", "the other run")
+    until_step(engine, digits, engine._slots[digits].restarted_at + 5)
+
+
+def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(engine: Engine) -> None:
+    """An experiment is never such a one; a worker of another version of the program might be."""
+    digits = engine.start(ANN, OTHER)
+    until_step(engine, digits, 1)
+    broken = Experiment(dataset="digits", encoder="mlp", steps=5)
+    object.__setattr__(broken, "steps", -5)
+    before = engine.pids["worker"]
+    failed = until_status(engine, engine.start(ANN, broken), "failed")
+    assert failed.sentence == Experiment.from_query("steps=-5")[1][0].why != ""
+    until_step(engine, digits, look(engine, digits).step + 20)
+    assert engine.pids["worker"] == before
+
+
+def test_the_same_pictures_uploaded_again_at_once_are_not_deleted_by_a_worker_that_is_late(engine: Engine) -> None:
+    key = pictures("a")
+    worker = psutil.Process(engine.pids["worker"])
+    worker.suspend()
+    delete(engine, key)
+    assert pictures("a") == key
+    worker.resume()
+    until_step(engine, engine.start(ANN, OTHER), 1)
+    assert find_own(key)

@@ -1,0 +1,278 @@
+"""Examinations in a process of their own: who shares a work, who ends it, and a process that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from siamese_core.datasets import uploaded
+from siamese_core.engine.evaluations import DIED, Examinations, ModelFile, file_of
+from siamese_core.engine.rpc.client import Refused
+from siamese_core.evaluation.evaluate import NO_IMAGES, Reference, evaluate, reference
+from siamese_core.evaluation.inference import embed, load
+from siamese_core.evaluation.report import Report, from_wire, to_wire
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.model import Model
+from siamese_core.runs.model_file import packed, read_model
+from tests.engine.test_engine import ANN, BEN, Clock
+from tests.support.examining import digits, found_by, held, look, own_pictures, pictures_of, trained, until_status
+from tests.support.waiting import PATIENCE
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The process is told where the pictures lie when it starts."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        yield
+    uploaded.let_go()
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return trained(digits())
+
+
+@pytest.fixture(scope="module")
+def file(model: Model) -> ModelFile:
+    return file_of(model)
+
+
+@pytest.fixture(scope="module")
+def other() -> ModelFile:
+    return file_of(trained(digits(seed=1)))
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def examinations(clock: Clock) -> Iterator[Examinations]:
+    shared = Examinations(clock)
+    assert not shared.ready, "asking this starts the process"
+    yield shared
+    shared.close()
+
+
+# What is found
+
+
+def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
+    examinations: Examinations, model: Model, file: ModelFile
+) -> None:
+    first, second = pictures_of(model), pictures_of(model)[::-1].copy()
+    before = examinations.compare(file, first, second).result(PATIENCE)
+    assert set(before) == {"value", "euclidean", "cosine"}
+    done = until_status(examinations, "reference", file, "done")
+    expected = found_by(reference(load(model)), Reference)
+    assert expected.threshold is not None
+    assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.places)}
+    assert done.arrays.keys() == {"same", "different", "counts", "unlike"}
+    np.testing.assert_array_equal(done.arrays["same"], expected.reported_on.same)
+    np.testing.assert_array_equal(done.arrays["different"], expected.reported_on.different)
+    np.testing.assert_array_equal(done.arrays["unlike"], expected.unlike)
+    after = examinations.compare(file, first, second).result(PATIENCE)
+    np.testing.assert_array_equal(after["value"], before["value"])
+    assert after["near"].shape == after["near_distances"].shape == (2, 3, 5)
+    train_images = model.experiment.data.load().train_images
+    distances = np.square(embedded(model, first[:1]) - embedded(model, train_images)).sum(1)
+    assert after["near"][0, 0, 0] == distances.argmin()
+
+
+def embedded(model: Model, images: np.ndarray) -> np.ndarray:
+    return embed(load(model), torch.tensor(images)).numpy()
+
+
+def test_a_report_comes_over_as_it_was_found(examinations: Examinations, model: Model, file: ModelFile) -> None:
+    done = until_status(examinations, "evaluate", file, "done")
+    meta, arrays = to_wire(from_wire(done.about, done.arrays))
+    # As in the process: another number of threads is other bits.
+    with threadpool_limits(1):
+        expected_meta, expected_arrays = to_wire(found_by(evaluate(load(model)), Report))
+    assert json.loads(json.dumps(meta)) == json.loads(json.dumps(expected_meta))
+    assert arrays.keys() == expected_arrays.keys()
+    for name, expected in expected_arrays.items():
+        np.testing.assert_array_equal(arrays[name], expected, err_msg=name)
+
+
+def test_a_pair_is_explained_beside_a_work(
+    examinations: Examinations, model: Model, file: ModelFile, other: ModelFile
+) -> None:
+    with held(examinations):
+        look(examinations, ANN, "evaluate", other)
+        first, second = pictures_of(model, 2)
+        asked = examinations.explain(file, first, second)
+    shape = first.shape[1:]
+    found = asked.result(PATIENCE)
+    assert {name: array.shape for name, array in found.items()} == {
+        "shown": (2, *first.shape), "occlusion": (2, *shape), "gradient": (2, *shape),
+    }  # fmt: skip
+    np.testing.assert_array_equal(found["shown"], [first, second])
+    until_status(examinations, "evaluate", other, "done")
+
+
+# Files that are no models
+
+
+def garbage(model: Model) -> ModelFile:
+    return ModelFile(model, b"no model at all")
+
+
+def of_another_network(model: Model) -> ModelFile:
+    return ModelFile(model, packed(replace(model, experiment=replace(model.experiment, embedding_dim=5))))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (garbage, r"This file is no safetensors file: .*\."),
+        (of_another_network, r"This file has encoder\..* of .*, expected .* of the experiment's mlp network: .*\."),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_and_the_next_question_is_answered(
+    examinations: Examinations, model: Model, file: ModelFile, make: Callable[[Model], ModelFile], sentence: str
+) -> None:
+    wrong = make(model)
+    with pytest.raises(Refused, match=f"^{sentence}$"):
+        examinations.check(wrong).result(PATIENCE)
+    with pytest.raises(Refused, match=f"^{sentence}$"):
+        examinations.compare(wrong, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    failed = until_status(examinations, "evaluate", wrong, "failed")
+    with pytest.raises(Refused) as again:
+        examinations.check(wrong).result(PATIENCE)
+    assert failed.sentence == str(again.value)
+    assert examinations.check(file).result(PATIENCE) == {}
+
+
+def test_images_of_another_size_get_no_answer_and_the_next_question_is_answered(
+    examinations: Examinations, model: Model, file: ModelFile
+) -> None:
+    wrong = np.zeros((1, 3, 9, 9), np.uint8)
+    with pytest.raises(CancelledError):
+        examinations.compare(file, wrong, wrong).result(PATIENCE)
+    assert examinations.check(file).result(PATIENCE) == {}
+
+
+# Somebody's own pictures
+
+
+def read_by(data: bytes, *own_sets: str) -> ModelFile:
+    return ModelFile(read_model(data, own_sets), data)
+
+
+def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_else(examinations: Examinations) -> None:
+    """Its pictures have the default dataset's size, which nothing may be measured on in their place."""
+    key = own_pictures("mine")
+    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    others = read_by(mine.data)
+    assert mine.own_sets == [key] and others.own_sets == []
+    assert mine.key == read_by(mine.data, key).key != others.key
+    for kind in ("reference", "evaluate"):
+        assert until_status(examinations, kind, mine, "done").status == "done"
+        failed = until_status(examinations, kind, others, "failed", BEN)
+        assert (failed.sentence, failed.about, failed.arrays) == (NO_IMAGES, None, {})
+        assert len(failed.sentence.splitlines()) == 1
+    pair = np.zeros((1, 1, 28, 28), np.uint8)
+    assert "near" in examinations.compare(mine, pair, pair).result(PATIENCE)
+    assert examinations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
+
+
+def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
+    examinations: Examinations, model: Model, file: ModelFile
+) -> None:
+    key = own_pictures("to be deleted")
+    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    pair = np.zeros((1, 1, 28, 28), np.uint8)
+    until_status(examinations, "reference", mine, "done")
+    until_status(examinations, "reference", file, "done")
+    uploaded.forget(key)
+    examinations.forget_images(key)
+    assert examinations.look(ANN, "reference", mine, start=False) is None
+    assert examinations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
+    assert until_status(examinations, "reference", mine, "failed").sentence == NO_IMAGES
+    assert look(examinations, BEN, "reference", file).status == "done"
+    assert "near" in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+
+
+def test_pictures_that_have_come_back_are_measured(examinations: Examinations) -> None:
+    key = own_pictures("come and go")
+    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    uploaded.forget(key)
+    examinations.forget_images(key)
+    until_status(examinations, "reference", mine, "failed")
+    assert own_pictures("come and go") == key
+    examinations.cancel(ANN, "reference", mine)
+    until_status(examinations, "reference", mine, "done")
+
+
+# A process that dies
+
+
+def test_kill_9_ends_what_is_open_and_the_next_look_is_answered_by_a_new_process(
+    examinations: Examinations, model: Model, file: ModelFile, other: ModelFile
+) -> None:
+    until_status(examinations, "evaluate", file, "done")
+    until_status(examinations, "reference", file, "done")
+    until_status(examinations, "reference", other, "done")
+    first = examinations.pid
+    assert first is not None
+    with held(examinations):
+        working = file_of(replace(model, steps=5))
+        look(examinations, ANN, "reference", working)
+        look(examinations, BEN, "reference", working)
+        asked = examinations.check(file)
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(CancelledError):
+            asked.result(PATIENCE)
+        assert until_status(examinations, "reference", working, "failed").sentence == DIED
+    assert look(examinations, BEN, "reference", working).status == "failed"
+    assert look(examinations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
+    assert examinations.pid is None, "looking at what is finished needs no process"
+
+    examinations.cancel(ANN, "reference", working)
+    assert look(examinations, ANN, "reference", working).status == "waiting", "cancel and look try again"
+    assert examinations.pid not in (None, first)
+    until_status(examinations, "reference", working, "done")
+    assert "near" not in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    assert look(examinations, ANN, "reference", file).status != "done", "a reference died with its process"
+    until_status(examinations, "reference", file, "done")
+    assert "near" in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+
+
+def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_after(
+    model: Model, file: ModelFile
+) -> None:
+    mine = Examinations()
+    assert mine.pid is None, "it starts with the first question or look"
+    assert mine.look(ANN, "evaluate", file, start=False) is None
+    mine.cancel(ANN, "evaluate", file)
+    mine.forget_images("digits")
+    assert mine.pid is None
+    asked = mine.check(file)
+    assert mine.pid is not None
+    process = psutil.Process(mine.pid)
+    look(mine, ANN, "evaluate", file)
+    mine.close()
+    assert asked.cancelled()
+    assert not process.is_running()
+    assert look(mine, ANN, "evaluate", file).status == "failed"
+    assert mine.check(file).cancelled()
+    assert look(mine, ANN, "reference", file).status == "failed"
+    assert not mine.ready
+    assert mine.pid is None
+    mine.close()

@@ -1,0 +1,296 @@
+"""Uploads: what is read out of zips and folders, what goes wrong, and cancelling."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+import pytest
+
+from siamese_core.datasets import find_own
+from siamese_core.datasets.uploaded import RAW_SIDE
+from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
+from siamese_core.engine.uploads.uploads import Uploads
+from siamese_core.formats import archives
+from tests.support.hostile_images import animated_png
+from tests.support.hostile_zips import CASES
+from tests.support.uploading import (
+    ANN,
+    Clock,
+    a_zip,
+    clear,
+    dot,
+    files,
+    held,
+    kept,
+    names,
+    read,
+    server,
+    until_nobody_reads,
+    until_read,
+)  # fmt: skip
+from tests.support.waiting import PATIENCE, until
+from tests.support.zip_maker import File
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def gone() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def shared(clock: Clock, gone: list[str]) -> Iterator[Uploads]:
+    with server(gone, clock) as uploads:
+        yield uploads
+
+
+@pytest.fixture
+def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]:
+    yield shared
+    clear(shared, gone, clock)
+
+
+def test_a_zip_of_class_folders_is_ready_with_its_pictures_and_classes(uploads: Uploads) -> None:
+    uploads.read_zip(ANN, a_zip(Ben=2, Anna=3))
+    reading = until_read(uploads)
+    assert (reading.status, reading.done, reading.total, reading.sentence) == ("ready", 5, 5, "")
+    assert (reading.skipped, reading.refused, reading.first_frames) == ({}, {}, 0)
+    assert reading.pictures is not None
+    assert reading.pictures.classes == ("Anna", "Ben")
+    assert reading.pictures.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
+    assert reading.pictures.pixels.dtype == np.uint8 and reading.pictures.labels.dtype == np.int64
+    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+        0: 1, 1: 1, 2: 0, 3: 0, 4: 0,
+    }  # fmt: skip
+
+
+def test_classes_are_in_the_order_in_which_people_count(uploads: Uploads) -> None:
+    folders = ("person 10", "person 2", "Person 1", "anna", "person 2b", "person")
+    pictures = read(uploads, **dict.fromkeys(folders, 2))
+    assert pictures.classes == ("anna", "person", "Person 1", "person 2", "person 2b", "person 10")
+    assert [pictures.classes[label] for label in pictures.labels] == [name for name in folders for _ in range(2)]
+
+
+def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(uploads: Uploads) -> None:
+    file = a_zip(
+        File("Anna/.DS_Store"), File("__MACOSX/Anna/1.png"), File("Anna/notes.txt"), File("1.png", dot(9)),
+        File("Anna/a.png", b"<html></html>"), File("Anna/b.png", b"no picture"), File("Eva/c.png", b""),
+        File("Ben/moving.gif", animated_png(3)), Anna=2, Ben=2,
+    )  # fmt: skip
+    uploads.read_zip(ANN, file)
+    reading = until_read(uploads)
+    assert reading.status == "ready" and reading.pictures is not None
+    assert reading.skipped == {"hidden": 2, "ending": 1, "no_folder": 1}
+    assert reading.refused == {"not_an_image": 2, "empty": 1}
+    assert reading.first_frames == 1
+    assert (reading.done, reading.total) == (8, 8), "pictures and what claimed to be one"
+    assert names(reading.pictures.pixels) == [0, 1, 2, 3, 7]
+    assert reading.pictures.classes == ("Anna", "Ben"), "Eva has no picture"
+
+
+def test_too_few_pictures_are_a_failure_with_its_counts(uploads: Uploads) -> None:
+    uploads.read_zip(ANN, a_zip(File("Ben/a.png", b"no picture"), Anna=2, Ben=1))
+    reading = until_read(uploads)
+    assert (reading.status, reading.pictures, reading.refused) == ("failed", None, {"not_an_image": 1})
+    assert reading.sentence.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
+    assert files(uploads) == []
+
+
+def test_the_only_picture_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
+    uploads.read_zip(ANN, a_zip(Ann=2, Ben=1, Cid=2))
+    reading = until_read(uploads)
+    assert (reading.status, reading.alone) == ("ready", 1)
+    assert reading.pictures is not None
+    assert reading.pictures.classes == ("Ann", "Cid")
+    assert names(reading.pictures.pixels) == [0, 1, 3, 4]
+
+
+def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
+    uploads.read_zip(ANN, a_zip(File("readme.txt")))
+    reading = until_read(uploads)
+    assert (reading.status, reading.total, reading.skipped) == ("failed", 0, {"ending": 1})
+    assert reading.sentence.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 0:")
+
+
+@pytest.mark.parametrize(
+    "name", ["flat bomb", "text", "cut by a byte", "all encrypted", "two names for the same bytes"]
+)
+def test_a_hostile_zip_fails_with_its_sentence_and_the_next_upload_works(uploads: Uploads, name: str) -> None:
+    case = CASES[name]
+    assert case.reason is not None
+    uploads.read_zip(ANN, io.BytesIO(case.make()))
+    reading = until_read(uploads)
+    assert (reading.status, reading.sentence) == ("failed", archives.REASONS[case.reason])
+    assert reading.pictures is None and files(uploads) == []
+    assert len(read(uploads).labels) == 4
+
+
+def test_a_folder_of_the_server_is_read_like_a_zip(uploads: Uploads, tmp_path: Path) -> None:
+    for place, path in enumerate(("faces/Ben/1.png", "faces/Ben/2.png", "faces/Anna/1.png", "faces/Anna/2.png")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(dot(place))
+    (tmp_path / "faces" / "notes.txt").write_bytes(b"")
+    uploads.read_folder(ANN, tmp_path, "faces")
+    reading = until_read(uploads)
+    assert reading.status == "ready" and reading.pictures is not None
+    assert (reading.done, reading.total, reading.skipped) == (4, 0, {"ending": 1}), "nobody knew how many"
+    assert reading.pictures.classes == ("Anna", "Ben")
+    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+        0: 1, 1: 1, 2: 0, 3: 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "..", "../secret", "/etc", ""])
+def test_a_folder_that_is_not_in_the_list_is_refused(uploads: Uploads, tmp_path: Path, name: str) -> None:
+    (tmp_path / "root" / "faces").mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    uploads.read_folder(ANN, tmp_path / "root", name)
+    reading = until_read(uploads)
+    assert (reading.status, reading.sentence) == ("failed", archives.REASONS["folder"])
+
+
+def test_nothing_was_read_at_first(uploads: Uploads) -> None:
+    assert uploads.look(ANN) is None
+    assert uploads.sets(ANN) == uploads.sets(ANN, deleted=True) == {}
+
+
+# What goes wrong
+
+
+def test_a_full_disk_while_reading_is_one_sentence(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    really_open = Path.open
+
+    class FullDisk(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def on_a_full_disk(path: Path, *how: Any) -> IO[Any]:
+        opened = really_open(path, *how)
+        if path.suffix != ".raw":
+            return opened
+        opened.close()
+        return FullDisk()
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", on_a_full_disk)
+        uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
+        reading = until_read(uploads)
+    assert (reading.status, reading.pictures, files(uploads)) == ("failed", None, [])
+    assert reading.sentence == (
+        "The server has no room for these pictures (No space left on device). Try fewer or wait until others are done."
+    )
+    assert len(read(uploads).labels) == 4
+
+
+def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(uploads)
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            kept(uploads)
+    assert uploads.sets(ANN) == {}
+    assert find_own(kept(uploads))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(file: BinaryIO, skipped: Counter[str]) -> Iterator[archives.Picture]:
+        yield archives.Picture("Anna", dot(0))
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "pictures", broken)
+        uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
+        reading = until_read(uploads)
+        until_nobody_reads()
+    assert (reading.status, files(uploads)) == ("failed", [])
+    assert reading.sentence == (
+        "Reading stopped by an error of ours (ZeroDivisionError). Upload the pictures again."
+    )  # fmt: skip
+    assert len(read(uploads).labels) == 4
+
+
+# Cancelling, and the next upload
+
+
+def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(monkeypatch, after=IN_FLIGHT + 2):
+        uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
+        reading = until(lambda: (r := uploads.look(ANN)) is not None and r.done == 3 and r, "three pictures")
+        assert (reading.status, reading.total, reading.pictures) == ("reading", 20, None)
+        assert files(uploads) == [f"{reading.id}.raw"]
+        uploads.cancel(ANN)
+        assert uploads.look(ANN) is None and files(uploads) == []
+    assert uploads.look(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
+
+
+def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, really_count = threading.Event(), archives.count
+
+    def count(file: BinaryIO) -> int:
+        assert counted.wait(PATIENCE)
+        return really_count(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "count", count)
+        uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
+        uploads.cancel(ANN)
+        counted.set()
+        until_nobody_reads()
+    assert uploads.look(ANN) is None and files(uploads) == []
+
+
+def test_cancelling_lets_go_of_what_was_read_and_keeps_what_was_prepared(uploads: Uploads) -> None:
+    read(uploads)
+    key = kept(uploads)
+    uploads.cancel(ANN)
+    assert uploads.look(ANN) is None
+    assert files(uploads) == [f"{key}.images"] and list(uploads.sets(ANN)) == [key]
+    uploads.cancel(ANN)
+
+
+def test_a_second_upload_replaces_the_first(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read(uploads, Anna=2, Ben=2)
+    before = uploads.look(ANN)
+    second = read(uploads, Cleo=3, Dora=3)
+    after = uploads.look(ANN)
+    assert before is not None and after is not None and before.id != after.id
+    assert (first.classes, second.classes) == (("Anna", "Ben"), ("Cleo", "Dora"))
+    assert files(uploads) == [f"{after.id}.raw"]
+
+
+def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(monkeypatch, after=4):
+        uploads.read_zip(ANN, a_zip(Anna=3, Ben=3))
+        assert read(uploads, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
+    reading = uploads.look(ANN)
+    assert reading is not None and reading.pictures is not None
+    assert (reading.status, reading.done, reading.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
+    assert files(uploads) == [f"{reading.id}.raw"]
+
+
+def test_a_file_that_goes_while_the_room_is_measured_is_no_full_disk(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a second upload replaces one whose reading has just noticed."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), folder / "gone.raw"])
+    assert read(uploads, Anna=2, Ben=2).classes == ("Anna", "Ben")

@@ -1,0 +1,28 @@
+"""The thumbnails of the embedding view: whose they are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pages.ui.components.embedding import sprites
+from pages.ui.shims import futures
+from siamese_core.datasets import DATASETS
+from siamese_core.engine.rpc.client import Answer
+
+
+def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor kept for the one that asks later, in the same tab."""
+
+    def viewed(view: str, images: np.ndarray) -> Answer:
+        answer = Answer()
+        answer.set_result({"images": 255 - images})
+        return answer
+
+    monkeypatch.setattr(futures, "st", SimpleNamespace(session_state={}))
+    monkeypatch.setattr(sprites, "engine", lambda: SimpleNamespace(ask=SimpleNamespace(viewed=viewed)))
+    for key in ("fashion_mnist", "mnist"):
+        images = DATASETS[key].load().test_images[:5]
+        np.testing.assert_array_equal(sprites._viewed(DATASETS[key], "inverted", images), 255 - images)

@@ -1,0 +1,52 @@
+"""What the tests of evaluations share: small sets of digits, and models of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from siamese_core.datasets import DATASETS, Images, uploaded
+from siamese_core.evaluation.evaluate import Reference, evaluate, reference
+from siamese_core.evaluation.inference import Trained, load
+from siamese_core.evaluation.report import Report
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.runs.model import model_of
+from siamese_core.training.learner import learner_of, state_of
+
+DIGITS = DATASETS["digits"].load()
+
+
+def few_digits(train: int, test: tuple[int, ...]) -> Images:
+    """`train` images of each class, and of class c the number `test[c]` for testing, the classes mixed."""
+    rng = np.random.default_rng(0)
+
+    def take(labels: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
+        return rng.permutation(np.concatenate([np.flatnonzero(labels == c)[:n] for c, n in enumerate(counts)]))
+
+    learnt, tested = take(DIGITS.train_labels, (train,) * len(test)), take(DIGITS.test_labels, test)
+    return Images(
+        DIGITS.train_images[learnt], DIGITS.train_labels[learnt],
+        DIGITS.test_images[tested], DIGITS.test_labels[tested],
+    )  # fmt: skip
+
+
+def kept(images: Images) -> str:
+    return uploaded.keep("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
+
+
+def untrained(images: Images, **settings: object) -> Trained:
+    values = {"dataset": kept(images), "encoder": "mlp", "embedding_dim": 4} | settings
+    experiment = Experiment(**values)  # type: ignore[arg-type]
+    return load(model_of(experiment, state_of(learner_of(experiment, Machine()))))
+
+
+def report_of(trained: Trained) -> Report:
+    *_, found = evaluate(trained)
+    assert isinstance(found, Report)
+    return found
+
+
+def reference_of(trained: Trained) -> Reference:
+    *_, found = reference(trained)
+    assert isinstance(found, Reference)
+    return found

@@ -1,0 +1,76 @@
+"""What the tests of examinations share: small models, and looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import numpy as np
+import psutil
+
+from siamese_core.datasets import Images, uploaded
+from siamese_core.engine.evaluations import Examination, Examinations, Kind, ModelFile
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.runs.model import Model, model_of
+from siamese_core.training.loop import never, train
+from tests.engine.test_engine import ANN
+from tests.support.waiting import until
+
+T = TypeVar("T")
+
+Arrays = dict[str, np.ndarray]
+
+NO_ARRAYS: Arrays = {}
+
+
+def trained(experiment: Experiment) -> Model:
+    *_, last = train(experiment, wants_frame=never)
+    assert last.state is not None
+    return model_of(experiment, last.state)
+
+
+def digits(seed: int = 0) -> Experiment:
+    return Experiment(dataset="digits", encoder="mlp", steps=4, seed=seed)
+
+
+def look(examinations: Examinations, owner: str, kind: Kind, file: ModelFile) -> Examination:
+    examination = examinations.look(owner, kind, file)
+    assert examination is not None
+    return examination
+
+
+def until_status(examinations: Examinations, kind: Kind, file: ModelFile, status: str, owner: str = ANN) -> Examination:
+    return until(lambda: (e := look(examinations, owner, kind, file)).status == status and e, f"{kind} to be {status}")
+
+
+def pictures_of(model: Model, count: int = 3) -> np.ndarray:
+    return model.experiment.data.load().test_images[:count]
+
+
+@contextmanager
+def held(examinations: Examinations) -> Iterator[None]:
+    """The process stands still, so that what is asked meanwhile waits, however fast the machine is."""
+    assert examinations.pid is not None
+    process = psutil.Process(examinations.pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+def own_pictures(title: str) -> str:
+    """The key of a kept set of two classes, dark and light."""
+    noise = np.random.default_rng(0).integers(0, 40, (40, 1, 28, 28), np.uint8)
+    labels = np.repeat([0, 1], 20)
+    images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
+    test = np.arange(40) % 2 == 0
+    return uploaded.keep(title, ("dark", "light"), Images(images[~test], labels[~test], images[test], labels[test]))
+
+
+def found_by(steps: Iterator[Any], kind: type[T]) -> T:
+    *_, last = steps
+    assert isinstance(last, kind)
+    return last

@@ -1,0 +1,142 @@
+"""Runs to be saved that nobody has trained: small, and each number of them tells its step."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from siamese_core.engine.storage.saver import Keeping
+from siamese_core.engine.storage.store import Shelf, hashed
+from siamese_core.experiment.experiment import Experiment
+from siamese_core.experiment.machine import Machine
+from siamese_core.experiment.snapshot import Frame, State
+from siamese_core.formats import files
+from siamese_core.runs import folder, writer
+from siamese_core.runs.folder import Saved, packed_run
+from siamese_core.runs.record import RECORD, Record, read_record
+from siamese_core.runs.recording import FRAMES, PROBE, RUN, SUFFIX, ProbeImages, film_of, packed_film, packed_probe
+from tests.support.waiting import until
+
+ANN, BEN = hashed("ann"), hashed("ben")
+TOTAL = 9
+EXPERIMENT = Experiment(dataset="digits", encoder="mlp", steps=TOTAL)
+EVERY = 2.0
+"""Seconds between two saves."""
+IMAGES, CLASSES = 6, ("one", "two")
+
+
+def saved_at(step: int, experiment: Experiment = EXPERIMENT) -> Saved:
+    tensors = {
+        "network.weight": np.full((3, 2), step, np.float32),
+        "generator": np.arange(5, dtype=np.uint8),
+        "counters": np.array([120.0 * step, 0.25 * step, 0.5]),
+    }
+    history = np.arange(1, step + 1, dtype=np.float32)
+    scores = [(at, {"map_at_r": {"seen": at / 100, "held_out": None}}) for at in range(1, step + 1)]
+    return Saved(experiment, Machine(), State(step, tensors), history, history / 100, scores, {"seen": 0.25})
+
+
+def frame_at(step: int) -> Frame:
+    return Frame(
+        np.full((IMAGES, 4), step, np.float32), np.full(3, step, np.float32), np.full(3, 2 * step, np.float32),
+        np.zeros((2, 0), np.float32), {"map_at_r": {"seen": step / 100}},
+    )  # fmt: skip
+
+
+def probe() -> ProbeImages:
+    labels = np.arange(IMAGES, dtype=np.int32) % 2
+    return ProbeImages(CLASSES, labels, np.zeros((IMAGES, 1, 2, 2), np.uint8), 1)
+
+
+def files_at(step: int) -> dict[str, bytes]:
+    """A whole folder, but for its record: name → content."""
+    film = film_of([(at, frame_at(at)) for at in range(1, step + 1)])
+    return {
+        RUN: packed_run(saved_at(step)), PROBE: packed_probe(probe()), f"{FRAMES}{1:09d}{SUFFIX}": packed_film(film),
+    }  # fmt: skip
+
+
+def record_at(step: int = 3, owner: str = "", status: str = "stopped", created: float = 0.0, run: str = "") -> Record:
+    return Record(
+        EXPERIMENT.to_query(), Machine(), created, created, status, step=step, total=TOTAL, owner=owner, id=run
+    )
+
+
+def brought(shelf: Shelf, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
+    """The id of a run on the shelf; one of `size` bytes cannot be read."""
+    files = {RUN: bytes(size)} if size else files_at(3)
+    return shelf.bring(owner, files, replace(record_at(created=created), **changes))
+
+
+def written(folder: Path, record: bytes) -> Path:
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_bytes(record)
+    return folder
+
+
+def on_disk(shelf: Shelf, run: str) -> Record:
+    return read_record((shelf.folder(run) / RECORD).read_bytes())
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Disk:
+    """What is saved, step by step; it can be full, and it can be slow."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: list[int] = []
+        self.full = False
+        self.free = threading.Event()
+        self.busy = threading.Event()
+        self.free.set()
+        self._save, self._write = folder.save, files.write_whole
+        monkeypatch.setattr(writer, "save", self.save)
+        for module in (writer, folder, "siamese_core.runs.model_file.write_whole"):
+            monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_whole")), self.write)
+
+    def save(self, folder: Path, saved: Saved, frames: Any) -> None:
+        self.busy.set()
+        assert self.free.wait(60)
+        self.busy.clear()
+        self._save(folder, saved, frames)
+        self.steps.append(saved.state.step)
+
+    def write(self, path: Path, content: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self._write(path, content)
+
+
+def viewed(view: str, images: np.ndarray) -> np.ndarray:
+    return images
+
+
+def begin(keeping: Keeping, run: str = "run", owner: str = ANN) -> str:
+    keeping.begin(run, owner, EXPERIMENT, Machine())
+    return run
+
+
+def wake(keeping: Keeping) -> None:
+    with keeping._news:
+        keeping._news.notify_all()
+
+
+def until_over(keeping: Keeping, run: str = "run") -> None:
+    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")
