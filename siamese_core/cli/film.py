@@ -14,9 +14,9 @@ from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import replay_message
 from siamese_core.formats.files import write_whole
-from siamese_core.runs.folder import files_of, recording_of
+from siamese_core.runs.folder import files_of, run_history_of
+from siamese_core.runs.history import EvalImages, Film, RunHistory
 from siamese_core.runs.layouts import Layouts, chained
-from siamese_core.runs.recording import Film, ProbeImages, Recording
 
 FILM, PICTURES = "film.bin", "film.png"
 COLUMNS = 20
@@ -43,16 +43,16 @@ def add_to(commands: Any) -> None:
 
 
 def _film(options: argparse.Namespace) -> int:
-    recording = few_points(recording_of(files_of(options.folder), str(options.folder)), options.per_class)
-    if not len(recording.film):
+    run_history = few_points(run_history_of(files_of(options.folder), str(options.folder)), options.per_class)
+    if not len(run_history.film):
         raise Refused(f"{options.folder}: this run has no frames; train it again with --frames 60")
-    experiment, _ = Experiment.from_query(recording.query)
-    pictures = list(chained(experiment.projection, recording.film.embeddings))
+    experiment, _ = Experiment.from_query(run_history.query)
+    pictures = list(chained(experiment.projection, run_history.film.embeddings))
     layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*pictures, strict=True)))
-    height, width = recording.probe.thumbnails.shape[2:]
+    height, width = run_history.eval_images.thumbnails.shape[2:]
     sprite = {"url": PICTURES, "columns": COLUMNS, "width": width, "height": height}
-    message = replay_message(recording, layouts, sprite=sprite, key="film", curve=None, text=WORDS)
-    png = atlas_png(recording.probe.thumbnails, COLUMNS)
+    message = replay_message(run_history, layouts, sprite=sprite, key="film", curve=None, text=WORDS)
+    png = atlas_png(run_history.eval_images.thumbnails, COLUMNS)
     size = len(message) + len(png)
     if size > MOST_BYTES:
         raise Refused(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
@@ -60,19 +60,23 @@ def _film(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         write_whole(options.out / FILM, message)
         write_whole(options.out / PICTURES, png)
-        write_whole(options.out / "experiment.txt", f"{recording.query}\n".encode())
+        write_whole(options.out / "experiment.txt", f"{run_history.query}\n".encode())
     except OSError as error:
         why = error.strerror or error
         raise Refused(f"--out={options.out}: {why}; name a folder that can be written to") from error
-    print(f"{len(recording.film)} pictures of {len(recording.probe.labels)} points, {size:,} bytes")
+    print(f"{len(run_history.film)} pictures of {len(run_history.eval_images.labels)} points, {size:,} bytes")
     return 0
 
 
-def few_points(recording: Recording, per_class: int) -> Recording:
+def few_points(run_history: RunHistory, per_class: int) -> RunHistory:
     """The same film of the first `per_class` probe images of each class; of a run with one branch."""
-    probe, film = recording.probe, recording.film
-    if per_class < 1 or probe.branches != 1:
+    eval_images, film = run_history.eval_images, run_history.film
+    if per_class < 1 or eval_images.branches != 1:
         raise Refused("a film is made of a run with one kind of input, and of at least one image of each class")
-    chosen = np.sort(np.concatenate([np.flatnonzero(probe.labels == c)[:per_class] for c in np.unique(probe.labels)]))
-    fewer = ProbeImages(probe.classes, probe.labels[chosen], probe.thumbnails[chosen], 1)
-    return replace(recording, probe=fewer, film=Film(film.steps, film.embeddings[:, chosen], film.same, film.different))
+    chosen = np.sort(
+        np.concatenate([np.flatnonzero(eval_images.labels == c)[:per_class] for c in np.unique(eval_images.labels)])
+    )
+    fewer = EvalImages(eval_images.classes, eval_images.labels[chosen], eval_images.thumbnails[chosen], 1)
+    return replace(
+        run_history, eval_images=fewer, film=Film(film.steps, film.embeddings[:, chosen], film.same, film.different)
+    )

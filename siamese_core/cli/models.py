@@ -283,7 +283,7 @@ def _picture(path: Path, model: Model) -> np.ndarray:
     except OSError as error:
         raise Refused(f"{path}: {error.strerror or error}; name a picture") from None
     except images.ImageRejected as rejected:
-        raise Refused(f"{path}: {rejected.sentence}") from None
+        raise Refused(f"{path}: {rejected.message}") from None
     return uploaded.fitted(square, model.shape)
 
 

@@ -18,13 +18,13 @@ import numpy as np
 from siamese_core.cli.models import Refused
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import PRECISIONS, Machine, checked
-from siamese_core.experiment.snapshot import Snapshot, State
+from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
-from siamese_core.networks.input_transforms import VIEWS
-from siamese_core.runs.folder import MODEL, SAVE_EVERY, Saved, load, locked
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import MOST_FRAMES, RUN, Scored
-from siamese_core.runs.writer import Keeper
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
+from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, load, locked
+from siamese_core.runs.history import MOST_FRAMES, RUN, Scored
+from siamese_core.runs.info import RunInfo
+from siamese_core.runs.writer import RunWriter
 
 FRAMES = 50
 """A thousand images take about as long to embed as a few steps to train."""
@@ -78,7 +78,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _kept(
-    folder: Path, experiment: Experiment, machine: Machine, saved: Saved | None, options: argparse.Namespace
+    folder: Path, experiment: Experiment, machine: Machine, saved: Checkpoint | None, options: argparse.Namespace
 ) -> int:
     """Trains from where a run was saved last, and keeps in its folder where it is, and its model."""
     if not 1 <= options.frames <= MOST_FRAMES:
@@ -100,7 +100,7 @@ class _Kept:
         folder: Path,
         experiment: Experiment,
         machine: Machine,
-        saved: Saved | None,
+        saved: Checkpoint | None,
         options: argparse.Namespace,
     ) -> None:
         from siamese_core.training.eval_subset import pixels_map_at_r
@@ -114,8 +114,8 @@ class _Kept:
         self._pixels = saved.pixels if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         now = time.time()
-        record = Record(experiment.to_query(), machine, now, now, "running", step=self._step, total=experiment.steps)
-        self._keeper = Keeper(folder, record, _viewed, options.save_every)
+        info = RunInfo(experiment.to_query(), machine, now, now, "running", step=self._step, total=experiment.steps)
+        self._keeper = RunWriter(folder, info, _viewed, options.save_every)
         self._keeper.note()
 
     def wants_frame(self) -> bool:
@@ -141,10 +141,10 @@ class _Kept:
         assert last.state is not None, "the last snapshot of a run has its state"
         self._save(last.state, "halted" if last.halted else "finished", last.halted or "")
 
-    def _save(self, state: State, status: str, sentence: str) -> None:
+    def _save(self, state: TrainingState, status: str, message: str) -> None:
         loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
-        saved = Saved(self._experiment, self._machine, state, loss, active, self._scores, self._pixels)
-        self._keeper.save(saved, status=status, sentence=sentence)
+        saved = Checkpoint(self._experiment, self._machine, state, loss, active, self._scores, self._pixels)
+        self._keeper.save(saved, status=status, message=message)
         if self._keeper.problem and not self._said:
             print(self._keeper.problem, file=sys.stderr)
             self._said = True
@@ -153,7 +153,7 @@ class _Kept:
 def _viewed(view: str, images: np.ndarray) -> np.ndarray:
     import torch
 
-    second: np.ndarray = VIEWS[view].fn(torch.tensor(images)).numpy()
+    second: np.ndarray = INPUT_TRANSFORMS[view].fn(torch.tensor(images)).numpy()
     return second
 
 
@@ -216,7 +216,7 @@ def _make_folder(folder: Path) -> None:
         raise _not_writable(folder, error) from error
 
 
-def _write(experiment: Experiment, state: State, folder: Path) -> None:
+def _write(experiment: Experiment, state: TrainingState, folder: Path) -> None:
     from siamese_core.embeddings.thresholds import EER
     from siamese_core.evaluation.evaluate import threshold_of
     from siamese_core.evaluation.inference import load

@@ -3,10 +3,10 @@
 from siamese_core.datasets.bundled import DIGITS, FASHION_MNIST, MNIST
 from siamese_core.datasets.full import FASHION_MNIST_FULL, MNIST_FULL
 from siamese_core.datasets.published import DOWNLOADS
-from siamese_core.datasets.record import PROBE_PER_CLASS, Dataset, DatasetMissing, Images, select_probe
+from siamese_core.datasets.record import EVAL_PER_CLASS, Dataset, DatasetMissing, Images, select_eval_subset
 from siamese_core.datasets.remote import REMOTE
 from siamese_core.datasets.shapes import SHAPES
-from siamese_core.datasets.uploaded import find_own, is_own, own_dataset
+from siamese_core.datasets.uploaded import find_uploaded, is_uploaded, uploaded_dataset
 
 DATASETS: dict[str, Dataset] = {
     dataset.key: dataset for dataset in (DIGITS, FASHION_MNIST, MNIST, SHAPES, FASHION_MNIST_FULL, MNIST_FULL, *REMOTE)
@@ -15,10 +15,10 @@ DATASETS: dict[str, Dataset] = {
 
 def dataset_of(key: str) -> Dataset:
     """A dataset of the catalogue, or one of somebody's own. Raises DatasetMissing where that has gone."""
-    return own_dataset(key) if is_own(key) else DATASETS[key]
+    return uploaded_dataset(key) if is_uploaded(key) else DATASETS[key]
 
 
 __all__ = [
-    "DATASETS", "DOWNLOADS", "PROBE_PER_CLASS", "Dataset", "DatasetMissing", "Images", "dataset_of", "find_own",
-    "is_own", "select_probe",
+    "DATASETS", "DOWNLOADS", "EVAL_PER_CLASS", "Dataset", "DatasetMissing", "Images", "dataset_of", "find_uploaded",
+    "is_uploaded", "select_eval_subset",
 ]  # fmt: skip

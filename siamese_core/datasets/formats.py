@@ -88,17 +88,17 @@ def svhn(train: BinaryIO, test: BinaryIO) -> Images:
 def omniglot(archive: BinaryIO) -> Images:
     """PNGs of 105 × 105, black ink on white, made white on black; 14 drawings of each character for training."""
     wanted = [
-        (alphabet, character, drawing)
+        (alphabet, character, projector)
         for alphabet, characters in OMNIGLOT_ALPHABETS
         for character in range(1, characters + 1)
-        for drawing in range(1, OMNIGLOT_DRAWINGS + 1)
+        for projector in range(1, OMNIGLOT_DRAWINGS + 1)
     ]
     with zipfile.ZipFile(archive) as members:
         matches = (_OMNIGLOT_MEMBER.fullmatch(name) for name in members.namelist())
         names = {(match[1], int(match[2]), int(match[3])): match[0] for match in matches if match}
-        lacking = [drawing for drawing in wanted if drawing not in names]
+        lacking = [projector for projector in wanted if projector not in names]
         _expect(not lacking, f"it lacks {len(lacking)} drawings")
-        drawings = np.stack([_ink(members.read(names[drawing])) for drawing in wanted])
+        drawings = np.stack([_ink(members.read(names[projector])) for projector in wanted])
     classes = len(OMNIGLOT_NAMES)
     return split(drawings[:, None], [OMNIGLOT_DRAWINGS] * classes, [OMNIGLOT_TRAIN] * classes)
 
@@ -209,14 +209,14 @@ def _decoded(data: bytes) -> Picture:
     try:
         return decode(data).convert("L")
     except ImageRejected as rejected:
-        raise ValueError(f"a picture in it: {rejected.sentence}") from None
+        raise ValueError(f"a picture in it: {rejected.message}") from None
 
 
 def _ink(png: bytes) -> NDArray[np.uint8]:
     from PIL import Image
 
-    drawing = _decoded(png).resize((OMNIGLOT_SIDE, OMNIGLOT_SIDE), Image.Resampling.BOX)
-    return 255 - np.asarray(drawing)
+    projector = _decoded(png).resize((OMNIGLOT_SIDE, OMNIGLOT_SIDE), Image.Resampling.BOX)
+    return 255 - np.asarray(projector)
 
 
 def _face(jpeg: bytes) -> NDArray[np.uint8]:

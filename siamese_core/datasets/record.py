@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-PROBE_PER_CLASS = 200
+EVAL_PER_CLASS = 200
 """At most so many test images of each class are in every picture of a run."""
 
 
@@ -50,7 +50,7 @@ class Dataset:
     find: Callable[[], bool] = field(compare=False)
 
 
-def select_probe(images: Images, per_class: int = PROBE_PER_CLASS) -> NDArray[np.int64]:
+def select_eval_subset(images: Images, per_class: int = EVAL_PER_CLASS) -> NDArray[np.int64]:
     """The test images that every picture of a run shows: the first `per_class` of each class.
 
     Returns int64 indices into `test_images`, ascending, so the classes stay mixed as the test set mixes

@@ -49,12 +49,12 @@ class Pictures:
     classes: tuple[str, ...]
 
 
-def is_own(key: str) -> bool:
+def is_uploaded(key: str) -> bool:
     return KEY.fullmatch(key) is not None
 
 
-def find_own(key: str) -> bool:
-    return is_own(key) and _path(key).is_file()
+def find_uploaded(key: str) -> bool:
+    return is_uploaded(key) and _path(key).is_file()
 
 
 def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> Images:
@@ -116,19 +116,19 @@ def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
 
 def forget(key: str) -> None:
     """Deletes a set, and what this process remembers of it."""
-    if find_own(key):
+    if find_uploaded(key):
         _path(key).unlink(missing_ok=True)
     let_go()
 
 
 def let_go() -> None:
     """Forgets what this process remembers of sets, one of which another process has deleted."""
-    own_dataset.cache_clear()
+    uploaded_dataset.cache_clear()
     _load.cache_clear()
 
 
 @lru_cache(maxsize=32)
-def own_dataset(key: str) -> Dataset:
+def uploaded_dataset(key: str) -> Dataset:
     """Raises DatasetMissing where nobody has uploaded it, or its time is over."""
     meta, arrays = _read(key)
     return Dataset(
@@ -141,7 +141,7 @@ def own_dataset(key: str) -> Dataset:
         mean=meta["mean"],
         std=meta["std"],
         load=partial(_load, key),
-        find=partial(find_own, key),
+        find=partial(find_uploaded, key),
     )
 
 
@@ -151,7 +151,7 @@ def _load(key: str) -> Images:
 
 
 def _read(key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    if not is_own(key):
+    if not is_uploaded(key):
         raise DatasetMissing(GONE)
     try:
         meta, arrays = unpack(_path(key).read_bytes())

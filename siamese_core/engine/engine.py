@@ -11,23 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.client import Answer, OfWorker
+from siamese_core.engine.rpc.client import Answer, TrainerClient
 from siamese_core.engine.rpc.pipes import Child
-from siamese_core.engine.rpc.projector_client import Drawing
+from siamese_core.engine.rpc.projector_client import ProjectorClient
 from siamese_core.engine.run import (
     COMMANDS,
     ENDED,
     LIVE,
     MAX_DEATHS,
+    RunState,
     RunView,
-    Slot,
     Status,
     layout_of,
     reopened,
 )
 from siamese_core.engine.storage.replays import Replays
-from siamese_core.engine.storage.saver import Keeping
-from siamese_core.engine.storage.store import Shelf, hashed, new_id
+from siamese_core.engine.storage.saver import RunSaver
+from siamese_core.engine.storage.store import RunStore, hashed, new_id
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs.home import home
@@ -59,18 +59,18 @@ class Engine:
     """Starts a training worker and the projection process at once; they warm up while the first page is read.
 
     A run is reached only with its owner's token and its id: a wrong one of either answers like an unknown run. Runs are
-    saved on `shelf` as they go.
+    saved on `store` as they go.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, shelf: Shelf | None = None) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, store: RunStore | None = None) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._slots: dict[str, Slot] = {}
-        self.drawing = Drawing(self._drawn, self._draw_all)
-        self.ask = OfWorker(lambda meta, **arrays: self._worker.say(meta, **arrays))
-        self.shelf = shelf or Shelf(home() / "runs")
-        self.replays = Replays(self.shelf, self.drawing.chains)
-        self.keeping = Keeping(self.shelf, self._viewed, on_end=self.replays.prepare)
+        self._run_states: dict[str, RunState] = {}
+        self.projector = ProjectorClient(self._drawn, self._draw_all)
+        self.ask = TrainerClient(lambda meta, **arrays: self._worker.say(meta, **arrays))
+        self.store = store or RunStore(home() / "runs")
+        self.replays = Replays(self.store, self.projector.chains)
+        self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self._problem = ""
@@ -97,180 +97,205 @@ class Engine:
         """
         with self._lock:
             self._make_room(owner, aside)
-            slot = Slot(new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside, sweep)
-            self._slots[slot.id] = slot
+            run_state = RunState(
+                new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside, sweep
+            )
+            self._run_states[run_state.id] = run_state
             if sweep or (keep and not aside):
-                self.keeping.begin(slot.id, kept_for or hashed(owner), experiment, machine, sweep)
-            self._submit(slot, owed=steps)
-            return slot.id
+                self.saver.begin(run_state.id, kept_for or hashed(owner), experiment, machine, sweep)
+            self._submit(run_state, steps_left=steps)
+            return run_state.id
 
     def reopen(self, owner: str, run: str, kept_for: str = "") -> None:
         """Goes on with a saved run from its last state. Raises FolderRejected where that cannot be."""
-        record, saved = self.keeping.reopen(kept_for or hashed(owner), run)
+        record, saved = self.saver.reopen(kept_for or hashed(owner), run)
         with self._lock:
-            if self._slots.pop(run, None) is not None:
-                # It has been written to its end: `keeping` has just said so.
+            if self._run_states.pop(run, None) is not None:
+                # It has been written to its end: `saver` has just said so.
                 self._worker.say({"do": "stop", "run": run})
-                self.drawing.forget(run)
+                self.projector.forget(run)
             self._make_room(owner, aside=bool(record.sweep))
-            self._slots[run] = reopened(record, owner, saved, self._clock())
-            self._submit(self._slots[run], owed=None)
+            self._run_states[run] = reopened(record, owner, saved, self._clock())
+            self._submit(self._run_states[run], steps_left=None)
 
     def command(self, owner: str, run: str, command: str) -> bool:
         """pause, resume, step or stop; False where the run is not in a status for it, or not the owner's."""
         with self._lock:
-            slot = self._owned(owner, run)
-            if slot is None or slot.status not in COMMANDS[command]:
+            run_state = self._owned(owner, run)
+            if run_state is None or run_state.status not in COMMANDS[command]:
                 return False
-            slot.status = COMMANDS[command][slot.status]
+            run_state.status = COMMANDS[command][run_state.status]
             if command == "resume":
-                slot.pace_from = None
-            slot.seen_at = self._clock()
+                run_state.pace_from = None
+            run_state.seen_at = self._clock()
             if command == "stop":
-                self.keeping.end(run, "stopped")
-            if slot.in_worker or command == "stop":
+                self.saver.end(run, "stopped")
+            if run_state.in_worker or command == "stop":
                 self._worker.say({"do": command, "run": run})
             else:
-                self._submit(slot, owed=1 if command == "step" else None)
+                self._submit(run_state, steps_left=1 if command == "step" else None)
             return True
 
-    def look(self, owner: str, run: str) -> RunView | None:
+    def poll(self, owner: str, run: str) -> RunView | None:
         """The run as it is now; looking renews its lease, and continues it where the lease had paused it."""
         with self._lock:
-            slot = self._owned(owner, run)
-            if slot is None:
+            run_state = self._owned(owner, run)
+            if run_state is None:
                 return None
-            slot.seen_at = self._clock()
-            if slot.status == "parked":
-                self._submit(slot, owed=None)
-            return slot.view()
+            run_state.seen_at = self._clock()
+            if run_state.status == "parked":
+                self._submit(run_state, steps_left=None)
+            return run_state.view()
 
     def status(self, owner: str, run: str) -> Status | None:
         """Of a run that is here; it is no look at it."""
         with self._lock:
-            slot = self._owned(owner, run)
-            return slot.status if slot is not None else None
+            run_state = self._owned(owner, run)
+            return run_state.status if run_state is not None else None
 
     def latest(self, owner: str) -> str | None:
         """The id of the newest run of this owner."""
         with self._lock:
-            own = (slot for slot in reversed(self._slots.values()) if slot.owner == owner and not slot.aside)
-            return next((slot.id for slot in own), None)
+            own = (
+                run_state
+                for run_state in reversed(self._run_states.values())
+                if run_state.owner == owner and not run_state.aside
+            )
+            return next((run_state.id for run_state in own), None)
 
     def with_weights(self, owner: str) -> dict[str, Experiment]:
         """This owner's runs that have come somewhere, by id, the newest first; it is no look at them."""
         with self._lock:
-            own = (slot for slot in self._slots.values() if slot.owner == owner and not slot.aside and slot.state)
-            return {slot.id: slot.experiment for slot in reversed(list(own))}
+            own = (
+                run_state
+                for run_state in self._run_states.values()
+                if run_state.owner == owner and not run_state.aside and run_state.state
+            )
+            return {run_state.id: run_state.experiment for run_state in reversed(list(own))}
 
     def model(self, owner: str, run: str) -> Model | None:
         """What a run has come to so far. Raises DatasetMissing where its images have gone."""
         with self._lock:
-            slot = self._owned(owner, run)
-            return model_of(slot.experiment, slot.state) if slot is not None and slot.state is not None else None
+            run_state = self._owned(owner, run)
+            return (
+                model_of(run_state.experiment, run_state.state)
+                if run_state is not None and run_state.state is not None
+                else None
+            )
 
     def discard(self, owner: str, run: str) -> None:
         """Stops the run and forgets it."""
         with self._lock:
-            slot = self._owned(owner, run)
-            if slot is not None:
-                self._forget(slot)
+            run_state = self._owned(owner, run)
+            if run_state is not None:
+                self._forget(run_state)
 
     def project(self, owner: str, run: str, projection: str) -> None:
         """Draw this run by another projection from now on."""
         with self._lock:
-            slot = self._owned(owner, run)
-            if slot is not None and slot.projection != projection:
-                slot.projection = projection
-                self._ask_for_layout(slot)
+            run_state = self._owned(owner, run)
+            if run_state is not None and run_state.projection != projection:
+                run_state.projection = projection
+                self._ask_for_layout(run_state)
 
     def forget_images(self, dataset: str) -> None:
         """Somebody's own pictures are deleted: so is every run on them, and what the worker keeps of them."""
         with self._lock:
-            for slot in [slot for slot in self._slots.values() if slot.experiment.dataset == dataset]:
-                self._forget(slot)
+            for run_state in [
+                run_state for run_state in self._run_states.values() if run_state.experiment.dataset == dataset
+            ]:
+                self._forget(run_state)
             self._worker.say({"do": "forget_images"})
 
     def lay_out_anew(self, owner: str, run: str) -> None:
         """Forgets where the points were: parts that have come to belong together may have stayed apart."""
         with self._lock:
-            slot = self._owned(owner, run)
-            if slot is not None and slot.layout is not None:
-                self.drawing.forget(slot.id)
+            run_state = self._owned(owner, run)
+            if run_state is not None and run_state.layout is not None:
+                self.projector.forget(run_state.id)
                 # Of no step: a page goes on looking until the new one is there.
-                slot.layout = replace(slot.layout, step=-1)
-                self._ask_for_layout(slot)
+                run_state.layout = replace(run_state.layout, step=-1)
+                self._ask_for_layout(run_state)
 
     def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""
         with self._lock:
-            slot = self._owned(owner, run) if run else None
-            state = slot.state if slot else None
-        return self.ask.next_step(slot.experiment if slot else experiment, state, ahead)
+            run_state = self._owned(owner, run) if run else None
+            state = run_state.state if run_state else None
+        return self.ask.next_step(run_state.experiment if run_state else experiment, state, ahead)
 
-    def tend(self) -> None:
+    def sweep_expired(self) -> None:
         """What time brings: leases that end, runs that are forgotten. Called every second."""
         with self._lock:
-            for slot in list(self._slots.values()):
-                if slot.sweep and slot.live:
+            for run_state in list(self._run_states.values()):
+                if run_state.sweep and run_state.live:
                     continue
-                unseen = self._clock() - slot.seen_at
+                unseen = self._clock() - run_state.seen_at
                 if unseen > FORGET_AFTER:
-                    self._forget(slot)
-                elif unseen > LEASE and slot.status == "running":
-                    self._worker.say({"do": "park", "run": slot.id})
-                elif unseen > LEASE and slot.status == "paused" and slot.in_worker:
-                    self._worker.say({"do": "stop", "run": slot.id})
-                    slot.in_worker = False
+                    self._forget(run_state)
+                elif unseen > LEASE and run_state.status == "running":
+                    self._worker.say({"do": "park", "run": run_state.id})
+                elif unseen > LEASE and run_state.status == "paused" and run_state.in_worker:
+                    self._worker.say({"do": "stop", "run": run_state.id})
+                    run_state.in_worker = False
 
     def close(self) -> None:
         self._closed.set()
         # What is to be written may still have to be asked of the worker.
-        self.keeping.close()
+        self.saver.close()
         self._worker.close()
-        self.drawing.close()
+        self.projector.close()
 
     @property
     def problem(self) -> str:
         """Why no run can be trained, or drawn, any more; "" where all is well."""
-        return self._problem or self.drawing.problem
+        return self._problem or self.projector.problem
 
     @property
     def pids(self) -> dict[str, int]:
-        return {"worker": self._worker.pid, "projector": self.drawing.pid}
+        return {"worker": self._worker.pid, "projector": self.projector.pid}
 
     def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
         """Images as second inputs, for the thread that saves."""
         return self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]
 
-    def _owned(self, owner: str, run: str) -> Slot | None:
-        slot = self._slots.get(run)
-        return slot if slot is not None and secrets.compare_digest(slot.owner.encode(), owner.encode()) else None
+    def _owned(self, owner: str, run: str) -> RunState | None:
+        run_state = self._run_states.get(run)
+        return (
+            run_state
+            if run_state is not None and secrets.compare_digest(run_state.owner.encode(), owner.encode())
+            else None
+        )
 
     def _make_room(self, owner: str, aside: bool) -> None:
         """For one run more."""
-        own = [slot for slot in self._slots.values() if slot.owner == owner and slot.aside == aside]
+        own = [
+            run_state
+            for run_state in self._run_states.values()
+            if run_state.owner == owner and run_state.aside == aside
+        ]
         for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
             self._forget(oldest)
 
-    def _submit(self, slot: Slot, owed: int | None) -> None:
+    def _submit(self, run_state: RunState, steps_left: int | None) -> None:
         """Gives the run to the worker, from its last state where it has one."""
-        slot.status = "running" if owed is None else "pausing"
-        slot.in_worker = True
-        slot.pace_from = None
+        run_state.status = "running" if steps_left is None else "pausing"
+        run_state.in_worker = True
+        run_state.pace_from = None
         self._worker.say(
             {
-                "do": "start", "run": slot.id, "query": slot.experiment.to_query(), "machine": asdict(slot.machine),
-                "owed": owed, "step": slot.state.step if slot.state else 0,
+                "do": "start", "run": run_state.id, "query": run_state.experiment.to_query(),
+                "machine": asdict(run_state.machine),
+                "steps_left": steps_left, "step": run_state.state.step if run_state.state else 0,
             },
-            **(dict(slot.state.tensors) if slot.state else {}),
+            **(dict(run_state.state.tensors) if run_state.state else {}),
         )  # fmt: skip
 
-    def _forget(self, slot: Slot) -> None:
-        del self._slots[slot.id]
-        self.keeping.end(slot.id, "interrupted")
-        self._worker.say({"do": "stop", "run": slot.id})
-        self.drawing.forget(slot.id)
+    def _forget(self, run_state: RunState) -> None:
+        del self._run_states[run_state.id]
+        self.saver.end(run_state.id, "interrupted")
+        self._worker.say({"do": "stop", "run": run_state.id})
+        self.projector.forget(run_state.id)
 
     def _new_worker(self) -> Child:
         return Child("siamese_core.engine.workers.trainer", self._worker_said, self._worker_died)
@@ -282,45 +307,45 @@ class Engine:
                 self._false_starts = 0
             elif self.ask.heard(meta, arrays):
                 pass
-            elif slot := self._slots.get(meta["run"]):
-                self._slot_said(slot, meta, arrays)
+            elif run_state := self._run_states.get(meta["run"]):
+                self._run_said(run_state, meta, arrays)
 
-    def _slot_said(self, slot: Slot, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        slot.hear(meta, arrays, self._clock())
-        if meta["is"] == "frame" and slot.frame is not None:
-            self.keeping.frame(slot.id, slot.frame_step, slot.frame)
-            self._ask_for_layout(slot)
+    def _run_said(self, run_state: RunState, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        run_state.hear(meta, arrays, self._clock())
+        if meta["is"] == "frame" and run_state.frame is not None:
+            self.saver.frame(run_state.id, run_state.frame_step, run_state.frame)
+            self._ask_for_layout(run_state)
         elif meta["is"] == "state":
-            self.keeping.state(slot.id, slot.saved())
+            self.saver.state(run_state.id, run_state.saved())
         elif meta["is"] == "end":
-            self._ended(slot, meta["how"], meta["sentence"])
+            self._ended(run_state, meta["how"], meta["message"])
 
-    def _ended(self, slot: Slot, how: Status, sentence: str) -> None:
-        if slot.status in ENDED:
+    def _ended(self, run_state: RunState, how: Status, message: str) -> None:
+        if run_state.status in ENDED:
             return
-        slot.in_worker = False
-        if how == "parked" and slot.status == "pausing":
-            slot.status = "paused"
+        run_state.in_worker = False
+        if how == "parked" and run_state.status == "pausing":
+            run_state.status = "paused"
             return
-        slot.status, slot.sentence = how, sentence
-        if slot.status in ENDED:
-            self.keeping.end(slot.id, slot.status, slot.sentence)
-        if slot.status == "parked" and self._clock() - slot.seen_at <= LEASE:
-            self._submit(slot, owed=None)
+        run_state.status, run_state.message = how, message
+        if run_state.status in ENDED:
+            self.saver.end(run_state.id, run_state.status, run_state.message)
+        if run_state.status == "parked" and self._clock() - run_state.seen_at <= LEASE:
+            self._submit(run_state, steps_left=None)
 
-    def _ask_for_layout(self, slot: Slot) -> None:
-        if slot.frame is not None:
-            self.drawing.draw(slot.id, slot.projection, slot.frame_step, slot.frame.embeddings)
+    def _ask_for_layout(self, run_state: RunState) -> None:
+        if run_state.frame is not None:
+            self.projector.draw(run_state.id, run_state.projection, run_state.frame_step, run_state.frame.embeddings)
 
     def _drawn(self, run: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
-            if slot := self._slots.get(run):
-                slot.layout = layout_of(meta, arrays, slot.layout.number + 1 if slot.layout else 1)
+            if run_state := self._run_states.get(run):
+                run_state.layout = layout_of(meta, arrays, run_state.layout.number + 1 if run_state.layout else 1)
 
     def _draw_all(self) -> None:
         with self._lock:
-            for slot in self._slots.values():
-                self._ask_for_layout(slot)
+            for run_state in self._run_states.values():
+                self._ask_for_layout(run_state)
 
     def _worker_died(self) -> None:
         if self._closed.is_set():
@@ -333,17 +358,17 @@ class Engine:
                 return
             self._worker = self._new_worker()
             self.ask.let_go()
-            for slot in self._slots.values():
-                slot.in_worker = False
-                if slot.status in LIVE:
-                    self._revive(slot)
+            for run_state in self._run_states.values():
+                run_state.in_worker = False
+                if run_state.status in LIVE:
+                    self._revive(run_state)
 
-    def _revive(self, slot: Slot) -> None:
-        if slot.goes_back():
-            self._submit(slot, owed=1 if slot.status == "pausing" else None)
+    def _revive(self, run_state: RunState) -> None:
+        if run_state.goes_back():
+            self._submit(run_state, steps_left=1 if run_state.status == "pausing" else None)
         else:
-            self.keeping.end(slot.id, slot.status, slot.sentence)
+            self.saver.end(run_state.id, run_state.status, run_state.message)
 
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
-            self.tend()
+            self.sweep_expired()

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from siamese_core.datasets import is_own
-from siamese_core.engine.rpc.client import Answer, Questions
+from siamese_core.datasets import is_uploaded
+from siamese_core.engine.rpc.client import Answer, RpcClient
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed
@@ -46,13 +46,13 @@ class ModelFile:
     data: bytes = field(repr=False)
 
     @property
-    def own_sets(self) -> list[str]:
+    def uploaded_sets(self) -> list[str]:
         dataset = self.model.experiment.dataset
-        return [dataset] if self.model.has_images and is_own(dataset) else []
+        return [dataset] if self.model.has_images and is_uploaded(dataset) else []
 
     @cached_property
     def key(self) -> str:
-        return hashlib.sha256(self.data).hexdigest() + "".join(self.own_sets)
+        return hashlib.sha256(self.data).hexdigest() + "".join(self.uploaded_sets)
 
 
 def file_of(model: Model) -> ModelFile:
@@ -61,7 +61,7 @@ def file_of(model: Model) -> ModelFile:
 
 
 @dataclass(frozen=True)
-class Examination:
+class EvaluationProgress:
     """A work as a page sees it; `ahead` counts those that come first, `about` and `arrays` are what was found."""
 
     status: Status
@@ -69,7 +69,7 @@ class Examination:
     stage: str
     done: int
     total: int
-    sentence: str
+    message: str
     about: Any
     arrays: dict[str, np.ndarray]
 
@@ -82,14 +82,14 @@ class _Job:
     stage: str = ""
     done: int = 0
     total: int = 1
-    sentence: str = ""
+    message: str = ""
     about: Any = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     """When each of those who wait has last looked."""
 
 
-class Examinations:
+class Evaluations:
     """Works are shared: who asks for what somebody else has asked for gets the same. The process starts with the first.
 
     A work goes on as long as one of those who asked for it looks, and ends when none does.
@@ -104,7 +104,7 @@ class Examinations:
         self._false_starts = 0
         self._last = 0
         self._jobs: OrderedDict[tuple[str, str], _Job] = OrderedDict()
-        self._questions = Questions(self._say)
+        self._questions = RpcClient(self._say)
 
     @property
     def ready(self) -> bool:
@@ -125,22 +125,22 @@ class Examinations:
 
     def check(self, file: ModelFile) -> Answer:
         """Nothing; raises questions.Refused where the tensors are not those of the experiment's network."""
-        return self._questions.ask({"do": "check", "own_sets": file.own_sets}, file=_array(file))
+        return self._questions.ask({"do": "check", "own_sets": file.uploaded_sets}, file=_array(file))
 
     def compare(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> Answer:
         """The arrays of `comparing.compare`; neighbours are in it once the model's "reference" is done."""
-        question = {"do": "compare", "own_sets": file.own_sets}
+        question = {"do": "compare", "own_sets": file.uploaded_sets}
         return self._questions.ask(question, file=_array(file), first=first, second=second)
 
     def explain(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> Answer:
         """The arrays of `comparing.explain`."""
-        question = {"do": "explain", "own_sets": file.own_sets}
+        question = {"do": "explain", "own_sets": file.uploaded_sets}
         return self._questions.ask(question, file=_array(file), first=first, second=second)
 
-    def look(self, owner: str, kind: Kind, file: ModelFile, start: bool = True) -> Examination | None:
+    def poll(self, owner: str, kind: Kind, file: ModelFile, start: bool = True) -> EvaluationProgress | None:
         """The work as it is now. Begins it where nobody has, unless not to `start`; looking keeps it going."""
         with self._lock:
-            self._tend()
+            self._sweep_expired()
             place = (kind, file.key)
             job = self._jobs.get(place)
             if job is None and start:
@@ -152,8 +152,8 @@ class Examinations:
             ahead = sum(
                 other.number < job.number and other.status in ("waiting", "working") for other in self._jobs.values()
             )
-            return Examination(
-                job.status, ahead, job.stage, job.done, job.total, job.sentence, job.about, dict(job.arrays)
+            return EvaluationProgress(
+                job.status, ahead, job.stage, job.done, job.total, job.message, job.about, dict(job.arrays)
             )
 
     def cancel(self, owner: str, kind: Kind, file: ModelFile) -> None:
@@ -186,10 +186,10 @@ class Examinations:
     def _start(self, kind: Kind, file: ModelFile) -> _Job:
         self._last += 1
         job = self._jobs[kind, file.key] = _Job(self._last, file.model.experiment.dataset)
-        self._say({"do": kind, "job": job.number, "own_sets": file.own_sets}, file=_array(file))
+        self._say({"do": kind, "job": job.number, "own_sets": file.uploaded_sets}, file=_array(file))
         return job
 
-    def _tend(self) -> None:
+    def _sweep_expired(self) -> None:
         """Gives up what nobody waits for, and forgets what was found longest ago."""
         now = self._clock()
         for place, job in list(self._jobs.items()):
@@ -229,14 +229,14 @@ class Examinations:
             if place is None or job is None:
                 return
             if meta["is"] == "progress":
-                self._tend()
+                self._sweep_expired()
                 job.status, job.stage, job.done, job.total = "working", meta["stage"], meta["done"], meta["total"]
             elif meta["is"] == "done":
                 job.status, job.about, job.arrays = "done", meta["about"], arrays
             elif meta["is"] == "lost":
                 del self._jobs[place]
             else:
-                job.status, job.sentence = "failed", meta["sentence"]
+                job.status, job.message = "failed", meta["message"]
 
     def _gone(self) -> None:
         """The process has ended, and with it what it worked on, and the references that it had found."""
@@ -247,7 +247,7 @@ class Examinations:
             self._questions.let_go()
             for place, job in list(self._jobs.items()):
                 if job.status in ("waiting", "working"):
-                    job.status, job.sentence = "failed", DIED
+                    job.status, job.message = "failed", DIED
                 elif job.status == "done" and place[0] == "reference":
                     del self._jobs[place]
 

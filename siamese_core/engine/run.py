@@ -11,10 +11,10 @@ import numpy as np
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import Frame, Scores, State
-from siamese_core.runs.folder import Saved
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import MOST_SCORES
+from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
+from siamese_core.runs.folder import Checkpoint
+from siamese_core.runs.history import MOST_SCORES
+from siamese_core.runs.info import RunInfo
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
 
@@ -71,7 +71,7 @@ class RunView:
     experiment: Experiment
     machine: Machine
     status: Status
-    sentence: str
+    message: str
     step: int
     images: int
     seconds: float
@@ -92,7 +92,7 @@ class RunView:
 
 
 @dataclass
-class Slot:
+class RunState:
     """The engine's own record of a run; written by the reader threads, under the engine's lock."""
 
     id: str
@@ -105,7 +105,7 @@ class Slot:
     sweep: str = ""
     status: Status = "running"
     in_worker: bool = False
-    sentence: str = ""
+    message: str = ""
     step: int = 0
     images: int = 0
     seconds: float = 0.0
@@ -117,7 +117,7 @@ class Slot:
     layout: Layout | None = None
     alarm: str | None = None
     pixels: Scores | None = None
-    state: State | None = None
+    state: TrainingState | None = None
     deaths: int = 0
     restarted_at: int = 0
     pace_from: tuple[float, int] | None = None
@@ -132,7 +132,7 @@ class Slot:
         if meta["is"] == "baseline":
             self.pixels = meta["map_at_r"]
         elif meta["is"] == "steps":
-            self.record(arrays["steps"], arrays["loss"], arrays["active"])
+            self.info(arrays["steps"], arrays["loss"], arrays["active"])
             self.step, self.images, self.seconds = meta["step"], meta["images"], meta["seconds"]
             self.pace(now)
         elif meta["is"] == "rest" and self.status == "pausing":
@@ -145,7 +145,7 @@ class Slot:
         elif meta["is"] == "state":
             if self.state is not None and meta["step"] > self.state.step:
                 self.deaths = 0
-            self.state = State(meta["step"], arrays)
+            self.state = TrainingState(meta["step"], arrays)
 
     def pace(self, now: float) -> None:
         """Steps per second of the clock on the wall, since the run last began to go: what others take is in it."""
@@ -154,7 +154,7 @@ class Slot:
         elif now > self.pace_from[0]:
             self.steps_per_second = (self.step - self.pace_from[1]) / (now - self.pace_from[0])
 
-    def record(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
+    def info(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
         """Losses of the steps (S,); those of a step made again after a restart replace the earlier ones."""
         if len(steps):
             self.rewind(int(steps[0]) - 1)
@@ -170,7 +170,7 @@ class Slot:
         """To its last state, for its worker has died; False for a run that keeps killing its worker: it has failed."""
         self.deaths += 1
         if self.deaths > MAX_DEATHS:
-            self.status, self.sentence = "failed", DIED
+            self.status, self.message = "failed", DIED
             return False
         self.step = self.restarted_at = self.state.step if self.state else 0
         self.rewind(self.step)
@@ -182,13 +182,13 @@ class Slot:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
 
-    def saved(self) -> Saved:
+    def saved(self) -> Checkpoint:
         """As it was at its state: what came after that will be made again."""
         assert self.state is not None, "only a run with a state is saved"
         step = self.state.step
         loss, active = (np.array(values[:step], np.float32) for values in (self.loss, self.active))
         scores = [scored for scored in self.scores if scored[0] <= step]
-        return Saved(self.experiment, self.machine, self.state, loss, active, scores, self.pixels)
+        return Checkpoint(self.experiment, self.machine, self.state, loss, active, scores, self.pixels)
 
     def view(self) -> RunView:
         return RunView(
@@ -196,7 +196,7 @@ class Slot:
             experiment=self.experiment,
             machine=self.machine,
             status=self.status,
-            sentence=self.sentence,
+            message=self.message,
             step=self.step,
             images=self.images,
             seconds=self.seconds,
@@ -213,16 +213,16 @@ class Slot:
         )
 
 
-def reopened(record: Record, owner: str, saved: Saved, seen_at: float) -> Slot:
+def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
     """A run as it was saved, with all that is known of its past."""
-    aside = bool(record.sweep)
-    slot = Slot(
-        record.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, aside, record.sweep
+    aside = bool(info.sweep)
+    run_state = RunState(
+        info.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, aside, info.sweep
     )
-    slot.loss.extend(saved.loss.tolist())
-    slot.active.extend(saved.active.tolist())
-    slot.scores, slot.pixels, slot.state = list(saved.scores), saved.pixels, saved.state
-    slot.step = slot.restarted_at = saved.state.step
-    images, slot.seconds = saved.state.tensors["counters"][:2].tolist()
-    slot.images = int(images)
-    return slot
+    run_state.loss.extend(saved.loss.tolist())
+    run_state.active.extend(saved.active.tolist())
+    run_state.scores, run_state.pixels, run_state.state = list(saved.scores), saved.pixels, saved.state
+    run_state.step = run_state.restarted_at = saved.state.step
+    images, run_state.seconds = saved.state.tensors["counters"][:2].tolist()
+    run_state.images = int(images)
+    return run_state

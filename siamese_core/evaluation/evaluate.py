@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from siamese_core.datasets import DatasetMissing, Images, select_probe
+from siamese_core.datasets import DatasetMissing, Images, select_eval_subset
 from siamese_core.embeddings import neighbours
 from siamese_core.embeddings.retrieval import retrieval, verification
 from siamese_core.embeddings.thresholds import EER, Rule, Threshold, chosen
@@ -158,7 +158,7 @@ def evaluate(trained: Trained) -> Iterator[Progress | Report]:
             groups[name] = yield from _group(trained, name, group, images, rows, before)
     if not groups:
         raise DatasetMissing(NO_CLASSES)
-    probed = select_probe(images)
+    probed = select_eval_subset(images)
     picture = np.concatenate([probed + branch * len(images.test_labels) for branch in range(experiment.branches)])
     yield Report(groups, probed, images.test_labels[probed], rows[picture].numpy())
 

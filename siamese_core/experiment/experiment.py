@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_own
+from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_uploaded
 from siamese_core.datasets.shapes import shapes
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.projection import PROJECTIONS
@@ -180,7 +180,7 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
 
 def _problem(f: Field, value: Any) -> str | None:
     why = f.problem(value)
-    return GONE if why and f.name == "dataset" and is_own(str(value)) else why
+    return GONE if why and f.name == "dataset" and is_uploaded(str(value)) else why
 
 
 def _problems(experiment: Experiment) -> Iterator[Ignored]:
@@ -209,7 +209,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.measure and experiment.measure not in loss.measures:
         may_be = ", ".join(loss.measures)
         yield Ignored("measure", experiment.measure, f"the loss {loss.key} is not defined on it; it may be: {may_be}")
-    if experiment.labels == "flipped" and loss.takes in ("logits", "batch"):
+    if experiment.labels == "flipped" and loss.input_kind in ("logits", "batch"):
         why = f"the loss {loss.key} learns from classes, not from pairs whose label could be flipped; it may be: right"
         yield Ignored("labels", experiment.labels, why)
     if experiment.dataset != "shapes":
@@ -233,7 +233,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
 def _not_minable(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.sampling != "all_pairs":
         yield Ignored("miner", experiment.miner, "only P×K batches are mined; it may be: all (or sampling=all_pairs)")
-    elif loss.takes in ("logits", "batch"):
+    elif loss.input_kind in ("logits", "batch"):
         yield Ignored("miner", experiment.miner, f"the loss {loss.key} chooses for itself; it may be: all")
     elif experiment.branches == 2:
         yield Ignored("miner", experiment.miner, "two different inputs are not mined; it may be: all")

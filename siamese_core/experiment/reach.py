@@ -81,7 +81,7 @@ def asked_of(params: Mapping[str, float]) -> float:
 def warning(experiment: Experiment) -> str | None:
     """A sentence where the loss asks for a distance that is out of reach; it trains all the same."""
     loss = LOSSES[experiment.loss]
-    if loss.takes not in ("distance", "triplet"):
+    if loss.input_kind not in ("distance", "triplet"):
         return None
     found = reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
     is_scale = "q" in experiment.params
@@ -94,7 +94,7 @@ def warning(experiment: Experiment) -> str | None:
             f"Out of reach: {where} no two points are farther apart than {found.two:.3g}, but {what} lies beyond. "
             f"It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
         )
-    if asked > found.all_classes and loss.takes == "distance":
+    if asked > found.all_classes and loss.input_kind == "distance":
         return (
             f"Out of reach for all at once: {where} and embedding_dim={experiment.embedding_dim}, "
             f"{len(experiment.seen)} classes are at most {found.all_classes:.3g} from each other, but {what} lies "

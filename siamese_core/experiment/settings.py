@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from siamese_core.datasets import DATASETS, find_own, shapes
+from siamese_core.datasets import DATASETS, find_uploaded, shapes
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, IntField, KeysField, one_of
 from siamese_core.losses import LOSSES
@@ -13,7 +13,7 @@ from siamese_core.losses.mining import MINERS
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.build import OUTPUTS
 from siamese_core.networks.encoders import ENCODERS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 FIELDS: dict[str, Field] = {
     f.name: f
@@ -24,7 +24,7 @@ FIELDS: dict[str, Field] = {
             "fashion_mnist",
             "The images that are learnt from.",
             {key: dataset.title for key, dataset in DATASETS.items()},
-            comes_and_goes=find_own,
+            comes_and_goes=find_uploaded,
         ),
         IntField("shapes_classes", "Kinds of shape", shapes.CLASSES, 3, 10, 1, "Each kind is a class."),
         FloatField("shapes_rotation", "Rotation (degrees)", shapes.ROTATION, 0.0, 180.0, 5.0, "Turned by up to this."),
@@ -41,8 +41,9 @@ FIELDS: dict[str, Field] = {
             "Second input",
             "none",
             "What the second input of a pair is shown as: a photo on one side, its edges, say, on the other.",
-            {"none": "another image"} | {key: f"another image: {view.title.lower()}" for key, view in VIEWS.items()},
-            {key: view.help for key, view in VIEWS.items()},
+            {"none": "another image"}
+            | {key: f"another image: {view.title.lower()}" for key, view in INPUT_TRANSFORMS.items()},
+            {key: view.help for key, view in INPUT_TRANSFORMS.items()},
         ),
         one_of(
             "shared",

@@ -29,7 +29,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """All that a run needs to go on bit for bit: weights, buffers, optimiser, generator, counters."""
 
     step: int
@@ -52,6 +52,6 @@ class Snapshot:
     images: int
     seconds: float
     frame: Frame | None = None
-    state: State | None = None
+    state: TrainingState | None = None
     alarm: str | None = None
     halted: str | None = None

@@ -24,8 +24,8 @@ from siamese_core.formats.wire import pack
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.record import Curve
+from siamese_core.runs.history import RunHistory
 from siamese_core.runs.layouts import NEIGHBOURS, Layouts, _quantised
-from siamese_core.runs.recording import Recording
 
 NO_NEIGHBOUR = 65535
 
@@ -37,17 +37,17 @@ LARGEST_END = 1e38
 SCORED = tuple(metric + suffix for metric in ("map_at_r", "precision_at_1") for suffix in ("", ".held_out"))
 
 
-def end_of_axis(recording: Recording) -> float:
+def end_of_axis(run_history: RunHistory) -> float:
     """Where the axis of distances ends, one for the whole film: nearly the largest distance of different pairs."""
-    if is_similarity(recording):
+    if is_similarity(run_history):
         return 1.0
-    film = recording.film
+    film = run_history.film
     shown = _finite(film.different) if film.different.size else _finite(film.same)
     return (grown(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
 
 
 def replay_message(
-    recording: Recording,
+    run_history: RunHistory,
     layouts: Layouts,
     *,
     sprite: Mapping[str, Any],
@@ -63,28 +63,28 @@ def replay_message(
     Words: loss, map_at_r, map_at_r.held_out, precision_at_1, precision_at_1.held_out, active; distance and similarity,
     which name a {measure}; any_distance and any_similarity, of a measure that is not known; perhaps note.
     """
-    film, probe = recording.film, recording.probe
+    film, eval_images = run_history.film, run_history.eval_images
     whole, scale = _quantised(layouts.xy)
-    styles = [class_style(c) for c in range(len(probe.classes))]
-    score_steps, scored = _scores(recording)
-    d_max = d_max or end_of_axis(recording)
-    at, loss = thinned(np.arange(1, len(recording.loss) + 1), recording.loss)
+    styles = [class_style(c) for c in range(len(eval_images.classes))]
+    score_steps, scored = _scores(run_history)
+    d_max = d_max or end_of_axis(run_history)
+    at, loss = thinned(np.arange(1, len(run_history.loss) + 1), run_history.loss)
     meta = {
         "key": key,
         "steps": film.steps.tolist(),
-        "total": recording.total,
+        "total": run_history.total,
         "dim": PROJECTIONS[layouts.kind].dim,
         "scale": scale,
         "projection": PROJECTIONS[layouts.kind].title,
-        "classes": list(probe.classes),
+        "classes": list(eval_images.classes),
         "colours": [colour for colour, _ in styles],
         "markers": [marker for _, marker in styles],
-        "held_out": list(recording.held_out),
-        "second": len(probe.labels) // 2 if probe.branches == 2 else None,
+        "held_out": list(run_history.held_out),
+        "second": len(eval_images.labels) // 2 if eval_images.branches == 2 else None,
         "sprite": dict(sprite),
         "note": text.get("note", ""),
         "d_max": d_max,
-        "axis": _axis(recording, text),
+        "axis": _axis(run_history, text),
         "same_colour": SAME_COLOUR,
         "different_colour": DIFFERENT_COLOUR,
         "history": [["loss", text["loss"], METRIC_COLOURS["loss"], False, "loss"]]
@@ -93,12 +93,12 @@ def replay_message(
     return pack(
         meta,
         xy=whole,
-        labels=probe.labels.astype(np.int32),
+        labels=eval_images.labels.astype(np.int32),
         neighbours=_padded(layouts.neighbours),
         shares=np.array(
             [[shares(film.same[f], d_max), shares(film.different[f], d_max)] for f in range(len(film))], np.float32
         ).reshape(len(film), 2, BINS),
-        curve=_branches(recording, curve),
+        curve=_branches(run_history, curve),
         loss_steps=at,
         loss=loss,
         score_steps=np.array(score_steps, np.float32),
@@ -112,12 +112,12 @@ def _padded(near: np.ndarray) -> np.ndarray:
     return np.where((full >= 0) & (full < NO_NEIGHBOUR), full, NO_NEIGHBOUR).astype(np.uint16)
 
 
-def is_similarity(recording: Recording) -> bool:
+def is_similarity(run_history: RunHistory) -> bool:
     """As the experiment says; where that is not known, as the numbers look: in 0 to 1, and same pairs above others."""
-    measure = MEASURES.get(recording.settings.get("measure", ""))
+    measure = MEASURES.get(run_history.settings.get("measure", ""))
     if measure is not None:
         return measure.kind == "similarity"
-    film = recording.film
+    film = run_history.film
     values = np.concatenate([_finite(film.same), _finite(film.different)])
     same, different = (_finite(pairs[-1:]) for pairs in (film.same, film.different))
     if not same.size or not different.size or values.min() < 0 or values.max() > 1:
@@ -125,25 +125,25 @@ def is_similarity(recording: Recording) -> bool:
     return bool(same.mean() > different.mean())
 
 
-def _axis(recording: Recording, text: Mapping[str, str]) -> str:
-    measure = MEASURES.get(recording.settings.get("measure", ""))
+def _axis(run_history: RunHistory, text: Mapping[str, str]) -> str:
+    measure = MEASURES.get(run_history.settings.get("measure", ""))
     if measure is None:
-        return text["any_similarity" if is_similarity(recording) else "any_distance"]
+        return text["any_similarity" if is_similarity(run_history) else "any_distance"]
     return text[measure.kind].format(measure=measure.title)
 
 
-def _branches(recording: Recording, curve: Curve | None) -> np.ndarray:
-    loss = LOSSES.get(recording.settings.get("loss", ""))
-    if curve is None or loss is None or loss.takes not in ("distance", "similarity"):
+def _branches(run_history: RunHistory, curve: Curve | None) -> np.ndarray:
+    loss = LOSSES.get(run_history.settings.get("loss", ""))
+    if curve is None or loss is None or loss.input_kind not in ("distance", "similarity"):
         return np.zeros((3, 0), np.float32)
     return np.stack([curve.at, curve.same, curve.different]).astype(np.float32)
 
 
-def _scores(recording: Recording) -> tuple[list[int], dict[str, list[float]]]:
+def _scores(run_history: RunHistory) -> tuple[list[int], dict[str, list[float]]]:
     """Scored steps, and of each name a value for each of them, NaN where it is missing; no name without any value."""
-    entries = [(step, metrics) for step, metrics in recording.scores if 0 < step <= len(recording.active)]
+    entries = [(step, metrics) for step, metrics in run_history.scores if 0 < step <= len(run_history.active)]
     found = {name: [_score(metrics, name) for _, metrics in entries] for name in SCORED}
-    found["active"] = [_share(recording.active[step - 1]) for step, _ in entries]
+    found["active"] = [_share(run_history.active[step - 1]) for step, _ in entries]
     return [step for step, _ in entries], {name: row for name, row in found.items() if np.isfinite(row).any()}
 
 

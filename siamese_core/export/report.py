@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from siamese_core.datasets import is_own
+from siamese_core.datasets import is_uploaded
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.experiment.experiment import Experiment, loss_field
 from siamese_core.experiment.fields import ChoiceField, ClassesField, FloatField, KeysField
@@ -30,7 +30,7 @@ from siamese_core.export.tables import Array, number
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
-from siamese_core.runs.recording import Recording
+from siamese_core.runs.history import RunHistory
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -130,7 +130,7 @@ for (const [when, printing] of [["beforeprint", true], ["afterprint", false]])
 
 
 def report_html(
-    recording: Recording,
+    run_history: RunHistory,
     layouts_xy: Array | None,
     *,
     title: str,
@@ -144,20 +144,20 @@ def report_html(
     `link` leads to the experiment where a server runs; one that is no http address is left out.
     """
     where = asdict(machine)
-    _, ignored = Experiment.from_query(recording.query)
+    _, ignored = Experiment.from_query(run_history.query)
     why = str(ignored[0]) if ignored else ""
     address = escape(link) if link.startswith(("https://", "http://")) else ""
     sections = [
         f"<main>\n<h1>{escape(title)}</h1>",
         f'<p><a href="{address}" rel="noreferrer">{escape(text["link"])}</a></p>' if address else "",
-        _list(_facts(recording, where, created, text)),
-        _section(text["settings"], _settings(recording, why, text)),
-        _section(text["scores"], _scores(recording, text)),
-        _section(text["history_title"], _plot(_history(recording, text), "history", "22rem")),
-        _pictures(recording, layouts_xy, text),
-        _section(text["pairs_title"], _pairs(recording, text)),
-        _section(text["sheet_title"], _sheet(recording, text)),
-        _section(text["repeat_title"], _repeat(recording, where, why, text)),
+        _list(_facts(run_history, where, created, text)),
+        _section(text["settings"], _settings(run_history, why, text)),
+        _section(text["scores"], _scores(run_history, text)),
+        _section(text["history_title"], _plot(_history(run_history, text), "history", "22rem")),
+        _pictures(run_history, layouts_xy, text),
+        _section(text["pairs_title"], _pairs(run_history, text)),
+        _section(text["sheet_title"], _sheet(run_history, text)),
+        _section(text["repeat_title"], _repeat(run_history, where, why, text)),
         f"</main>\n<script>{SCRIPT}</script>",
     ]
     return tables.page_html(title, "\n".join(sections), STYLE)
@@ -187,13 +187,13 @@ def _shown(value: Any, form: str, text: Table) -> str:
     return format(found, form) if np.isfinite(found) else str(text["unknown"])
 
 
-def _facts(recording: Recording, machine: Table, created: float, text: Table) -> dict[str, str]:
+def _facts(run_history: RunHistory, machine: Table, created: float, text: Table) -> dict[str, str]:
     where = {name: shortened(str(value)) for name, value in machine.items()}
     where["precision"] = PRECISIONS.get(where["precision"], where["precision"])
-    counts = {name: _shown(getattr(recording, name), ",.0f", text) for name in ("step", "total", "images")}
+    counts = {name: _shown(getattr(run_history, name), ",.0f", text) for name in ("step", "total", "images")}
     return {
         text["date"]: _date(created, text),
-        text["progress"]: text["counts"].format(**counts, seconds=_shown(recording.seconds, ",.1f", text)),
+        text["progress"]: text["counts"].format(**counts, seconds=_shown(run_history.seconds, ",.1f", text)),
         text["machine"]: text["where"].format(**where),
         text["versions"]: ", ".join(_versions()),
     }
@@ -215,23 +215,23 @@ def _versions() -> list[str]:
     return found
 
 
-def _settings(recording: Recording, why: str, text: Table) -> str:
-    loss = LOSSES.get(recording.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
+def _settings(run_history: RunHistory, why: str, text: Table) -> str:
+    loss = LOSSES.get(run_history.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
     rows = {}
-    for name, value in recording.settings.items():
+    for name, value in run_history.settings.items():
         field = FIELDS.get(name) or loss_field(loss, name)
-        rows[field.title if field else shortened(name)] = shortened(_in_words(recording, field, value, text), 200)
+        rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value, text), 200)
     return _note(text["unreadable"].format(why=why) if why else "") + _list(rows)
 
 
-def _in_words(recording: Recording, field: Any, value: str, text: Table) -> str:
+def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> str:
     """A setting as it is read on the Train page; as it stands where it cannot be read."""
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(text["own"] if is_own(value) else field.choices.get(value, value))
+            return str(text["own"] if is_uploaded(value) else field.choices.get(value, value))
         case KeysField() | ClassesField() if read is not None:
-            names = field.choices if isinstance(field, KeysField) else dict(enumerate(recording.probe.classes))
+            names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
             return ", ".join(str(names.get(key, key)) for key in read) or str(text["none"])
         case FloatField() if read is not None:
             return f"{read:g}"
@@ -239,11 +239,11 @@ def _in_words(recording: Recording, field: Any, value: str, text: Table) -> str:
     return str(text["all"] if (name, read) == ("train_per_class", 0) else text["units"].get(name, "{}").format(value))
 
 
-def _scores(recording: Recording, text: Table) -> str:
-    step, found = recording.scores[-1] if recording.scores else (0, {})
+def _scores(run_history: RunHistory, text: Table) -> str:
+    step, found = run_history.scores[-1] if run_history.scores else (0, {})
     cards = ""
     for metric, (name, meaning) in text["metrics"].items():
-        seen, held_out = tables.by_group(recording.pixels if metric == "pixels" else found.get(metric))
+        seen, held_out = tables.by_group(run_history.pixels if metric == "pixels" else found.get(metric))
         if np.isfinite([seen, held_out]).any():
             lines = [f"{seen:.3f}" if np.isfinite(seen) else "–", meaning]
             lines[1:1] = [text["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
@@ -254,56 +254,56 @@ def _scores(recording: Recording, text: Table) -> str:
     return _note(text["scores_note"].format(step=_shown(step, ",.0f", text))) + f'<dl class="scores">{cards}</dl>'
 
 
-def _history(recording: Recording, text: Table) -> go.Figure:
+def _history(run_history: RunHistory, text: Table) -> go.Figure:
     words = text["history"]
-    steps = np.arange(1, len(recording.loss) + 1)
-    series: dict[str, base.Series] = {"loss": (steps, recording.loss, words["loss"])}
-    at = [number(step) for step, _ in recording.scores]
+    steps = np.arange(1, len(run_history.loss) + 1)
+    series: dict[str, base.Series] = {"loss": (steps, run_history.loss, words["loss"])}
+    at = [number(step) for step, _ in run_history.scores]
     for name in ("map_at_r", "map_at_r.held_out", "precision_at_1", "precision_at_1.held_out", "test_loss"):
         metric, _, held_out = name.removeprefix("test_").partition(".")
-        values = [tables.by_group(found.get(metric))[bool(held_out)] for _, found in recording.scores]
+        values = [tables.by_group(found.get(metric))[bool(held_out)] for _, found in run_history.scores]
         if np.isfinite(values).any():
             series[name] = (at, values, text["metrics"][metric][0])
-    if np.isfinite(recording.active).any():
-        series["active"] = (steps, recording.active, words["active"])
-    total, pixels = number(recording.total), tables.by_group(recording.pixels)[0]
+    if np.isfinite(run_history.active).any():
+        series["active"] = (steps, run_history.active, words["active"])
+    total, pixels = number(run_history.total), tables.by_group(run_history.pixels)[0]
     baseline = pixels if np.isfinite(pixels) else None
     return base.history(int(total) if np.isfinite(total) else 0, series, pixels_baseline=baseline, text=words)
 
 
-def _pictures(recording: Recording, layouts_xy: Array | None, text: Table) -> str:
-    probe, count = recording.probe, len(recording.film)
-    title = text["pictures_title"].format(count=f"{len(probe.labels) // probe.branches:,}")
+def _pictures(run_history: RunHistory, layouts_xy: Array | None, text: Table) -> str:
+    eval_images, count = run_history.eval_images, len(run_history.film)
+    title = text["pictures_title"].format(count=f"{len(eval_images.labels) // eval_images.branches:,}")
     if layouts_xy is None or not count or len(layouts_xy) != count:
         return _section(title, _note(text["no_pictures"]))
     chosen = np.unique(np.linspace(0, count - 1, PICTURES).round().astype(int)).tolist()
-    places = [tables.drawable(recording, layouts_xy[at]) for at in chosen]
+    places = [tables.drawable(run_history, layouts_xy[at]) for at in chosen]
     in_space = places[0].shape[1] == 3
     places = [xy @ CORNER for xy in places] if in_space else places
     axes = tables.axes_around(np.concatenate(places))
     drawn = ""
     for at, xy in zip(chosen, places, strict=True):
-        figure = tables.embedding_figure(recording, xy, at, text=text["embedding"])
+        figure = tables.embedding_figure(run_history, xy, at, text=text["embedding"])
         caption = escape(figure.layout.title.text)
         figure.update_layout(axes | {"title": None, "showlegend": False, "margin": dict.fromkeys("lrtb", 4)})
         drawn += f"<figure><figcaption>{caption}</figcaption>{_plot(figure, f'picture-{at}', '14rem')}</figure>"
-    notes = {"pictures_note": True, "corner_note": in_space, "second_note": probe.branches == 2}
+    notes = {"pictures_note": True, "corner_note": in_space, "second_note": eval_images.branches == 2}
     note = _note(*(text[name] for name, is_so in notes.items() if is_so))
-    return _section(title, note, f'<div class="pictures">{drawn}</div>', _legend(recording, text))
+    return _section(title, note, f'<div class="pictures">{drawn}</div>', _legend(run_history, text))
 
 
-def _legend(recording: Recording, text: Table) -> str:
-    held_out, items = recording.held_out, ""
-    for c in np.unique(recording.probe.labels).tolist():
+def _legend(run_history: RunHistory, text: Table) -> str:
+    held_out, items = run_history.held_out, ""
+    for c in np.unique(run_history.eval_images.labels).tolist():
         colour, marker = base.class_style(c)
-        name = recording.probe.classes[c] + (f" ({text['embedding']['held_out']})" if c in held_out else "")
+        name = run_history.eval_images.classes[c] + (f" ({text['embedding']['held_out']})" if c in held_out else "")
         mark = f'<span style="color: {colour}" aria-hidden="true">{MARKS[marker]}</span>'
         items += f"<li>{mark} {escape(name)}</li>"
     return f'<ul class="legend">{items}</ul>'
 
 
-def _pairs(recording: Recording, text: Table) -> str:
-    film, measure = recording.film, MEASURES.get(recording.settings.get("measure", ""))
+def _pairs(run_history: RunHistory, text: Table) -> str:
+    film, measure = run_history.film, MEASURES.get(run_history.settings.get("measure", ""))
     if not len(film):
         return _note(text["no_pairs"])
     axis = text["axes"][measure.kind if measure else "unknown"].format(measure=measure.title if measure else "")
@@ -321,16 +321,16 @@ def _pairs(recording: Recording, text: Table) -> str:
     return _note(text["pairs_note"]) + f'<div class="pairs">{drawn}</div>'
 
 
-def _sheet(recording: Recording, text: Table) -> str:
-    probe, rows = recording.probe, ""
-    images = len(probe.labels) // probe.branches
-    present = np.unique(probe.labels[:images]).tolist()
+def _sheet(run_history: RunHistory, text: Table) -> str:
+    eval_images, rows = run_history.eval_images, ""
+    images = len(eval_images.labels) // eval_images.branches
+    present = np.unique(eval_images.labels[:images]).tolist()
     for c in present[:MOST_CLASSES]:
-        own = np.flatnonzero(probe.labels[:images] == c)[:SHEET]
-        alt = escape(text["sheet_alt"].format(count=len(own), name=probe.classes[c]))
-        rows += f"<span>{escape(probe.classes[c])}</span><div>"
-        for branch in range(probe.branches):
-            shown = reduced(probe.thumbnails[own + branch * images], THUMBNAIL)
+        own = np.flatnonzero(eval_images.labels[:images] == c)[:SHEET]
+        alt = escape(text["sheet_alt"].format(count=len(own), name=eval_images.classes[c]))
+        rows += f"<span>{escape(eval_images.classes[c])}</span><div>"
+        for branch in range(eval_images.branches):
+            shown = reduced(eval_images.thumbnails[own + branch * images], THUMBNAIL)
             png = b64encode(atlas_png(shown, len(own))).decode()
             rows += f'<img alt="{alt}" width="{40 * len(own)}" src="data:image/png;base64,{png}">'
         rows += "</div>\n"
@@ -338,15 +338,15 @@ def _sheet(recording: Recording, text: Table) -> str:
     return f'<div class="sheet">{rows}</div>' + _note(text["more_classes"].format(count=more) if more > 0 else "")
 
 
-def _repeat(recording: Recording, machine: Table, why: str, text: Table) -> str:
+def _repeat(run_history: RunHistory, machine: Table, why: str, text: Table) -> str:
     # Written anew: so it means nothing to a shell, whoever wrote it.
-    query = urlencode(recording.settings, safe=",", errors="replace")
+    query = urlencode(run_history.settings, safe=",", errors="replace")
     command = f'python -m siamese_core train "{query}"'
     for name, default in asdict(Machine()).items():
         value = str(machine[name])
         if value != str(default) and value.isascii() and value.isalnum():
             command += f" --{name} {value}"
-    own = is_own(recording.settings.get("dataset", ""))
+    own = is_uploaded(run_history.settings.get("dataset", ""))
     notes = {"repeat_note": True, "repeat_own": own, "repeat_unreadable": bool(why)}
     note = _note(*(text[name] for name, is_so in notes.items() if is_so))
     return _note(text["repeat"]) + f"<pre>{escape(command)}</pre>" + note

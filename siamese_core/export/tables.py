@@ -19,7 +19,7 @@ import numpy.typing as npt
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.export.figures.base import NEUTRAL, class_style, faded, figure_of, hint_at
 from siamese_core.formats.pair_lists import FORMULA, to_csv
-from siamese_core.runs.recording import Recording
+from siamese_core.runs.history import RunHistory
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -107,72 +107,72 @@ body { margin: 0 auto; padding: 1rem; background: var(--ground); color: var(--te
 """
 
 
-def embeddings_of(recording: Recording) -> Array:
+def embeddings_of(run_history: RunHistory) -> Array:
     """(N, D) of the last frame; (N, 0) of a recording without frames."""
-    film = recording.film
-    return film.embeddings[-1] if len(film) else np.zeros((len(recording.probe.labels), 0), np.float32)
+    film = run_history.film
+    return film.embeddings[-1] if len(film) else np.zeros((len(run_history.eval_images.labels), 0), np.float32)
 
 
-def step_of(recording: Recording, at: int = -1) -> int:
-    return int(recording.film.steps[at]) if len(recording.film) else recording.step
+def step_of(run_history: RunHistory, at: int = -1) -> int:
+    return int(run_history.film.steps[at]) if len(run_history.film) else run_history.step
 
 
-def embeddings_csv(recording: Recording) -> bytes:
+def embeddings_csv(run_history: RunHistory) -> bytes:
     """A row for each point; a number that is not finite is an empty cell."""
-    numbers = embeddings_of(recording)
+    numbers = embeddings_of(run_history)
     names = [f"e{d}" for d in range(numbers.shape[1])]
-    rows = zip(_points(recording), numbers, strict=True)
+    rows = zip(_points(run_history), numbers, strict=True)
     return to_csv([point | dict(zip(names, row, strict=True)) for point, row in rows]).encode("utf-8-sig", "replace")
 
 
-def embeddings_npz(recording: Recording) -> bytes:
+def embeddings_npz(run_history: RunHistory) -> bytes:
     """`embeddings` (N, D), `labels` (N,), `classes` (C,), `steps` (1,): of the frame, (0,) where there is none."""
-    steps = np.array([step_of(recording)] if len(recording.film) else [], np.int64)
-    return _npz(embeddings=embeddings_of(recording), **_names(recording), steps=steps)
+    steps = np.array([step_of(run_history)] if len(run_history.film) else [], np.int64)
+    return _npz(embeddings=embeddings_of(run_history), **_names(run_history), steps=steps)
 
 
-def frames_npz(recording: Recording) -> bytes:
+def frames_npz(run_history: RunHistory) -> bytes:
     """All frames: `steps` (F,), `embeddings` (F, N, D), distances of pairs (F, P); `loss`, `active` of every step (S,).
 
     `scores` (K, M, 2) hold the values of `metrics` (M,) for `groups` (2,) at `score_steps` (K,), NaN where there is
     none; `pixels` (2,) MAP@R on raw pixels. With 2 `branches` the points are all first inputs, then all second ones.
     """
-    film = recording.film
-    metrics = list(dict.fromkeys(metric for _, found in recording.scores for metric in found))
-    scores = [[by_group(found.get(metric)) for metric in metrics] for _, found in recording.scores]
+    film = run_history.film
+    metrics = list(dict.fromkeys(metric for _, found in run_history.scores for metric in found))
+    scores = [[by_group(found.get(metric)) for metric in metrics] for _, found in run_history.scores]
     return _npz(
         steps=film.steps,
         embeddings=film.embeddings,
         same_distances=film.same,
         different_distances=film.different,
-        **_names(recording),
-        branches=np.array(recording.probe.branches),
-        loss=recording.loss,
-        active=recording.active,
-        score_steps=np.array([number(step) for step, _ in recording.scores], np.float64),
+        **_names(run_history),
+        branches=np.array(run_history.eval_images.branches),
+        loss=run_history.loss,
+        active=run_history.active,
+        score_steps=np.array([number(step) for step, _ in run_history.scores], np.float64),
         scores=np.array(scores, np.float64).reshape(len(scores), len(metrics), len(GROUPS)),
         metrics=np.array(metrics, np.str_),
         groups=np.array(GROUPS),
-        pixels=np.array(by_group(recording.pixels)),
-        query=np.array(recording.query, np.str_),
+        pixels=np.array(by_group(run_history.pixels)),
+        query=np.array(run_history.query, np.str_),
     )
 
 
-def tensorboard_zip(recording: Recording) -> bytes:
+def tensorboard_zip(run_history: RunHistory) -> bytes:
     """What TensorBoard's Embedding Projector reads. It stops at numbers that are not finite: such points are left out.
 
     Its sprites are square, and so is the sheet of them.
     """
-    numbers = embeddings_of(recording)
+    numbers = embeddings_of(run_history)
     kept = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
     if not len(kept):
         return _zipped({"README.txt": README.format(found=NOTHING).encode()})
-    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(recording))
+    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(run_history))
     if len(kept) < len(numbers):
         found += LEFT_OUT.format(count=len(numbers) - len(kept))
-    points = _points(recording)
+    points = _points(run_history)
     rows = [list(points[0]), *(list(points[i].values()) for i in kept)]
-    sprite, side = _sprite(recording.probe.thumbnails[kept])
+    sprite, side = _sprite(run_history.eval_images.thumbnails[kept])
     files = {
         "vectors.tsv": _tsv(numbers[kept]),
         "metadata.tsv": _tsv([[_tsv_cell(cell) for cell in row] for row in rows]),
@@ -182,23 +182,23 @@ def tensorboard_zip(recording: Recording) -> bytes:
     return _zipped({**files, "README.txt": README.format(found=found).encode()})
 
 
-def embedding_figure(recording: Recording, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
+def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
     """The points of frame `at` at `xy` (N, 2 or 3), in the colour and marker of their class; second inputs are hollow.
 
     Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_picture.
     """
-    title = {"text": text["embedding"].format(step=f"{step_of(recording, at):,}")}
-    probe, points, held_out = recording.probe, _points(recording), recording.held_out
-    xy = drawable(recording, xy)
+    title = {"text": text["embedding"].format(step=f"{step_of(run_history, at):,}")}
+    eval_images, points, held_out = run_history.eval_images, _points(run_history), run_history.held_out
+    xy = drawable(run_history, xy)
     shown = np.isfinite(xy).all(axis=1)
     second = np.array([point.get("input") == "second" for point in points])
     index = np.array([point["index"] for point in points], np.int32)
     data: list[dict[str, Any]] = []
-    for c in np.unique(probe.labels[shown]).tolist():
+    for c in np.unique(eval_images.labels[shown]).tolist():
         # Plotly reads a little HTML, and a class may be called like that.
-        name = escape(probe.classes[c], False) + (f" ({text['held_out']})" if c in held_out else "")
+        name = escape(eval_images.classes[c], False) + (f" ({text['held_out']})" if c in held_out else "")
         for hollow in (False, True):
-            own = np.flatnonzero(shown & (probe.labels == c) & (second == hollow))
+            own = np.flatnonzero(shown & (eval_images.labels == c) & (second == hollow))
             if len(own):
                 below = f"<br>{text['second']}" if hollow else ""
                 data.append({
@@ -214,9 +214,9 @@ def embedding_figure(recording: Recording, xy: Array | None, at: int = -1, *, te
     return figure_of(data or [{"type": "scatter"}], **layout, annotations=hint, **axes_around(xy))
 
 
-def drawable(recording: Recording, xy: Array | None) -> Array:
+def drawable(run_history: RunHistory, xy: Array | None) -> Array:
     """Places (N, 2 or 3) of the points of a recording; NaN where there is no picture that fits it."""
-    count = len(recording.probe.labels)
+    count = len(run_history.eval_images.labels)
     if xy is None or xy.ndim != 2 or len(xy) != count or xy.shape[1] not in (2, 3):
         return np.full((count, 2), np.nan, np.float32)
     return np.where(np.abs(xy) < LARGEST, xy, np.nan).astype(np.float32)
@@ -273,18 +273,18 @@ def by_group(scores: Mapping[str, Any] | None) -> list[float]:
     return [number((scores or {}).get(group)) for group in GROUPS]
 
 
-def _points(recording: Recording) -> list[dict[str, Any]]:
+def _points(run_history: RunHistory) -> list[dict[str, Any]]:
     """What is known of each point: the image's number, its class and, with two branches, as which input it is seen."""
-    probe = recording.probe
-    images = max(len(probe.labels) // probe.branches, 1)
-    named = [{"index": i % images, "class": probe.classes[c]} for i, c in enumerate(probe.labels.tolist())]
-    if probe.branches == 1:
+    eval_images = run_history.eval_images
+    images = max(len(eval_images.labels) // eval_images.branches, 1)
+    named = [{"index": i % images, "class": eval_images.classes[c]} for i, c in enumerate(eval_images.labels.tolist())]
+    if eval_images.branches == 1:
         return named
     return [point | {"input": INPUTS[i >= images]} for i, point in enumerate(named)]
 
 
-def _names(recording: Recording) -> dict[str, Array]:
-    return {"labels": recording.probe.labels, "classes": np.array(recording.probe.classes, np.str_)}
+def _names(run_history: RunHistory) -> dict[str, Array]:
+    return {"labels": run_history.eval_images.labels, "classes": np.array(run_history.eval_images.classes, np.str_)}
 
 
 def _places(xy: Array) -> dict[str, Any]:

@@ -73,11 +73,11 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class ImageRejected(Exception):
-    """A file that is not let in: `reason` is a key of REASONS, `sentence` tells the user what to do."""
+    """A file that is not let in: `reason` is a key of REASONS, `message` tells the user what to do."""
 
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason, self.sentence = reason, sentence
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
 
 
 def refusal(reason: str) -> ImageRejected:

@@ -109,7 +109,7 @@ def _temperature(default: float) -> Param:
 NT_XENT = Loss(
     key="nt_xent",
     title="NT-Xent (SimCLR)",
-    takes="batch",
+    input_kind="batch",
     fn=nt_xent,
     params=(_temperature(0.07),),
     written=r"-\log\frac{e^{s_{ap}/\tau}}{e^{s_{ap}/\tau} + \sum_{n} e^{s_{an}/\tau}},\qquad s = \cos(h_1, h_2)",
@@ -129,7 +129,7 @@ NT_XENT = Loss(
 SUPCON = Loss(
     key="supcon",
     title="SupCon",
-    takes="batch",
+    input_kind="batch",
     fn=supcon,
     params=(_temperature(0.1),),
     written=r"-\frac{1}{|P(a)|}\sum_{p\in P(a)}\log\frac{e^{s_{ap}/\tau}}{\sum_{k\ne a} e^{s_{ak}/\tau}}",
@@ -144,7 +144,7 @@ SUPCON = Loss(
 MULTI_SIMILARITY = Loss(
     key="multi_similarity",
     title="Multi-similarity",
-    takes="batch",
+    input_kind="batch",
     fn=multi_similarity,
     params=(
         Param("alpha", "Pull α", 2.0, 0.1, 50.0, 0.1, "How sharply the farthest positives are preferred."),
@@ -169,7 +169,7 @@ MULTI_SIMILARITY = Loss(
 CIRCLE = Loss(
     key="circle",
     title="Circle",
-    takes="batch",
+    input_kind="batch",
     fn=circle,
     params=(
         Param("margin", "Relaxation m", 0.4, 0.0, 1.0, 0.05, "Goals are 1 − m for positives and m for negatives."),
@@ -190,7 +190,7 @@ CIRCLE = Loss(
 LIFTED_STRUCTURE = Loss(
     key="lifted_structure",
     title="Lifted structure",
-    takes="batch",
+    input_kind="batch",
     fn=lifted_structure,
     params=(replace(MARGIN, help="How far negatives should be, softly, beyond the positive."),),
     written=r"\tfrac12\max\Big(0,\ d_{ap} + \log\sum_{n} \big[e^{m-d_{an}} + e^{m-d_{pn}}\big]\Big)^2",
@@ -213,7 +213,7 @@ LIFTED_STRUCTURE = Loss(
 PROXY_ANCHOR = Loss(
     key="proxy_anchor",
     title="Proxy-anchor",
-    takes="batch",
+    input_kind="batch",
     fn=proxy_anchor,
     params=(
         Param("margin", "Margin δ", 0.1, 0.0, 1.0, 0.05, "Goals are a cosine above δ to the own proxy, below −δ else."),

@@ -20,7 +20,7 @@ def softmax(logits: Tensor, labels: Tensor) -> Tensor:
 SOFTMAX = Loss(
     key="softmax",
     title="Softmax classifier (baseline)",
-    takes="logits",
+    input_kind="logits",
     fn=softmax,
     params=(),
     written=r"-\log\frac{e^{z_c}}{\sum_k e^{z_k}},\qquad z = Wh + b",

@@ -13,7 +13,7 @@ from siamese_core.losses.param import Citation, Param
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Takes = Literal["distance", "similarity", "triplet", "logits", "batch"]
+InputKind = Literal["distance", "similarity", "triplet", "logits", "batch"]
 
 Convention = Literal["zero", "one", "classes"]
 """What a source calls a similar pair: y = 0, y = 1; or it has class labels and no pairs."""
@@ -72,7 +72,7 @@ class Loss:
 
     key: str
     title: str
-    takes: Takes
+    input_kind: InputKind
     fn: Callable[..., Tensor]
     params: tuple[Param, ...]
     written: str | tuple[str, str]

@@ -21,7 +21,7 @@ def triplet(d_ap: Tensor, d_an: Tensor, *, margin: float) -> Tensor:
 TRIPLET = Loss(
     key="triplet",
     title="Triplet (Schroff 2015)",
-    takes="triplet",
+    input_kind="triplet",
     fn=triplet,
     params=(
         replace(

@@ -20,7 +20,7 @@ _PATTERNS = 31  # a prime: the sums of plain images, multiples of their area, me
 
 
 @dataclass(frozen=True)
-class View:
+class InputTransform:
     """``fn`` maps uint8 (B, C, H, W) to uint8 (B, C, H, W)."""
 
     key: str
@@ -93,32 +93,32 @@ def _pixels(values: Tensor) -> Tensor:
     return values.round().clamp(0, 255).byte()
 
 
-VIEWS: dict[str, View] = {
-    "edges": View(
+INPUT_TRANSFORMS: dict[str, InputTransform] = {
+    "edges": InputTransform(
         key="edges",
         title="Edges",
         help="Only where brightness changes (Sobel), white where it changes most.",
         fn=_edges,
     ),
-    "inverted": View(
+    "inverted": InputTransform(
         key="inverted",
         title="Inverted",
         help="Black becomes white, and every colour its opposite, as in a photographic negative.",
         fn=_inverted,
     ),
-    "low_resolution": View(
+    "low_resolution": InputTransform(
         key="low_resolution",
         title="Low resolution",
         help="Tiles of 4 × 4 pixels, each in its mean colour.",
         fn=_low_resolution,
     ),
-    "rotated": View(
+    "rotated": InputTransform(
         key="rotated",
         title="Rotated",
         help="A quarter turn clockwise.",
         fn=_rotated,
     ),
-    "noisy": View(
+    "noisy": InputTransform(
         key="noisy",
         title="Noisy",
         help="With grain that is a fifth as strong as white; the same image always gets the same grain.",

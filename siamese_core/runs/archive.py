@@ -13,9 +13,9 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.formats import archives
 from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
 from siamese_core.formats.run_format import packed, unpacked
-from siamese_core.runs.folder import TENSOR, FolderRejected, recording_of
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import FRAMES, PROBE, RUN, SUFFIX
+from siamese_core.runs.folder import TENSOR, FolderRejected, run_history_of
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
+from siamese_core.runs.info import RunInfo
 
 MOST_FILES = 1_000
 MAX_FILE = 32 * MB
@@ -88,28 +88,28 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
             raise FolderRejected(HEAVY)
         last = archives.split_path(path.replace("\\", "/"))[-1:]
         name = last[0] if last else ""
-        if name in (RUN, PROBE):
+        if name in (RUN, EVAL_IMAGES):
             files[name] = content
         elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdecimal() and len(name) < 30:
             files[f"{FRAMES}{name}"] = content
     return files
 
 
-def record_of(files: Mapping[str, bytes]) -> Record:
+def record_of(files: Mapping[str, bytes]) -> RunInfo:
     """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
-    recording = recording_of(files, NAME)
-    frames, points, dim = recording.film.embeddings.shape
+    run_history = run_history_of(files, NAME)
+    frames, points, dim = run_history.film.embeddings.shape
     if frames > MOST_FRAMES or points > MOST_POINTS or dim > MOST_DIM:
         raise FolderRejected(TOO_LARGE)
     meta, arrays = unpacked(files[RUN])
     has_weights = any(name.startswith(f"{TENSOR}network.") for name in arrays)
     now = time.time()
-    return Record(
-        recording.query, Machine(**meta["machine"]), now, now,
+    return RunInfo(
+        run_history.query, Machine(**meta["machine"]), now, now,
         # Never to be gone on with: its state may come from anybody.
-        "finished" if recording.step >= recording.total else "halted",
-        step=recording.step, total=recording.total, seconds=recording.seconds,
-        scores=recording.scores[-1][1] if recording.scores else {}, sentence="" if has_weights else NO_WEIGHTS,
+        "finished" if run_history.step >= run_history.total else "halted",
+        step=run_history.step, total=run_history.total, seconds=run_history.seconds,
+        scores=run_history.scores[-1][1] if run_history.scores else {}, message="" if has_weights else NO_WEIGHTS,
     )  # fmt: skip
 
 

@@ -19,29 +19,29 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.datasets import Dataset, select_probe
+from siamese_core.datasets import Dataset, select_eval_subset
 from siamese_core.datasets.atlas import reduced
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import Frame, Scores, State
+from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_whole
 from siamese_core.formats.run_format import Damaged, packed, unpacked
-from siamese_core.runs.record import is_count, is_groups, is_machine, is_query, is_scores
-from siamese_core.runs.recording import (
+from siamese_core.runs.history import (
+    EVAL_IMAGES,
     FRAMES,
-    PROBE,
     RUN,
     SUFFIX,
-    ProbeImages,
-    Recording,
+    EvalImages,
+    RunHistory,
     Scored,
     film_of,
     joined,
+    packed_eval_images,
     packed_film,
-    packed_probe,
+    read_eval_images,
     read_film,
-    read_probe,
 )
+from siamese_core.runs.info import is_count, is_groups, is_machine, is_query, is_scores
 
 SCHEMA = 1
 
@@ -69,12 +69,12 @@ class FolderRejected(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class Checkpoint:
     """A run as it was saved last. `loss`, `active` (S,): those of every step up to the state's."""
 
     experiment: Experiment
     machine: Machine
-    state: State
+    state: TrainingState
     loss: np.ndarray
     active: np.ndarray
     scores: Scored
@@ -85,7 +85,7 @@ class Saved:
         return self.state.step >= self.experiment.steps
 
 
-def save(folder: Path, saved: Saved, frames: Sequence[tuple[int, Frame]] = ()) -> None:
+def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
     """Replaces the run, and adds the (step, frame)s since the last save. Raises OSError, the run as it was."""
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
@@ -94,7 +94,7 @@ def save(folder: Path, saved: Saved, frames: Sequence[tuple[int, Frame]] = ()) -
     write_whole(folder / RUN, packed_run(saved))
 
 
-def packed_run(saved: Saved) -> bytes:
+def packed_run(saved: Checkpoint) -> bytes:
     meta = {
         "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
         "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores, "pixels": saved.pixels,
@@ -103,7 +103,7 @@ def packed_run(saved: Saved) -> bytes:
     return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
 
 
-def load(folder: Path) -> Saved:
+def load(folder: Path) -> Checkpoint:
     """Raises FolderRejected for a folder that is torn, foreign, of another version, or of pictures that are gone."""
     meta, arrays = _run_of(_read(folder / RUN), str(folder))
     experiment, ignored = Experiment.from_query(meta["experiment"])
@@ -112,8 +112,8 @@ def load(folder: Path) -> Saved:
     if f"{TENSOR}generator" not in arrays or meta["steps"] != experiment.steps:
         raise FolderRejected(f"{folder}: its {RUN} has nothing to go on from; train the run again")
     tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
-    return Saved(
-        experiment, Machine(**meta["machine"]), State(meta["step"], tensors), arrays["loss"], arrays["active"],
+    return Checkpoint(
+        experiment, Machine(**meta["machine"]), TrainingState(meta["step"], tensors), arrays["loss"], arrays["active"],
         _scored(meta["scores"]), meta["pixels"],
     )  # fmt: skip
 
@@ -129,52 +129,52 @@ def rewind(folder: Path, step: int) -> None:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Name → content of what `recording_of` reads. Raises FolderRejected."""
-    names = [RUN, PROBE, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
+    """Name → content of what `run_history_of` reads. Raises FolderRejected."""
+    names = [RUN, EVAL_IMAGES, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
     return {name: _read(folder / name) for name in names}
 
 
-def recording_of(files: Mapping[str, bytes], name: str) -> Recording:
+def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
     """What can be looked at of the files of a run; they may come from anybody. Raises FolderRejected with `name`."""
-    missing = [kind for kind in (RUN, PROBE) if kind not in files]
+    missing = [kind for kind in (RUN, EVAL_IMAGES) if kind not in files]
     if missing:
         raise FolderRejected(f"{name}: {missing[0]} is missing; choose all files of a run's folder")
     meta, arrays = _run_of(files[RUN], name)
     try:
-        probe = read_probe(files[PROBE])
+        eval_images = read_eval_images(files[EVAL_IMAGES])
         parts = [read_film(content) for part, content in sorted(files.items()) if part.startswith(FRAMES)]
         film = joined(parts, meta["step"])
-        if len(film) and film.embeddings.shape[1] != len(probe.labels):
+        if len(film) and film.embeddings.shape[1] != len(eval_images.labels):
             raise Damaged
     except Damaged:
         raise FolderRejected(f"{name}: its pictures are damaged; train the run again") from None
     images, seconds, _ = arrays[COUNTERS].tolist()
-    return Recording(
-        meta["experiment"], meta["steps"], meta["step"], int(images), seconds, probe, film,
+    return RunHistory(
+        meta["experiment"], meta["steps"], meta["step"], int(images), seconds, eval_images, film,
         # Copies: a view would keep the whole file in memory, with all weights.
         arrays["loss"].copy(), arrays["active"].copy(), _scored(meta["scores"]), meta["pixels"],
     )  # fmt: skip
 
 
-def probe_images(
+def eval_images_of(
     dataset: Dataset, view: str, branches: int, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
-) -> ProbeImages:
+) -> EvalImages:
     """The points of every picture of a run; `viewed(view, images)` shows images as second inputs.
 
     Raises DatasetMissing.
     """
     images = dataset.load()
-    chosen = select_probe(images)
+    chosen = select_eval_subset(images)
     shown = images.test_images[chosen]
     if branches == 2:
         shown = np.concatenate([shown, shown if view == "none" else viewed(view, shown)])
     labels = np.tile(images.test_labels[chosen].astype(np.int32), branches)
-    return ProbeImages(dataset.classes, labels, reduced(shown, side), branches)
+    return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
-def write_probe(folder: Path, probe: ProbeImages) -> None:
+def write_eval_images(folder: Path, eval_images: EvalImages) -> None:
     """Raises OSError."""
-    write_whole(folder / PROBE, packed_probe(probe))
+    write_whole(folder / EVAL_IMAGES, packed_eval_images(eval_images))
 
 
 def _read(path: Path) -> bytes:

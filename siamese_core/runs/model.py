@@ -9,7 +9,7 @@ import numpy as np
 
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses.distances import MEASURES
 
 
@@ -43,7 +43,7 @@ class Model:
         return values >= threshold if self.is_similarity else values <= threshold
 
 
-def model_of(experiment: Experiment, state: State, threshold: Threshold | None = None) -> Model:
+def model_of(experiment: Experiment, state: TrainingState, threshold: Threshold | None = None) -> Model:
     """The model that a run has come to. Raises DatasetMissing where its images have gone."""
     dataset = experiment.data
     tensors = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from siamese_core.datasets import Dataset, DatasetMissing, find_own, is_own
+from siamese_core.datasets import Dataset, DatasetMissing, find_uploaded, is_uploaded
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
 from siamese_core.experiment.experiment import Experiment
@@ -85,17 +85,17 @@ def save_model(path: Path, model: Model) -> None:
     write_whole(path, packed(model))
 
 
-def read_model(data: bytes, own_sets: Collection[str] = ()) -> Model:
+def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
     """The model in a file that nobody has checked; its tensors are read-only views of `data`.
 
-    `own_sets`: the keys of the reader's own pictures. Of a model of any other pictures no more is told than what is in
-    the file: it has no images, and its experiment names none. Whether the tensors are those of the experiment's network
-    is for `architecture.check_architecture` to say. Raises ModelRejected.
+    `uploaded_sets`: the keys of the reader's own pictures. Of a model of any other pictures no more is told than
+    what is in the file: it has no images, and its experiment names none. Whether the tensors are those of the
+    experiment's network is for `architecture.check_architecture` to say. Raises ModelRejected.
     """
     header, start = read_header(data)
     metadata = _metadata(header.pop("__metadata__", None))
     places = read_places(header, len(data) - start)
-    experiment, dataset = _experiment(metadata["experiment"], own_sets)
+    experiment, dataset = _experiment(metadata["experiment"], uploaded_sets)
     classes = _classes(metadata["classes"])
     shape, mean, std = _normalisation(metadata["normalisation"])
     if dataset is not None:
@@ -121,12 +121,14 @@ def _metadata(found: Any) -> dict[str, str]:
     return given
 
 
-def _experiment(query: str, own_sets: Collection[str]) -> tuple[Experiment, Dataset | None]:
+def _experiment(query: str, uploaded_sets: Collection[str]) -> tuple[Experiment, Dataset | None]:
     """The experiment and its images, which are None, and not named, where they are not among the reader's own."""
     if len(query) > MAX_QUERY or not (query.isascii() and query.isprintable()):
         refuse(f"has an experiment that is no link of this app of at most {MAX_QUERY:,} characters: {AGAIN}")
     named = [value for name, value in _pairs(query) if name == "dataset"]
-    is_others = len(named) == 1 and is_own(named[0]) and not (named[0] in own_sets and find_own(named[0]))
+    is_others = (
+        len(named) == 1 and is_uploaded(named[0]) and not (named[0] in uploaded_sets and find_uploaded(named[0]))
+    )
     if is_others:
         parts = query.removeprefix("?").split("&")
         query = "&".join(part for part in parts if not {name for name, _ in _pairs(part)} & {"dataset", "held_out"})
@@ -136,7 +138,7 @@ def _experiment(query: str, own_sets: Collection[str]) -> tuple[Experiment, Data
     except DatasetMissing:
         return _experiment(query, ())
     # Pictures may be deleted at any moment, also since they were found a few lines above.
-    if own_sets and any(problem.why == GONE for problem in ignored):
+    if uploaded_sets and any(problem.why == GONE for problem in ignored):
         return _experiment(query, ())
     if ignored:
         refuse(f"has an experiment that cannot be used ({ignored[0]}): {AGAIN}")

@@ -16,36 +16,36 @@ from siamese_core.runs.folder import (
     SAVE_AT_LEAST_EVERY,
     SAVE_EVERY,
     SAVE_SHARE,
-    Saved,
-    probe_images,
+    Checkpoint,
+    eval_images_of,
     rewind,
     save,
-    write_probe,
+    write_eval_images,
 )
-from siamese_core.runs.record import RECORD, Record, packed_record
-from siamese_core.runs.recording import PROBE, gap_of
+from siamese_core.runs.history import EVAL_IMAGES, gap_of
+from siamese_core.runs.info import RECORD, RunInfo, packed_info
 
 NOT_SAVED = "Not saved: {why}. The training goes on."
 
 
-class Keeper:
+class RunWriter:
     """For a folder that the caller has locked. A full disk stops nothing: `problem` says so until it is over."""
 
     def __init__(
         self,
         folder: Path,
-        record: Record,
+        info: RunInfo,
         viewed: Callable[[str, np.ndarray], np.ndarray],
         every: float = SAVE_EVERY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.folder, self.record, self.problem = folder, record, ""
+        self.folder, self.info, self.problem = folder, info, ""
         self._viewed, self._every, self._clock = viewed, every, clock
         self._frames: list[tuple[int, Frame]] = []
-        self._gap = gap_of(record.total)
-        self._next_frame = record.step + 1
+        self._gap = gap_of(info.total)
+        self._next_frame = info.step + 1
         self._due = clock() + every
-        rewind(folder, record.step)
+        rewind(folder, info.step)
 
     def is_due(self) -> bool:
         return self._clock() >= self._due
@@ -57,20 +57,20 @@ class Keeper:
     def add(self, step: int, frame: Frame) -> None:
         """A frame, kept until the next save; dropped where the film has one nearby. The last step's always counts."""
         is_new = not self._frames or step > self._frames[-1][0]
-        if is_new and (step >= self.record.total or self.wants(step)):
+        if is_new and (step >= self.info.total or self.wants(step)):
             self._frames.append((step, replace(frame, metrics={})))
             self._next_frame = (step // self._gap + 1) * self._gap
 
-    def save(self, saved: Saved, **changes: Any) -> None:
+    def save(self, saved: Checkpoint, **changes: Any) -> None:
         """The run as it is now, and what of its record has changed."""
         begun = self._clock()
         step = saved.state.step
         frames = [(at, frame) for at, frame in self._frames if at <= step]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / PROBE).exists():
+            if not (self.folder / EVAL_IMAGES).exists():
                 of = saved.experiment
-                write_probe(self.folder, probe_images(of.data, of.view, of.branches, self._viewed))
+                write_eval_images(self.folder, eval_images_of(of.data, of.view, of.branches, self._viewed))
                 # Once a run: it says nothing of how long the next save takes.
                 begun = self._clock()
             save(self.folder, saved, frames)
@@ -97,5 +97,5 @@ class Keeper:
         self._due = self._clock() + self._every
 
     def _write(self, **changes: Any) -> None:
-        self.record = replace(self.record, updated=time.time(), **changes)
-        write_whole(self.folder / RECORD, packed_record(self.record))
+        self.info = replace(self.info, updated=time.time(), **changes)
+        write_whole(self.folder / RECORD, packed_info(self.info))

@@ -43,7 +43,7 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
     share = spread(embeddings, experiment.measure) / start_spread if start_spread else 1.0
     if share < COLLAPSED_BELOW and _pinned(experiment, frame):
         pinned = ", and the loss is pinned at what it is when all images are one point"
-        known = LOSSES[experiment.loss].takes != "batch"
+        known = LOSSES[experiment.loss].input_kind != "batch"
         return (
             f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start{pinned if known else ''}. "
             f"{_against_collapse(experiment)}"
@@ -73,14 +73,14 @@ def _pinned(experiment: Experiment, frame: Frame) -> bool:
 def _loss_at_one_point(experiment: Experiment) -> float:
     """The least that a network can pay which sends every image to one point; 0 where that is not known."""
     loss = LOSSES[experiment.loss]
-    if loss.takes == "batch":
+    if loss.input_kind == "batch":
         return 0.0
-    if loss.takes == "logits":
+    if loss.input_kind == "logits":
         return math.log(len(experiment.seen))
-    if loss.takes == "triplet":
+    if loss.input_kind == "triplet":
         return float(values(experiment, torch.zeros(1), torch.zeros(1)))
     # A similarity head can give its one point any p.
-    at = torch.linspace(0, 1, 101) if loss.takes == "similarity" else torch.zeros(1)
+    at = torch.linspace(0, 1, 101) if loss.input_kind == "similarity" else torch.zeros(1)
     pair = values(experiment, at, torch.full(at.shape, True)) + values(experiment, at, torch.full(at.shape, False))
     return float(pair.min())
 

@@ -30,7 +30,7 @@ def draw(experiment: Experiment, index: ClassIndex, generator: Generator) -> Dra
     """The images of the next step."""
     if experiment.sampling == "all_pairs":
         return Draw("batch", pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator))
-    if LOSSES[experiment.loss].takes == "triplet":
+    if LOSSES[experiment.loss].input_kind == "triplet":
         return Draw("triplets", torch.cat(random_triplets(index, experiment.batch_size // 3, generator)))
     first, second, same = random_pairs(index, experiment.batch_size // 2, generator)
     return Draw("pairs", torch.cat([first, second]), same)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamese_core.datasets import PROBE_PER_CLASS, Dataset, Images, select_probe
+from siamese_core.datasets import EVAL_PER_CLASS, Dataset, Images, select_eval_subset
 from siamese_core.embeddings.retrieval import retrieval, verification
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.snapshot import Frame, Scores
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.objective import Parts, balanced, of_classes, values
 from siamese_core.training.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets, sampled_pairs
 
@@ -67,7 +67,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Probe:
+class EvalSubset:
     indices: np.ndarray
     """(N,) into the test images."""
     labels: Tensor
@@ -75,19 +75,19 @@ class Probe:
     groups: dict[str, Group | None]
 
 
-def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> Probe:
+def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> EvalSubset:
     """The probe of a run; `per_class=None` takes every test image."""
     return _probe(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
 
 
 def _probe(
     images: Images, seen: tuple[int, ...], held_out: tuple[int, ...], branches: int, per_class: int | None
-) -> Probe:
-    chosen = np.arange(len(images.test_labels)) if per_class is None else select_probe(images, per_class)
+) -> EvalSubset:
+    chosen = np.arange(len(images.test_labels)) if per_class is None else select_eval_subset(images, per_class)
     labels = torch.tensor(images.test_labels[chosen])
     groups = dict(zip(GROUPS, (seen, held_out), strict=True))
     offset = len(labels) if branches == 2 else 0
-    return Probe(
+    return EvalSubset(
         chosen,
         labels.repeat(branches),
         {name: group_of(labels, classes, offset) for name, classes in groups.items()},
@@ -118,18 +118,20 @@ def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | N
     )
 
 
-def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe, scored: bool = True, parts: Parts = ()) -> Frame:
+def frame_of(
+    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, scored: bool = True, parts: Parts = ()
+) -> Frame:
     """What a page draws. `embeddings` (N, D) of the probe images, `parts` of the loss's head: float32 on the CPU."""
-    seen = probe.groups["seen"]
+    seen = eval_subset.groups["seen"]
     assert seen is not None, "an experiment has at least two seen classes"
-    is_triplet = LOSSES[experiment.loss].takes == "triplet"
+    is_triplet = LOSSES[experiment.loss].input_kind == "triplet"
     triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
-    groups = {name: group for name, group in probe.groups.items() if group}
+    groups = {name: group for name, group in eval_subset.groups.items() if group}
     own = _of_measure(experiment, parts)
     distances = {name: _distances(embeddings, experiment, group.pairs, own) for name, group in groups.items()}
     live = {
         name: _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, probe, name, distances[name], group.pairs.same, parts)
+        | _test_loss(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, parts)
         for name, group in groups.items()
         if scored
     }
@@ -143,10 +145,14 @@ def frame_of(embeddings: Tensor, experiment: Experiment, probe: Probe, scored: b
     )
 
 
-def final_metrics(embeddings: Tensor, experiment: Experiment, probe: Probe, parts: Parts = ()) -> dict[str, Scores]:
+def final_metrics(
+    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, parts: Parts = ()
+) -> dict[str, Scores]:
     """All of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
-    groups = [name for name, group in probe.groups.items() if group]
-    return _by_metric({name: _final_scores(embeddings, experiment, probe, name, parts) for name in groups}, METRICS)
+    groups = [name for name, group in eval_subset.groups.items() if group]
+    return _by_metric(
+        {name: _final_scores(embeddings, experiment, eval_subset, name, parts) for name in groups}, METRICS
+    )
 
 
 def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int = 1) -> dict[str, np.ndarray]:
@@ -174,12 +180,12 @@ def pixels_map_at_r(experiment: Experiment) -> Scores:
 @lru_cache(maxsize=64)
 def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], view: str, branches: int) -> Scores:
     images = data.load()
-    probe = _probe(images, seen, held_out, branches, PROBE_PER_CLASS)
-    shown = torch.tensor(images.test_images[probe.indices])
+    eval_subset = _probe(images, seen, held_out, branches, EVAL_PER_CLASS)
+    shown = torch.tensor(images.test_images[eval_subset.indices])
     if branches == 2:
-        shown = torch.cat([shown, shown if view == "none" else VIEWS[view].fn(shown)])
+        shown = torch.cat([shown, shown if view == "none" else INPUT_TRANSFORMS[view].fn(shown)])
     pixels = shown.flatten(1).float() / 255
-    found = {name: _retrieval_scores(pixels, group) for name, group in probe.groups.items() if group}
+    found = {name: _retrieval_scores(pixels, group) for name, group in eval_subset.groups.items() if group}
     return _by_metric(found, ("map_at_r",))["map_at_r"]
 
 
@@ -188,9 +194,9 @@ def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) 
 
 
 def _final_scores(
-    embeddings: Tensor, experiment: Experiment, probe: Probe, name: str, parts: Parts
+    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, name: str, parts: Parts
 ) -> dict[str, float]:
-    group = probe.groups[name]
+    group = eval_subset.groups[name]
     assert group is not None
     d, pairs = scored_pairs(embeddings, experiment, group, parts)
     same = pairs.same
@@ -198,7 +204,7 @@ def _final_scores(
     verified = verification(apart[same].numpy(), apart[~same].numpy())
     return (
         _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, probe, name, d, same, parts)
+        | _test_loss(embeddings, experiment, eval_subset, name, d, same, parts)
         | ({} if verified is None else verified._asdict())
     )
 
@@ -244,24 +250,30 @@ def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
 
 
 def _test_loss(
-    embeddings: Tensor, experiment: Experiment, probe: Probe, name: str, d: Tensor, same: Tensor, parts: Parts
+    embeddings: Tensor,
+    experiment: Experiment,
+    eval_subset: EvalSubset,
+    name: str,
+    d: Tensor,
+    same: Tensor,
+    parts: Parts,
 ) -> dict[str, float]:
     """The loss of a group with the right labels, averaged as over all pairs of a batch; left out where not finite.
 
     Of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same` (P,). A
     classifier and proxies know the classes that were seen, and no others.
     """
-    group, takes = probe.groups[name], LOSSES[experiment.loss].takes
+    group, input_kind = eval_subset.groups[name], LOSSES[experiment.loss].input_kind
     assert group is not None
-    if takes == "triplet":
+    if input_kind == "triplet":
         loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
-    elif takes not in ("logits", "batch"):
+    elif input_kind not in ("logits", "batch"):
         loss = float(balanced(values(experiment, d, same), same))
     elif parts and name != "seen":
         return {}
     else:
-        numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), probe.labels)
-        batches = (group.places,) if takes == "logits" else group.batches
+        numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), eval_subset.labels)
+        batches = (group.places,) if input_kind == "logits" else group.batches
         each = [of_classes(experiment, embeddings[batch], numbered[batch], parts).value for batch in batches]
         loss = float(torch.stack(each).mean())
     return {"loss": loss} if math.isfinite(loss) else {}

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from siamese_core.datasets import PROBE_PER_CLASS, Dataset
+from siamese_core.datasets import EVAL_PER_CLASS, Dataset
 from siamese_core.datasets.uploaded import let_go
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks import build
-from siamese_core.training.eval_subset import Probe, probe_of
+from siamese_core.training.eval_subset import EvalSubset, probe_of
 from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import Siamese, network_of
 
@@ -36,8 +36,8 @@ class Learner:
     train_places: Tensor
     """(N,) the place of each training image's class among the seen ones, as the head numbers them."""
     test_images: Tensor
-    probe: Probe
-    everything: Probe
+    eval_subset: EvalSubset
+    everything: EvalSubset
     start_spread: float = 0.0
     step: int = 0
     images: int = 0
@@ -86,12 +86,12 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
         train_images=train_images,
         train_places=torch.searchsorted(torch.tensor(experiment.seen), labels).to(machine.device),
         test_images=test_images,
-        probe=probe_of(experiment, dataset.load(), PROBE_PER_CLASS),
+        eval_subset=probe_of(experiment, dataset.load(), EVAL_PER_CLASS),
         everything=probe_of(experiment, dataset.load()),
     )
 
 
-def state_of(learner: Learner) -> State:
+def state_of(learner: Learner) -> TrainingState:
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in learner.head.state_dict().items()}
     for number, moments in learner.optimiser.state_dict()["state"].items():
@@ -99,10 +99,10 @@ def state_of(learner: Learner) -> State:
     tensors["generator"] = learner.generator.get_state()
     arrays = {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}
     arrays["counters"] = np.array([learner.images, learner.seconds, learner.start_spread])
-    return State(learner.step, arrays)
+    return TrainingState(learner.step, arrays)
 
 
-def restore(learner: Learner, state: State) -> None:
+def restore(learner: Learner, state: TrainingState) -> None:
     """The inverse of `state_of`, on a learner of the same experiment."""
     tensors = {name: torch.tensor(array) for name, array in state.tensors.items()}
     learner.network.load_state_dict(_under("network.", tensors))

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.machine import Machine, MachineError
-from siamese_core.experiment.snapshot import Frame, Snapshot, State
+from siamese_core.experiment.snapshot import Frame, Snapshot, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import augmented
 from siamese_core.training import alarms, objective
 from siamese_core.training.batches import draw
-from siamese_core.training.eval_subset import Probe, final_metrics, frame_of
+from siamese_core.training.eval_subset import EvalSubset, final_metrics, frame_of
 from siamese_core.training.learner import Learner, learner_of, restore, state_of
 from siamese_core.training.siamese import embedded, encode_both
 
-__all__ = ["Frame", "Snapshot", "State", "every", "train"]
+__all__ = ["Frame", "Snapshot", "TrainingState", "every", "train"]
 
 
 def every(n: int) -> Callable[[], bool]:
@@ -47,7 +47,7 @@ def train(
     experiment: Experiment,
     *,
     machine: Machine = Machine(),  # noqa: B008 (frozen)
-    state: State | None = None,
+    state: TrainingState | None = None,
     wants_frame: Callable[[], bool] | None = None,
     wants_scores: Callable[[], bool] = always,
     wants_state: Callable[[], bool] = never,
@@ -131,7 +131,7 @@ def _objective(learner: Learner) -> tuple[objective.Objective, int]:
     drawn = draw(experiment, index, generator)
     images = learner.train_images[drawn.images.to(learner.train_images.device)]
     h1, h2 = _forward(learner, augmented(images, experiment.augment, generator))
-    if LOSSES[experiment.loss].takes in ("logits", "batch"):
+    if LOSSES[experiment.loss].input_kind in ("logits", "batch"):
         labels = learner.train_places[drawn.images.to(h1.device)]
         if experiment.branches == 2:
             # An image's two embeddings side by side: losses that work in small groups then hold them together.
@@ -152,17 +152,19 @@ def _forward(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def _embed(learner: Learner, probe: Probe) -> Tensor:
+def _embed(learner: Learner, eval_subset: EvalSubset) -> Tensor:
     """(N, D) float32 on the CPU. With two branches (2N, D): the images as first inputs, then as second ones."""
     images = learner.test_images
-    if len(probe.indices) < len(images):
-        images = images[torch.from_numpy(probe.indices).to(images.device)]
+    if len(eval_subset.indices) < len(images):
+        images = images[torch.from_numpy(eval_subset.indices).to(images.device)]
     return torch.cat(embedded(learner.siamese, images)[: learner.experiment.branches])
 
 
 def _frame(learner: Learner, scored: bool, final: bool) -> Frame:
     parts = tuple(part.detach().cpu() for part in learner.head.parameters())
-    frame = frame_of(_embed(learner, learner.probe), learner.experiment, learner.probe, scored and not final, parts)
+    frame = frame_of(
+        _embed(learner, learner.eval_subset), learner.experiment, learner.eval_subset, scored and not final, parts
+    )
     if not final:
         return frame
     metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, parts)
@@ -182,7 +184,7 @@ def _snapshot(
     loss: float,
     active: float,
     frame: Frame | None,
-    state: State | None,
+    state: TrainingState | None,
     halted: str | None = None,
 ) -> Snapshot:
     alarm = alarms.alarm(learner.experiment, learner.step, learner.start_spread, frame) if frame else None

@@ -40,7 +40,7 @@ def surface(loss: Loss, params: Mapping[str, float], at: np.ndarray) -> Array:
 def drawn(key: str, params: Mapping[str, float], at: np.ndarray) -> dict[str, np.ndarray]:
     """What a page asks for: the arrays of `curve`, or the `surface` of a loss on triplets."""
     loss = LOSSES[key]
-    if loss.takes == "triplet":
+    if loss.input_kind == "triplet":
         return {"at": np.asarray(at, np.float32), "surface": surface(loss, params, at)}
     return vars(curve(loss, params, at))
 
@@ -53,9 +53,9 @@ def _branch(loss: Loss, params: Mapping[str, float], along: Tensor, same: bool) 
 
 
 def _values(loss: Loss, params: Mapping[str, float], along: Tensor, same: bool) -> Tensor:
-    if loss.takes == "batch":
+    if loss.input_kind == "batch":
         return torch.stack([loss.fn(*_smallest_batch(loss, x, same), **params) for x in along])
-    if loss.takes == "logits":
+    if loss.input_kind == "logits":
         right = along if same else 1 - along
         p = torch.stack([right, 1 - right], dim=-1)
         p = p + (p.clamp(min=NEARLY) - p).detach()

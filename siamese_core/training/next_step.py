@@ -10,12 +10,12 @@ from torch import Tensor
 
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.networks.augment import augmented
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.batches import Draw, draw
 from siamese_core.training.learner import Learner, learner_of, restore
 from siamese_core.training.objective import named, of_draw, values
@@ -31,7 +31,7 @@ BY_DISTANCE = ("semi_hard", "hardest")
 """Miners that find nothing where nobody knows the distances."""
 
 
-def next_step(experiment: Experiment, state: State | None, ahead: int = 0) -> dict[str, np.ndarray]:
+def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 0) -> dict[str, np.ndarray]:
     """The images of the next step, or of one `ahead` of it, and how the network that stands in `state` sees them.
 
     `pixels` uint8 (B, C, H, W) after augmentation; `second` the same as second inputs, where these look different;
@@ -58,7 +58,7 @@ def next_step(experiment: Experiment, state: State | None, ahead: int = 0) -> di
     found = {"pixels": images, "labels": _labels(experiment, drawn.images), "total": torch.tensor([total])}
     found["step"] = torch.tensor([state.step if state is not None else 0])
     if experiment.view != "none":
-        found["second"] = VIEWS[experiment.view].fn(images)
+        found["second"] = INPUT_TRANSFORMS[experiment.view].fn(images)
     i, j, same = _pairs(drawn, found["labels"], experiment.branches)
     found |= {"i": i, "j": j, "same": same.byte()}
     if drawn.kind == "triplets":
@@ -115,11 +115,11 @@ def _seen(
     learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
 ) -> dict[str, Tensor]:
     experiment, parts = learner.experiment, _parts(learner)
-    takes = LOSSES[experiment.loss].takes
+    input_kind = LOSSES[experiment.loss].input_kind
     found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *parts)}
-    if takes in ("distance", "similarity"):
+    if input_kind in ("distance", "similarity"):
         found["loss"] = values(experiment, found["d"], named(experiment, same))
-    if takes not in ("logits", "batch"):
+    if input_kind not in ("logits", "batch"):
         unmined = replace(experiment, miner="all")
         step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, parts, torch.Generator())
         found["easy"] = 1 - step.active[None]

@@ -74,7 +74,7 @@ def of_two_branches(experiment: Experiment, h1: Tensor, h2: Tensor, per_class: i
     d = MEASURES[experiment.measure].between(h1[:, None], h2[None], *parts)
     group = torch.arange(batch, device=d.device) // per_class
     same = group[:, None] == group
-    if LOSSES[experiment.loss].takes == "triplet":
+    if LOSSES[experiment.loss].input_kind == "triplet":
         d_ap, d_an = d[same].view(batch, -1, 1), d[~same].view(batch, 1, -1)
         return _of_triplets(experiment, d_ap, d_an)
     return _of_pairs(experiment, d.flatten(), same.flatten())
@@ -89,7 +89,7 @@ def of_mined(experiment: Experiment, h: Tensor, per_class: int, parts: Parts, ge
     apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     labels = torch.arange(len(h), device=h.device) // per_class
     anchor, positive, negative = mine(experiment.miner, apart, labels, generator)
-    if LOSSES[experiment.loss].takes == "triplet":
+    if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, d[anchor, positive], d[anchor, negative])
     first, second, same = pairs_of(anchor, positive, negative)
     return _of_pairs(experiment, d[first, second], same)
@@ -98,7 +98,7 @@ def of_mined(experiment: Experiment, h: Tensor, per_class: int, parts: Parts, ge
 def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, parts: Parts = ()) -> Objective:
     """Every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K = `per_class`, class after class."""
     d = MEASURES[experiment.measure].within(h, *parts)
-    if LOSSES[experiment.loss].takes == "triplet":
+    if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, *all_triplets(d, len(h), per_class))
     return _of_pairs(experiment, d, same_pairs(len(h), per_class, h.device))
 
@@ -112,7 +112,7 @@ def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor
 def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, parts: Parts = ()) -> Objective:
     """Embeddings (B, D) with their classes (B,), numbered from 0 as the head numbers them."""
     loss = LOSSES[experiment.loss]
-    if loss.takes == "batch":
+    if loss.input_kind == "batch":
         return Objective(loss.fn(h, labels, *parts, **experiment.params), h.new_tensor(math.nan))
     each = values(experiment, linear(h, *parts), labels)
     return Objective(_mean(each), _active(each))

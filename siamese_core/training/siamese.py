@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks import build
 from siamese_core.networks.encoders import Shape
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 EVALUATION_BATCH = 200
 """Images embedded at once: more do not fit a core's cache, and take 1.7 times as long."""
@@ -38,7 +38,7 @@ def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn
 
 def second_input(experiment: Experiment, images: Tensor) -> Tensor:
     """uint8 images (B, C, H, W) as the second input of a pair is shown them."""
-    return images if experiment.view == "none" else VIEWS[experiment.view].fn(images)
+    return images if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].fn(images)
 
 
 def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:

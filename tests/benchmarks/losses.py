@@ -27,7 +27,7 @@ SLIDER_MOVES = 40
 def measure() -> Iterator[Row]:
     yield from _untrained()
     for loss in LOSSES.values():
-        for measure in loss.measures if loss.takes == "similarity" else loss.measures[:1]:
+        for measure in loss.measures if loss.input_kind == "similarity" else loss.measures[:1]:
             yield _scores(loss.key, measure)
     yield from _slider()
 

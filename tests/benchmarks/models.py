@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from siamese_core.datasets import DATASETS
-from siamese_core.engine.evaluations import Examination, Examinations, Kind, ModelFile, file_of
+from siamese_core.engine.evaluations import EvaluationProgress, Evaluations, Kind, ModelFile, file_of
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import model_of
 from siamese_core.training.loop import always, never, train
@@ -23,20 +23,20 @@ REPEATS = 30
 
 
 def measure() -> Iterator[Row]:
-    examinations = Examinations()
+    evaluations = Evaluations()
     try:
-        yield from _compared(examinations)
-        yield from _evaluated(examinations, "fashion_mnist", "")
+        yield from _compared(evaluations)
+        yield from _evaluated(evaluations, "fashion_mnist", "")
     finally:
-        examinations.close()
-    examinations = Examinations()
+        evaluations.close()
+    evaluations = Evaluations()
     try:
         if DATASETS["fashion_mnist_full"].find():
-            yield from _evaluated(examinations, "fashion_mnist_full", "< 15 s, < 1,000 MB")
+            yield from _evaluated(evaluations, "fashion_mnist_full", "< 15 s, < 1,000 MB")
         else:
             yield "evaluating 10,000 test images", "not measured: Fashion-MNIST is not on this machine", "< 15 s"
     finally:
-        examinations.close()
+        evaluations.close()
 
 
 def _model(dataset: str) -> ModelFile:
@@ -46,34 +46,34 @@ def _model(dataset: str) -> ModelFile:
     return file_of(model_of(experiment, last.state))
 
 
-def _compared(examinations: Examinations) -> Iterator[Row]:
+def _compared(evaluations: Evaluations) -> Iterator[Row]:
     file = _model("fashion_mnist")
     images = DATASETS["fashion_mnist"].load().test_images
-    _done(examinations, "reference", file)
+    _done(evaluations, "reference", file)
     pairs = [(images[i][None], images[-1 - i][None]) for i in range(REPEATS + 1)]
     verdicts, both = [], []
     for first, second in pairs:
         started = time.perf_counter()
-        examinations.compare(file, first, second).result()
+        evaluations.compare(file, first, second).result()
         verdicts.append(time.perf_counter() - started)
-        examinations.explain(file, first[0], second[0]).result()
+        evaluations.explain(file, first[0], second[0]).result()
         both.append(time.perf_counter() - started)
     what = "comparing a pair after the first: verdict and neighbours, the same with both maps, median"
     yield what, f"{1000 * median(verdicts[1:]):.0f} ms, {1000 * median(both[1:]):.0f} ms", "< 50 ms"
     many = np.resize(images, (PAIRS, *images.shape[1:]))
     started = time.perf_counter()
-    examinations.compare(file, many, np.ascontiguousarray(many[::-1])).result()
+    evaluations.compare(file, many, np.ascontiguousarray(many[::-1])).result()
     yield f"comparing {PAIRS:,} pairs, with neighbours", f"{time.perf_counter() - started:.2f} s", "< 3 s"
 
 
-def _evaluated(examinations: Examinations, dataset: str, wanted: str) -> Iterator[Row]:
+def _evaluated(evaluations: Evaluations, dataset: str, wanted: str) -> Iterator[Row]:
     file = _model(dataset)
-    examinations.check(file).result()
+    evaluations.check(file).result()
     started = time.perf_counter()
-    _done(examinations, "evaluate", file)
+    _done(evaluations, "evaluate", file)
     seconds = time.perf_counter() - started
-    assert examinations.pid is not None
-    peak = _peak(examinations.pid)
+    assert evaluations.pid is not None
+    peak = _peak(evaluations.pid)
     count = len(DATASETS[dataset].load().test_labels)
     yield f"evaluating {count:,} test images; most memory of that process", f"{seconds:.1f} s, {peak:.0f} MB", wanted
 
@@ -85,11 +85,11 @@ def _peak(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def _done(examinations: Examinations, kind: Kind, file: ModelFile) -> Examination:
-    def look() -> Examination:
-        found = examinations.look("owner", kind, file)
+def _done(evaluations: Evaluations, kind: Kind, file: ModelFile) -> EvaluationProgress:
+    def poll() -> EvaluationProgress:
+        found = evaluations.poll("owner", kind, file)
         assert found is not None and found.status != "failed", found
         return found
 
-    until(lambda: look().status == "done", f"the {kind}")
-    return look()
+    until(lambda: poll().status == "done", f"the {kind}")
+    return poll()

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.embeddings.projection import LiveUmap, warm_up
+from siamese_core.runs.history import MOST_FRAMES
 from siamese_core.runs.layouts import chained
-from siamese_core.runs.recording import MOST_FRAMES
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 from pages.ui.text.replay import REPLAY
 from tests.browser.conftest import ARGS, CHROMIUM
 from tests.browser.test_embedding_view import COMPONENTS
-from tests.browser.test_replay_view import Pages, recording
+from tests.browser.test_replay_view import Pages, run_history
 
 Row = tuple[str, str, str]
 
@@ -60,7 +60,7 @@ def measure() -> Iterator[Row]:
 def long_run() -> bytes:
     """Neighbours change at random, so that every frame has something to say."""
     neighbours = np.random.default_rng(0).integers(0, POINTS, (FRAMES, POINTS, 5)).astype(np.uint16)
-    return recording(np.linspace(0, 300, FRAMES).round().astype(int).tolist(), POINTS, neighbours=neighbours)
+    return run_history(np.linspace(0, 300, FRAMES).round().astype(int).tolist(), POINTS, neighbours=neighbours)
 
 
 def _watching(page: Page, address: str) -> Iterator[Row]:

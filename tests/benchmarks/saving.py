@@ -12,9 +12,9 @@ import numpy as np
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine, devices
-from siamese_core.runs.folder import Saved, locked
-from siamese_core.runs.record import Record
-from siamese_core.runs.writer import Keeper
+from siamese_core.runs.folder import Checkpoint, locked
+from siamese_core.runs.info import RunInfo
+from siamese_core.runs.writer import RunWriter
 from siamese_core.training.loop import never, train
 
 RUNS = (
@@ -27,7 +27,7 @@ RUNS = (
 
 
 def measure() -> Iterator[tuple[str, str, str]]:
-    """Time in `Keeper`, of the whole time of a run: nothing else differs."""
+    """Time in `RunWriter`, of the whole time of a run: nothing else differs."""
     for title, experiment, machine, rounds in RUNS:
         if machine.device not in devices():
             continue
@@ -39,15 +39,15 @@ def _share(experiment: Experiment, machine: Machine) -> tuple[float, int]:
     spent, saves = 0.0, 0
     loss: list[float] = []
     with tempfile.TemporaryDirectory() as name, locked(folder := Path(name)):
-        record = Record(experiment.to_query(), machine, 0.0, 0.0, "running", total=experiment.steps)
-        keeper = Keeper(folder, record, lambda view, images: images)
+        info = RunInfo(experiment.to_query(), machine, 0.0, 0.0, "running", total=experiment.steps)
+        writer = RunWriter(folder, info, lambda view, images: images)
         started = time.perf_counter()
-        for snapshot in train(experiment, machine=machine, wants_frame=never, wants_state=keeper.is_due):
+        for snapshot in train(experiment, machine=machine, wants_frame=never, wants_state=writer.is_due):
             loss.append(snapshot.loss)
             if snapshot.state is not None and snapshot.step < experiment.steps:
                 before = time.perf_counter()
                 history = np.array(loss, np.float32)
-                keeper.save(Saved(experiment, machine, snapshot.state, history, history, []))
+                writer.save(Checkpoint(experiment, machine, snapshot.state, history, history, []))
                 spent += time.perf_counter() - before
                 saves += 1
         return spent / (time.perf_counter() - started), saves

@@ -53,4 +53,4 @@ def pictures(count: int = PICTURES) -> bytes:
 
 def _ready(uploads: Uploads, packed: bytes) -> None:
     uploads.read_zip("owner", io.BytesIO(packed))
-    until(lambda: (reading := uploads.look("owner")) is not None and reading.status == "ready", "the upload")
+    until(lambda: (reading := uploads.poll("owner")) is not None and reading.status == "ready", "the upload")

@@ -40,7 +40,7 @@ print(steps / (time.monotonic() - started))
 
 def measure() -> Iterator[Row]:
     engine = Engine()
-    until(lambda: engine.devices and engine.drawing.is_warm, "a warm engine")
+    until(lambda: engine.devices and engine.projector.is_warm, "a warm engine")
     pairs = [(_watched(engine), _bare()) for _ in range(ROUNDS)]
     engine.close()
     shares = [watched / bare for watched, bare in pairs]
@@ -53,7 +53,7 @@ def measure() -> Iterator[Row]:
 
 def _watched(engine: Engine) -> float:
     run = engine.start(OWNER, Experiment.from_query(QUERY)[0])
-    until(lambda: (view := engine.look(OWNER, run)) is not None and view.step >= 50, "the first steps")
+    until(lambda: (view := engine.poll(OWNER, run)) is not None and view.step >= 50, "the first steps")
     started = time.monotonic()
     first = _step(engine, run)
     while time.monotonic() - started < SECONDS:
@@ -65,7 +65,7 @@ def _watched(engine: Engine) -> float:
 
 
 def _step(engine: Engine, run: str) -> int:
-    view = engine.look(OWNER, run)
+    view = engine.poll(OWNER, run)
     assert view is not None
     return view.step
 

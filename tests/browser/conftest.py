@@ -29,10 +29,10 @@ ARGS = [
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
-        sentence = f"no browser at {CHROMIUM}: apt install chromium, or name one with CHROMIUM=/path"
+        message = f"no browser at {CHROMIUM}: apt install chromium, or name one with CHROMIUM=/path"
         if os.environ.get("SIAMESE_BROWSER_TESTS") == "required":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+            pytest.fail(message)
+        pytest.skip(message)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
         yield chromium

@@ -10,7 +10,7 @@ import pytest
 
 from pages.ui.text.replay import REPLAY
 from tests.browser import test_replay_view as view
-from tests.browser.test_replay_view import BINS, STEPS, Film, recording
+from tests.browser.test_replay_view import BINS, STEPS, Film, run_history
 
 pages, film = view.pages, view.film
 
@@ -34,7 +34,7 @@ def heights(film: Film, kind: str, nth: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["same", "different"])
 def test_histograms_are_those_of_the_frame(film: Film, kind: str) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     peaks = []
     for _ in STEPS:
@@ -47,7 +47,7 @@ def test_histograms_are_those_of_the_frame(film: Film, kind: str) -> None:
 
 
 def test_the_curve_falls_to_zero_at_its_margin(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     rising, falling = path(film, ".branch.same"), path(film, ".branch.different")
     assert all(later[1] <= earlier[1] for earlier, later in pairwise(rising))  # px count downwards
@@ -56,7 +56,7 @@ def test_the_curve_falls_to_zero_at_its_margin(film: Film) -> None:
 
 
 def test_a_loss_without_a_curve_has_histograms_alone(film: Film) -> None:
-    film.serve(a=recording(curve=np.zeros((3, 0), np.float32)))
+    film.serve(a=run_history(curve=np.zeros((3, 0), np.float32)))
     film.show("a")
     assert film.page.get_by_text(REPLAY["only_pairs"]).is_visible()
     assert film.page.locator(".branch").count() == 0
@@ -66,7 +66,7 @@ def test_a_loss_without_a_curve_has_histograms_alone(film: Film) -> None:
 def test_runs_share_the_scales_of_their_charts(film: Film) -> None:
     tall = np.zeros((11, 2, BINS), np.float32)
     tall[:, :, 0] = 1
-    film.serve(a=recording(), b=recording(shares=tall, loss=np.full(300, 50, np.float32)))
+    film.serve(a=run_history(), b=run_history(shares=tall, loss=np.full(300, 50, np.float32)))
     film.show("a", "b")
     low, high = heights(film, "same", 0).max(), heights(film, "same", 1).max()
     assert low == pytest.approx(high * view.shares(11)[0, 0].max(), abs=0.2)
@@ -76,7 +76,7 @@ def test_runs_share_the_scales_of_their_charts(film: Film) -> None:
 
 
 def test_the_history_has_a_cursor_and_the_values_there(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     values = film.page.locator(".key .value")
     assert values.all_inner_texts() == [REPLAY["no_value"]] * 3
@@ -95,7 +95,7 @@ def cursor(film: Film) -> float:
 
 
 def test_scores_that_are_missing_leave_no_line(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     whole, part = path(film, "[data-name=map_at_r]"), path(film, "[data-name='map_at_r.held_out']")
     assert len(whole) == 10
@@ -103,7 +103,7 @@ def test_scores_that_are_missing_leave_no_line(film: Film) -> None:
 
 
 def test_a_click_in_the_history_goes_there(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     box = film.page.locator(".seek").bounding_box()
     wide = box["width"] - 44 - 10
@@ -120,7 +120,7 @@ def test_a_click_in_the_history_goes_there(film: Film) -> None:
 
 
 def test_charts_follow_while_playing(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     before, start = heights(film, "same"), cursor(film)
     film.button("Play").click()
@@ -133,7 +133,7 @@ def test_charts_follow_while_playing(film: Film) -> None:
 
 
 def test_restless_points_are_those_whose_neighbours_changed_most(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.button("Restless points").click()
     assert film.page.get_by_text(REPLAY["restless_none"]).is_visible()
@@ -160,7 +160,7 @@ def test_restless_points_are_those_whose_neighbours_changed_most(film: Film) -> 
 def test_twelve_points_are_marked_at_most(film: Film) -> None:
     neighbours = np.zeros((11, 120, 5), np.uint16)
     neighbours[1::2, 20:50] = 5  # thirty points that change alike: all five neighbours are one other
-    film.serve(a=recording(neighbours=neighbours))
+    film.serve(a=run_history(neighbours=neighbours))
     film.show("a")
     film.button("Restless points").click()
     film.press("ArrowRight")
@@ -172,7 +172,7 @@ def test_a_neighbour_that_is_nobody_does_not_change(film: Film) -> None:
     neighbours[0, 3, :2] = [7, 8]
     neighbours[1, 3] = [8, 9, 10, 11, 12]
     neighbours[2:, 3, :2] = [8, 9]
-    film.serve(a=recording(neighbours=neighbours))
+    film.serve(a=run_history(neighbours=neighbours))
     film.show("a")
     film.button("Restless points").click()
     film.press("ArrowRight")
@@ -186,7 +186,7 @@ def test_a_neighbour_that_is_nobody_does_not_change(film: Film) -> None:
 
 
 def test_the_dark_is_dark(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     colour = "getComputedStyle(root.querySelector('.drawing .title')).fill"
     assert film.root(colour) == "rgb(28, 36, 48)"
@@ -200,7 +200,7 @@ def test_the_dark_is_dark(film: Film) -> None:
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("film", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
 def test_a_phone_shows_everything_below_each_other(film: Film, runs: int) -> None:
-    film.serve(a=recording(), b=recording(seed=1), c=recording(seed=2, key="other"))
+    film.serve(a=run_history(), b=run_history(seed=1), c=run_history(seed=2, key="other"))
     film.show(*"abc"[:runs])
     film.button("Restless points").click()
     film.press("End")
@@ -215,7 +215,7 @@ def test_a_phone_shows_everything_below_each_other(film: Film, runs: int) -> Non
 
 @pytest.mark.parametrize("film", [{"viewport": {"width": 1280, "height": 800}}], indirect=True)
 def test_runs_stand_side_by_side(film: Film) -> None:
-    film.serve(a=recording(), b=recording(seed=1))
+    film.serve(a=run_history(), b=run_history(seed=1))
     film.show("a", "b", titles=["Short", "A title that is much too long for one line " * 3])
     first, second = (film.page.locator("canvas").nth(run).bounding_box() for run in (0, 1))
     assert first["y"] == second["y"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pages.ui.text.replay import REPLAY
 from tests.browser import test_replay_view as view
-from tests.browser.test_replay_view import Film, opened, recording
+from tests.browser.test_replay_view import Film, opened, run_history
 
 pages, film = view.pages, view.film
 
@@ -45,7 +45,7 @@ def live(browser: Any, pages: Any) -> Iterator[Film]:
     ("film", "runs"), [({}, 1), ({}, 3), (PIXELS, 2)], indirect=["film"], ids=["one run", "three runs", "two pixels"]
 )
 def test_a_picture_holds_all_runs_side_by_side(film: Film, runs: int) -> None:
-    film.serve(a=recording(), b=recording(seed=1), c=recording(seed=2))
+    film.serve(a=run_history(), b=run_history(seed=1), c=run_history(seed=2))
     film.show(*"abc"[:runs])
     film.press("ArrowRight")
     with film.page.expect_download() as download:
@@ -77,7 +77,7 @@ def on_screen(film: Film, run: int) -> np.ndarray:
 
 
 def test_a_picture_of_the_dark_is_dark(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.page.evaluate("document.documentElement.classList.add('dark')")
     film.show("a")
     with film.page.expect_download() as download:
@@ -86,7 +86,7 @@ def test_a_picture_of_the_dark_is_dark(film: Film) -> None:
 
 
 def test_a_film_is_recorded_from_the_first_frame_to_the_last(live: Film) -> None:
-    live.serve(a=recording(), b=recording(seed=1))
+    live.serve(a=run_history(), b=run_history(seed=1))
     live.show("a", "b", seconds=0.5, loop=True)
     live.page.get_by_role("slider").fill("120")
     with live.page.expect_download() as download:
@@ -105,7 +105,7 @@ def test_a_film_is_recorded_from_the_first_frame_to_the_last(live: Film) -> None
 
 
 def test_a_film_can_be_cancelled(live: Film) -> None:
-    live.serve(a=recording())
+    live.serve(a=run_history())
     live.show("a", seconds=600)
     downloads: list[Any] = []
     live.page.on("download", lambda download: downloads.append(download))
@@ -124,7 +124,7 @@ def test_a_film_can_be_cancelled(live: Film) -> None:
     "without", ["delete window.MediaRecorder", "MediaRecorder.isTypeSupported = () => false"], ids=["recorder", "webm"]
 )
 def test_a_browser_that_cannot_film_says_so(film: Film, without: str) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.page.evaluate(without)
     film.button("Film").click()

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.browser import test_replay_view as view
-from tests.browser.test_replay_view import ROOT, SECONDS, Film, recording
+from tests.browser.test_replay_view import ROOT, SECONDS, Film, run_history
 
 pages, film = view.pages, view.film
 
 
 def test_playing_ends_at_the_last_frame(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.button("Play").click()
     film.run_for(600 * SECONDS)
@@ -27,7 +27,7 @@ def test_playing_ends_at_the_last_frame(film: Film) -> None:
 
 
 def test_points_move_evenly_between_two_frames_while_playing(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     first = film.positions()
     film.button("Play").click()
@@ -47,7 +47,7 @@ def test_points_move_evenly_between_two_frames_while_playing(film: Film) -> None
 
 
 def test_every_frame_fits_and_the_camera_never_moves(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     places = []
     for key in ("Home", "ArrowRight", "End"):
@@ -65,7 +65,7 @@ def test_every_frame_fits_and_the_camera_never_moves(film: Film) -> None:
 
 
 def test_keys_move_the_film(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.page.get_by_role("slider").focus()
     seen = []
@@ -86,7 +86,7 @@ def test_keys_move_the_film(film: Film) -> None:
 
 
 def test_arrows_on_the_picture_step_through_frames_and_with_shift_move_it(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.page.locator("canvas").focus()
     before = film.view(0, "camera.place.x")
@@ -98,14 +98,14 @@ def test_arrows_on_the_picture_step_through_frames_and_with_shift_move_it(film: 
 
 
 def test_space_on_a_button_presses_it(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.button("To the last frame").press(" ")
     assert (film.data("step"), film.data("playing")) == ("300", "false")
 
 
 def test_the_scrubber_goes_to_the_nearest_recorded_step(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     slider = film.page.get_by_role("slider")
     slider.fill("130")
@@ -116,7 +116,7 @@ def test_the_scrubber_goes_to_the_nearest_recorded_step(film: Film) -> None:
 
 
 def test_a_loop_begins_again(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a", loop=True, autoplay=True)
     film.run_for(1000 * SECONDS)
     assert film.data("step") == "300"  # the last picture stays a moment
@@ -129,7 +129,7 @@ def test_a_loop_begins_again(film: Film) -> None:
 
 
 def test_a_film_out_of_sight_waits(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a", autoplay=True)
     film.page.evaluate("document.body.style.paddingTop = '5000px'")
     film.page.wait_for_function(f"() => !{ROOT}.__replay.inSight")
@@ -145,7 +145,7 @@ def test_a_film_out_of_sight_waits(film: Film) -> None:
 
 @pytest.mark.parametrize("film", [{"reduced_motion": "reduce"}], indirect=True)
 def test_reduced_motion_neither_starts_nor_glides(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a", autoplay=True)
     assert film.data("playing") == "false"
     first = film.positions()
@@ -161,7 +161,7 @@ def test_reduced_motion_neither_starts_nor_glides(film: Film) -> None:
 
 
 def test_trails_show_the_frames_before(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.button("Trails").click()
     film.page.get_by_role("slider").fill("150")
@@ -172,7 +172,7 @@ def test_trails_show_the_frames_before(film: Film) -> None:
 
 
 def test_a_film_in_space_turns(film: Film) -> None:
-    film.serve(a=recording(dim=3))
+    film.serve(a=run_history(dim=3))
     film.show("a")
     film.press("End")
     before = film.positions()
@@ -186,7 +186,7 @@ def test_a_film_in_space_turns(film: Film) -> None:
 
 
 def test_one_frame_is_a_picture_that_cannot_play(film: Film) -> None:
-    film.serve(a=recording([300]))
+    film.serve(a=run_history([300]))
     film.show("a", autoplay=True)
     assert (film.data("step"), film.data("playing")) == ("300", "false")
     assert film.button("Play").is_disabled()

@@ -70,7 +70,7 @@ def pages() -> Iterator[tuple[str, type[Pages]]]:
     server.server_close()
 
 
-def recording(
+def run_history(
     steps: list[int] = STEPS, n: int = 120, dim: int = 2, seed: int = 0, key: str = "probe", **changes: Any
 ) -> bytes:
     """Ten classes that leave a common middle at an even pace; the neighbours of points 0, 1 and 2 change most.
@@ -204,7 +204,7 @@ def film(browser: Any, pages: Any, request: pytest.FixtureRequest) -> Iterator[F
 
 
 def test_a_film_loads_and_stands_at_its_first_frame(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     assert (film.data("runs"), film.data("frame"), film.data("step"), film.data("playing")) == ("1", "0", "0", "false")
     assert film.page.get_by_text("step 0 of 300").is_visible()
@@ -213,7 +213,7 @@ def test_a_film_loads_and_stands_at_its_first_frame(film: Film) -> None:
 
 
 def test_runs_share_one_clock_and_their_axes(film: Film) -> None:
-    film.serve(a=recording([0, 100, 200]), b=recording([0, 150, 300], seed=1, key="other", scale=2 * SCALE))
+    film.serve(a=run_history([0, 100, 200]), b=run_history([0, 150, 300], seed=1, key="other", scale=2 * SCALE))
     film.show("a", "b")
     steps, frames = [], []
     for key in ("Home", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight"):
@@ -227,7 +227,7 @@ def test_runs_share_one_clock_and_their_axes(film: Film) -> None:
 
 
 def test_what_is_hovered_and_pinned_is_so_in_every_run_of_the_same_images(film: Film) -> None:
-    film.serve(a=recording(), b=recording(seed=1), c=recording(seed=2, key="other"))
+    film.serve(a=run_history(), b=run_history(seed=1), c=run_history(seed=2, key="other"))
     film.show("a", "b", "c")
     film.press("End")
     film.hover(0, 7)
@@ -241,7 +241,7 @@ def test_what_is_hovered_and_pinned_is_so_in_every_run_of_the_same_images(film: 
 
 
 def test_runs_of_the_same_images_have_one_legend(film: Film) -> None:
-    film.serve(a=recording(), b=recording(seed=1))
+    film.serve(a=run_history(), b=run_history(seed=1))
     film.show("a", "b")
     film.page.locator(".legend button", has_text="Trouser").click()
     film.settle()
@@ -250,7 +250,7 @@ def test_runs_of_the_same_images_have_one_legend(film: Film) -> None:
 
 
 def test_the_tooltip_has_the_neighbours_of_the_frame_that_is_shown(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a")
     film.view(0, "set('pinned', 0)")
     assert film.neighbours() == [10, 20, 30, 40, 50]
@@ -260,7 +260,7 @@ def test_the_tooltip_has_the_neighbours_of_the_frame_that_is_shown(film: Film) -
 
 
 def test_the_dom_is_built_once(film: Film) -> None:
-    film.serve(a=recording(), b=recording(seed=1))
+    film.serve(a=run_history(), b=run_history(seed=1))
     for _ in range(3):
         film.show("a")
         film.press("ArrowRight")
@@ -281,13 +281,13 @@ def test_a_missing_recording_is_said_and_can_be_asked_for_again(film: Film) -> N
     assert film.page.get_by_text(REPLAY["missing"]).is_visible()
     assert film.page.get_by_role("slider").is_hidden()
     film.errors.clear()  # the browser's own word for a 404
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.button("Try again").click()
     film.page.wait_for_function(f"() => {ROOT}.dataset.loaded === 'true'")
     assert film.page.get_by_text(REPLAY["missing"]).is_hidden()
 
 
-@pytest.mark.parametrize("content", [b"", b"no message", recording()[:-80]])
+@pytest.mark.parametrize("content", [b"", b"no message", run_history()[:-80]])
 def test_a_damaged_recording_is_said(film: Film, content: bytes) -> None:
     film.serve(a=content)
     film.show("a", loaded="failed")
@@ -296,14 +296,14 @@ def test_a_damaged_recording_is_said(film: Film, content: bytes) -> None:
 
 def test_words_from_outside_are_text_and_not_markup(film: Film) -> None:
     name = "<img src=x onerror=\"console.error('markup')\">"
-    film.serve(a=recording(classes=[name, *CLASSES[1:]], axis=name))
+    film.serve(a=run_history(classes=[name, *CLASSES[1:]], axis=name))
     film.show("a", titles=[name])
     assert film.page.get_by_role("heading").inner_text() == name
     assert film.page.locator(".axis").first.text_content() == name
 
 
 def test_a_small_view_has_the_picture_and_the_player_only(film: Film) -> None:
-    film.serve(a=recording())
+    film.serve(a=run_history())
     film.show("a", compact=True)
     film.button("Play").click()
     film.run_for(1000 * SECONDS + 100)

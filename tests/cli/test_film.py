@@ -12,7 +12,7 @@ from siamese_core.cli.film import FILM, MOST_BYTES, PICTURES, few_points
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.wire import unpack
-from siamese_core.runs.folder import files_of, recording_of
+from siamese_core.runs.folder import files_of, run_history_of
 
 BUNDLED = ROOT / "data" / "recorded"
 
@@ -53,12 +53,12 @@ def test_the_command_makes_a_film_of_a_run(folder: Path, tmp_path: Path, capsys:
 
 
 def test_the_points_of_a_film_are_the_first_of_each_class(folder: Path) -> None:
-    whole = recording_of(files_of(folder), "")
+    whole = run_history_of(files_of(folder), "")
     few = few_points(whole, 2)
     for label in range(10):
-        chosen = np.flatnonzero(whole.probe.labels == label)[:2]
+        chosen = np.flatnonzero(whole.eval_images.labels == label)[:2]
         np.testing.assert_array_equal(
-            few.film.embeddings[:, few.probe.labels == label], whole.film.embeddings[:, chosen]
+            few.film.embeddings[:, few.eval_images.labels == label], whole.film.embeddings[:, chosen]
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamese_core.datasets import DATASETS, DatasetMissing, Images, select_probe
+from siamese_core.datasets import DATASETS, DatasetMissing, Images, select_eval_subset
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.bundled import DATA, FASHION_MNIST_FILES, MNIST_FILES, find_bundle, load_bundle
 from siamese_core.datasets.full import FASHION_MNIST_FULL_SET, MNIST_FULL_SET, FullSet, find_full, load_full
@@ -69,7 +69,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FullSet:
     return replace(FASHION_MNIST_FULL_SET, files=idx_set(TINY), package_folder=tmp_path / "debian")
 
 
-def sentence(load: Callable[[], Images]) -> str:
+def refusal(load: Callable[[], Images]) -> str:
     """The message of the DatasetMissing that `load` raises, which must be one sentence on one line."""
     with pytest.raises(DatasetMissing) as caught:
         load()
@@ -201,7 +201,7 @@ def test_a_licence_lies_beside_each_bundle(key: str, words: str) -> None:
 def test_a_missing_bundle_says_how_to_restore_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("siamese_core.datasets.bundled.DATA", tmp_path)
     assert not find_bundle(MNIST_FILES, "mnist")
-    message = sentence(lambda: load_bundle(MNIST_FILES, "mnist"))
+    message = refusal(lambda: load_bundle(MNIST_FILES, "mnist"))
     assert NAMES[0] in message and "git checkout -- data" in message and "make_bundles.py" in message
 
 
@@ -280,7 +280,7 @@ def test_the_hand_filled_folder_comes_first_then_torchvisions_then_debians(tiny:
     for place in ("debian", "cache/FashionMNIST/raw", "cache/fashion_mnist_full"):
         folder = fill(tmp_path / place)
         (folder / NAMES[0]).write_bytes(b"")
-        assert sentence(lambda: load_full(tiny)).startswith(str(folder / NAMES[0]))
+        assert refusal(lambda: load_full(tiny)).startswith(str(folder / NAMES[0]))
 
 
 def test_a_folder_that_lacks_one_file_is_passed_over(tiny: FullSet, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_whole_set_is_read_once(tiny: FullSet, tmp_path: Path) -> None:
 
 
 def test_missing_fashion_mnist_names_package_files_folder_and_bundle(tiny: FullSet, tmp_path: Path) -> None:
-    message = sentence(lambda: load_full(tiny))
+    message = refusal(lambda: load_full(tiny))
     for part in (
         *NAMES,
         "dataset-fashion-mnist",
@@ -317,7 +317,7 @@ def test_missing_mnist_names_files_folder_and_bundle_but_no_package(
 ) -> None:
     monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))
     assert not DATASETS["mnist_full"].find()
-    message = sentence(DATASETS["mnist_full"].load)
+    message = refusal(DATASETS["mnist_full"].load)
     for part in (*NAMES, str(tmp_path / "mnist_full"), "the bundled mnist."):
         assert part in message
     assert "Debian" not in message
@@ -325,7 +325,7 @@ def test_missing_mnist_names_files_folder_and_bundle_but_no_package(
 
 def test_a_half_filled_folder_is_told_what_it_lacks(tiny: FullSet, tmp_path: Path) -> None:
     (fill(tmp_path / "cache/fashion_mnist_full") / NAMES[3]).unlink()
-    assert f"({NAMES[3]} still missing there)" in sentence(lambda: load_full(tiny))
+    assert f"({NAMES[3]} still missing there)" in refusal(lambda: load_full(tiny))
 
 
 def test_the_cache_is_in_the_home_folder_when_the_variable_is_unset_or_empty(
@@ -335,9 +335,9 @@ def test_the_cache_is_in_the_home_folder_when_the_variable_is_unset_or_empty(
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     expected = str(tmp_path / ".cache" / "siamese-playground" / "mnist_full")
     monkeypatch.setenv("SIAMESE_DATA", "")
-    assert expected in sentence(DATASETS["mnist_full"].load)
+    assert expected in refusal(DATASETS["mnist_full"].load)
     monkeypatch.delenv("SIAMESE_DATA")
-    assert expected in sentence(DATASETS["mnist_full"].load)
+    assert expected in refusal(DATASETS["mnist_full"].load)
 
 
 # Files that are not what they should be
@@ -373,27 +373,27 @@ def test_a_bad_file_is_named_with_its_flaw_and_the_remedy(
     folder = fill(tmp_path / "cache/fashion_mnist_full", suffix=suffix)
     path = folder / f"{NAMES[0]}{suffix}"
     path.write_bytes(content)
-    message = sentence(lambda: load_full(tiny))
+    message = refusal(lambda: load_full(tiny))
     assert message.startswith(f"{path} ") and flaw in message
     assert "zalandoresearch" in message and "bundled fashion_mnist" in message
 
 
 def test_a_bad_file_of_debians_is_cured_by_reinstalling(tiny: FullSet, tmp_path: Path) -> None:
     (fill(tmp_path / "debian") / NAMES[1]).write_bytes(b"")
-    assert "reinstall Debian's package dataset-fashion-mnist" in sentence(lambda: load_full(tiny))
+    assert "reinstall Debian's package dataset-fashion-mnist" in refusal(lambda: load_full(tiny))
 
 
 def test_a_label_beyond_the_classes_is_refused(tiny: FullSet, tmp_path: Path) -> None:
     arrays = TINY | {NAMES[3]: np.array([1, 10], np.uint8)}
     fill(tmp_path / "debian", arrays)
-    message = sentence(lambda: load_full(replace(tiny, files=idx_set(arrays))))
+    message = refusal(lambda: load_full(replace(tiny, files=idx_set(arrays))))
     assert NAMES[3] in message and "labels above 9" in message
 
 
 def test_a_replaced_file_is_read_again_after_a_failure(tiny: FullSet, tmp_path: Path) -> None:
     folder = fill(tmp_path / "debian")
     (folder / NAMES[0]).write_bytes(b"")
-    sentence(lambda: load_full(tiny))
+    refusal(lambda: load_full(tiny))
     fill(folder)
     assert load_full(tiny).train_labels.tolist() == [0, 1, 9, 1]
 
@@ -402,7 +402,7 @@ def test_another_set_of_the_same_shape_is_not_taken_for_mnist(tmp_path: Path, mo
     monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))
     blank = {file.name: np.zeros(file.shape, np.uint8) for file in MNIST_FULL_SET.files.files}
     fill(tmp_path / "MNIST" / "raw", blank)
-    assert "SHA-256 differs" in sentence(DATASETS["mnist_full"].load)
+    assert "SHA-256 differs" in refusal(DATASETS["mnist_full"].load)
 
 
 def test_no_more_is_unpacked_than_the_file_should_hold(
@@ -418,7 +418,7 @@ def test_no_more_is_unpacked_than_the_file_should_hold(
         return read(stream, size)
 
     monkeypatch.setattr(gzip.GzipFile, "read", recorded)
-    assert "is longer than it says" in sentence(lambda: load_full(tiny))
+    assert "is longer than it says" in refusal(lambda: load_full(tiny))
     assert asked == [len(IMAGES) + 1]
 
 
@@ -431,7 +431,7 @@ def test_a_file_that_may_not_be_read_is_named_with_the_reason(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refused)
-    message = sentence(lambda: load_full(tiny))
+    message = refusal(lambda: load_full(tiny))
     assert message.startswith(f"{folder / NAMES[0]} cannot be read (Permission denied): ")
 
 
@@ -440,7 +440,7 @@ def test_a_folder_in_place_of_a_file_counts_as_missing(tiny: FullSet, tmp_path: 
     (folder / NAMES[0]).unlink()
     (folder / NAMES[0]).mkdir()
     assert not find_full(tiny)
-    assert "is not on this machine" in sentence(lambda: load_full(tiny))
+    assert "is not on this machine" in refusal(lambda: load_full(tiny))
 
 
 # The probe
@@ -453,19 +453,19 @@ def tiny_images(test_labels: list[int]) -> Images:
 
 
 def test_the_probe_is_the_first_of_each_class_in_the_order_of_the_test_set() -> None:
-    probe = select_probe(tiny_images([2, 0, 0, 2, 0, 1, 2]), per_class=2)
-    assert probe.dtype == np.int64
-    assert probe.tolist() == [0, 1, 2, 3, 5]
+    eval_images = select_eval_subset(tiny_images([2, 0, 0, 2, 0, 1, 2]), per_class=2)
+    assert eval_images.dtype == np.int64
+    assert eval_images.tolist() == [0, 1, 2, 3, 5]
 
 
 @pytest.mark.parametrize(("key", "size"), [("digits", 360), ("fashion_mnist", 1000), ("mnist", 1000)])
 def test_the_probe_of_a_small_set_is_its_whole_test_set(key: str, size: int) -> None:
-    assert select_probe(DATASETS[key].load()).tolist() == list(range(size))
+    assert select_eval_subset(DATASETS[key].load()).tolist() == list(range(size))
 
 
 def test_a_probe_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="per_class must be at least 1, not 0"):
-        select_probe(tiny_images([0, 1]), per_class=0)
+        select_eval_subset(tiny_images([0, 1]), per_class=0)
 
 
 # The atlas

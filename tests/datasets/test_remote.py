@@ -46,7 +46,7 @@ def small(key: str, contents: dict[str, bytes]) -> Download:
     return replace(DOWNLOADS[key], files=files)
 
 
-def sentence(load: Callable[[], Images]) -> str:
+def refusal(load: Callable[[], Images]) -> str:
     with pytest.raises(DatasetMissing) as caught:
         load()
     message = str(caught.value)
@@ -141,7 +141,7 @@ def test_one_changed_byte_is_not_read(key: str, cache: Path, monkeypatch: pytest
     def never(*_: object) -> Images:
         raise AssertionError("what did not match was read")
 
-    message = sentence(lambda: load_remote(download, never))
+    message = refusal(lambda: load_remote(download, never))
     assert message.startswith(f"{cache / key / name} is not the published file (its checksum differs): delete it and")
     assert f"or use the bundled {download.bundle} meanwhile." in message
     put(cache / key, download.files, contents)
@@ -151,7 +151,7 @@ def test_one_changed_byte_is_not_read(key: str, cache: Path, monkeypatch: pytest
 @pytest.mark.parametrize("record", REMOTE, ids=lambda record: record.key)
 def test_a_set_that_is_not_here_says_how_to_get_it(record: Dataset, cache: Path) -> None:
     assert not record.find()
-    message = sentence(record.load)
+    message = refusal(record.load)
     assert "press Download on the Data page" in message and str(cache / record.key) in message
     assert all(file.name in message for file in DOWNLOADS[record.key].files)
 
@@ -162,7 +162,7 @@ def test_only_what_lacks_is_named(cache: Path) -> None:
     put(cache / "svhn", download.files[:1], contents)
     (cache / "svhn" / "test_32x32.mat").write_bytes(b"")
     assert not find_remote(download), "an empty file is none"
-    message = sentence(lambda: load_remote(download, formats.svhn))
+    message = refusal(lambda: load_remote(download, formats.svhn))
     assert "put test_32x32.mat into" in message and "train" not in message
 
 
@@ -175,7 +175,7 @@ def test_a_file_that_may_not_be_read_is_named(cache: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refused)
-    message = sentence(lambda: load_remote(download, formats.olivetti))
+    message = refusal(lambda: load_remote(download, formats.olivetti))
     assert message.startswith(f"{folder / 'olivettifaces.mat'} cannot be read (Permission denied): ")
 
 
@@ -200,7 +200,7 @@ def test_a_checked_file_that_is_none_of_its_kind_is_a_sentence_too(
     contents = {DOWNLOADS[key].files[0].name: content}
     download = small(key, contents)
     put(cache / key, download.files, contents)
-    message = sentence(lambda: load_remote(download, PARSE[key]))
+    message = refusal(lambda: load_remote(download, PARSE[key]))
     assert message.startswith(f"{download.title} in {cache / key} cannot be understood (") and flaw in message
 
 

@@ -171,7 +171,7 @@ def test_one_knob_leaves_the_random_numbers_of_the_others_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "sentence"),
+    ("knobs", "message"),
     [
         ((1, 0, 0, 0), "classes is 1; it may be 2 to 10"),
         ((11, 0, 0, 0), "classes is 11; it may be 2 to 10"),
@@ -181,9 +181,9 @@ def test_one_knob_leaves_the_random_numbers_of_the_others_as_they_are() -> None:
     ],
 )
 def test_a_number_out_of_range_is_named_with_what_it_may_be(
-    knobs: tuple[int, float, float, float], sentence: str
+    knobs: tuple[int, float, float, float], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         shapes(*knobs)
 
 

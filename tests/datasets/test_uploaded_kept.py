@@ -13,7 +13,16 @@ import pytest
 
 from siamese_core.datasets import DATASETS, dataset_of
 from siamese_core.datasets.record import DatasetMissing, Images
-from siamese_core.datasets.uploaded import FOLDER, GONE, find_own, forget, is_own, keep, let_go, own_dataset
+from siamese_core.datasets.uploaded import (
+    FOLDER,
+    GONE,
+    find_uploaded,
+    forget,
+    is_uploaded,
+    keep,
+    let_go,
+    uploaded_dataset,
+)
 from siamese_core.experiment.experiment import Experiment, ExperimentError
 
 CLASSES = ("Anna", "Ben")
@@ -56,32 +65,32 @@ def test_a_set_comes_back_as_it_was_kept() -> None:
 
 
 def test_what_is_loaded_cannot_be_written_to() -> None:
-    loaded = own_dataset(keep("t", CLASSES, two(1, 2))).load()
+    loaded = uploaded_dataset(keep("t", CLASSES, two(1, 2))).load()
     for name, array in vars(loaded).items():
         assert not array.flags.writeable, name
 
 
 def test_mean_and_std_are_those_of_the_training_pixels() -> None:
     """51 / 255 is 0.2 and 255 / 255 is 1: half and half their mean is 0.6, and each is 0.4 from it."""
-    dataset = own_dataset(keep("t", CLASSES, two(51, 255)))
+    dataset = uploaded_dataset(keep("t", CLASSES, two(51, 255)))
     assert (dataset.mean, dataset.std) == pytest.approx((0.6, 0.4), abs=1e-12)
 
 
 def test_mean_and_std_of_noise_are_numpys() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (7, 3, 9, 9), np.uint8)
-    dataset = own_dataset(keep("t", CLASSES, Images(noise, np.arange(7) % 2, noise[:2], np.array([0, 1]))))
+    dataset = uploaded_dataset(keep("t", CLASSES, Images(noise, np.arange(7) % 2, noise[:2], np.array([0, 1]))))
     assert (dataset.mean, dataset.std) == pytest.approx((np.mean(noise / 255.0), np.std(noise / 255.0)), abs=1e-12)
 
 
 @pytest.mark.parametrize("grey", [0, 51, 77, 255])
 def test_pictures_all_alike_are_not_divided_by_nothing(grey: int) -> None:
-    dataset = own_dataset(keep("t", CLASSES, two(*[grey] * 3_000)))
+    dataset = uploaded_dataset(keep("t", CLASSES, two(*[grey] * 3_000)))
     assert (dataset.mean, dataset.std) == pytest.approx((grey / 255, 1.0))
 
 
 def test_the_key_is_of_the_content(folder: Path) -> None:
     key = keep("t", CLASSES, two(1, 2))
-    assert re.fullmatch(r"own-[0-9a-f]{24}", key) and is_own(key) and find_own(key)
+    assert re.fullmatch(r"own-[0-9a-f]{24}", key) and is_uploaded(key) and find_uploaded(key)
     assert keep("t", CLASSES, two(1, 2)) == key
     assert [path.name for path in folder.iterdir()] == [f"{key}.images"]
 
@@ -126,7 +135,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pyte
             with pytest.raises(OSError, match="No space left"):
                 keep(title, CLASSES, two(1, 2))
     assert [path.name for path in folder.iterdir()] == [f"{before}.images"]
-    assert own_dataset(before).load().train_labels.tolist() == [0, 1]
+    assert uploaded_dataset(before).load().train_labels.tolist() == [0, 1]
 
 
 # What is not here
@@ -134,44 +143,44 @@ def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pyte
 
 def test_a_forgotten_set_is_gone_also_for_who_had_it_in_hand(folder: Path) -> None:
     key, other = keep("t", CLASSES, two(1, 2)), keep("t", CLASSES, two(3, 4))
-    dataset = own_dataset(key)
+    dataset = uploaded_dataset(key)
     dataset.load()
     forget(key)
-    assert not find_own(key) and not dataset.find()
-    for load in (dataset.load, lambda: own_dataset(key), lambda: dataset_of(key)):
+    assert not find_uploaded(key) and not dataset.find()
+    for load in (dataset.load, lambda: uploaded_dataset(key), lambda: dataset_of(key)):
         with pytest.raises(DatasetMissing) as caught:
             load()
         assert str(caught.value) == GONE
     assert [path.name for path in folder.iterdir()] == [f"{other}.images"]
-    assert own_dataset(other).load().train_images[0, 0, 0, 0] == 3
+    assert uploaded_dataset(other).load().train_images[0, 0, 0, 0] == 3
 
 
 def test_a_set_that_another_process_deleted_is_gone_once_this_one_lets_go(folder: Path) -> None:
     key = keep("t", CLASSES, two(1, 2))
-    own_dataset(key).load()
+    uploaded_dataset(key).load()
     (folder / f"{key}.images").unlink()
     let_go()
     with pytest.raises(DatasetMissing, match="Upload them again"):
-        own_dataset(key)
+        uploaded_dataset(key)
     assert keep("t", CLASSES, two(1, 2)) == key
     let_go()
-    assert find_own(key), "and letting go deletes nothing"
+    assert find_uploaded(key), "and letting go deletes nothing"
 
 
 def test_a_forgotten_set_can_be_kept_again() -> None:
     key = keep("t", CLASSES, two(1, 2))
     forget(key)
     with pytest.raises(DatasetMissing):
-        own_dataset(key)
+        uploaded_dataset(key)
     assert keep("t", CLASSES, two(1, 2)) == key
-    assert own_dataset(key).load().train_labels.tolist() == [0, 1]
+    assert uploaded_dataset(key).load().train_labels.tolist() == [0, 1]
 
 
 def test_an_unknown_key_is_like_a_set_that_is_gone() -> None:
     key = "own-" + "0" * 24
-    assert is_own(key) and not find_own(key)
+    assert is_uploaded(key) and not find_uploaded(key)
     with pytest.raises(DatasetMissing) as caught:
-        own_dataset(key)
+        uploaded_dataset(key)
     assert str(caught.value) == GONE
     forget(key)
 
@@ -182,9 +191,9 @@ def test_a_malformed_key_leads_nowhere_even_if_a_file_is_there(key: str, folder:
     there = folder / f"{key}.images"
     there.parent.mkdir(parents=True, exist_ok=True)
     there.write_bytes(here.read_bytes())
-    assert not find_own(key)
+    assert not find_uploaded(key)
     with pytest.raises(DatasetMissing) as caught:
-        own_dataset(key)
+        uploaded_dataset(key)
     assert str(caught.value) == GONE
     forget(key)
     assert there.read_bytes() == here.read_bytes()
@@ -192,16 +201,16 @@ def test_a_malformed_key_leads_nowhere_even_if_a_file_is_there(key: str, folder:
 
 @pytest.mark.parametrize("key", MALFORMED)
 def test_only_own_and_24_small_hexadecimal_digits_are_a_key(key: str) -> None:
-    assert not is_own(key)
+    assert not is_uploaded(key)
 
 
 def test_where_no_folder_is_named_nothing_is_here_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     key = keep("t", CLASSES, two(1, 2))
     monkeypatch.delenv(FOLDER)
     forget(key)
-    assert not find_own(key)
+    assert not find_uploaded(key)
     with pytest.raises(DatasetMissing, match="Upload them again"):
-        own_dataset(key)
+        uploaded_dataset(key)
     with pytest.raises(NotADirectoryError):
         keep("t", CLASSES, two(1, 2))
 

@@ -244,7 +244,7 @@ class Followed:
 
 @pytest.fixture(scope="module")
 def followed() -> Followed:
-    from siamese_core.datasets import DATASETS, select_probe
+    from siamese_core.datasets import DATASETS, select_eval_subset
     from siamese_core.experiment.experiment import Experiment
     from siamese_core.training.loop import every, train
 
@@ -253,7 +253,9 @@ def followed() -> Followed:
     frames = [np.asarray(snapshot.frame.embeddings) for snapshot in snapshots if snapshot.frame is not None]
     images = DATASETS["digits"].load()
     live = LiveUmap()
-    return Followed(frames, images.test_labels[select_probe(images)], [live.frame(points) for points in frames], live)
+    return Followed(
+        frames, images.test_labels[select_eval_subset(images)], [live.frame(points) for points in frames], live
+    )
 
 
 def test_it_keeps_neighbours_as_well_as_umap_itself(followed: Followed) -> None:

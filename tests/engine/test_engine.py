@@ -60,18 +60,18 @@ def _no_run_is_left(engine: Engine) -> Iterator[None]:
             engine.discard(owner, run)
 
 
-def look(engine: Engine, run: str, owner: str = ANN) -> RunView:
-    view = engine.look(owner, run)
+def poll(engine: Engine, run: str, owner: str = ANN) -> RunView:
+    view = engine.poll(owner, run)
     assert view is not None
     return view
 
 
 def until_status(engine: Engine, run: str, status: str) -> RunView:
-    return until(lambda: (v := look(engine, run)).status == status and v, f"status {status}")
+    return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
 
 
 def until_step(engine: Engine, run: str, step: int) -> RunView:
-    return until(lambda: (v := look(engine, run)).step >= step and v, f"step {step}")
+    return until(lambda: (v := poll(engine, run)).step >= step and v, f"step {step}")
 
 
 def losses_of(experiment: Experiment) -> np.ndarray:
@@ -103,15 +103,15 @@ def test_step_makes_one_step(engine: Engine) -> None:
     run = engine.start(ANN, SHORT, steps=1)
     assert until_status(engine, run, "paused").step == 1
     assert engine.command(ANN, run, "step")
-    stepped = until(lambda: (v := look(engine, run)).status == "paused" and v.step == 2 and v, "the second step")
+    stepped = until(lambda: (v := poll(engine, run)).status == "paused" and v.step == 2 and v, "the second step")
     assert stepped.frame_step == 2
 
 
 def test_stop_ends_a_run_and_keeps_its_last_picture(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    until(lambda: look(engine, run).frame is not None, "a frame")
+    until(lambda: poll(engine, run).frame is not None, "a frame")
     assert engine.command(ANN, run, "stop")
-    stopped = look(engine, run)
+    stopped = poll(engine, run)
     assert stopped.status == "stopped"
     assert stopped.frame is not None
     assert not engine.command(ANN, run, "resume"), "what was stopped stays so"
@@ -119,33 +119,33 @@ def test_stop_ends_a_run_and_keeps_its_last_picture(engine: Engine) -> None:
 
 def test_a_run_is_reached_only_with_its_owner_and_its_id(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    assert engine.look(BEN, run) is None
-    assert engine.look(BEN, "unknown") is None
+    assert engine.poll(BEN, run) is None
+    assert engine.poll(BEN, "unknown") is None
     assert engine.latest(BEN) is None
     assert not engine.command(BEN, run, "stop")
     engine.discard(BEN, run)
     engine.project(BEN, run, "pca")
-    assert look(engine, run).status == "running"
-    assert look(engine, run).projection == "umap"
+    assert poll(engine, run).status == "running"
+    assert poll(engine, run).projection == "umap"
 
 
 def test_a_later_run_is_not_kept_waiting_by_a_long_one(engine: Engine) -> None:
     long = engine.start(ANN, LONG)
     until_step(engine, long, 5)
     until_status(engine, engine.start(ANN, SHORT), "finished")
-    assert look(engine, long).status == "running"
+    assert poll(engine, long).status == "running"
 
 
 def test_a_run_that_rested_does_not_starve_the_others(engine: Engine) -> None:
     rested = engine.start(ANN, LONG, steps=1)
     until_status(engine, rested, "paused")
     other = engine.start(BEN, LONG)
-    until(lambda: (v := engine.look(BEN, other)) is not None and v.seconds > 0.5, "half a second of the other's")
+    until(lambda: (v := engine.poll(BEN, other)) is not None and v.seconds > 0.5, "half a second of the other's")
     engine.command(ANN, rested, "resume")
-    before = engine.look(BEN, other)
+    before = engine.poll(BEN, other)
     assert before is not None
     until_step(engine, rested, 40)
-    after = engine.look(BEN, other)
+    after = engine.poll(BEN, other)
     assert after is not None
     assert after.step > before.step
 
@@ -160,7 +160,7 @@ def test_a_pause_holds_when_the_end_of_the_lease_overtakes_it(engine: Engine) ->
 
 def test_an_owner_has_a_bounded_number_of_runs(engine: Engine) -> None:
     runs = [engine.start(ANN, LONG, steps=1) for _ in range(MAX_RUNS + 2)]
-    assert [engine.look(ANN, run) is not None for run in runs] == [False] * 2 + [True] * MAX_RUNS
+    assert [engine.poll(ANN, run) is not None for run in runs] == [False] * 2 + [True] * MAX_RUNS
 
 
 def test_a_run_nobody_looks_at_rests_and_goes_on_with_the_same_bits(engine: Engine, clock: Clock) -> None:
@@ -168,10 +168,10 @@ def test_a_run_nobody_looks_at_rests_and_goes_on_with_the_same_bits(engine: Engi
     run = engine.start(ANN, experiment)
     until_step(engine, run, 1)
     clock.now += LEASE + 1
-    engine.tend()
-    until(lambda: engine._slots[run].status == "parked", "the end of the lease")
-    assert engine._slots[run].step < 400
-    assert look(engine, run).status == "running", "looking continues it"
+    engine.sweep_expired()
+    until(lambda: engine._run_states[run].status == "parked", "the end of the lease")
+    assert engine._run_states[run].step < 400
+    assert poll(engine, run).status == "running", "looking continues it"
     np.testing.assert_array_equal(until_status(engine, run, "finished").loss, losses_of(experiment))
 
 
@@ -179,49 +179,49 @@ def test_a_paused_run_frees_its_place_and_still_steps(engine: Engine, clock: Clo
     run = engine.start(ANN, SHORT, steps=3)
     until_status(engine, run, "paused")
     clock.now += LEASE + 1
-    engine.tend()
-    assert not engine._slots[run].in_worker
-    assert look(engine, run).status == "paused", "looking does not resume what a user paused"
+    engine.sweep_expired()
+    assert not engine._run_states[run].in_worker
+    assert poll(engine, run).status == "paused", "looking does not resume what a user paused"
     engine.command(ANN, run, "step")
-    stepped = until(lambda: (v := look(engine, run)).status == "paused" and v.step == 4 and v, "the fourth step")
+    stepped = until(lambda: (v := poll(engine, run)).status == "paused" and v.step == 4 and v, "the fourth step")
     np.testing.assert_array_equal(stepped.loss, losses_of(SHORT)[:4])
 
 
 def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     clock.now += FORGET_AFTER + 1
-    engine.tend()
-    assert engine.look(ANN, run) is None
+    engine.sweep_expired()
+    assert engine.poll(ANN, run) is None
 
 
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    kept = until(lambda: (s := engine._slots[run].state) is not None and s.step > 50 and s, "a state").step
+    kept = until(lambda: (s := engine._run_states[run].state) is not None and s.step > 50 and s, "a state").step
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    until(lambda: engine._slots[run].deaths == 1, "the death")
+    until(lambda: engine._run_states[run].deaths == 1, "the death")
     again = until_step(engine, run, kept + 1)
     assert again.status == "running"
-    restarted_at = engine._slots[run].restarted_at
+    restarted_at = engine._run_states[run].restarted_at
     assert restarted_at >= kept > 50, "it went on from a state, not from the beginning"
     steps = restarted_at + 5
     until_step(engine, run, steps)
-    np.testing.assert_array_equal(look(engine, run).loss[:steps], losses_of(replace(LONG, steps=steps)))
+    np.testing.assert_array_equal(poll(engine, run).loss[:steps], losses_of(replace(LONG, steps=steps)))
 
 
 def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
-    until(lambda: look(engine, run).layout, "a layout")
+    until(lambda: poll(engine, run).layout, "a layout")
     before = engine.pids["projector"]
-    engine._slots[run].layout = None
+    engine._run_states[run].layout = None
     os.kill(before, signal.SIGKILL)
-    until(lambda: look(engine, run).layout, "a layout of the new process")
+    until(lambda: poll(engine, run).layout, "a layout of the new process")
     assert engine.pids["projector"] != before
 
 
 def test_the_picture_has_every_probe_image_and_its_neighbours_in_the_embedding_space(engine: Engine) -> None:
     run = engine.start(ANN, Experiment(dataset="digits", encoder="mlp", steps=5, projection="pca"))
     until_status(engine, run, "finished")
-    view = until(lambda: (v := look(engine, run)).layout is not None and v.layout.step == 5 and v, "the last layout")
+    view = until(lambda: (v := poll(engine, run)).layout is not None and v.layout.step == 5 and v, "the last layout")
     assert view.layout is not None
     assert view.frame is not None
     assert view.layout.xy.shape == (len(view.frame.embeddings), 2)
@@ -231,26 +231,26 @@ def test_the_picture_has_every_probe_image_and_its_neighbours_in_the_embedding_s
 def test_another_projection_redraws_a_run_that_rests(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     engine.project(ANN, run, "pca_3d")
-    until(lambda: (layout := look(engine, run).layout) and layout.xy.shape[1] == 3, "a 3-D layout")
+    until(lambda: (layout := poll(engine, run).layout) and layout.xy.shape[1] == 3, "a 3-D layout")
 
 
 def test_a_picture_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     steps = SHORT.steps
-    first = until(lambda: (la := look(engine, run).layout) and la.step == steps and la, "the last layout")
+    first = until(lambda: (la := poll(engine, run).layout) and la.step == steps and la, "the last layout")
     engine.lay_out_anew("somebody else", run)
-    assert look(engine, run).layout is first
+    assert poll(engine, run).layout is first
     engine.lay_out_anew(ANN, run)
-    assert (layout := look(engine, run).layout) is not None
+    assert (layout := poll(engine, run).layout) is not None
     assert layout.step in (-1, steps), "a page goes on looking"
-    anew = until(lambda: (la := look(engine, run).layout) and la.step == steps and la, "the new layout")
+    anew = until(lambda: (la := poll(engine, run).layout) and la.step == steps and la, "the new layout")
     assert anew.number == first.number + 1
 
 
 def test_what_cannot_be_drawn_is_one_sentence(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     engine.project(ANN, run, "raw")
-    layout = until(lambda: (la := look(engine, run).layout) and la.kind == "raw" and la, "the raw layout")
+    layout = until(lambda: (la := poll(engine, run).layout) and la.kind == "raw" and la, "the raw layout")
     assert layout.problem == "Raw shows embeddings of dimension 2, and these have 32."
 
 
@@ -279,7 +279,7 @@ def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> No
     main = engine.start(BEN, LONG)
     aside = [engine.start(BEN, LONG, aside=True) for _ in range(MAX_ASIDE + 2)]
     assert engine.latest(BEN) == main
-    kept = [run for run in aside if engine.look(BEN, run) is not None]
+    kept = [run for run in aside if engine.poll(BEN, run) is not None]
     assert kept == aside[2:], "the oldest of their kind make room"
     for run in (main, *kept):
         engine.discard(BEN, run)
@@ -288,8 +288,8 @@ def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> No
 def test_a_dataset_that_is_not_here_ends_its_run_with_the_remedy(engine: Engine) -> None:
     run = engine.start(ANN, Experiment(dataset="mnist_full", steps=5))
     failed = until_status(engine, run, "failed")
-    assert "mnist" in failed.sentence
-    assert len(failed.sentence.splitlines()) == 1
+    assert "mnist" in failed.message
+    assert len(failed.message.splitlines()) == 1
 
 
 SERVER = """

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from siamese_core.datasets import find_own, uploaded
+from siamese_core.datasets import find_uploaded, uploaded
 from siamese_core.datasets.uploaded import GONE, Images
 from siamese_core.engine import Engine, RunView
 from siamese_core.experiment.experiment import Experiment
@@ -63,18 +63,18 @@ def delete(engine: Engine, key: str) -> None:
     engine.forget_images(key)
 
 
-def look(engine: Engine, run: str, owner: str = ANN) -> RunView:
-    view = engine.look(owner, run)
+def poll(engine: Engine, run: str, owner: str = ANN) -> RunView:
+    view = engine.poll(owner, run)
     assert view is not None
     return view
 
 
 def until_step(engine: Engine, run: str, step: int, owner: str = ANN) -> RunView:
-    return until(lambda: (v := look(engine, run, owner)).step >= step and v, f"step {step}")
+    return until(lambda: (v := poll(engine, run, owner)).step >= step and v, f"step {step}")
 
 
 def until_status(engine: Engine, run: str, status: str) -> RunView:
-    return until(lambda: (v := look(engine, run)).status == status and v, f"status {status}")
+    return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
 
 
 def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
@@ -95,11 +95,11 @@ def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engi
         until_step(engine, run, 1, owner)
     delete(engine, key)
     for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (aside, ANN)):
-        assert engine.look(owner, run) is None
+        assert engine.poll(owner, run) is None
         assert not engine.command(owner, run, "step")
     assert (engine.latest(ANN), engine.latest(BEN)) == (digits, of_others)
     for run, owner in ((digits, ANN), (of_others, BEN)):
-        before = look(engine, run, owner)
+        before = poll(engine, run, owner)
         assert before.status == "running"
         until_step(engine, run, before.step + 20, owner)
 
@@ -111,7 +111,7 @@ def test_a_later_start_on_deleted_pictures_fails_with_the_sentence(engine: Engin
     delete(engine, key)
     before = engine.pids["worker"]
     failed = until_status(engine, engine.start(ANN, experiment), "failed")
-    assert (failed.sentence, failed.step, failed.frame) == (GONE, 0, None)
+    assert (failed.message, failed.step, failed.frame) == (GONE, 0, None)
     until_step(engine, engine.start(ANN, OTHER), 1)
     assert engine.pids["worker"] == before, "and the worker lives"
 
@@ -133,9 +133,9 @@ def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(en
     process = psutil.Process(engine.pids["worker"])
     os.kill(process.pid, signal.SIGKILL)
     failed = until_status(engine, own_run, "failed")
-    assert failed.sentence == GONE
-    until(lambda: engine._slots[digits].deaths == 1 and look(engine, digits).status == "running", "the other run")
-    until_step(engine, digits, engine._slots[digits].restarted_at + 5)
+    assert failed.message == GONE
+    until(lambda: engine._run_states[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
+    until_step(engine, digits, engine._run_states[digits].restarted_at + 5)
 
 
 def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(engine: Engine) -> None:
@@ -146,8 +146,8 @@ def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(
     object.__setattr__(broken, "steps", -5)
     before = engine.pids["worker"]
     failed = until_status(engine, engine.start(ANN, broken), "failed")
-    assert failed.sentence == Experiment.from_query("steps=-5")[1][0].why != ""
-    until_step(engine, digits, look(engine, digits).step + 20)
+    assert failed.message == Experiment.from_query("steps=-5")[1][0].why != ""
+    until_step(engine, digits, poll(engine, digits).step + 20)
     assert engine.pids["worker"] == before
 
 
@@ -159,4 +159,4 @@ def test_the_same_pictures_uploaded_again_at_once_are_not_deleted_by_a_worker_th
     assert pictures("a") == key
     worker.resume()
     until_step(engine, engine.start(ANN, OTHER), 1)
-    assert find_own(key)
+    assert find_uploaded(key)

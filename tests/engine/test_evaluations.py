@@ -1,4 +1,4 @@
-"""Examinations in a process of their own: who shares a work, who ends it, and a process that dies."""
+"""Evaluations in a process of their own: who shares a work, who ends it, and a process that dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from siamese_core.datasets import uploaded
-from siamese_core.engine.evaluations import DIED, Examinations, ModelFile, file_of
+from siamese_core.engine.evaluations import DIED, Evaluations, ModelFile, file_of
 from siamese_core.engine.rpc.client import Refused
 from siamese_core.evaluation.evaluate import NO_IMAGES, Reference, evaluate, reference
 from siamese_core.evaluation.inference import embed, load
@@ -26,7 +26,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, found_by, held, look, own_pictures, pictures_of, trained, until_status
+from tests.support.examining import digits, found_by, held, own_pictures, pictures_of, poll, trained, until_status
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
@@ -62,8 +62,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="module")
-def examinations(clock: Clock) -> Iterator[Examinations]:
-    shared = Examinations(clock)
+def evaluations(clock: Clock) -> Iterator[Evaluations]:
+    shared = Evaluations(clock)
     assert not shared.ready, "asking this starts the process"
     yield shared
     shared.close()
@@ -73,12 +73,12 @@ def examinations(clock: Clock) -> Iterator[Examinations]:
 
 
 def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
-    examinations: Examinations, model: Model, file: ModelFile
+    evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     first, second = pictures_of(model), pictures_of(model)[::-1].copy()
-    before = examinations.compare(file, first, second).result(PATIENCE)
+    before = evaluations.compare(file, first, second).result(PATIENCE)
     assert set(before) == {"value", "euclidean", "cosine"}
-    done = until_status(examinations, "reference", file, "done")
+    done = until_status(evaluations, "reference", file, "done")
     expected = found_by(reference(load(model)), Reference)
     assert expected.threshold is not None
     assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.places)}
@@ -86,7 +86,7 @@ def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
     np.testing.assert_array_equal(done.arrays["same"], expected.reported_on.same)
     np.testing.assert_array_equal(done.arrays["different"], expected.reported_on.different)
     np.testing.assert_array_equal(done.arrays["unlike"], expected.unlike)
-    after = examinations.compare(file, first, second).result(PATIENCE)
+    after = evaluations.compare(file, first, second).result(PATIENCE)
     np.testing.assert_array_equal(after["value"], before["value"])
     assert after["near"].shape == after["near_distances"].shape == (2, 3, 5)
     train_images = model.experiment.data.load().train_images
@@ -98,8 +98,8 @@ def embedded(model: Model, images: np.ndarray) -> np.ndarray:
     return embed(load(model), torch.tensor(images)).numpy()
 
 
-def test_a_report_comes_over_as_it_was_found(examinations: Examinations, model: Model, file: ModelFile) -> None:
-    done = until_status(examinations, "evaluate", file, "done")
+def test_a_report_comes_over_as_it_was_found(evaluations: Evaluations, model: Model, file: ModelFile) -> None:
+    done = until_status(evaluations, "evaluate", file, "done")
     meta, arrays = to_wire(from_wire(done.about, done.arrays))
     # As in the process: another number of threads is other bits.
     with threadpool_limits(1):
@@ -111,19 +111,19 @@ def test_a_report_comes_over_as_it_was_found(examinations: Examinations, model: 
 
 
 def test_a_pair_is_explained_beside_a_work(
-    examinations: Examinations, model: Model, file: ModelFile, other: ModelFile
+    evaluations: Evaluations, model: Model, file: ModelFile, other: ModelFile
 ) -> None:
-    with held(examinations):
-        look(examinations, ANN, "evaluate", other)
+    with held(evaluations):
+        poll(evaluations, ANN, "evaluate", other)
         first, second = pictures_of(model, 2)
-        asked = examinations.explain(file, first, second)
+        asked = evaluations.explain(file, first, second)
     shape = first.shape[1:]
     found = asked.result(PATIENCE)
     assert {name: array.shape for name, array in found.items()} == {
         "shown": (2, *first.shape), "occlusion": (2, *shape), "gradient": (2, *shape),
     }  # fmt: skip
     np.testing.assert_array_equal(found["shown"], [first, second])
-    until_status(examinations, "evaluate", other, "done")
+    until_status(evaluations, "evaluate", other, "done")
 
 
 # Files that are no models
@@ -138,141 +138,141 @@ def of_another_network(model: Model) -> ModelFile:
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("make", "message"),
     [
         (garbage, r"This file is no safetensors file: .*\."),
         (of_another_network, r"This file has encoder\..* of .*, expected .* of the experiment's mlp network: .*\."),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_and_the_next_question_is_answered(
-    examinations: Examinations, model: Model, file: ModelFile, make: Callable[[Model], ModelFile], sentence: str
+    evaluations: Evaluations, model: Model, file: ModelFile, make: Callable[[Model], ModelFile], message: str
 ) -> None:
     wrong = make(model)
-    with pytest.raises(Refused, match=f"^{sentence}$"):
-        examinations.check(wrong).result(PATIENCE)
-    with pytest.raises(Refused, match=f"^{sentence}$"):
-        examinations.compare(wrong, pictures_of(model), pictures_of(model)).result(PATIENCE)
-    failed = until_status(examinations, "evaluate", wrong, "failed")
+    with pytest.raises(Refused, match=f"^{message}$"):
+        evaluations.check(wrong).result(PATIENCE)
+    with pytest.raises(Refused, match=f"^{message}$"):
+        evaluations.compare(wrong, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    failed = until_status(evaluations, "evaluate", wrong, "failed")
     with pytest.raises(Refused) as again:
-        examinations.check(wrong).result(PATIENCE)
-    assert failed.sentence == str(again.value)
-    assert examinations.check(file).result(PATIENCE) == {}
+        evaluations.check(wrong).result(PATIENCE)
+    assert failed.message == str(again.value)
+    assert evaluations.check(file).result(PATIENCE) == {}
 
 
 def test_images_of_another_size_get_no_answer_and_the_next_question_is_answered(
-    examinations: Examinations, model: Model, file: ModelFile
+    evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     wrong = np.zeros((1, 3, 9, 9), np.uint8)
     with pytest.raises(CancelledError):
-        examinations.compare(file, wrong, wrong).result(PATIENCE)
-    assert examinations.check(file).result(PATIENCE) == {}
+        evaluations.compare(file, wrong, wrong).result(PATIENCE)
+    assert evaluations.check(file).result(PATIENCE) == {}
 
 
 # Somebody's own pictures
 
 
-def read_by(data: bytes, *own_sets: str) -> ModelFile:
-    return ModelFile(read_model(data, own_sets), data)
+def read_by(data: bytes, *uploaded_sets: str) -> ModelFile:
+    return ModelFile(read_model(data, uploaded_sets), data)
 
 
-def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_else(examinations: Examinations) -> None:
+def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_else(evaluations: Evaluations) -> None:
     """Its pictures have the default dataset's size, which nothing may be measured on in their place."""
     key = own_pictures("mine")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     others = read_by(mine.data)
-    assert mine.own_sets == [key] and others.own_sets == []
+    assert mine.uploaded_sets == [key] and others.uploaded_sets == []
     assert mine.key == read_by(mine.data, key).key != others.key
     for kind in ("reference", "evaluate"):
-        assert until_status(examinations, kind, mine, "done").status == "done"
-        failed = until_status(examinations, kind, others, "failed", BEN)
-        assert (failed.sentence, failed.about, failed.arrays) == (NO_IMAGES, None, {})
-        assert len(failed.sentence.splitlines()) == 1
+        assert until_status(evaluations, kind, mine, "done").status == "done"
+        failed = until_status(evaluations, kind, others, "failed", BEN)
+        assert (failed.message, failed.about, failed.arrays) == (NO_IMAGES, None, {})
+        assert len(failed.message.splitlines()) == 1
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    assert "near" in examinations.compare(mine, pair, pair).result(PATIENCE)
-    assert examinations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
+    assert "near" in evaluations.compare(mine, pair, pair).result(PATIENCE)
+    assert evaluations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
 
 
 def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
-    examinations: Examinations, model: Model, file: ModelFile
+    evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     key = own_pictures("to be deleted")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    until_status(examinations, "reference", mine, "done")
-    until_status(examinations, "reference", file, "done")
+    until_status(evaluations, "reference", mine, "done")
+    until_status(evaluations, "reference", file, "done")
     uploaded.forget(key)
-    examinations.forget_images(key)
-    assert examinations.look(ANN, "reference", mine, start=False) is None
-    assert examinations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
-    assert until_status(examinations, "reference", mine, "failed").sentence == NO_IMAGES
-    assert look(examinations, BEN, "reference", file).status == "done"
-    assert "near" in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    evaluations.forget_images(key)
+    assert evaluations.poll(ANN, "reference", mine, start=False) is None
+    assert evaluations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
+    assert until_status(evaluations, "reference", mine, "failed").message == NO_IMAGES
+    assert poll(evaluations, BEN, "reference", file).status == "done"
+    assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
 
 
-def test_pictures_that_have_come_back_are_measured(examinations: Examinations) -> None:
+def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
     key = own_pictures("come and go")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     uploaded.forget(key)
-    examinations.forget_images(key)
-    until_status(examinations, "reference", mine, "failed")
+    evaluations.forget_images(key)
+    until_status(evaluations, "reference", mine, "failed")
     assert own_pictures("come and go") == key
-    examinations.cancel(ANN, "reference", mine)
-    until_status(examinations, "reference", mine, "done")
+    evaluations.cancel(ANN, "reference", mine)
+    until_status(evaluations, "reference", mine, "done")
 
 
 # A process that dies
 
 
 def test_kill_9_ends_what_is_open_and_the_next_look_is_answered_by_a_new_process(
-    examinations: Examinations, model: Model, file: ModelFile, other: ModelFile
+    evaluations: Evaluations, model: Model, file: ModelFile, other: ModelFile
 ) -> None:
-    until_status(examinations, "evaluate", file, "done")
-    until_status(examinations, "reference", file, "done")
-    until_status(examinations, "reference", other, "done")
-    first = examinations.pid
+    until_status(evaluations, "evaluate", file, "done")
+    until_status(evaluations, "reference", file, "done")
+    until_status(evaluations, "reference", other, "done")
+    first = evaluations.pid
     assert first is not None
-    with held(examinations):
+    with held(evaluations):
         working = file_of(replace(model, steps=5))
-        look(examinations, ANN, "reference", working)
-        look(examinations, BEN, "reference", working)
-        asked = examinations.check(file)
+        poll(evaluations, ANN, "reference", working)
+        poll(evaluations, BEN, "reference", working)
+        asked = evaluations.check(file)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(CancelledError):
             asked.result(PATIENCE)
-        assert until_status(examinations, "reference", working, "failed").sentence == DIED
-    assert look(examinations, BEN, "reference", working).status == "failed"
-    assert look(examinations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
-    assert examinations.pid is None, "looking at what is finished needs no process"
+        assert until_status(evaluations, "reference", working, "failed").message == DIED
+    assert poll(evaluations, BEN, "reference", working).status == "failed"
+    assert poll(evaluations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
+    assert evaluations.pid is None, "looking at what is finished needs no process"
 
-    examinations.cancel(ANN, "reference", working)
-    assert look(examinations, ANN, "reference", working).status == "waiting", "cancel and look try again"
-    assert examinations.pid not in (None, first)
-    until_status(examinations, "reference", working, "done")
-    assert "near" not in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
-    assert look(examinations, ANN, "reference", file).status != "done", "a reference died with its process"
-    until_status(examinations, "reference", file, "done")
-    assert "near" in examinations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    evaluations.cancel(ANN, "reference", working)
+    assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and look try again"
+    assert evaluations.pid not in (None, first)
+    until_status(evaluations, "reference", working, "done")
+    assert "near" not in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    assert poll(evaluations, ANN, "reference", file).status != "done", "a reference died with its process"
+    until_status(evaluations, "reference", file, "done")
+    assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
 
 
 def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_after(
     model: Model, file: ModelFile
 ) -> None:
-    mine = Examinations()
+    mine = Evaluations()
     assert mine.pid is None, "it starts with the first question or look"
-    assert mine.look(ANN, "evaluate", file, start=False) is None
+    assert mine.poll(ANN, "evaluate", file, start=False) is None
     mine.cancel(ANN, "evaluate", file)
     mine.forget_images("digits")
     assert mine.pid is None
     asked = mine.check(file)
     assert mine.pid is not None
     process = psutil.Process(mine.pid)
-    look(mine, ANN, "evaluate", file)
+    poll(mine, ANN, "evaluate", file)
     mine.close()
     assert asked.cancelled()
     assert not process.is_running()
-    assert look(mine, ANN, "evaluate", file).status == "failed"
+    assert poll(mine, ANN, "evaluate", file).status == "failed"
     assert mine.check(file).cancelled()
-    assert look(mine, ANN, "reference", file).status == "failed"
+    assert poll(mine, ANN, "reference", file).status == "failed"
     assert not mine.ready
     assert mine.pid is None
     mine.close()

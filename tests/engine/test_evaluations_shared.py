@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from siamese_core.datasets import uploaded
-from siamese_core.engine.evaluations import KEPT, LEASE, Examinations, ModelFile, file_of
+from siamese_core.engine.evaluations import KEPT, LEASE, Evaluations, ModelFile, file_of
 from siamese_core.runs.model import Model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, look, own_pictures, trained
+from tests.support.examining import digits, own_pictures, poll, trained
 
 ZOE = "zoe" * 8
 
@@ -81,8 +81,8 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
 
 
 @pytest.fixture
-def mine(clock: Clock) -> Examinations:
-    return Examinations(clock)
+def mine(clock: Clock) -> Evaluations:
+    return Evaluations(clock)
 
 
 def named(model: Model, number: int) -> ModelFile:
@@ -90,39 +90,39 @@ def named(model: Model, number: int) -> ModelFile:
     return ModelFile(model, b"%d" % number)
 
 
-def test_owners_of_the_same_file_share_one_work(mine: Examinations, processes: list[Told], model: Model) -> None:
+def test_owners_of_the_same_file_share_one_work(mine: Evaluations, processes: list[Told], model: Model) -> None:
     for number in range(30):
-        look(mine, f"owner {number}", "evaluate", named(model, 1))
+        poll(mine, f"owner {number}", "evaluate", named(model, 1))
     (process,) = processes
     assert len(process.works) == 1
-    assert look(mine, ANN, "evaluate", named(model, 2)).ahead == 1
-    assert look(mine, ANN, "reference", named(model, 1)).ahead == 2, "another kind is another work"
+    assert poll(mine, ANN, "evaluate", named(model, 2)).ahead == 1
+    assert poll(mine, ANN, "reference", named(model, 1)).ahead == 2, "another kind is another work"
 
 
 def test_a_work_says_how_far_it_is_and_how_many_come_first(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
     first, second = named(model, 1), named(model, 2)
-    waiting = look(mine, ANN, "evaluate", first)
+    waiting = poll(mine, ANN, "evaluate", first)
     assert (waiting.status, waiting.ahead, waiting.stage, waiting.done, waiting.total) == ("waiting", 0, "", 0, 1)
-    assert look(mine, BEN, "evaluate", second).ahead == 1
+    assert poll(mine, BEN, "evaluate", second).ahead == 1
     (process,) = processes
     number, _ = process.works
     process.says("progress", number, stage="test", done=200, total=900)
-    working = look(mine, ANN, "evaluate", first)
+    working = poll(mine, ANN, "evaluate", first)
     assert (working.status, working.stage, working.done, working.total) == ("working", "test", 200, 900)
-    assert look(mine, BEN, "evaluate", second).ahead == 1
+    assert poll(mine, BEN, "evaluate", second).ahead == 1
     process.says("done", number, about={})
-    assert look(mine, ANN, "evaluate", first).status == "done"
-    assert look(mine, BEN, "evaluate", second).ahead == 0
+    assert poll(mine, ANN, "evaluate", first).status == "done"
+    assert poll(mine, BEN, "evaluate", second).ahead == 0
 
 
 def test_who_waits_no_longer_ends_a_work_only_for_himself(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
     file = named(model, 1)
-    look(mine, ANN, "evaluate", file)
-    look(mine, BEN, "evaluate", file)
+    poll(mine, ANN, "evaluate", file)
+    poll(mine, BEN, "evaluate", file)
     (process,) = processes
     works = process.works
     mine.cancel(ZOE, "evaluate", file)
@@ -132,78 +132,78 @@ def test_who_waits_no_longer_ends_a_work_only_for_himself(
     mine.cancel(BEN, "evaluate", file)
     assert process.works == [], "it ends with the last"
     process.says("done", works[0], about={})
-    assert mine.look(BEN, "evaluate", file, start=False) is None, "what it says after that is nobody's"
-    assert look(mine, ANN, "evaluate", file).status == "waiting"
+    assert mine.poll(BEN, "evaluate", file, start=False) is None, "what it says after that is nobody's"
+    assert poll(mine, ANN, "evaluate", file).status == "waiting"
     assert process.works == [works[0] + 1], "a later look begins anew"
 
 
-def test_what_is_done_stays_so_whoever_cancels(mine: Examinations, processes: list[Told], model: Model) -> None:
-    look(mine, ANN, "evaluate", named(model, 1))
+def test_what_is_done_stays_so_whoever_cancels(mine: Evaluations, processes: list[Told], model: Model) -> None:
+    poll(mine, ANN, "evaluate", named(model, 1))
     processes[0].says("done", 1, about={"seen": 1})
     mine.cancel(ANN, "evaluate", named(model, 1))
-    assert look(mine, ANN, "evaluate", named(model, 1)).about == {"seen": 1}
+    assert poll(mine, ANN, "evaluate", named(model, 1)).about == {"seen": 1}
 
 
-def test_who_shares_a_failed_work_can_begin_it_again(mine: Examinations, processes: list[Told], model: Model) -> None:
+def test_who_shares_a_failed_work_can_begin_it_again(mine: Evaluations, processes: list[Told], model: Model) -> None:
     """Ben has seen it fail too, and has gone."""
     file = named(model, 1)
-    look(mine, ANN, "evaluate", file)
-    look(mine, BEN, "evaluate", file)
-    processes[0].says("failed", 1, sentence="No.")
-    assert look(mine, BEN, "evaluate", file).sentence == "No."
-    assert look(mine, ANN, "evaluate", file).sentence == "No.", "looking alone does not begin it again"
+    poll(mine, ANN, "evaluate", file)
+    poll(mine, BEN, "evaluate", file)
+    processes[0].says("failed", 1, message="No.")
+    assert poll(mine, BEN, "evaluate", file).message == "No."
+    assert poll(mine, ANN, "evaluate", file).message == "No.", "looking alone does not begin it again"
     mine.cancel(ANN, "evaluate", file)
-    assert look(mine, ANN, "evaluate", file).status == "waiting"
-    assert look(mine, BEN, "evaluate", file).status == "waiting"
+    assert poll(mine, ANN, "evaluate", file).status == "waiting"
+    assert poll(mine, BEN, "evaluate", file).status == "waiting"
     assert processes[0].works == [1, 2]
 
 
 def test_a_work_goes_on_as_long_as_one_of_its_owners_looks(
-    mine: Examinations, processes: list[Told], model: Model, clock: Clock
+    mine: Evaluations, processes: list[Told], model: Model, clock: Clock
 ) -> None:
     file = named(model, 1)
-    look(mine, ANN, "evaluate", file)
-    look(mine, BEN, "evaluate", file)
+    poll(mine, ANN, "evaluate", file)
+    poll(mine, BEN, "evaluate", file)
     clock.now += LEASE
-    look(mine, BEN, "evaluate", file)
+    poll(mine, BEN, "evaluate", file)
     clock.now += LEASE
-    look(mine, ZOE, "evaluate", named(model, 2))
+    poll(mine, ZOE, "evaluate", named(model, 2))
     assert processes[0].works == [1, 2], "Ben has looked within the lease"
     clock.now += 1
-    look(mine, ZOE, "evaluate", named(model, 2))
+    poll(mine, ZOE, "evaluate", named(model, 2))
     assert processes[0].works == [2]
-    assert mine.look(BEN, "evaluate", file, start=False) is None
+    assert mine.poll(BEN, "evaluate", file, start=False) is None
 
 
 def test_what_is_finished_is_kept_longer_than_a_lease(
-    mine: Examinations, processes: list[Told], model: Model, clock: Clock
+    mine: Evaluations, processes: list[Told], model: Model, clock: Clock
 ) -> None:
-    look(mine, ANN, "evaluate", named(model, 1))
+    poll(mine, ANN, "evaluate", named(model, 1))
     processes[0].says("done", 1, about={})
     clock.now += 100 * LEASE
-    assert look(mine, ANN, "evaluate", named(model, 1)).status == "done"
+    assert poll(mine, ANN, "evaluate", named(model, 1)).status == "done"
 
 
 def test_of_finished_works_those_looked_at_last_are_kept(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
     files = [named(model, number) for number in range(KEPT + 2)]
     for number, file in enumerate(files, 1):
-        look(mine, ANN, "evaluate", file)
-        processes[0].says("failed" if number % 2 else "done", number, about={}, sentence="No.")
-        look(mine, ANN, "evaluate", files[0])
-    kept = [mine.look(ANN, "evaluate", file, start=False) is not None for file in files]
+        poll(mine, ANN, "evaluate", file)
+        processes[0].says("failed" if number % 2 else "done", number, about={}, message="No.")
+        poll(mine, ANN, "evaluate", files[0])
+    kept = [mine.poll(ANN, "evaluate", file, start=False) is not None for file in files]
     assert kept == [True, False, False] + [True] * (KEPT - 1)
 
 
 def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
     key = own_pictures("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
-    look(mine, ANN, "evaluate", named(own_model, 1))
-    look(mine, ANN, "reference", named(own_model, 1))
-    look(mine, BEN, "evaluate", named(model, 1))
+    poll(mine, ANN, "evaluate", named(own_model, 1))
+    poll(mine, ANN, "reference", named(own_model, 1))
+    poll(mine, BEN, "evaluate", named(model, 1))
     (process,) = processes
     process.says("done", 1, about={})
     process.says("done", 3, about={})
@@ -211,34 +211,34 @@ def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
     assert process.works == [1, 3]
     assert process.heard[-1] == {"do": "forget_images", "dataset": key}
     for kind in ("evaluate", "reference"):
-        assert mine.look(ANN, kind, named(own_model, 1), start=False) is None
-    assert look(mine, BEN, "evaluate", named(model, 1)).status == "done"
+        assert mine.poll(ANN, kind, named(own_model, 1), start=False) is None
+    assert poll(mine, BEN, "evaluate", named(model, 1)).status == "done"
 
 
 def test_rights_to_the_pictures_are_part_of_what_is_asked(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
     key = own_pictures("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
-    look(mine, ANN, "evaluate", named(own_model, 1))
-    look(mine, BEN, "evaluate", named(replace(own_model, has_images=False), 1))
+    poll(mine, ANN, "evaluate", named(own_model, 1))
+    poll(mine, BEN, "evaluate", named(replace(own_model, has_images=False), 1))
     mine.check(named(own_model, 1))
     assert [meta["own_sets"] for meta in processes[0].heard] == [[key], [], [key]]
 
 
 def test_a_reference_that_the_process_has_lost_is_looked_for_again(
-    mine: Examinations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[Told], model: Model
 ) -> None:
-    look(mine, ANN, "reference", named(model, 1))
+    poll(mine, ANN, "reference", named(model, 1))
     processes[0].says("done", 1, about={})
     processes[0].says("lost", 1)
-    assert look(mine, ANN, "reference", named(model, 1)).status == "waiting"
+    assert poll(mine, ANN, "reference", named(model, 1)).status == "waiting"
     processes[0].says("lost", 1)
     assert processes[0].works == [1, 2]
 
 
 def test_a_process_is_ready_when_it_says_so_and_each_new_one_is_waited_for(
-    mine: Examinations, processes: list[Told]
+    mine: Evaluations, processes: list[Told]
 ) -> None:
     assert processes == []
     assert not mine.ready

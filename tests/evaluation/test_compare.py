@@ -19,7 +19,7 @@ from siamese_core.evaluation.inference import Trained, embed, load, shown
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.wire import pack, unpack
 from siamese_core.losses.distances import MEASURES
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.model import model_of
 from siamese_core.training.loop import never, train
 from siamese_core.training.siamese import Siamese
@@ -219,7 +219,7 @@ def test_an_explanation_is_of_what_the_network_is_shown(name: str) -> None:
     trained, _ = run(name)
     view = trained.model.experiment.view
     second = torch.tensor(SECOND[:1])
-    pair = torch.tensor(FIRST[0]), (second if view == "none" else VIEWS[view].fn(second))[0]
+    pair = torch.tensor(FIRST[0]), (second if view == "none" else INPUT_TRANSFORMS[view].fn(second))[0]
     found = explain(trained, FIRST[0], SECOND[0])
     np.testing.assert_array_equal(found["shown"], torch.stack(pair))
     assert found["shown"].dtype == np.uint8

@@ -14,7 +14,7 @@ from siamese_core.evaluation.inference import apart, between, embed, load, shown
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.losses.distances import MEASURES
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
 from siamese_core.training.eval_subset import probe_of
@@ -68,7 +68,7 @@ def test_with_one_network_for_two_views_it_does_so_up_to_rounding() -> None:
     assert last.state is not None
     assert last.frame is not None
     trained = load(model_of(experiment, last.state))
-    found = torch.cat([embed(trained, TEST), embed(trained, VIEWS["edges"].fn(TEST), second=True)])
+    found = torch.cat([embed(trained, TEST), embed(trained, INPUT_TRANSFORMS["edges"].fn(TEST), second=True)])
     np.testing.assert_allclose(found, last.frame.embeddings, rtol=1e-5, atol=1e-6)
 
 
@@ -130,7 +130,7 @@ def test_pixels_may_be_whole_numbers_or_not() -> None:
 def test_only_second_inputs_are_shown_in_another_way() -> None:
     trained = load(run("two networks")[0])
     assert torch.equal(shown(trained, TEST, second=False), TEST)
-    assert torch.equal(shown(trained, TEST, second=True), VIEWS["edges"].fn(TEST))
+    assert torch.equal(shown(trained, TEST, second=True), INPUT_TRANSFORMS["edges"].fn(TEST))
     same = load(run("contrastive")[0])
     assert torch.equal(shown(same, TEST, second=True), TEST)
 

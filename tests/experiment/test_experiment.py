@@ -23,7 +23,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS
 from siamese_core.networks.build import ENCODERS, OUTPUTS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 600
@@ -65,13 +65,13 @@ def experiments(draw: st.DrawFn) -> Experiment:
     values["params"] = {p.name: draw(in_range(param_field(p))) for p in loss.params}
     if values["projection"] == "raw":
         values["embedding_dim"] = 2
-    if loss.takes in ("logits", "batch"):
+    if loss.input_kind in ("logits", "batch"):
         values["labels"] = "right"
     if values["train_per_class"] == 1:
         values["train_per_class"] = 2
     if values["shared"] == "true":
         values["second_encoder"] = "same"
-    minable = values["sampling"] == "all_pairs" and loss.takes not in ("logits", "batch")
+    minable = values["sampling"] == "all_pairs" and loss.input_kind not in ("logits", "batch")
     if not minable or values["view"] != "none" or values["shared"] == "false":
         values["miner"] = "all"
     return Experiment(**values)
@@ -129,7 +129,7 @@ class TestFields:
 
     def test_that_are_no_catalogue_have_their_agreed_choices(self) -> None:
         assert CHOICES["shared"] == ["true", "false"]
-        assert CHOICES["view"] == ["none", *VIEWS]
+        assert CHOICES["view"] == ["none", *INPUT_TRANSFORMS]
         assert CHOICES["second_encoder"] == ["same", *ENCODERS]
         assert CHOICES["sampling"] == ["all_pairs", "random_pairs"]
         assert CHOICES["labels"] == ["right", "flipped"]
@@ -218,7 +218,7 @@ class TestDefaults:
             "proxy_anchor": ({"margin": 0.1, "alpha": 32.0}, "cosine"),
         }
 
-    @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("logits", "batch")])
+    @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("logits", "batch")])
     def test_labels_of_classes_cannot_be_flipped(self, loss: str) -> None:
         found, problem = only_problem(f"loss={loss}&labels=flipped")
         assert (problem.name, problem.value) == ("labels", "flipped")

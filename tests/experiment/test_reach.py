@@ -82,25 +82,25 @@ def test_axes_of_the_cube_are_at_right_angles() -> None:
 
 
 def test_a_margin_beyond_any_two_points_is_warned_of() -> None:
-    sentence = warning(Experiment(output="l2", params={"margin": 3.0}))
-    assert sentence is not None
-    assert "no two points are farther apart than 2, but the margin 3 lies beyond" in sentence
-    assert "Lower margin" in sentence
+    message = warning(Experiment(output="l2", params={"margin": 3.0}))
+    assert message is not None
+    assert "no two points are farther apart than 2, but the margin 3 lies beyond" in message
+    assert "Lower margin" in message
 
 
 def test_a_margin_that_two_classes_reach_but_not_all_is_warned_of() -> None:
-    sentence = warning(Experiment(output="l2", embedding_dim=2, params={"margin": 1.0}))
-    assert sentence is not None
-    assert "10 classes are at most 0.618 from each other" in sentence
+    message = warning(Experiment(output="l2", embedding_dim=2, params={"margin": 1.0}))
+    assert message is not None
+    assert "10 classes are at most 0.618 from each other" in message
     assert (
         warning(Experiment(output="l2", embedding_dim=2, params={"margin": 1.0}, held_out=tuple(range(4, 10)))) is None
     )
 
 
 def test_a_crossing_out_of_reach_is_warned_of() -> None:
-    sentence = warning(Experiment(loss="exponential", measure="euclidean", output="l2", params={"q": 5.0}))
-    assert sentence is not None
-    assert "the crossing at q/2 = 2.5 lies beyond" in sentence
+    message = warning(Experiment(loss="exponential", measure="euclidean", output="l2", params={"q": 5.0}))
+    assert message is not None
+    assert "the crossing at q/2 = 2.5 lies beyond" in message
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_two_opposite_corners_reach_what_two_points_can(output: str, corner: flo
 @pytest.mark.parametrize(("margin", "warned"), [(3.0, False), (4.0, False), (4.5, True)])
 def test_a_triplet_is_held_only_against_two_points(margin: float, warned: bool) -> None:
     """Its margin is a difference of distances: the ten classes need not all be that far apart at once."""
-    sentence = warning(Experiment(loss="triplet", output="l2", params={"margin": margin}))
-    assert (sentence is not None) == warned
+    message = warning(Experiment(loss="triplet", output="l2", params={"margin": margin}))
+    assert (message is not None) == warned
 
 
 WARNED = [
@@ -168,24 +168,24 @@ def test_whoever_does_what_a_warning_says_is_no_longer_warned(
     output: str, measure: str, dim: int, margin: float
 ) -> None:
     experiment = Experiment(output=output, measure=measure, embedding_dim=dim, params={"margin": margin})
-    sentence, found = warning(experiment), reach(output, measure, dim, 10)
-    assert sentence is not None
-    assert "Lower margin" in sentence
+    message, found = warning(experiment), reach(output, measure, dim, 10)
+    assert message is not None
+    assert "Lower margin" in message
     assert warning(replace(experiment, params={"margin": found.all_classes})) is None
-    if "raise embedding_dim" in sentence:
+    if "raise embedding_dim" in message:
         assert warning(replace(experiment, embedding_dim=256)) is None
-    if "set output=linear" in sentence:
+    if "set output=linear" in message:
         assert warning(replace(experiment, output="linear")) is None
 
 
 def test_warnings_with_each_remedy_are_among_those_tried() -> None:
     said = {warning(Experiment(output=o, measure=m, embedding_dim=d, params={"margin": x})) for o, m, d, x in WARNED}
     for ending in ("Lower margin.", "or raise embedding_dim.", "or set output=linear."):
-        assert any(sentence and sentence.endswith(ending) for sentence in said), ending
+        assert any(message and message.endswith(ending) for message in said), ending
 
 
 def test_a_plane_that_is_drawn_as_it_is_has_no_more_dimensions_to_offer() -> None:
     flat = Experiment(output="l2", embedding_dim=2, projection="raw", params={"margin": 1.0})
-    sentence = warning(flat)
-    assert sentence is not None
-    assert "raise embedding_dim" not in sentence
+    message = warning(flat)
+    assert message is not None
+    assert "raise embedding_dim" not in message

@@ -31,8 +31,8 @@ from siamese_core.formats.run_format import Damaged, packed, unpacked
 from siamese_core.formats.wire import unpack
 from siamese_core.losses import LOSSES
 from siamese_core.losses.record import Curve
+from siamese_core.runs.history import NO_FILM, EvalImages, Film, RunHistory
 from siamese_core.runs.layouts import Layouts, chained, packed_layouts, read_layouts
-from siamese_core.runs.recording import NO_FILM, Film, ProbeImages, Recording
 
 NOWHERE = 65535
 SPRITE = {"url": "a.png", "columns": 40, "width": 8, "height": 8}
@@ -189,13 +189,13 @@ def test_a_file_cut_short_is_damaged() -> None:
 CURVE = Curve(*(np.linspace(a, a + 1, 5) for a in range(5)))
 
 
-def recording(experiment: Experiment | str = Experiment(), **changes: Any) -> Recording:  # noqa: B008 (frozen)
+def run_history(experiment: Experiment | str = Experiment(), **changes: Any) -> RunHistory:  # noqa: B008 (frozen)
     """Three frames of four points, at the steps 2, 4 and 6 of 10; all different pairs lie at 0.5, 1.5 and 2.5."""
     different = np.repeat([[0.5], [1.5], [2.5]], 10, axis=1).astype(np.float32)
-    whole = Recording(
+    whole = RunHistory(
         experiment if isinstance(experiment, str) else experiment.to_query(),
         10, 6, 720, 1.5,
-        ProbeImages(("cat", "dog"), np.array([0, 0, 1, 1], np.int32), np.zeros((4, 1, 8, 8), np.uint8), 1),
+        EvalImages(("cat", "dog"), np.array([0, 0, 1, 1], np.int32), np.zeros((4, 1, 8, 8), np.uint8), 1),
         Film(np.array([2, 4, 6]), film(n=4), different / 5, different),
         np.array([6, 5, 4, 3, 2, 1], np.float32), np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], np.float32),
         [(2, {"map_at_r": {"seen": 0.25, "held_out": None}}), (6, {"map_at_r": {"seen": 0.75, "held_out": None}})],
@@ -205,7 +205,7 @@ def recording(experiment: Experiment | str = Experiment(), **changes: Any) -> Re
 
 
 def said(
-    kept: Recording, curve: Curve | None = None, text: Mapping[str, str] = TEXT, kind: str = "pca"
+    kept: RunHistory, curve: Curve | None = None, text: Mapping[str, str] = TEXT, kind: str = "pca"
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Meta and arrays; the header must be JSON as a browser understands it, which knows no NaN."""
     drawn = layouts(kept.film.embeddings, kind)
@@ -216,7 +216,7 @@ def said(
 
 
 def test_the_message_says_what_was_recorded() -> None:
-    kept = recording()
+    kept = run_history()
     meta, arrays = said(kept)
     drawn = layouts(kept.film.embeddings)
     styles = [class_style(c) for c in range(2)]
@@ -236,14 +236,14 @@ def test_the_message_says_what_was_recorded() -> None:
 
 
 def test_points_that_have_no_fifth_neighbour_say_so() -> None:
-    _, arrays = said(recording())
+    _, arrays = said(run_history())
     assert (arrays["neighbours"][..., :3] < 4).all()
     assert (arrays["neighbours"][..., 3:] == NOWHERE).all()
 
 
 def test_a_point_without_neighbours_and_one_beyond_the_numbers_have_none() -> None:
     near = np.array([[[-1, 65_534, 65_535, 70_000, 0]]], np.int32)
-    kept = recording()
+    kept = run_history()
     drawn = Layouts("pca", np.zeros((1, 1, 2), np.float32), near)
     _, arrays = unpack(replay_message(kept, drawn, sprite=SPRITE, key="", curve=None, text=TEXT))
     assert arrays["neighbours"].tolist() == [[[NOWHERE, 65_534, NOWHERE, NOWHERE, 0]]]
@@ -251,7 +251,7 @@ def test_a_point_without_neighbours_and_one_beyond_the_numbers_have_none() -> No
 
 def test_the_axis_of_distances_is_one_for_the_whole_film() -> None:
     """A tenth of the last frame's pairs is far out, a thirtieth of all: less than one in twenty."""
-    kept = recording()
+    kept = run_history()
     far = kept.film.different.copy()
     far[2, 0] = 1_000
     kept = replace(kept, film=replace(kept.film, different=far))
@@ -266,7 +266,7 @@ def test_the_axis_of_distances_is_one_for_the_whole_film() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, 0.0, 1e-40])
 def test_distances_that_say_nothing_leave_the_axis_at_one(value: float) -> None:
-    kept = recording()
+    kept = run_history()
     bad = np.full((3, 10), value, np.float32)
     assert end_of_axis(replace(kept, film=replace(kept.film, same=bad, different=bad))) == 1.0
 
@@ -274,12 +274,12 @@ def test_distances_that_say_nothing_leave_the_axis_at_one(value: float) -> None:
 def test_a_loss_on_similarities_is_drawn_from_0_to_1() -> None:
     similar = Experiment(loss="log")
     assert similar.measure == "similarity_head"
-    meta, _ = said(recording(similar))
+    meta, _ = said(run_history(similar))
     assert (meta["d_max"], meta["axis"]) == (1.0, "p: Similarity head (trained)")
 
 
 def test_a_measure_of_another_version_is_what_its_numbers_look_like() -> None:
-    kept = recording("measure=wasserstein")
+    kept = run_history("measure=wasserstein")
     assert said(kept)[0]["axis"] == "Distance"
     low, high = np.full((2, 3, 10), [[[0.1]], [[0.9]]], np.float32)
     for same, different, axis in ((high, low, "Similarity"), (low, high, "Distance"), (high * 3, low, "Distance")):
@@ -289,12 +289,12 @@ def test_a_measure_of_another_version_is_what_its_numbers_look_like() -> None:
 
 def test_the_curve_goes_along_with_a_loss_of_one_distance_or_similarity_only() -> None:
     for key, loss in LOSSES.items():
-        _, arrays = said(recording(Experiment(loss=key)), CURVE)
-        if loss.takes in ("distance", "similarity"):
+        _, arrays = said(run_history(Experiment(loss=key)), CURVE)
+        if loss.input_kind in ("distance", "similarity"):
             np.testing.assert_array_equal(arrays["curve"], np.float32([CURVE.at, CURVE.same, CURVE.different]))
         else:
             assert arrays["curve"].shape == (3, 0)
-    assert said(recording("loss=unheard_of"), CURVE)[1]["curve"].shape == (3, 0)
+    assert said(run_history("loss=unheard_of"), CURVE)[1]["curve"].shape == (3, 0)
 
 
 def test_lines_have_a_name_a_colour_and_their_values() -> None:
@@ -303,7 +303,7 @@ def test_lines_have_a_name_a_colour_and_their_values() -> None:
         (4, {"map_at_r": {"seen": None, "held_out": 0.4}, "auc": {"seen": 1.0}}),
         (9, {"map_at_r": {"seen": 0.9}}),
     ]
-    meta, arrays = said(recording(scores=scores))
+    meta, arrays = said(run_history(scores=scores))
     assert meta["history"] == [
         ["loss", "Loss of the batch", METRIC_COLOURS["loss"], False, "loss"],
         ["map_at_r", "MAP@R", METRIC_COLOURS["map_at_r"], False, "score"],
@@ -318,13 +318,13 @@ def test_lines_have_a_name_a_colour_and_their_values() -> None:
 
 
 def test_a_loss_on_a_whole_batch_has_no_line_of_active_pairs() -> None:
-    meta, arrays = said(recording(active=np.full(6, np.nan, np.float32)))
+    meta, arrays = said(run_history(active=np.full(6, np.nan, np.float32)))
     assert [name for name, *_ in meta["history"]] == ["loss", "map_at_r"]
     assert arrays["scores"].shape == (1, 2)
 
 
 def test_a_run_without_scores_has_a_loss_all_the_same() -> None:
-    meta, arrays = said(recording(scores=[]))
+    meta, arrays = said(run_history(scores=[]))
     assert [name for name, *_ in meta["history"]] == ["loss"]
     assert arrays["scores"].shape == (0, 0)
     assert len(arrays["loss"]) == 6
@@ -332,14 +332,16 @@ def test_a_run_without_scores_has_a_loss_all_the_same() -> None:
 
 def test_a_long_loss_is_thinned() -> None:
     loss = np.linspace(9, 1, 10_000, dtype=np.float32)
-    _, arrays = said(recording(loss=loss, active=loss, step=10_000))
+    _, arrays = said(run_history(loss=loss, active=loss, step=10_000))
     assert len(arrays["loss"]) <= LINE_POINTS
     np.testing.assert_array_equal(arrays["loss"], loss[arrays["loss_steps"].astype(int) - 1])
 
 
 def test_second_inputs_begin_in_the_middle_and_the_note_is_the_callers() -> None:
-    kept = recording()
-    meta, _ = said(replace(kept, probe=replace(kept.probe, branches=2)), text=TEXT | {"note": "Hollow: edges."})
+    kept = run_history()
+    meta, _ = said(
+        replace(kept, eval_images=replace(kept.eval_images, branches=2)), text=TEXT | {"note": "Hollow: edges."}
+    )
     assert (meta["second"], meta["note"]) == (2, "Hollow: edges.")
 
 
@@ -354,17 +356,17 @@ def test_second_inputs_begin_in_the_middle_and_the_note_is_the_callers() -> None
     ],
 )
 def test_held_out_classes_are_marked_even_where_the_images_are_gone(query: str, held_out: list[int]) -> None:
-    assert said(recording(query))[0]["held_out"] == held_out
+    assert said(run_history(query))[0]["held_out"] == held_out
 
 
 def test_a_picture_in_space_has_three_coordinates() -> None:
-    meta, arrays = said(recording(), kind="pca_3d")
+    meta, arrays = said(run_history(), kind="pca_3d")
     assert (meta["dim"], meta["projection"], arrays["xy"].shape) == (3, "PCA, 3-D", (3, 4, 3))
 
 
 def test_a_film_without_frames_is_a_message_too() -> None:
     nothing = Layouts("pca", np.zeros((0, 4, 2), np.float32), np.zeros((0, 4, 3), np.int32))
-    message = replay_message(recording(film=NO_FILM), nothing, sprite=SPRITE, key="", curve=CURVE, text=TEXT)
+    message = replay_message(run_history(film=NO_FILM), nothing, sprite=SPRITE, key="", curve=CURVE, text=TEXT)
     meta, arrays = unpack(message)
     assert (meta["steps"], meta["d_max"], arrays["shares"].shape) == ([], 1.0, (0, 2, BINS))
 
@@ -391,9 +393,9 @@ HOSTILE = st.sampled_from(
 def test_a_recording_from_anybody_gives_a_message(
     query: str, scores: Any, pairs: list[float], history: list[float], branches: int
 ) -> None:
-    kept = recording(query, scores=scores, loss=np.float32(history), active=np.float32(history))
+    kept = run_history(query, scores=scores, loss=np.float32(history), active=np.float32(history))
     cut = replace(kept.film, same=np.float32(pairs).reshape(3, 2), different=np.float32(pairs).reshape(3, 2))
-    meta, arrays = said(replace(kept, film=cut, probe=replace(kept.probe, branches=branches)), CURVE)
+    meta, arrays = said(replace(kept, film=cut, eval_images=replace(kept.eval_images, branches=branches)), CURVE)
     assert 0 < meta["d_max"] < math.inf
     assert np.isfinite(arrays["shares"]).all()
     assert np.isfinite(arrays["loss"]).all()
@@ -404,7 +406,7 @@ def test_a_recording_from_anybody_gives_a_message(
 
 def test_a_picture_that_collapsed_or_is_far_out_keeps_a_scale_that_is_a_number() -> None:
     for value in (0.0, 1e-38, 1e17):
-        kept = recording()
+        kept = run_history()
         flat = np.full((3, 4, 2), value, np.float32)
         meta, arrays = said(replace(kept, film=replace(kept.film, embeddings=flat)), kind="raw")
         assert 0 < meta["scale"] < math.inf

@@ -19,20 +19,22 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.export.report import MARKS, MOST_CLASSES, SHEET, TEXT, report_html
 from siamese_core.networks.augment import AUGMENTATIONS
-from siamese_core.runs.recording import NO_FILM, Recording
-from tests.export.test_tables import DAMAGED, HOSTILE, Page, assert_asks_nobody, numbers, plots, recording
+from siamese_core.runs.history import NO_FILM, RunHistory
+from tests.export.test_tables import DAMAGED, HOSTILE, Page, assert_asks_nobody, numbers, plots, run_history
 
 LINK = "https://play.example/Train?dataset=digits&loss=contrastive"
 CREATED = 1_790_000_000.0
 WAYS_TO_SEE = ("history", "picture-0", "picture-1", "picture-2", "picture-3", "pairs-0", "pairs-3")
 
 
-def layouts(found: Recording, dim: int = 2) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(len(found.film), len(found.probe.labels), dim)).astype(np.float32)
+def layouts(found: RunHistory, dim: int = 2) -> np.ndarray:
+    return (
+        np.random.default_rng(1).normal(size=(len(found.film), len(found.eval_images.labels), dim)).astype(np.float32)
+    )
 
 
-def report(found: Recording | None = None, xy: np.ndarray | None = None, **changes: Any) -> bytes:
-    found = recording() if found is None else found
+def report(found: RunHistory | None = None, xy: np.ndarray | None = None, **changes: Any) -> bytes:
+    found = run_history() if found is None else found
     given: dict[str, Any] = {"title": "Cats and dogs", "link": LINK, "machine": Machine(), "created": CREATED}
     return report_html(found, layouts(found) if xy is None else xy, **given | changes)
 
@@ -96,7 +98,7 @@ def test_the_settings_are_told_in_words() -> None:
 
 def test_every_setting_that_says_something_is_told() -> None:
     experiment = Experiment(dataset="digits", embedding_dim=2, augment=("crop", "rotate"), train_per_class=10)
-    told = replace(recording(), query=experiment.to_query(), scores=[])
+    told = replace(run_history(), query=experiment.to_query(), scores=[])
     found = facts(Page(report(told)))
     assert found["Training images of each class"] == ["10 images"]
     assert found["Embedding dimension"] == ["2 numbers"]
@@ -108,7 +110,7 @@ def test_every_setting_that_says_something_is_told() -> None:
 
 
 def test_what_this_version_cannot_read_is_told_as_it_stands() -> None:
-    page = Page(report(replace(recording(), query="dataset=venus&zeal=3&learning_rate=fast&held_out=2,x")))
+    page = Page(report(replace(run_history(), query="dataset=venus&zeal=3&learning_rate=fast&held_out=2,x")))
     found = facts(page)
     assert [found[name] for name in ("Dataset", "zeal", "Learning rate", "Classes held out")] == [
         ["venus"], ["3"], ["fast"], ["2,x"],
@@ -127,7 +129,7 @@ def test_the_scores_are_those_of_the_last_step() -> None:
 
 
 def test_the_history_is_that_of_the_recording() -> None:
-    found = recording()
+    found = run_history()
     data, layout = plots(report(found))["history"]
     by_name = {trace["name"]: trace for trace in data}
     np.testing.assert_array_equal(numbers(by_name["Loss of the batch"]["y"]), found.loss)
@@ -141,21 +143,21 @@ def test_the_history_is_that_of_the_recording() -> None:
 
 def test_the_scores_of_classes_held_out_are_dotted() -> None:
     scores = [(step, {"map_at_r": {"seen": 0.5, "held_out": step / 40}}) for step in (10, 30)]
-    data, _ = plots(report(replace(recording(), scores=scores)))["history"]
+    data, _ = plots(report(replace(run_history(), scores=scores)))["history"]
     dotted = [trace for trace in data if trace["name"] == "MAP@R" and trace["line"]["dash"] == "dot"]
     assert [numbers(trace["y"]).tolist() for trace in dotted] == [[0.25, 0.75]]
 
 
 @pytest.mark.parametrize(("frames", "shown"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (4, [0, 1, 2, 3])])
 def test_few_frames_are_all_shown(frames: int, shown: list[int]) -> None:
-    found = recording()
+    found = run_history()
     found = replace(found, film=type(found.film)(*(array[:frames] for array in vars(found.film).values())))
     drawn = [name for name in plots(report(found)) if name.startswith("picture")]
     assert drawn == [f"picture-{at}" for at in shown]
 
 
 def test_of_many_frames_four_are_shown_on_the_same_axes() -> None:
-    found = recording()
+    found = run_history()
     film = type(found.film)(*(np.repeat(array, 5, axis=0) for array in vars(found.film).values()))
     found = replace(found, film=replace(film, steps=np.arange(1, 21)))
     xy = layouts(found)
@@ -172,7 +174,9 @@ def test_of_many_frames_four_are_shown_on_the_same_axes() -> None:
 
 def test_three_axes_are_drawn_on_paper_as_seen_from_a_corner() -> None:
     """Each axis as long as the others, and a third of a turn from them."""
-    found = replace(recording(), film=type(recording().film)(*(array[:1] for array in vars(recording().film).values())))
+    found = replace(
+        run_history(), film=type(run_history().film)(*(array[:1] for array in vars(run_history().film).values()))
+    )
     xy = np.float32([[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1]]])
     content = report(found, xy)
     (data, _) = plots(content)["picture-0"]
@@ -185,7 +189,7 @@ def test_three_axes_are_drawn_on_paper_as_seen_from_a_corner() -> None:
 
 def test_pairs_are_shown_at_the_first_and_at_the_last_frame() -> None:
     """Of six same pairs each is a sixth of the height."""
-    found = recording()
+    found = run_history()
     same = np.zeros((4, 6), np.float32)
     same[-1] = [0.5, 0.5, 0.5, 1, 1, 1]
     drawn = plots(report(replace(found, film=replace(found.film, same=same, different=np.ones((4, 7), np.float32)))))
@@ -200,26 +204,26 @@ def test_pairs_are_shown_at_the_first_and_at_the_last_frame() -> None:
 
 @pytest.mark.parametrize("branches", [1, 2])
 def test_the_sheet_shows_the_images_of_each_class(branches: int) -> None:
-    found = recording(branches)
+    found = run_history(branches)
     images = [attributes for tag, attributes in Page(report(found)).tags if tag == "img"]
     places = [[0, 1], [2, 3], [4]] if branches == 1 else [[0, 1], [5, 6], [2, 3], [7, 8], [4], [9]]
     assert len(images) == len(places)
     for attributes, own in zip(images, places, strict=True):
         with Image.open(io.BytesIO(b64decode(attributes["src"].removeprefix("data:image/png;base64,")))) as strip:
-            np.testing.assert_array_equal(np.array(strip), np.hstack(found.probe.thumbnails[own, 0]))
+            np.testing.assert_array_equal(np.array(strip), np.hstack(found.eval_images.thumbnails[own, 0]))
     assert images[0]["alt"] == "2 test images of the class cat"
 
 
 def test_many_classes_and_images_are_told_by_their_number() -> None:
-    found, classes = recording(), MOST_CLASSES + 3
+    found, classes = run_history(), MOST_CLASSES + 3
     labels = np.repeat(np.arange(classes, dtype=np.int32), SHEET + 2)
-    probe = replace(
-        found.probe,
+    eval_images = replace(
+        found.eval_images,
         classes=tuple(f"kind {c}" for c in range(classes)),
         labels=labels,
         thumbnails=np.zeros((len(labels), 1, 2, 2), np.uint8),
     )
-    page = Page(report(replace(found, probe=probe, film=NO_FILM)))
+    page = Page(report(replace(found, eval_images=eval_images, film=NO_FILM)))
     assert page.count("img") == MOST_CLASSES
     assert "And 3 more classes." in page.all("p")
     with Image.open(io.BytesIO(b64decode(page.tags[[t for t, _ in page.tags].index("img")][1]["src"][22:]))) as strip:
@@ -228,7 +232,7 @@ def test_many_classes_and_images_are_told_by_their_number() -> None:
 
 def test_the_command_repeats_the_experiment() -> None:
     experiment = Experiment(dataset="digits", held_out=(1, 2), loss="triplet", params={"margin": 0.3})
-    words = command(Page(report(replace(recording(), query=experiment.to_query()))))
+    words = command(Page(report(replace(run_history(), query=experiment.to_query()))))
     assert words[:4] == ["python", "-m", "siamese_core", "train"]
     assert Experiment.from_query(words[4]) == (experiment, [])
     assert len(words) == 5
@@ -245,14 +249,16 @@ def test_the_command_names_the_machine_where_it_is_not_the_usual_one() -> None:
     "query", ['"; rm -rf ~; "', "$(reboot)=`reboot`", "a='&b=!x&c=\\", "%PATH%=%24%28x%29", "x\ny=1"]
 )
 def test_a_hostile_experiment_means_nothing_to_a_shell(query: str) -> None:
-    (line,) = Page(report(replace(recording(), query=query), machine=Machine("; reboot", precision="$(x)"))).all("pre")
+    (line,) = Page(report(replace(run_history(), query=query), machine=Machine("; reboot", precision="$(x)"))).all(
+        "pre"
+    )
     inside = line.removeprefix('python -m siamese_core train "').removesuffix('"')
     assert len(line) - len(inside) == 31
     assert set(inside) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~%+=&,")
 
 
 def test_somebodys_own_pictures_are_named_so() -> None:
-    page = Page(report(replace(recording(), query=f"dataset=own-{'0' * 24}&steps=30")))
+    page = Page(report(replace(run_history(), query=f"dataset=own-{'0' * 24}&steps=30")))
     assert facts(page)["Dataset"] == ["somebody’s own pictures"]
     assert any("only where these are" in note for note in page.all("p"))
 
@@ -273,9 +279,9 @@ def test_a_date_that_is_none_is_not_known(created: float) -> None:
 def test_what_a_recording_says_brings_nothing_into_the_page() -> None:
     title = '<script>alert("t")</script>&amp;'
     link = LINK + '"><script>alert(2)</script>'
-    query = recording().query + "&" + "<script>=<img%20src=https://evil.example>"
-    hostile = report(replace(recording(classes=HOSTILE), query=query), title=title, link=link)
-    plain = report(replace(recording(), query=recording().query + "&zeal=1"))
+    query = run_history().query + "&" + "<script>=<img%20src=https://evil.example>"
+    hostile = report(replace(run_history(classes=HOSTILE), query=query), title=title, link=link)
+    plain = report(replace(run_history(), query=run_history().query + "&zeal=1"))
     page = Page(hostile)
     assert_asks_nobody(page)
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page(plain).tags]
@@ -290,7 +296,7 @@ def test_what_a_recording_says_brings_nothing_into_the_page() -> None:
 
 
 def test_every_word_is_the_callers() -> None:
-    page = Page(report(recording(branches=2), text=marked(TEXT)))
+    page = Page(report(run_history(branches=2), text=marked(TEXT)))
     for tag in ("h2", "p", "figcaption", "a"):
         assert page.all(tag)
         assert all(words.startswith("¶") for words in page.all(tag) if words), tag
@@ -324,13 +330,13 @@ def test_layouts_of_another_run_are_not_drawn(shape: tuple[int, ...]) -> None:
 
 
 def test_without_layouts_there_is_a_sentence() -> None:
-    content = report_html(recording(), None, title="x", link=LINK, machine=Machine(), created=CREATED)
+    content = report_html(run_history(), None, title="x", link=LINK, machine=Machine(), created=CREATED)
     assert TEXT["no_pictures"] in Page(content).all("p")
     assert "pairs-3" in plots(content)
 
 
 def test_distances_that_are_not_finite_are_left_out() -> None:
-    found = recording()
+    found = run_history()
     same = np.full((4, 6), np.nan, np.float32)
     same[-1, :2] = [0.25, np.inf]
     film = replace(found.film, same=same, different=np.full((4, 7), np.inf, np.float32))
@@ -340,4 +346,4 @@ def test_distances_that_are_not_finite_are_left_out() -> None:
 
 
 def test_the_same_run_gives_the_same_report() -> None:
-    assert report(recording(branches=2)) == report(recording(branches=2))
+    assert report(run_history(branches=2)) == report(run_history(branches=2))

@@ -27,7 +27,7 @@ from siamese_core.export.tables import (
     frames_npz,
     tensorboard_zip,
 )
-from siamese_core.runs.recording import NO_FILM, Film, ProbeImages, Recording, cut
+from siamese_core.runs.history import NO_FILM, EvalImages, Film, RunHistory, cut
 
 QUERY = "dataset=digits&held_out=2&loss=contrastive&margin=1.0&measure=euclidean&encoder=mlp&batch_size=120&steps=30"
 HOSTILE = ("=HYPERLINK(1)", '</script><script>alert("1")</script>', "<img src=https://evil.example/x>&amp;")
@@ -41,7 +41,7 @@ TEXT = {
 BYTES = (embeddings_csv, embeddings_npz, frames_npz, tensorboard_zip)
 
 
-def recording(branches: int = 1, classes: tuple[str, ...] = ("cat", "dog", "hen"), size: tuple[int, int] = (4, 4)):
+def run_history(branches: int = 1, classes: tuple[str, ...] = ("cat", "dog", "hen"), size: tuple[int, int] = (4, 4)):
     """Five images, classes 0 0 1 1 2, of which class 2 was held out; four frames of three numbers each."""
     rng = np.random.default_rng(0)
     labels = np.tile(np.int32([0, 0, 1, 1, 2]), branches)
@@ -57,32 +57,32 @@ def recording(branches: int = 1, classes: tuple[str, ...] = ("cat", "dog", "hen"
         (step, {"map_at_r": {"seen": step / 100, "held_out": None}, "loss": {"seen": 0.5, "held_out": 0.25}})
         for step in (10, 30)
     ]
-    probe = ProbeImages(classes, labels, thumbnails, branches)
+    eval_images = EvalImages(classes, labels, thumbnails, branches)
     pixels = {"seen": 0.125, "held_out": None}
-    return Recording(QUERY, 30, 30, 3600, 1.5, probe, film, loss, active, scores, pixels)
+    return RunHistory(QUERY, 30, 30, 3600, 1.5, eval_images, film, loss, active, scores, pixels)
 
 
-def with_nan(found: Recording, *rows: int) -> Recording:
+def with_nan(found: RunHistory, *rows: int) -> RunHistory:
     embeddings = found.film.embeddings.copy()
     embeddings[:, list(rows), 1] = [np.nan]
     embeddings[-1, list(rows), 2] = [np.inf]
     return replace(found, film=replace(found.film, embeddings=embeddings))
 
 
-DAMAGED: dict[str, Callable[[], Recording]] = {
-    "no frames": lambda: replace(recording(), film=NO_FILM),
-    "one frame": lambda: replace(recording(), film=Film(*(array[:1] for array in vars(recording().film).values()))),
-    "nothing finite": lambda: with_nan(recording(), 0, 1, 2, 3, 4),
-    "no scores": lambda: replace(recording(), scores=[], pixels=None),
+DAMAGED: dict[str, Callable[[], RunHistory]] = {
+    "no frames": lambda: replace(run_history(), film=NO_FILM),
+    "one frame": lambda: replace(run_history(), film=Film(*(array[:1] for array in vars(run_history().film).values()))),
+    "nothing finite": lambda: with_nan(run_history(), 0, 1, 2, 3, 4),
+    "no scores": lambda: replace(run_history(), scores=[], pixels=None),
     "numbers without end": lambda: replace(
-        recording(), total=10**400, seconds=float("nan"), scores=[(-(10**400), {"map_at_r": {"seen": 10**400}})]
+        run_history(), total=10**400, seconds=float("nan"), scores=[(-(10**400), {"map_at_r": {"seen": 10**400}})]
     ),
-    "foreign scores": lambda: replace(recording(), scores=[(3, {"../x": {}})], pixels={"seen": {"a": 1}}),
-    "another version": lambda: replace(recording(), query="dataset=venus&loss=zeal&held_out=x&measure=<b>&<i>=%ff"),
-    "half a character": lambda: replace(recording(), query="dataset=\ud800&held_out=2"),
-    "no experiment": lambda: replace(recording(), query=""),
-    "odd branches": lambda: replace(recording(), probe=replace(recording().probe, branches=2)),
-    "many held out": lambda: replace(recording(), query="held_out=2,7,99999999999999999999"),
+    "foreign scores": lambda: replace(run_history(), scores=[(3, {"../x": {}})], pixels={"seen": {"a": 1}}),
+    "another version": lambda: replace(run_history(), query="dataset=venus&loss=zeal&held_out=x&measure=<b>&<i>=%ff"),
+    "half a character": lambda: replace(run_history(), query="dataset=\ud800&held_out=2"),
+    "no experiment": lambda: replace(run_history(), query=""),
+    "odd branches": lambda: replace(run_history(), eval_images=replace(run_history().eval_images, branches=2)),
+    "many held out": lambda: replace(run_history(), query="held_out=2,7,99999999999999999999"),
 }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def plots(content: bytes) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any
     return found
 
 
-def up_to(found: Recording, frame: int) -> Recording:
+def up_to(found: RunHistory, frame: int) -> RunHistory:
     """The same run, stopped at this frame."""
     return replace(found, film=cut(found.film, int(found.film.steps[frame])))
 
@@ -162,7 +162,7 @@ def numbers(values: Any) -> np.ndarray:
 
 
 def test_a_spreadsheet_holds_the_embeddings_of_a_frame() -> None:
-    found = recording()
+    found = run_history()
     rows = rows_of(embeddings_csv(up_to(found, 1)))
     assert list(rows[0]) == ["index", "class", "e0", "e1", "e2"]
     assert [row["index"] for row in rows] == list("01234")
@@ -172,7 +172,7 @@ def test_a_spreadsheet_holds_the_embeddings_of_a_frame() -> None:
 
 
 def test_with_two_branches_a_row_says_as_which_input_an_image_is_seen() -> None:
-    rows = rows_of(embeddings_csv(recording(branches=2)))
+    rows = rows_of(embeddings_csv(run_history(branches=2)))
     assert list(rows[0])[:3] == ["index", "class", "input"]
     assert [row["index"] for row in rows] == list("0123401234")
     assert [row["input"] for row in rows] == ["first"] * 5 + ["second"] * 5
@@ -180,7 +180,7 @@ def test_with_two_branches_a_row_says_as_which_input_an_image_is_seen() -> None:
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(1)", " =1", "a;=1", "\t=1", "＝1"])
 def test_a_class_name_is_no_formula(name: str) -> None:
-    found = recording(classes=(name, "dog", "hen"))
+    found = run_history(classes=(name, "dog", "hen"))
     (cell,) = {row["class"] for row in rows_of(embeddings_csv(found))} - {"dog", "hen"}
     table = lines_of(files_of(tensorboard_zip(found))["metadata.tsv"])
     for shown in (cell, table[1][1]):
@@ -188,13 +188,13 @@ def test_a_class_name_is_no_formula(name: str) -> None:
 
 
 def test_a_number_that_is_not_finite_is_an_empty_cell() -> None:
-    row = rows_of(embeddings_csv(with_nan(recording(), 2)))[2]
+    row = rows_of(embeddings_csv(with_nan(run_history(), 2)))[2]
     assert (row["e1"], row["e2"]) == ("", "")
     assert row["e0"]
 
 
 def test_numpy_reads_the_embeddings_of_a_frame_without_pickle() -> None:
-    found = recording()
+    found = run_history()
     with np.load(io.BytesIO(embeddings_npz(up_to(found, 2))), allow_pickle=False) as kept:
         assert set(kept) == {"embeddings", "labels", "classes", "steps"}
         np.testing.assert_array_equal(kept["embeddings"], found.film.embeddings[2])
@@ -204,7 +204,7 @@ def test_numpy_reads_the_embeddings_of_a_frame_without_pickle() -> None:
 
 
 def test_numpy_reads_all_frames_and_the_history() -> None:
-    found = recording()
+    found = run_history()
     with np.load(io.BytesIO(frames_npz(found)), allow_pickle=False) as kept:
         for name, array in {
             "steps": found.film.steps,
@@ -233,7 +233,7 @@ def test_a_foreign_metric_names_no_file() -> None:
 
 @pytest.mark.parametrize("branches", [1, 2])
 def test_the_projector_gets_a_line_and_an_image_for_each_point(branches: int) -> None:
-    found = recording(branches)
+    found = run_history(branches)
     files = files_of(tensorboard_zip(up_to(found, 1)))
     np.testing.assert_array_equal(np.float32(lines_of(files["vectors.tsv"])), found.film.embeddings[1])
     header, *rows = lines_of(files["metadata.tsv"])
@@ -246,14 +246,14 @@ def test_the_projector_gets_a_line_and_an_image_for_each_point(branches: int) ->
 
 @pytest.mark.parametrize(("branches", "size"), [(1, (4, 4)), (2, (4, 4)), (1, (2, 4)), (1, (4, 1))])
 def test_the_sprite_has_as_many_columns_as_rows_of_square_images(branches: int, size: tuple[int, int]) -> None:
-    found = recording(branches, size=size)
+    found = run_history(branches, size=size)
     files = files_of(tensorboard_zip(found))
     with Image.open(io.BytesIO(files["sprite.png"])) as sprite:
         pixels = np.array(sprite)
     columns = 3 if branches == 1 else 4
     assert pixels.shape == (4 * columns, 4 * columns)
     assert files["projector_config.pbtxt"].decode().count("single_image_dim: 4\n") == 2
-    for i, image in enumerate(found.probe.thumbnails[:, 0]):
+    for i, image in enumerate(found.eval_images.thumbnails[:, 0]):
         tile = pixels[i // columns * 4 :, i % columns * 4 :][:4, :4]
         top, left = (4 - size[0]) // 2, (4 - size[1]) // 2
         np.testing.assert_array_equal(tile[top : top + size[0], left : left + size[1]], image)
@@ -262,14 +262,14 @@ def test_the_sprite_has_as_many_columns_as_rows_of_square_images(branches: int, 
 
 def test_a_sprite_is_never_larger_than_the_projector_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "LARGEST_SPRITE", 6)
-    files = files_of(tensorboard_zip(recording()))
+    files = files_of(tensorboard_zip(run_history()))
     with Image.open(io.BytesIO(files["sprite.png"])) as sprite:
         assert sprite.size == (6, 6)
     assert files["projector_config.pbtxt"].decode().count("single_image_dim: 2\n") == 2
 
 
 def test_the_config_names_files_that_are_there() -> None:
-    files = files_of(tensorboard_zip(recording()))
+    files = files_of(tensorboard_zip(run_history()))
     config = files["projector_config.pbtxt"].decode()
     named = dict(re.findall(r'(\w+_path): "(.+)"', config))
     assert set(named) == {"tensor_path", "metadata_path", "image_path"}
@@ -278,17 +278,17 @@ def test_the_config_names_files_that_are_there() -> None:
 
 
 def test_points_without_numbers_are_left_out_of_every_file_of_the_projector() -> None:
-    found = with_nan(recording(), 0, 3)
+    found = with_nan(run_history(), 0, 3)
     files = files_of(tensorboard_zip(found))
     assert [row[0] for row in lines_of(files["metadata.tsv"])] == ["index", "1", "2", "4"]
     np.testing.assert_array_equal(np.float32(lines_of(files["vectors.tsv"])), found.film.embeddings[-1][[1, 2, 4]])
     with Image.open(io.BytesIO(files["sprite.png"])) as sprite:
-        np.testing.assert_array_equal(np.array(sprite)[:4, 4:8], found.probe.thumbnails[2, 0])
+        np.testing.assert_array_equal(np.array(sprite)[:4, 4:8], found.eval_images.thumbnails[2, 0])
     assert "2 more have no finite embedding" in files["README.txt"].decode()
 
 
 def test_a_name_with_tabs_stays_in_its_cell() -> None:
-    found = recording(classes=("a\tb\nc\u2028d", "dog", "hen"))
+    found = run_history(classes=("a\tb\nc\u2028d", "dog", "hen"))
     rows = lines_of(files_of(tensorboard_zip(found))["metadata.tsv"])
     assert {len(row) for row in rows} == {2}
     assert rows[1] == ["0", "a b c d"]
@@ -304,7 +304,7 @@ def test_without_an_embedding_the_projector_gets_a_sentence(name: str) -> None:
 @pytest.mark.parametrize("dim", [2, 3])
 def test_a_figure_draws_each_class_in_its_own_way(dim: int) -> None:
     xy = np.arange(5 * dim, dtype=np.float32).reshape(5, dim)
-    figure = embedding_figure(recording(), xy, 1, text=TEXT)
+    figure = embedding_figure(run_history(), xy, 1, text=TEXT)
     assert figure.layout.title.text == "Step 10"
     assert [trace.name for trace in figure.data] == ["cat", "dog", "hen (held out)"]
     for c, (trace, places) in enumerate(zip(figure.data, (xy[:2], xy[2:4], xy[4:]), strict=True)):
@@ -318,7 +318,7 @@ def test_a_figure_draws_each_class_in_its_own_way(dim: int) -> None:
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_second_inputs_are_hollow_and_said_to_be_so(dim: int) -> None:
-    figure = embedding_figure(recording(branches=2), np.ones((10, dim), np.float32), text=TEXT)
+    figure = embedding_figure(run_history(branches=2), np.ones((10, dim), np.float32), text=TEXT)
     hollow = [trace for trace in figure.data if trace.marker.symbol.endswith("-open")]
     assert len(hollow) == 3
     assert all("second input" in trace.hovertemplate and not trace.showlegend for trace in hollow)
@@ -327,7 +327,7 @@ def test_second_inputs_are_hollow_and_said_to_be_so(dim: int) -> None:
 
 def test_axes_are_equally_long_and_hold_every_finite_point() -> None:
     xy = np.float32([[0, 0], [10, 1], [4, 2], [np.nan, 50], [np.inf, 0]])
-    figure = embedding_figure(recording(), xy, text=TEXT)
+    figure = embedding_figure(run_history(), xy, text=TEXT)
     (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
     assert right - left == pytest.approx(top - bottom)
     assert left < 0 < 10 < right < 20
@@ -341,13 +341,13 @@ def test_axes_are_equally_long_and_hold_every_finite_point() -> None:
     ids=["none", "other points", "four axes", "flat", "not a number", "without end"],
 )
 def test_what_cannot_be_drawn_is_a_sentence(xy: np.ndarray | None) -> None:
-    figure = embedding_figure(recording(), xy, text=TEXT)
+    figure = embedding_figure(run_history(), xy, text=TEXT)
     assert [note.text for note in figure.layout.annotations] == ["nothing here"]
     assert figure_html(figure)
 
 
 def test_a_figure_is_a_page_of_its_own() -> None:
-    content = figure_html(embedding_figure(recording(), np.ones((5, 2), np.float32), text=TEXT))
+    content = figure_html(embedding_figure(run_history(), np.ones((5, 2), np.float32), text=TEXT))
     page = Page(content)
     assert_asks_nobody(page)
     assert page.all("title") == ["Step 30"]
@@ -357,7 +357,7 @@ def test_a_figure_is_a_page_of_its_own() -> None:
 
 
 def test_a_figure_that_was_written_is_as_it_was() -> None:
-    figure = embedding_figure(recording(), np.ones((5, 2), np.float32), text=TEXT)
+    figure = embedding_figure(run_history(), np.ones((5, 2), np.float32), text=TEXT)
     before = figure.to_json()
     figure_html(figure)
     assert figure.to_json() == before
@@ -366,7 +366,7 @@ def test_a_figure_that_was_written_is_as_it_was() -> None:
 def test_a_class_name_brings_nothing_into_a_page() -> None:
     xy = np.ones((5, 2), np.float32)
     plain, hostile = (
-        figure_html(embedding_figure(recording(classes=classes), xy, text=TEXT))
+        figure_html(embedding_figure(run_history(classes=classes), xy, text=TEXT))
         for classes in (("cat", "dog", "hen"), HOSTILE)
     )
     assert_asks_nobody(Page(hostile))
@@ -377,8 +377,8 @@ def test_a_class_name_brings_nothing_into_a_page() -> None:
 
 
 @pytest.mark.parametrize("export", BYTES, ids=lambda export: export.__name__)
-def test_the_same_recording_gives_the_same_bytes(export: Callable[[Recording], bytes]) -> None:
-    assert export(recording(branches=2)) == export(recording(branches=2))
+def test_the_same_recording_gives_the_same_bytes(export: Callable[[RunHistory], bytes]) -> None:
+    assert export(run_history(branches=2)) == export(run_history(branches=2))
 
 
 @pytest.mark.parametrize("name", DAMAGED)

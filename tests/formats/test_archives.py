@@ -54,9 +54,9 @@ def fill(root: Path, **files: bytes) -> Path:
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_refusal_is_one_sentence_that_says_what_to_do(reason: str) -> None:
-    sentence = str(ArchiveRejected(reason))
-    assert sentence.endswith(".") and sentence.count(".") - sentence.count(".zip") == 1
-    assert ": " in sentence and "{" not in sentence and "\n" not in sentence
+    message = str(ArchiveRejected(reason))
+    assert message.endswith(".") and message.count(".") - message.count(".zip") == 1
+    assert ": " in message and "{" not in message and "\n" not in message
 
 
 def test_a_limit_stands_in_the_sentence() -> None:

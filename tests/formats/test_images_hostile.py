@@ -41,15 +41,15 @@ def test_the_corpus_is_large_and_has_every_reason() -> None:
 
 @pytest.mark.parametrize("key", REASONS)
 def test_a_refusal_is_one_plain_sentence_that_says_what_to_do(key: str) -> None:
-    sentence = REASONS[key]
-    assert sentence.startswith(("This file", "This image")) and sentence.endswith(".")
-    assert sentence.count(". ") == 0 and "; " in sentence and len(sentence) < 120
+    message = REASONS[key]
+    assert message.startswith(("This file", "This image")) and message.endswith(".")
+    assert message.count(". ") == 0 and "; " in message and len(message) < 120
 
 
 def test_a_refusal_carries_its_reason_and_its_sentence() -> None:
     with pytest.raises(ImageRejected) as caught:
         decode(b"")
-    assert (caught.value.reason, caught.value.sentence) == ("empty", REASONS["empty"])
+    assert (caught.value.reason, caught.value.message) == ("empty", REASONS["empty"])
     assert str(caught.value) == REASONS["empty"]
 
 

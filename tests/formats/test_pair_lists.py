@@ -248,8 +248,8 @@ def test_a_row_is_numbered_as_a_spreadsheet_does_also_behind_a_cell_of_several_l
 def test_a_row_that_cannot_be_used_is_left_out_with_a_sentence(row: str, problem: str) -> None:
     found = listed(f"first,second,same\na.png,b.png\n{row}\nb.png,c.png\n")
     assert pairs_of(found) == [(b"a", b"b", None), (b"b", b"c", None)]
-    (sentence,) = found.problems
-    assert sentence.startswith(f"Row 3: {problem}") and sentence.endswith(".") and ": " in sentence[7:]
+    (message,) = found.problems
+    assert message.startswith(f"Row 3: {problem}") and message.endswith(".") and ": " in message[7:]
 
 
 def test_twenty_problems_are_told_and_the_others_counted() -> None:
@@ -263,8 +263,8 @@ def test_twenty_problems_are_told_and_the_others_counted() -> None:
 
 
 def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_first_reason() -> None:
-    sentence = rejection("first,second\nx.png,a.png\ny.png,a.png\n")
-    assert sentence.startswith("No row of the list can be used; row 2: the zip has no picture “x.png”")
+    message = rejection("first,second\nx.png,a.png\ny.png,a.png\n")
+    assert message.startswith("No row of the list can be used; row 2: the zip has no picture “x.png”")
 
 
 @pytest.mark.parametrize(

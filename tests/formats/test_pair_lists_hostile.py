@@ -46,10 +46,10 @@ def outcome(data: bytes) -> PairList | str:
     try:
         found = of_zip(io.BytesIO(data))
     except PairsRejected as rejected:
-        sentence = str(rejected)
-        assert re.fullmatch(r"[A-Z][^\r\n]*[:;] [^\r\n]*\.", sentence)
-        assert len(sentence) < 400
-        return sentence
+        message = str(rejected)
+        assert re.fullmatch(r"[A-Z][^\r\n]*[:;] [^\r\n]*\.", message)
+        assert len(message) < 400
+        return message
     assert 1 <= len(found.pairs) <= MAX_PAIRS
     assert len(set(found.files)) == len(found.files) and sum(map(len, found.files)) <= MAX_UNPACKED
     assert {place for pair in found.pairs for place in (pair.first, pair.second)} == set(range(len(found.files)))
@@ -79,8 +79,8 @@ def _nothing_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_nothing_opens")
 @pytest.mark.parametrize("name", [name for name in CASES if name not in BOMBS])
 def test_a_hostile_zip_without_a_list_is_refused(name: str) -> None:
-    sentence, reason = outcome(CASES[name].make()), CASES[name].reason
-    assert sentence in ((REPACK[reason],) if reason else (NO_LIST, TWICE))
+    message, reason = outcome(CASES[name].make()), CASES[name].reason
+    assert message in ((REPACK[reason],) if reason else (NO_LIST, TWICE))
 
 
 def beside_a_list(*files: File, total: int | None = None, comment: bytes = b"", shift: int = 0) -> bytes:
@@ -142,7 +142,7 @@ NOT_THERE = "No row of the list can be used; row 2: the zip has no picture"
 
 
 @pytest.mark.parametrize(
-    ("table", "sentence"),
+    ("table", "message"),
     [
         (File("pairs.csv", bytes(MAX_CSV + 1)), BIG_LIST),
         (File("pairs.csv", b"first,second\n" * 9, crc=1), BIG_LIST),
@@ -157,9 +157,9 @@ NOT_THERE = "No row of the list can be used; row 2: the zip has no picture"
     ],
     ids=range(10),
 )
-def test_a_list_that_lies_about_itself_is_refused(table: File, sentence: str) -> None:
+def test_a_list_that_lies_about_itself_is_refused(table: File, message: str) -> None:
     found = outcome(zipped(A, B, table))
-    assert isinstance(found, str) and found.startswith(sentence)
+    assert isinstance(found, str) and found.startswith(message)
 
 
 def test_a_list_that_is_also_a_picture_shares_its_bytes() -> None:
@@ -190,7 +190,7 @@ def test_a_picture_that_cannot_be_read_costs_its_rows_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "sentence"),
+    ("table", "message"),
     [
         (b"", HEADER),
         (b"\xef\xbb\xbf", HEADER),
@@ -220,9 +220,9 @@ def test_a_picture_that_cannot_be_read_costs_its_rows_only() -> None:
     ids=range(24),
 )  # fmt: skip
 @pytest.mark.usefixtures("_nothing_opens")
-def test_a_hostile_list_is_refused_in_a_sentence(table: bytes, sentence: str) -> None:
+def test_a_hostile_list_is_refused_in_a_sentence(table: bytes, message: str) -> None:
     found = of_table(table)
-    assert isinstance(found, str) and found.startswith(sentence)
+    assert isinstance(found, str) and found.startswith(message)
 
 
 def test_the_limit_of_cells_that_the_process_has_is_left_alone() -> None:

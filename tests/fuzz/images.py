@@ -134,7 +134,7 @@ def outcome(file: bytes) -> str:
     try:
         image = decode(file)
     except ImageRejected as refused:
-        if refused.sentence == REASONS[refused.reason]:
+        if refused.message == REASONS[refused.reason]:
             return refused.reason
         raise
     assert image.mode in ("L", "RGB") and image.info in ({}, {"first_frame_only": True})

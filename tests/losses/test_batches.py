@@ -11,7 +11,7 @@ from torch import Tensor
 
 from siamese_core.losses import LOSSES, SOURCES, Loss
 
-BATCH = {key: loss for key, loss in LOSSES.items() if loss.takes == "batch"}
+BATCH = {key: loss for key, loss in LOSSES.items() if loss.input_kind == "batch"}
 every_batch_loss = pytest.mark.parametrize("loss", BATCH.values(), ids=BATCH)
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -19,7 +19,7 @@ THEIRS = {
 TOGETHER = {"nt_xent": 2, "lifted_structure": 4}
 """Images of each class that meet at a time."""
 
-BATCH_LOSSES = [key for key, loss in LOSSES.items() if loss.takes == "batch"]
+BATCH_LOSSES = [key for key, loss in LOSSES.items() if loss.input_kind == "batch"]
 in_groups = pytest.mark.parametrize("key", TOGETHER)
 
 
@@ -105,7 +105,7 @@ def test_the_objective_of_the_classifier_is_the_cross_entropy_of_its_weights() -
     assert found.active == 1
 
 
-@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.takes in ("distance", "triplet")])
+@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.input_kind in ("distance", "triplet")])
 def test_the_average_over_all_pairs_does_not_depend_on_the_order_of_a_batch(key: str) -> None:
     """Classes change places, and the images within each."""
     h, experiment = embeddings(12), Experiment(loss=key)
@@ -114,7 +114,7 @@ def test_the_average_over_all_pairs_does_not_depend_on_the_order_of_a_batch(key:
 
 
 @pytest.mark.parametrize("measure", LOSSES["log"].measures)
-@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.takes == "similarity"])
+@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.input_kind == "similarity"])
 def test_a_loss_on_similarities_averages_the_same_pairs_and_the_different_ones_apart(key: str, measure: str) -> None:
     h, experiment = embeddings(12), Experiment(loss=key, measure=measure)
     weight, bias = embeddings(1, seed=3), torch.tensor([0.2], dtype=torch.float64)

@@ -32,7 +32,7 @@ NAIVE: dict[str, Callable[..., float]] = {
 GRID = torch.cat([torch.zeros(1), torch.logspace(-12, 6, 37), torch.linspace(0.01, 12, 61)]).sort().values.double()
 """Distances (99,) from 0 to 10⁶, close together where the margins are."""
 
-ON_DISTANCES = {key: loss for key, loss in LOSSES.items() if loss.takes in ("distance", "triplet")}
+ON_DISTANCES = {key: loss for key, loss in LOSSES.items() if loss.input_kind in ("distance", "triplet")}
 every_loss = pytest.mark.parametrize("loss", ON_DISTANCES.values(), ids=ON_DISTANCES)
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
@@ -49,21 +49,21 @@ def defaults(loss: Loss) -> dict[str, float]:
 
 def arguments(loss: Loss, a: Tensor) -> list[tuple[Tensor, Tensor]]:
     """What `fn` may be called with where its first distance is `a`: both branches, or negatives near and far."""
-    if loss.takes == "distance":
+    if loss.input_kind == "distance":
         return [(a, torch.full(a.shape, same)) for same in (True, False)]
     return [(a, torch.full_like(a, negative)) for negative in (0.0, 0.7, 1e6)]
 
 
 def rising(loss: Loss, params: dict[str, float]) -> list[Callable[[Tensor], Tensor]]:
     """The loss as functions of the one distance that should be small."""
-    if loss.takes == "distance":
+    if loss.input_kind == "distance":
         return [lambda d: loss.fn(d, torch.full(d.shape, True), **params)]
     return [lambda d, n=n: loss.fn(d, torch.full_like(d, n), **params) for n in (0.0, 1.0, 4.0)]
 
 
 def falling(loss: Loss, params: dict[str, float]) -> list[Callable[[Tensor], Tensor]]:
     """The loss as functions of the one distance that should be large."""
-    if loss.takes == "distance":
+    if loss.input_kind == "distance":
         return [lambda d: loss.fn(d, torch.full(d.shape, False), **params)]
     return [lambda d, p=p: loss.fn(torch.full_like(d, p), d, **params) for p in (0.0, 1.0, 4.0)]
 
@@ -86,7 +86,7 @@ def test_autograd_gives_the_slope_of_finite_differences(loss: Loss) -> None:
     d = torch.linspace(0.013, 4.1, 40, dtype=torch.float64).requires_grad_()
     for a, b in arguments(loss, d):
         assert torch.autograd.gradcheck(lambda x, b=b: loss.fn(x, b, **defaults(loss)), (a,))
-    if loss.takes == "triplet":
+    if loss.input_kind == "triplet":
         near = d.detach().flip(0) / 2
         assert torch.autograd.gradcheck(lambda x: loss.fn(near, x, **defaults(loss)), (d,))
 
@@ -129,7 +129,7 @@ def test_identical_images_get_a_finite_gradient_through_every_measure(
         for params in settings(loss):
             h1, h2 = point.to(dtype).requires_grad_(), point.to(dtype).clone().requires_grad_()
             d = between(h1, h2)
-            for a, b in arguments(loss, d) + ([(d, d)] if loss.takes == "triplet" else []):
+            for a, b in arguments(loss, d) + ([(d, d)] if loss.input_kind == "triplet" else []):
                 for gradient in torch.autograd.grad(loss.fn(a, b, **params).sum(), (h1, h2), retain_graph=True):
                     assert gradient.isfinite().all(), params
 
@@ -146,7 +146,7 @@ def test_is_elementwise_on_any_shape(loss: Loss, shape: tuple[int, ...]) -> None
         assert torch.equal(loss.fn(a.mT, b.mT, **defaults(loss)), value.mT) if len(shape) > 1 else True
 
 
-@pytest.mark.parametrize("key", [loss.key for loss in LOSSES.values() if loss.takes == "distance"])
+@pytest.mark.parametrize("key", [loss.key for loss in LOSSES.values() if loss.input_kind == "distance"])
 def test_same_and_different_pairs_mix_in_one_tensor(key: str) -> None:
     loss = LOSSES[key]
     d, same = torch.tensor([0.2, 0.2, 0.9]), torch.tensor([True, False, True])

@@ -39,7 +39,7 @@ def test_the_catalogue_is_the_one_that_is_documented() -> None:
 def test_fn_takes_what_the_record_says(loss: Loss) -> None:
     parameters = inspect.signature(loss.fn).parameters.values()
     by_place = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    assert by_place[:2] == HANDED[loss.takes]
+    assert by_place[:2] == HANDED[loss.input_kind]
     assert by_place[2:] == (["proxies"] if loss.key == "proxy_anchor" else [])
     assert [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] == [param.name for param in loss.params]
 
@@ -49,7 +49,7 @@ def test_the_measures_are_known_and_of_the_kind_that_the_loss_takes(loss: Loss) 
     assert loss.measures
     assert len(set(loss.measures)) == len(loss.measures)
     kinds = {MEASURES[measure].kind for measure in loss.measures}
-    assert kinds == {"similarity" if loss.takes == "similarity" else "distance"}
+    assert kinds == {"similarity" if loss.input_kind == "similarity" else "distance"}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -64,7 +64,7 @@ def test_an_experiment_takes_the_measures_of_its_loss_and_refuses_all_others(los
 
 @every_loss
 def test_pairs_have_a_formula_for_each_branch_and_all_others_one(loss: Loss) -> None:
-    has_pairs = loss.takes in ("distance", "similarity")
+    has_pairs = loss.input_kind in ("distance", "similarity")
     assert isinstance(loss.written, tuple) == has_pairs
     assert (loss.convention == "classes") == (not has_pairs)
     for formula in (loss.formula, loss.with_labels(True), loss.with_labels(False)):

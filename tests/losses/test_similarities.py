@@ -13,7 +13,7 @@ from siamese_core.losses import LOSSES, Loss
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.similarities import EPSILON
 
-SIMILARITY = {key: loss for key, loss in LOSSES.items() if loss.takes == "similarity"}
+SIMILARITY = {key: loss for key, loss in LOSSES.items() if loss.input_kind == "similarity"}
 every_similarity_loss = pytest.mark.parametrize("loss", SIMILARITY.values(), ids=SIMILARITY)
 
 NAIVE = {

@@ -102,7 +102,7 @@ def test_build_applies_the_output_to_the_last_layer(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (("resnet", "linear", (1, 28, 28), 2), r"encoder is 'resnet'; it may be conv, mlp"),
         (("conv", "tanh", (1, 28, 28), 2), r"output is 'tanh'; it may be linear, l2, sigmoid"),
@@ -110,8 +110,8 @@ def test_build_applies_the_output_to_the_last_layer(output: str) -> None:
         (("mlp", "linear", (1, 28, 28), 0), r"embedding_dim is 0; it may be 1 or more"),
     ],
 )
-def test_a_bad_argument_is_named_with_what_it_may_be(arguments: tuple[str, str, Shape, int], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_a_bad_argument_is_named_with_what_it_may_be(arguments: tuple[str, str, Shape, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build(*arguments, torch.Generator())
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.ui.session.session import downloads, engine, examinations, sweeps, uploads
+from pages.ui.session.session import downloads, engine, evaluations, sweeps, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _processes_end_with_the_module() -> Iterator[None]:
     yield
-    for resource in (sweeps, uploads, engine, examinations):
+    for resource in (sweeps, uploads, engine, evaluations):
         resource().close()
-    for resource in (sweeps, uploads, engine, examinations, downloads):
+    for resource in (sweeps, uploads, engine, evaluations, downloads):
         resource.clear()

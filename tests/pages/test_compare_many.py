@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.compare import many
-from pages.ui.compare.judged import Judged, records, summary, table, thumbnails
+from pages.ui.compare.judged import Judged, infos, summary, table, thumbnails
 from pages.ui.session import model_picker
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
@@ -197,7 +197,7 @@ class TestThePage:
         assert text.STILL_CHOSEN.format(count=1) in words(judged(app))
         click(app, text.REMOVE)
         assert not app.dataframe
-        assert not [slot for slot in many.SLOTS if slot in app.session_state]
+        assert not [run_state for run_state in many.SLOTS if run_state in app.session_state]
 
 
 def test_an_example_is_a_list_that_the_page_reads() -> None:
@@ -218,7 +218,7 @@ class TestSortedOut:
         listed = PairList((b"0", b"1", b"2"), (A, B, C), ("Row 9: no.",))
         usable, problems = many.sorted_out(listed, [image, image, refusal("empty")])
         assert usable == (A,)
-        assert problems == ["Row 9: no.", f"c: {refusal('empty').sentence}"]
+        assert problems == ["Row 9: no.", f"c: {refusal('empty').message}"]
 
     def test_after_twenty_it_says_how_many_more(self) -> None:
         pairs = tuple(Listed(f"{2 * n}", f"{2 * n + 1}", 2 * n, 2 * n + 1, None) for n in range(11))
@@ -234,23 +234,23 @@ class TestJudged:
     three = Judged((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
 
     def test_false_accepts_and_false_rejects_are_counted_where_the_truth_is_known(self) -> None:
-        said = summary(records(self.model, self.three, 0.45))
+        said = summary(infos(self.model, self.three, 0.45))
         assert "Pairs: **3**. By the threshold 0.45, **1** the same and **2** different." in said
         assert "known: **2**, of which the verdict is right on **0**" in said
         assert "False accepts: **1** of 1. False rejects: **1** of 1." in said
 
     def test_a_pair_at_the_threshold_is_the_same(self) -> None:
-        assert records(self.model, self.three, 0.5)[0]["verdict"] == "same"
+        assert infos(self.model, self.three, 0.5)[0]["verdict"] == "same"
 
     def test_the_csv_has_a_row_for_each_pair_and_begins_no_formula(self) -> None:
-        lines = to_csv(records(self.model, self.three, 0.5)).splitlines()
+        lines = to_csv(infos(self.model, self.three, 0.5)).splitlines()
         assert lines[0] == "first,second,value,threshold,verdict,same,unlike"
         assert lines[1] == "a,b,0.5,0.5,same,1,"
         assert lines[2].startswith("'=a,c,0.4")
         assert lines[3].endswith(",0.5,different,,both")
 
     def test_without_a_threshold_there_is_no_verdict_and_nothing_is_right_or_wrong(self) -> None:
-        found = records(self.model, self.three, None)
+        found = infos(self.model, self.three, None)
         assert to_csv(found).splitlines()[1] == "a,b,0.5,,,1,"
         columns = table(self.three, found, {0: "x", 1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "same", "unlike", "first", "second"}
@@ -258,7 +258,7 @@ class TestJudged:
 
     def test_columns_that_say_nothing_are_left_out(self) -> None:
         one = Judged((C,), np.array([0.5], np.float32))
-        columns = table(one, records(self.model, one, 0.5), {1: "y", 2: "z"})
+        columns = table(one, infos(self.model, one, 0.5), {1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "verdict", "first", "second"}
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.session import model_picker
-from pages.ui.session.session import engine, examinations
+from pages.ui.session.session import engine, evaluations
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
@@ -224,10 +224,10 @@ class TestUploads:
         files = [png(chequered()), png(chequered())]
         app = give(opened(source="upload"), *files[:side], b"<svg onload=alert(1)>", *files[side + 1 :])
         (error,) = app.error
-        before, _, sentence = text.REJECTED.partition("{sentence}")
+        before, _, message = text.REJECTED.partition("{message}")
         assert error.value.startswith(before.format(side=text.SIDES[side]))
         assert error.value.rstrip().endswith("\\.")
-        assert sentence == ""
+        assert message == ""
         assert "## " not in words(app).replace("##### ", "")
         assert verdict(give(app, *files))[:2] == (True, 0)
         assert not app.error
@@ -236,7 +236,7 @@ class TestUploads:
         app = opened(source="upload")
         for name in ("nothing", "html", "png_cut_in_half", "png_50000_square"):
             give(app, png(chequered()), corpus()[name][0])
-            said = text.REJECTED.format(side="Second", sentence=plain(refusal(str(corpus()[name][1])).sentence))
+            said = text.REJECTED.format(side="Second", message=plain(refusal(str(corpus()[name][1])).message))
             assert [error.value for error in app.error] == [said], name
 
     def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:
@@ -336,7 +336,7 @@ class TestRuns:
         for owner, started in ((mine, run), (other, strange)):
             until(
                 lambda owner=owner, started=started: (
-                    (view := engine().look(owner, started)) is not None and view.status == "finished"
+                    (view := engine().poll(owner, started)) is not None and view.status == "finished"
                 ),
                 "the run",
             )
@@ -383,6 +383,6 @@ def test_few_pairs_and_strangers_are_warned_of_and_a_failed_reference_can_be_tri
     app = known(opened())
     assert text.STRANGERS in words(app)
     file = model_picker.bundled("fashion_mnist")
-    examinations()._jobs["reference", file.key].status = "failed"
+    evaluations()._jobs["reference", file.key].status = "failed"
     known(click(ran(app), text.TRY_AGAIN))
     assert not [button for button in app.button if button.label == text.TRY_AGAIN]

@@ -16,7 +16,7 @@ from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from tests.support.waiting import until
 
 DATA = "pages/3_Data.py"
@@ -75,7 +75,7 @@ def uploaded(content: bytes) -> AppTest:
     token = app.session_state["owner"]
 
     def is_read() -> bool:
-        reading = uploads().look(token)
+        reading = uploads().poll(token)
         return reading is not None and reading.status != "reading"
 
     until(is_read, "the upload")
@@ -149,7 +149,7 @@ class TestPairs:
         app = opened("pairs", Experiment(dataset="digits"))
         token = app.session_state["owner"]
         run = engine().start(token, Experiment(dataset="digits", steps=20, projection="pca"))
-        until(lambda: (view := engine().look(token, run)) is not None and view.status == "finished", "the run")
+        until(lambda: (view := engine().poll(token, run)) is not None and view.status == "finished", "the run")
         app.session_state["run"] = run
         app.run()
         assert not app.exception
@@ -169,7 +169,7 @@ class TestInputs:
         until(lambda: bool(engine().devices), "the worker")
         app.run()
         assert not app.exception
-        assert all(view.help in words(app) for view in VIEWS.values())
+        assert all(view.help in words(app) for view in INPUT_TRANSFORMS.values())
         app = button(app, text.USE_VIEW.format(view="edges"))
         assert app.session_state["experiment"].view == "edges"
         assert address(app, "view") == "edges"
@@ -203,7 +203,7 @@ class TestOwn:
         )  # fmt: skip
 
     @pytest.mark.parametrize(
-        ("content", "sentence"),
+        ("content", "message"),
         [
             (b"no zip at all", "This file is no zip archive"),
             (zip_of({"only": 4}), "Pairs need at least 2 classes with 2 pictures each"),
@@ -212,8 +212,8 @@ class TestOwn:
         ],
         ids=["no zip", "one class", "one picture each", "cut"],
     )
-    def test_what_cannot_be_used_is_one_sentence_and_the_next_upload_works(self, content: bytes, sentence: str) -> None:
-        assert sentence in words(uploaded(content))
+    def test_what_cannot_be_used_is_one_sentence_and_the_next_upload_works(self, content: bytes, message: str) -> None:
+        assert message in words(uploaded(content))
         assert text.READY.format(count=4, classes=2) in words(uploaded(zip_of({"a": 2, "b": 2})))
 
     def test_two_classes_must_be_left(self) -> None:
@@ -252,7 +252,7 @@ class TestOwn:
         folder.set_value("animals").run()
         app = button(app, text.READ_FOLDER)
         token = app.session_state["owner"]
-        until(lambda: (r := uploads().look(token)) is not None and r.status == "ready", "the folder")
+        until(lambda: (r := uploads().poll(token)) is not None and r.status == "ready", "the folder")
         app.run()
         assert text.READY.format(count=4, classes=2) in words(app)
 

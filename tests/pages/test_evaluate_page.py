@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.evaluate import save
 from pages.ui.evaluate.found import Found
 from pages.ui.session import model_picker
-from pages.ui.session.session import engine, examinations, uploads
+from pages.ui.session.session import engine, evaluations, uploads
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as compare_text
 from pages.ui.text import evaluate as text
@@ -50,7 +50,7 @@ def run() -> str:
     assert until_read(uploads(), OWNER).status == "ready"
     dataset = uploads().prepare(OWNER, 28, False, 50, "<i>*mine*")
     run = engine().start(OWNER, Experiment(dataset=dataset, encoder="mlp", steps=4, projection="pca"))
-    until(lambda: (view := engine().look(OWNER, run)) is not None and view.status == "finished", "the run")
+    until(lambda: (view := engine().poll(OWNER, run)) is not None and view.status == "finished", "the run")
     return run
 
 
@@ -99,7 +99,7 @@ def found(run: str) -> Found:
     assert model is not None
     file: ModelFile = file_of(model)
     work = until(
-        lambda: (w := examinations().look(OWNER, "evaluate", file)) and w.status == "done" and w, "the evaluation"
+        lambda: (w := evaluations().poll(OWNER, "evaluate", file)) and w.status == "done" and w, "the evaluation"
     )
     return Found(file, from_wire(work.about, work.arrays))
 

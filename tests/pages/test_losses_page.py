@@ -150,11 +150,11 @@ def test_a_myth_trains_its_sides_and_states_what_they_measured() -> None:
     assert list(runs) == list(MYTHS["flip"].sides)
     assert engine().latest(owner) is None, "the Train page keeps its own run"
     for run in runs.values():
-        until(lambda run=run: (v := engine().look(owner, run)) is not None and v.status == "finished", "the end")
+        until(lambda run=run: (v := engine().poll(owner, run)) is not None and v.status == "finished", "the end")
     app.run()
     assert not app.exception
     (said,) = app.info
-    right, flipped = (engine().look(owner, run).scores[-1][1]["map_at_r"]["seen"] for run in runs.values())
+    right, flipped = (engine().poll(owner, run).scores[-1][1]["map_at_r"]["seen"] for run in runs.values())
     assert f"{right:.3f} with the right labels and {flipped:.3f} with the flipped ones" in said.value
 
 
@@ -163,7 +163,7 @@ def test_a_trial_can_be_stopped() -> None:
     app.button(key="try_flip").click().run()
     _, runs = app.session_state["trials"]["flip"]
     app.button(key="stop_flip").click().run()
-    assert all(engine().look(app.session_state["owner"], run) is None for run in runs.values())
+    assert all(engine().poll(app.session_state["owner"], run) is None for run in runs.values())
 
 
 def test_settings_of_one_part_are_kept_while_another_is_shown_and_stand_in_the_address() -> None:
@@ -205,7 +205,7 @@ def with_a_run(app: AppTest, **settings: str) -> None:
     """A finished run of the app's browser, laid under the curves."""
     owner = app.session_state["owner"]
     run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=5, projection="pca", **settings))
-    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished" and v.frame, "the end")
+    until(lambda: (v := engine().poll(owner, run)) is not None and v.status == "finished" and v.frame, "the end")
     app.toggle(key="losses_mine").set_value(True).run()
     assert not app.exception
 

@@ -18,8 +18,8 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.archive import packed_run
+from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
-from siamese_core.runs.record import Record
 from tests.pages.app import click, ran, words
 from tests.support.uploading import until_read
 from tests.support.waiting import until
@@ -33,18 +33,18 @@ SHORT = Experiment(dataset="digits", encoder="mlp", steps=30, projection="pca", 
 def finished(owner: str, experiment: Experiment = SHORT) -> str:
     """A run that is kept, with its film laid out."""
     run = engine().start(owner, experiment)
-    until(lambda: (view := engine().look(owner, run)) is not None and view.status == "finished", "the run")
-    until(lambda: not engine().shelf.is_held(run), "its last save")
-    until(lambda: isinstance(engine().replays.look(hashed(owner), run), Layouts), "its film")
+    until(lambda: (view := engine().poll(owner, run)) is not None and view.status == "finished", "the run")
+    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: isinstance(engine().replays.poll(hashed(owner), run), Layouts), "its film")
     return run
 
 
 def interrupted(owner: str) -> str:
     """A run that went on for a while, and was then forgotten by the server."""
     run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=100_000, projection="pca"))
-    until(lambda: engine().shelf.find(hashed(owner), run), "its first save")
+    until(lambda: engine().store.find(hashed(owner), run), "its first save")
     engine().discard(owner, run)
-    until(lambda: not engine().shelf.is_held(run), "its last save")
+    until(lambda: not engine().store.is_held(run), "its last save")
     return run
 
 
@@ -56,8 +56,8 @@ def run() -> str:
 @pytest.fixture(autouse=True)
 def _ben_has_nothing() -> Iterator[None]:
     yield
-    for record in engine().shelf.records(hashed(BEN)):
-        engine().shelf.delete(hashed(BEN), record.id)
+    for info in engine().store.infos(hashed(BEN)):
+        engine().store.delete(hashed(BEN), info.id)
 
 
 def opened(owner: str, page: str = RUNS, **query: str) -> AppTest:
@@ -81,11 +81,11 @@ def test_a_browser_sees_its_own_runs_and_nobody_elses(run: str) -> None:
 
 def test_the_table_says_what_a_run_was_and_how_it_went(run: str) -> None:
     row = opened(ANN).dataframe[0].value.iloc[0]
-    record = engine().shelf.find(hashed(ANN), run)
-    assert record is not None
+    info = engine().store.find(hashed(ANN), run)
+    assert info is not None
     assert row[text.COLUMNS["loss"]] == "Contrastive (Hadsell 2006)"
     assert row[text.COLUMNS["params"]] == "margin 1.0"
-    assert row[text.COLUMNS["map_at_r"]] == record.score("map_at_r")
+    assert row[text.COLUMNS["map_at_r"]] == info.score("map_at_r")
     assert row[text.COLUMNS["step"]] == "30 of 30"
     assert row[text.COLUMNS["picture"]].startswith("data:image/png;base64,")
 
@@ -110,8 +110,8 @@ def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
     assert text.TAKE in words(app)
     click(app, text.PIN)
     assert text.UNPIN in labels(app)
-    record = engine().shelf.find(hashed(ANN), run)
-    assert record is not None and record.pinned
+    info = engine().store.find(hashed(ANN), run)
+    assert info is not None and info.pinned
     click(app, text.UNPIN)
 
 
@@ -119,8 +119,8 @@ def test_a_name_is_given_and_found_by_the_filter(run: str) -> None:
     app = opened(ANN, run=run)
     app.text_input(key=f"runs_name_{run}").set_value("  Lesson\t*one*  ")
     click(app, text.SAVE_NAME)
-    record = engine().shelf.find(hashed(ANN), run)
-    assert record is not None and record.name == "Lesson *one*"
+    info = engine().store.find(hashed(ANN), run)
+    assert info is not None and info.name == "Lesson *one*"
     app.text_input(key="runs_filter").set_value("lesson contrastive")
     assert len(ran(app).dataframe[0].value) == 1
     app.text_input(key="runs_filter").set_value("lesson triplet")
@@ -130,10 +130,10 @@ def test_a_name_is_given_and_found_by_the_filter(run: str) -> None:
 def test_a_deleted_run_can_be_had_back() -> None:
     run = finished(BEN)
     app = click(opened(BEN, run=run), text.DELETE)
-    assert engine().shelf.find(hashed(BEN), run) is None
+    assert engine().store.find(hashed(BEN), run) is None
     assert text.NONE_YET in words(app) and "Deleted:" in words(app)
     click(app, text.UNDO)
-    assert engine().shelf.find(hashed(BEN), run) is not None
+    assert engine().store.find(hashed(BEN), run) is not None
     assert "Deleted:" not in words(app)
 
 
@@ -161,34 +161,34 @@ def test_two_runs_side_by_side_differ_where_they_differ(run: str) -> None:
     assert list(table.iloc[0])[1:] == ["3", "4"]
     assert text.SEEDS_DIFFER in words(app)
     assert "MAP@R" in list(table[text.SETTING])
-    engine().shelf.delete(hashed(ANN), other)
+    engine().store.delete(hashed(ANN), other)
 
 
 def test_an_interrupted_run_is_gone_on_with_from_the_runs_page() -> None:
     run = interrupted(BEN)
     app = opened(BEN, run=run)
     (button,) = [b for b in app.button if b.label == text.GO_ON]
-    record = engine().shelf.find(hashed(BEN), run)
-    assert record is not None and record.step > 0
+    info = engine().store.find(hashed(BEN), run)
+    assert info is not None and info.step > 0
     button.click()
     ran(app)
-    until(lambda: (view := engine().look(BEN, run)) is not None and view.step > record.step, "a further step")
+    until(lambda: (view := engine().poll(BEN, run)) is not None and view.step > info.step, "a further step")
     engine().discard(BEN, run)
-    until(lambda: not engine().shelf.is_held(run), "its last save")
+    until(lambda: not engine().store.is_held(run), "its last save")
 
 
 def test_the_train_page_offers_what_was_interrupted() -> None:
     carl = "carl who has no other run"
     run = interrupted(carl)
     app = opened(carl, TRAIN)
-    record = engine().shelf.find(hashed(carl), run)
-    assert record is not None
-    assert f"Interrupted at step {record.step:,} of 100,000" in words(app)
+    info = engine().store.find(hashed(carl), run)
+    assert info is not None
+    assert f"Interrupted at step {info.step:,} of 100,000" in words(app)
     click(app, train_text.GO_ON)
-    view = engine().look(carl, run)
+    view = engine().poll(carl, run)
     assert view is not None and view.status == "running"
     engine().discard(carl, run)
-    until(lambda: not engine().shelf.is_held(run), "its last save")
+    until(lambda: not engine().store.is_held(run), "its last save")
 
 
 def test_the_settings_of_a_run_open_on_train(run: str) -> None:
@@ -202,8 +202,8 @@ def test_the_settings_of_a_run_open_on_train(run: str) -> None:
 
 def test_a_damaged_run_is_named_and_the_page_stands() -> None:
     run = finished(BEN)
-    (engine().shelf.folder(run) / "probe.safetensors").write_bytes(b"torn")
-    engine().shelf.change(hashed(BEN), run, name="Torn")
+    (engine().store.folder(run) / "probe.safetensors").write_bytes(b"torn")
+    engine().store.change(hashed(BEN), run, name="Torn")
     engine().replays.forget(run)
     app = opened(BEN, run=run)
     assert "its pictures are damaged" in words(app)
@@ -212,15 +212,15 @@ def test_a_damaged_run_is_named_and_the_page_stands() -> None:
 
 def test_a_run_that_is_still_written_says_so_and_is_not_deleted() -> None:
     run = engine().start(BEN, Experiment(dataset="digits", encoder="mlp", steps=100_000, projection="pca"))
-    until(lambda: engine().shelf.find(hashed(BEN), run), "its first save")
+    until(lambda: engine().store.find(hashed(BEN), run), "its first save")
     app = opened(BEN, run=run)
     assert "is still running" in words(app)
     click(app, text.DELETE)
     assert text.WRITTEN in words(app)
-    record: Record | None = engine().shelf.find(hashed(BEN), run)
-    assert record is not None
+    info: RunInfo | None = engine().store.find(hashed(BEN), run)
+    assert info is not None
     engine().discard(BEN, run)
-    until(lambda: not engine().shelf.is_held(run), "its last save")
+    until(lambda: not engine().store.is_held(run), "its last save")
 
 
 def test_a_sweep_runs_in_the_background_and_its_map_opens_its_runs() -> None:
@@ -234,7 +234,7 @@ def test_a_sweep_runs_in_the_background_and_its_map_opens_its_runs() -> None:
     app.text_input(key="sweep_of_margin").set_value("0.5, 1")
     click(ran(app), text.BEGIN.format(count=2))
     (view,) = sweeps().all(hashed(owner))
-    until(lambda: not (sweeps().look(hashed(owner), view.id) or view).live, "the sweep to end")
+    until(lambda: not (sweeps().poll(hashed(owner), view.id) or view).live, "the sweep to end")
     (view,) = sweeps().all(hashed(owner))
     assert [cell.status for cell in view.cells] == ["finished", "finished"]
     app = opened(owner, section="sweeps")
@@ -253,14 +253,14 @@ def test_nobody_elses_sweep_is_shown() -> None:
 
 def test_a_run_is_taken_along_and_brought_again(run: str) -> None:
     carla = "carla who brings a run"
-    files = engine().shelf.files(hashed(ANN), run)
+    files = engine().store.files(hashed(ANN), run)
     assert files is not None
     app = opened(carla, section="bring")
     app.file_uploader(key="runs_brought").set_value(("run.zip", packed_run(files), "application/zip"))
     assert text.SHOW in labels(ran(app))
-    (record,) = engine().shelf.records(hashed(carla))
-    assert (record.status, record.query) == ("finished", SHORT.to_query())
-    until(lambda: isinstance(engine().replays.look(hashed(carla), record.id), Layouts), "its film")
+    (info,) = engine().store.infos(hashed(carla))
+    assert (info.status, info.query) == ("finished", SHORT.to_query())
+    until(lambda: isinstance(engine().replays.poll(hashed(carla), info.id), Layouts), "its film")
     assert text.TAKE in words(click(app, text.SHOW))
 
 
@@ -276,7 +276,7 @@ def test_what_is_no_run_is_refused_in_one_sentence(name: str, content: bytes, sa
     app = opened("somebody who brings something else", section="bring")
     app.file_uploader(key="runs_brought").set_value((name, content, "application/octet-stream"))
     assert says in words(ran(app))
-    assert engine().shelf.records(hashed("somebody who brings something else")) == []
+    assert engine().store.infos(hashed("somebody who brings something else")) == []
 
 
 def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgotten_it() -> None:
@@ -302,13 +302,13 @@ def test_runs_on_own_pictures_are_saved_only_when_asked() -> None:
     click(app, train_text.BUTTONS["train"][0])
     run = engine().latest(elsa)
     assert run is not None
-    until(lambda: (view := engine().look(elsa, run)) is not None and view.status == "finished", "the run")
-    assert not engine().keeping.is_writing(hashed(elsa))
-    assert engine().shelf.records(hashed(elsa)) == []
+    until(lambda: (view := engine().poll(elsa, run)) is not None and view.status == "finished", "the run")
+    assert not engine().saver.is_writing(hashed(elsa))
+    assert engine().store.infos(hashed(elsa)) == []
     app = ran(app)
     app.toggle(key="keep_own").set_value(True)
     click(ran(app), train_text.BUTTONS["train"][0])
-    until(lambda: [r.status for r in engine().shelf.records(hashed(elsa))] == ["finished"], "the run that is kept")
+    until(lambda: [r.status for r in engine().store.infos(hashed(elsa))] == ["finished"], "the run that is kept")
 
 
 def png(seed: int) -> bytes:

@@ -108,7 +108,7 @@ def test_a_margin_out_of_reach_is_warned_of_and_trains_all_the_same() -> None:
     assert "no two points are farther apart than 2, but the margin 3 lies beyond" in warning.value
     app.button(key="button_train").click().run()
     owner, run = app.session_state["owner"], app.session_state["run"]
-    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished", "the end")
+    until(lambda: (v := engine().poll(owner, run)) is not None and v.status == "finished", "the end")
     app.slider(key="field_margin").set_value(1.0).run()
     assert not app.warning
 
@@ -150,7 +150,7 @@ def test_every_loss_trains_on_every_dataset(dataset: str, loss: str) -> None:
     app.button(key="button_train").click().run()
     assert not app.exception
     owner, run = app.session_state["owner"], app.session_state["run"]
-    finished = until(lambda: (v := engine().look(owner, run)) is not None and v.status == "finished" and v, "the end")
+    finished = until(lambda: (v := engine().poll(owner, run)) is not None and v.status == "finished" and v, "the end")
     assert (finished.experiment.dataset, finished.experiment.loss) == (dataset, loss)
     app.run()
     assert not app.exception
@@ -162,7 +162,7 @@ def test_a_dataset_that_is_not_on_the_machine_says_how_to_get_it() -> None:
     app = opened("dataset=mnist_full&steps=1&encoder=mlp")
     app.button(key="button_train").click().run()
     owner, run = app.session_state["owner"], app.session_state["run"]
-    ended = until(lambda: (v := engine().look(owner, run)) is not None and not v.live and v, "the end")
+    ended = until(lambda: (v := engine().poll(owner, run)) is not None and not v.live and v, "the end")
     app.run()
     assert not app.exception
     if ended.status == "failed":
@@ -177,7 +177,7 @@ def test_a_tab_whose_run_was_replaced_shows_the_newest_one() -> None:
     owner = app.session_state["owner"]
     engine().discard(owner, app.session_state["run"])
     elsewhere = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=100_000))
-    until(lambda: (v := engine().look(owner, elsewhere)) is not None and v.step > 0, "a step of the other tab's run")
+    until(lambda: (v := engine().poll(owner, elsewhere)) is not None and v.step > 0, "a step of the other tab's run")
     app.run()
     assert not app.button(key="button_stop").disabled
     app.button(key="button_reset").click().run()
@@ -192,11 +192,11 @@ def test_a_changed_setting_leaves_the_run_and_says_so() -> None:
     app.slider(key="field_margin").set_value(2.0).run()
     assert text.CHANGED_LIVE in status_line(app)
     assert app.session_state["run"] == run
-    view = engine().look(app.session_state["owner"], run)
+    view = engine().poll(app.session_state["owner"], run)
     assert view is not None
     assert view.experiment.params == {"margin": 1.0}
     app.button(key="button_reset").click().run()
-    assert engine().look(app.session_state["owner"], run) is None
+    assert engine().poll(app.session_state["owner"], run) is None
 
 
 def test_another_projection_is_no_change_of_the_run() -> None:
@@ -204,7 +204,7 @@ def test_another_projection_is_no_change_of_the_run() -> None:
     app.button(key="button_train").click().run()
     app.selectbox(key="field_projection").select("pca").run()
     assert text.CHANGED_LIVE not in status_line(app)
-    view = engine().look(app.session_state["owner"], app.session_state["run"])
+    view = engine().poll(app.session_state["owner"], app.session_state["run"])
     assert view is not None
     assert view.projection == "pca"
     app.button(key="button_reset").click().run()
@@ -221,7 +221,7 @@ def test_buttons_fit_the_state_of_the_run() -> None:
     assert usable(app) == {"train", "pause", "stop", "reset"}
     app.button(key="button_pause").click().run()
     owner, run = app.session_state["owner"], app.session_state["run"]
-    until(lambda: (v := engine().look(owner, run)) is not None and v.status == "paused", "the pause")
+    until(lambda: (v := engine().poll(owner, run)) is not None and v.status == "paused", "the pause")
     app.run()
     assert usable(app) == {"train", "resume", "step", "stop", "reset"}
     app.button(key="button_stop").click().run()

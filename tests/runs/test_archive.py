@@ -13,7 +13,7 @@ import pytest
 from siamese_core.__main__ import main
 from siamese_core.formats.run_format import packed, unpacked
 from siamese_core.runs.archive import NO_WEIGHTS, of_files, of_zip, packed_run, record_of
-from siamese_core.runs.folder import FolderRejected, files_of, load, recording_of
+from siamese_core.runs.folder import FolderRejected, files_of, load, run_history_of
 from siamese_core.runs.model import model_of
 from tests.support.zip_maker import File, zipped
 
@@ -29,8 +29,8 @@ def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
     files = files_of(folder)
     assert of_zip(io.BytesIO(packed_run(files))) == files
     record = record_of(files)
-    assert (record.status, record.step, record.total, record.sentence) == ("finished", 6, 6, "")
-    assert record.score("map_at_r") == recording_of(files, "").scores[-1][1]["map_at_r"]["seen"]
+    assert (record.status, record.step, record.total, record.message) == ("finished", 6, 6, "")
+    assert record.score("map_at_r") == run_history_of(files, "").scores[-1][1]["map_at_r"]["seen"]
 
 
 def test_the_same_run_is_the_same_zip(folder: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPa
     brought = of_zip(io.BytesIO(light))
     meta, arrays = unpacked(brought["run.safetensors"])
     assert not [name for name in arrays if name.startswith("state/network")]
-    assert recording_of(brought, "").seconds == recording_of(files, "").seconds > 0
+    assert run_history_of(brought, "").seconds == run_history_of(files, "").seconds > 0
     assert meta == unpacked(files["run.safetensors"])[0]
-    assert record_of(brought).sentence == NO_WEIGHTS
+    assert record_of(brought).message == NO_WEIGHTS
 
 
 def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path) -> None:

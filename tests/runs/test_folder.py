@@ -19,9 +19,19 @@ from siamese_core.experiment.machine import Machine, devices
 from siamese_core.formats import files
 from siamese_core.formats.files import PART, write_whole
 from siamese_core.runs import writer
-from siamese_core.runs.folder import MODEL, FolderRejected, Saved, files_of, load, locked, recording_of, rewind, save
-from siamese_core.runs.record import RECORD, read_record
-from siamese_core.runs.recording import FRAMES, MOST_SCORES, PROBE, RUN
+from siamese_core.runs.folder import (
+    MODEL,
+    Checkpoint,
+    FolderRejected,
+    files_of,
+    load,
+    locked,
+    rewind,
+    run_history_of,
+    save,
+)
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, MOST_SCORES, RUN
+from siamese_core.runs.info import RECORD, read_info
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import always, never, train
 from tests.support.killing import KILLS, Running, saving_always, watched_writing
@@ -31,12 +41,14 @@ SHORT = "dataset=digits&encoder=mlp&steps=2"
 QUERY = "dataset=digits&encoder=mlp&steps=600"
 
 
-def saved(steps: int = 3) -> Saved:
+def saved(steps: int = 3) -> Checkpoint:
     experiment = Experiment(dataset="digits", encoder="mlp", steps=9)
     *_, last = islice(train(experiment, wants_frame=never, wants_state=always), steps)
     assert last.state is not None
     history = np.ones(steps, np.float32), np.zeros(steps, np.float32)
-    return Saved(experiment, Machine(), last.state, *history, [(steps, {"map_at_r": {"seen": 0.5, "held_out": None}})])
+    return Checkpoint(
+        experiment, Machine(), last.state, *history, [(steps, {"map_at_r": {"seen": 0.5, "held_out": None}})]
+    )
 
 
 def sha(path: Path) -> str:
@@ -120,7 +132,7 @@ def test_as_many_scores_as_are_kept_fit_into_the_file(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_without_what_a_kill_left(tmp_path: Path) -> None:
     (tmp_path / FRAMES).mkdir()
-    kept = [tmp_path / RUN, tmp_path / PROBE, tmp_path / FRAMES / "000000001.safetensors", tmp_path / "notes.txt"]
+    kept = [tmp_path / RUN, tmp_path / EVAL_IMAGES, tmp_path / FRAMES / "000000001.safetensors", tmp_path / "notes.txt"]
     left = [tmp_path / f"{RUN}.0011{PART}", tmp_path / FRAMES / "000000004.safetensors"]
     left += [tmp_path / FRAMES / f"000000004.safetensors.0011{PART}", tmp_path / FRAMES / "x.safetensors"]
     for path in (*kept, *left):
@@ -200,7 +212,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(device: s
     assert Running(command).wait() == 0
     _assert_same_end(killed, whole)
     assert not list(killed.rglob(f"*{PART}")), "nothing half-written is left"
-    assert read_record((killed / RECORD).read_bytes()).status == "finished"
+    assert read_info((killed / RECORD).read_bytes()).status == "finished"
 
 
 @posix
@@ -229,7 +241,7 @@ def _assert_same_end(killed: Path, whole: Path) -> None:
     kept, expected = (load(folder) for folder in (killed, whole))
     np.testing.assert_array_equal(kept.loss, expected.loss)
     np.testing.assert_array_equal(kept.active, expected.active)
-    film, full = (recording_of(files_of(folder), "run").film for folder in (killed, whole))
+    film, full = (run_history_of(files_of(folder), "run").film for folder in (killed, whole))
     assert set(full.steps) <= set(film.steps)
     np.testing.assert_array_equal(film.embeddings[-1], full.embeddings[-1])
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from siamese_core.formats.run_format import packed, unpacked
 from siamese_core.runs.archive import record_of
-from siamese_core.runs.folder import FolderRejected, load, recording_of
-from siamese_core.runs.record import packed_record, read_record
-from siamese_core.runs.recording import FRAMES, PROBE, RUN, ProbeImages, film_of, packed_film, packed_probe
+from siamese_core.runs.folder import FolderRejected, load, run_history_of
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film
+from siamese_core.runs.info import packed_info, read_info
 from tests.formats.test_safetensors import ANY_JSON
-from tests.support.saving import CLASSES, files_at, frame_at, probe
+from tests.support.saving import CLASSES, eval_images, files_at, frame_at
 
-OTHERS = ProbeImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1)
+OTHERS = EvalImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1)
 
 
 def hostile(files: dict[str, bytes], meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
@@ -80,7 +80,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_hostile_run_is_refused_in_a_sentence(name: str, tmp_path: Path) -> None:
     files = hostile(files_at(3), *HOSTILE[name])
     (tmp_path / RUN).write_bytes(files[RUN])
-    for use in (lambda: recording_of(files, "This run"), lambda: load(tmp_path)):
+    for use in (lambda: run_history_of(files, "This run"), lambda: load(tmp_path)):
         with pytest.raises(FolderRejected) as refused:
             use()
         assert is_a_sentence(str(refused.value)), str(refused.value)
@@ -92,20 +92,27 @@ def is_a_sentence(text: str) -> bool:
 
 def test_the_run_that_is_changed_above_is_read(tmp_path: Path) -> None:
     files = hostile(files_at(3), {"pixels": None}, {"state/counters": np.array([360, 0.75, np.nan])})
-    recording = recording_of(files, "This run")
-    assert (recording.step, recording.images, recording.seconds, recording.pixels) == (3, 360, 0.75, None)
-    np.testing.assert_array_equal(recording.film.steps, [1, 2, 3])
+    run_history = run_history_of(files, "This run")
+    assert (run_history.step, run_history.images, run_history.seconds, run_history.pixels) == (3, 360, 0.75, None)
+    np.testing.assert_array_equal(run_history.film.steps, [1, 2, 3])
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({PROBE: None}, "probe.safetensors is missing"),
+        ({EVAL_IMAGES: None}, "probe.safetensors is missing"),
         ({RUN: None}, "run.safetensors is missing"),
-        ({PROBE: b""}, "pictures are damaged"),
-        ({PROBE: packed_probe(replace(probe(), labels=np.zeros(5, np.int32)))}, "pictures are damaged"),
+        ({EVAL_IMAGES: b""}, "pictures are damaged"),
         (
-            {PROBE: packed_probe(ProbeImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1))},
+            {EVAL_IMAGES: packed_eval_images(replace(eval_images(), labels=np.zeros(5, np.int32)))},
+            "pictures are damaged",
+        ),
+        (
+            {
+                EVAL_IMAGES: packed_eval_images(
+                    EvalImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1)
+                )
+            },
             "pict",
         ),
         ({f"{FRAMES}{4:09d}.safetensors": b""}, "pictures are damaged"),
@@ -117,19 +124,19 @@ def test_the_run_that_is_changed_above_is_read(tmp_path: Path) -> None:
 def test_files_that_do_not_fit_each_other_are_refused(changes: dict[str, Any], says: str) -> None:
     files = {name: content for name, content in (files_at(3) | changes).items() if content is not None}
     with pytest.raises(FolderRejected, match=says) as refused:
-        recording_of(files, "This run")
+        run_history_of(files, "This run")
     assert is_a_sentence(str(refused.value))
 
 
 def test_frames_beyond_the_state_are_left_out() -> None:
     """As a kill between the frames and the run leaves them."""
     later = {f"{FRAMES}{4:09d}.safetensors": packed_film(film_of([(4, frame_at(4))]))}
-    np.testing.assert_array_equal(recording_of(files_at(3) | later, "").film.steps, [1, 2, 3])
+    np.testing.assert_array_equal(run_history_of(files_at(3) | later, "").film.steps, [1, 2, 3])
 
 
 def test_another_version_is_told_from_damage() -> None:
     with pytest.raises(FolderRejected, match="is of version 2, expected 1; update this app"):
-        recording_of(hostile(files_at(3), {"schema": 2}, {}), "This run")
+        run_history_of(hostile(files_at(3), {"schema": 2}, {}), "This run")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_a_run_that_can_be_looked_at_is_not_always_gone_on_with(
     meta: dict[str, Any], arrays: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
     files = hostile(files_at(3), meta, arrays)
-    assert recording_of(files, "").step == 3
+    assert run_history_of(files, "").step == 3
     (tmp_path / RUN).write_bytes(files[RUN])
     with pytest.raises(FolderRejected, match=says):
         load(tmp_path)
@@ -157,8 +164,8 @@ def test_a_run_that_can_be_looked_at_is_not_always_gone_on_with(
 def test_anything_in_the_place_of_anything_that_a_run_says(tmp_path: Path, key: str, value: Any) -> None:
     files = hostile(files_at(3), {key: value}, {})
     with suppress(FolderRejected):
-        recording = recording_of(files, "This run")
-        assert read_record(packed_record(record_of(files))).total == recording.total
+        run_history = run_history_of(files, "This run")
+        assert read_info(packed_info(record_of(files))).total == run_history.total
     (tmp_path / RUN).write_bytes(files[RUN])
     with suppress(FolderRejected):
         load(tmp_path)
@@ -172,5 +179,5 @@ def test_every_file_cut_short_or_changed_anywhere_is_refused_in_a_sentence() -> 
             changed = content[:place] + bytes([content[place] ^ 0x11]) + content[place + 1 :]
             for other in (content[:place], changed):
                 with pytest.raises(FolderRejected) as refused:
-                    recording_of(files | {name: other}, "This run")
+                    run_history_of(files | {name: other}, "This run")
                 assert is_a_sentence(str(refused.value))

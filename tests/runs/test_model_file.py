@@ -16,7 +16,7 @@ from siamese_core import datasets
 from siamese_core.datasets import Images, uploaded
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model, save_model
 from siamese_core.training.loop import never, train
@@ -40,7 +40,7 @@ TRAINED = [
 THRESHOLD = Threshold(0.25, "costs=10:1:0.5", "held_out", 0.01, 0.125, 90, 10)
 
 
-def trained(**settings: str) -> tuple[Experiment, State]:
+def trained(**settings: str) -> tuple[Experiment, TrainingState]:
     start = "dataset=digits&encoder=mlp&embedding_dim=6&held_out=3,8&batch_size=24&steps=2&seed=5"
     values = dict(pair.split("=") for pair in start.split("&")) | settings
     experiment, ignored = Experiment.from_query("&".join(f"{name}={value}" for name, value in values.items()))
@@ -198,7 +198,7 @@ def test_pictures_that_are_deleted_while_the_file_is_read_are_not_named(monkeypa
     data, key = packed(model), model.experiment.dataset
     uploaded.forget(key)
     # The first look still finds them.
-    monkeypatch.setattr("siamese_core.runs.model_file.find_own", lambda key: True)
+    monkeypatch.setattr("siamese_core.runs.model_file.find_uploaded", lambda key: True)
     assert read_model(data, {key}).experiment == Experiment(loss="triplet", embedding_dim=8)
 
 

@@ -27,10 +27,10 @@ def read_or_refused(data: bytes) -> None:
     try:
         model = read_model(data)
     except ModelRejected as refused:
-        sentence = str(refused)
+        message = str(refused)
     else:
-        sentence = f"This file has {len(model.tensors)} tensors."
-    assert is_a_sentence(sentence)
+        message = f"This file has {len(model.tensors)} tensors."
+    assert is_a_sentence(message)
 
 
 def test_the_file_that_the_corpus_changes_is_read() -> None:

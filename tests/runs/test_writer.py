@@ -10,10 +10,10 @@ import pytest
 
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs import folder, writer
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import FRAMES, MOST_FRAMES, ProbeImages
-from siamese_core.runs.writer import Keeper
-from tests.support.saving import TOTAL, Clock, frame_at, probe, saved_at
+from siamese_core.runs.history import FRAMES, MOST_FRAMES, EvalImages
+from siamese_core.runs.info import RunInfo
+from siamese_core.runs.writer import RunWriter
+from tests.support.saving import TOTAL, Clock, eval_images, frame_at, saved_at
 
 EVERY = 2.0
 
@@ -21,12 +21,12 @@ EVERY = 2.0
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digits need scikit-learn, and no test here looks at them."""
-    monkeypatch.setattr(writer, "probe_images", lambda *_: probe())
+    monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
 
 
-def kept_in(folder: Path, clock: Clock, total: int = TOTAL) -> Keeper:
-    record = Record("", Machine(), 0, 0, "running", total=total)
-    return Keeper(folder, record, lambda view, images: images, EVERY, clock)
+def kept_in(folder: Path, clock: Clock, total: int = TOTAL) -> RunWriter:
+    info = RunInfo("", Machine(), 0, 0, "running", total=total)
+    return RunWriter(folder, info, lambda view, images: images, EVERY, clock)
 
 
 def test_a_picture_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_picture_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path
         kept.add(step, frame_at(step))
     kept.save(saved_at(TOTAL))
     assert [path.stem for path in (tmp_path / FRAMES).iterdir()] == ["000000001"]
-    film = folder.recording_of(folder.files_of(tmp_path), "").film
+    film = folder.run_history_of(folder.files_of(tmp_path), "").film
     np.testing.assert_array_equal(film.steps, [1, 5, TOTAL])
 
 
@@ -76,11 +76,11 @@ def test_the_first_save_which_reads_the_pictures_puts_off_no_other(
     clock = Clock()
     kept = kept_in(tmp_path, clock)
 
-    def slowly(*_: object) -> ProbeImages:
+    def slowly(*_: object) -> EvalImages:
         clock.now += 30
-        return probe()
+        return eval_images()
 
-    monkeypatch.setattr(writer, "probe_images", slowly)
+    monkeypatch.setattr(writer, "eval_images_of", slowly)
     kept.save(saved_at(1))
     clock.now += EVERY
     assert kept.is_due()

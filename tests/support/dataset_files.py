@@ -106,9 +106,9 @@ def omniglot_files() -> dict[str, bytes]:
         (436, formats.OMNIGLOT_ALPHABETS[2]),
     ):
         for i in range(characters):
-            for drawing in range(20, 0, -1):
-                name = f"images_background/{alphabet}/character{i + 1:02d}/{first + i:04d}_{drawing:02d}.png"
-                members[name] = ink if (alphabet, i, drawing) in {("Latin", 1, 14), ("Greek", 0, 15)} else blank
+            for projector in range(20, 0, -1):
+                name = f"images_background/{alphabet}/character{i + 1:02d}/{first + i:04d}_{projector:02d}.png"
+                members[name] = ink if (alphabet, i, projector) in {("Latin", 1, 14), ("Greek", 0, 15)} else blank
     return {"images_background.zip": zipped(members)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from siamese_core.datasets import Images, uploaded
-from siamese_core.engine.evaluations import Examination, Examinations, Kind, ModelFile
+from siamese_core.engine.evaluations import EvaluationProgress, Evaluations, Kind, ModelFile
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model, model_of
 from siamese_core.training.loop import never, train
@@ -34,14 +34,16 @@ def digits(seed: int = 0) -> Experiment:
     return Experiment(dataset="digits", encoder="mlp", steps=4, seed=seed)
 
 
-def look(examinations: Examinations, owner: str, kind: Kind, file: ModelFile) -> Examination:
-    examination = examinations.look(owner, kind, file)
+def poll(evaluations: Evaluations, owner: str, kind: Kind, file: ModelFile) -> EvaluationProgress:
+    examination = evaluations.poll(owner, kind, file)
     assert examination is not None
     return examination
 
 
-def until_status(examinations: Examinations, kind: Kind, file: ModelFile, status: str, owner: str = ANN) -> Examination:
-    return until(lambda: (e := look(examinations, owner, kind, file)).status == status and e, f"{kind} to be {status}")
+def until_status(
+    evaluations: Evaluations, kind: Kind, file: ModelFile, status: str, owner: str = ANN
+) -> EvaluationProgress:
+    return until(lambda: (e := poll(evaluations, owner, kind, file)).status == status and e, f"{kind} to be {status}")
 
 
 def pictures_of(model: Model, count: int = 3) -> np.ndarray:
@@ -49,10 +51,10 @@ def pictures_of(model: Model, count: int = 3) -> np.ndarray:
 
 
 @contextmanager
-def held(examinations: Examinations) -> Iterator[None]:
+def held(evaluations: Evaluations) -> Iterator[None]:
     """The process stands still, so that what is asked meanwhile waits, however fast the machine is."""
-    assert examinations.pid is not None
-    process = psutil.Process(examinations.pid)
+    assert evaluations.pid is not None
+    process = psutil.Process(evaluations.pid)
     process.suspend()
     try:
         yield

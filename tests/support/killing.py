@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 from siamese_core.engine.rpc.pipes import ROOT
-from siamese_core.runs.recording import RUN
+from siamese_core.runs.history import RUN
 from tests.support.waiting import until
 
 KILLS = int(os.environ.get("SIAMESE_KILLS", "0"))
@@ -149,8 +149,8 @@ def watched_writing(before_step: Callable[[list[int]], None] = lambda steps: Non
 class Server:
     """A process that holds an engine with one run."""
 
-    def __init__(self, shelf: Path, owner: str, query: str, run: str = "") -> None:
-        arguments = [sys.executable, "-m", "tests.support.killing", str(shelf), owner, query, *([run] if run else [])]
+    def __init__(self, store: Path, owner: str, query: str, run: str = "") -> None:
+        arguments = [sys.executable, "-m", "tests.support.killing", str(store), owner, query, *([run] if run else [])]
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.run = self._line()
 
@@ -175,22 +175,22 @@ class Server:
 
 def _serve(root: str, owner: str, query: str, run: str = "") -> None:
     from siamese_core.engine import Engine
-    from siamese_core.engine.storage.store import Shelf, hashed
+    from siamese_core.engine.storage.store import RunStore, hashed
     from siamese_core.experiment.experiment import Experiment
 
-    engine = Engine(shelf=Shelf(Path(root)))
+    engine = Engine(store=RunStore(Path(root)))
     experiment, _ = Experiment.from_query(query)
     if run:
         engine.reopen(owner, run)
     else:
         run = engine.start(owner, experiment)
     print(run, flush=True)
-    view = engine.look(owner, run)
+    view = engine.poll(owner, run)
     assert view is not None
     begun = view.step
 
     def stepped(status: str) -> int | None:
-        seen = engine.look(owner, run)
+        seen = engine.poll(owner, run)
         assert seen is not None
         return seen.step if seen.status in (status, "finished") and seen.step > begun else None
 
@@ -200,7 +200,7 @@ def _serve(root: str, owner: str, query: str, run: str = "") -> None:
     step = until(lambda: stepped("paused"), "a rest")
 
     def saved() -> bool:
-        record = engine.shelf.find(hashed(owner), run)
+        record = engine.store.find(hashed(owner), run)
         return record is not None and record.step >= step
 
     until(saved, "a save")

@@ -10,16 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamese_core.engine.storage.saver import Keeping
-from siamese_core.engine.storage.store import Shelf, hashed
+from siamese_core.engine.storage.saver import RunSaver
+from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import Frame, State
+from siamese_core.experiment.snapshot import Frame, TrainingState
 from siamese_core.formats import files
 from siamese_core.runs import folder, writer
-from siamese_core.runs.folder import Saved, packed_run
-from siamese_core.runs.record import RECORD, Record, read_record
-from siamese_core.runs.recording import FRAMES, PROBE, RUN, SUFFIX, ProbeImages, film_of, packed_film, packed_probe
+from siamese_core.runs.folder import Checkpoint, packed_run
+from siamese_core.runs.history import (
+    EVAL_IMAGES,
+    FRAMES,
+    RUN,
+    SUFFIX,
+    EvalImages,
+    film_of,
+    packed_eval_images,
+    packed_film,
+)
+from siamese_core.runs.info import RECORD, RunInfo, read_info
 from tests.support.waiting import until
 
 ANN, BEN = hashed("ann"), hashed("ben")
@@ -30,7 +39,7 @@ EVERY = 2.0
 IMAGES, CLASSES = 6, ("one", "two")
 
 
-def saved_at(step: int, experiment: Experiment = EXPERIMENT) -> Saved:
+def saved_at(step: int, experiment: Experiment = EXPERIMENT) -> Checkpoint:
     tensors = {
         "network.weight": np.full((3, 2), step, np.float32),
         "generator": np.arange(5, dtype=np.uint8),
@@ -38,7 +47,9 @@ def saved_at(step: int, experiment: Experiment = EXPERIMENT) -> Saved:
     }
     history = np.arange(1, step + 1, dtype=np.float32)
     scores = [(at, {"map_at_r": {"seen": at / 100, "held_out": None}}) for at in range(1, step + 1)]
-    return Saved(experiment, Machine(), State(step, tensors), history, history / 100, scores, {"seen": 0.25})
+    return Checkpoint(
+        experiment, Machine(), TrainingState(step, tensors), history, history / 100, scores, {"seen": 0.25}
+    )
 
 
 def frame_at(step: int) -> Frame:
@@ -48,39 +59,41 @@ def frame_at(step: int) -> Frame:
     )  # fmt: skip
 
 
-def probe() -> ProbeImages:
+def eval_images() -> EvalImages:
     labels = np.arange(IMAGES, dtype=np.int32) % 2
-    return ProbeImages(CLASSES, labels, np.zeros((IMAGES, 1, 2, 2), np.uint8), 1)
+    return EvalImages(CLASSES, labels, np.zeros((IMAGES, 1, 2, 2), np.uint8), 1)
 
 
 def files_at(step: int) -> dict[str, bytes]:
     """A whole folder, but for its record: name → content."""
     film = film_of([(at, frame_at(at)) for at in range(1, step + 1)])
     return {
-        RUN: packed_run(saved_at(step)), PROBE: packed_probe(probe()), f"{FRAMES}{1:09d}{SUFFIX}": packed_film(film),
-    }  # fmt: skip
+        RUN: packed_run(saved_at(step)),
+        EVAL_IMAGES: packed_eval_images(eval_images()),
+        f"{FRAMES}{1:09d}{SUFFIX}": packed_film(film),
+    }
 
 
-def record_at(step: int = 3, owner: str = "", status: str = "stopped", created: float = 0.0, run: str = "") -> Record:
-    return Record(
+def record_at(step: int = 3, owner: str = "", status: str = "stopped", created: float = 0.0, run: str = "") -> RunInfo:
+    return RunInfo(
         EXPERIMENT.to_query(), Machine(), created, created, status, step=step, total=TOTAL, owner=owner, id=run
     )
 
 
-def brought(shelf: Shelf, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
+def brought(store: RunStore, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
     """The id of a run on the shelf; one of `size` bytes cannot be read."""
     files = {RUN: bytes(size)} if size else files_at(3)
-    return shelf.bring(owner, files, replace(record_at(created=created), **changes))
+    return store.import_run(owner, files, replace(record_at(created=created), **changes))
 
 
-def written(folder: Path, record: bytes) -> Path:
+def written(folder: Path, info: bytes) -> Path:
     folder.mkdir(parents=True)
-    (folder / RECORD).write_bytes(record)
+    (folder / RECORD).write_bytes(info)
     return folder
 
 
-def on_disk(shelf: Shelf, run: str) -> Record:
-    return read_record((shelf.folder(run) / RECORD).read_bytes())
+def on_disk(store: RunStore, run: str) -> RunInfo:
+    return read_info((store.folder(run) / RECORD).read_bytes())
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -111,7 +124,7 @@ class Disk:
         for module in (writer, folder, "siamese_core.runs.model_file.write_whole"):
             monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_whole")), self.write)
 
-    def save(self, folder: Path, saved: Saved, frames: Any) -> None:
+    def save(self, folder: Path, saved: Checkpoint, frames: Any) -> None:
         self.busy.set()
         assert self.free.wait(60)
         self.busy.clear()
@@ -128,15 +141,15 @@ def viewed(view: str, images: np.ndarray) -> np.ndarray:
     return images
 
 
-def begin(keeping: Keeping, run: str = "run", owner: str = ANN) -> str:
-    keeping.begin(run, owner, EXPERIMENT, Machine())
+def begin(saver: RunSaver, run: str = "run", owner: str = ANN) -> str:
+    saver.begin(run, owner, EXPERIMENT, Machine())
     return run
 
 
-def wake(keeping: Keeping) -> None:
-    with keeping._news:
-        keeping._news.notify_all()
+def wake(saver: RunSaver) -> None:
+    with saver._news:
+        saver._news.notify_all()
 
 
-def until_over(keeping: Keeping, run: str = "run") -> None:
-    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")
+def until_over(saver: RunSaver, run: str = "run") -> None:
+    until(lambda: not saver.store.is_held(run), "the end of the writing")

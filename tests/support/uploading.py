@@ -47,7 +47,7 @@ def clear(uploads: Uploads, gone: list[str], clock: Clock) -> None:
     """As if nobody had been here for long."""
     until_nobody_reads()
     clock.now += FORGET_AFTER + 1
-    uploads.tend()
+    uploads.sweep_expired()
     gone.clear()
     assert files(uploads) == []
 
@@ -68,7 +68,7 @@ def files(uploads: Uploads) -> list[str]:
 
 
 def until_read(uploads: Uploads, owner: str = ANN) -> Reading:
-    return until(lambda: (r := uploads.look(owner)) is not None and r.status != "reading" and r, "the end of reading")
+    return until(lambda: (r := uploads.poll(owner)) is not None and r.status != "reading" and r, "the end of reading")
 
 
 def until_nobody_reads() -> None:
@@ -78,7 +78,7 @@ def until_nobody_reads() -> None:
 def read(uploads: Uploads, owner: str = ANN, **folders: int) -> Pictures:
     uploads.read_zip(owner, a_zip(**folders or {"Anna": 2, "Ben": 2}))
     reading = until_read(uploads, owner)
-    assert reading.pictures is not None, reading.sentence
+    assert reading.pictures is not None, reading.message
     return reading.pictures
 
 

@@ -46,17 +46,17 @@ def test_a_healthy_embedding_raises_no_alarm() -> None:
 
 def test_one_point_with_the_loss_at_half_the_squared_margin_is_collapsed() -> None:
     collapsed = frame(size=0.001, same=1e-4, different=2e-4, loss=0.4999)
-    sentence = raised(collapsed, learning_rate=0.5)
-    assert sentence is not None
-    assert sentence.startswith("Collapsed: the embedding has shrunk to 0.1% of its spread at the start")
-    assert "Lower the learning rate (now 0.5)" in sentence
+    message = raised(collapsed, learning_rate=0.5)
+    assert message is not None
+    assert message.startswith("Collapsed: the embedding has shrunk to 0.1% of its spread at the start")
+    assert "Lower the learning rate (now 0.5)" in message
 
 
 def test_a_collapse_with_margin_0_is_put_down_to_the_margin() -> None:
-    sentence = raised(frame(size=0.001, same=1e-4, different=2e-4, loss=0.0), params={"margin": 0.0})
-    assert sentence is not None
-    assert sentence.startswith("Collapsed")
-    assert sentence.endswith("raise the margin.")
+    message = raised(frame(size=0.001, same=1e-4, different=2e-4, loss=0.0), params={"margin": 0.0})
+    assert message is not None
+    assert message.startswith("Collapsed")
+    assert message.endswith("raise the margin.")
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_a_loss_at_the_margin_with_a_wide_embedding_is_not_collapsed() -> None:
 
 @pytest.mark.parametrize(("same", "different"), [(1.0, 0.5), (1.0, 1.0), (0.95, 1.0)])
 def test_same_pairs_that_are_no_closer_than_different_ones_are_inverted(same: float, different: float) -> None:
-    sentence = raised(frame(same=same, different=different), labels="flipped")
-    assert sentence is not None
-    assert sentence.startswith("Inverted: same pairs are hardly closer than different ones")
-    assert f"on average {same:.3g} against {different:.3g} apart" in sentence
-    assert sentence.endswith("set labels to right.")
+    message = raised(frame(same=same, different=different), labels="flipped")
+    assert message is not None
+    assert message.startswith("Inverted: same pairs are hardly closer than different ones")
+    assert f"on average {same:.3g} against {different:.3g} apart" in message
+    assert message.endswith("set labels to right.")
 
 
 def test_an_inversion_with_right_labels_is_not_put_down_to_the_labels() -> None:
-    sentence = raised(frame(same=1.0, different=0.5))
-    assert sentence is not None
-    assert "learning rate" in sentence
-    assert "labels" not in sentence
+    message = raised(frame(same=1.0, different=0.5))
+    assert message is not None
+    assert "learning rate" in message
+    assert "labels" not in message
 
 
 def test_a_few_pairs_very_far_apart_do_not_hide_that_the_medians_have_changed_places() -> None:
@@ -139,11 +139,11 @@ def test_an_embedding_that_is_not_finite_is_no_cause_for_an_alarm_of_its_own() -
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_learning_rate() -> None:
-    sentence = not_finite(Experiment(learning_rate=0.5), 7)
-    assert "step 7" in sentence
-    assert "Lower learning_rate (now 0.5)" in sentence
-    assert "q" not in sentence.split("Lower learning_rate")[1]
-    assert sentence.count("\n") == 0
+    message = not_finite(Experiment(learning_rate=0.5), 7)
+    assert "step 7" in message
+    assert "Lower learning_rate (now 0.5)" in message
+    assert "q" not in message.split("Lower learning_rate")[1]
+    assert message.count("\n") == 0
 
 
 def test_a_small_q_is_named_as_well() -> None:

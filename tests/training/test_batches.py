@@ -49,7 +49,7 @@ def test_a_batch_is_twelve_images_of_each_class_class_after_class_whatever_the_l
     assert torch.equal(drawn.images, pk_batch(INDEX, 60, IMAGES_PER_CLASS, seeded()))
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes != "triplet"])
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind != "triplet"])
 def test_pairs_are_the_first_inputs_and_then_the_second_ones(loss: str) -> None:
     drawn = draw(small(loss=loss, sampling="random_pairs"), INDEX, seeded())
     first, second, same = random_pairs(INDEX, 12, seeded())

@@ -17,10 +17,10 @@ from torch import Generator, Tensor, nn
 
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
-from siamese_core.experiment.snapshot import Snapshot, State
+from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks import build
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.model import model_of
 from siamese_core.runs.model_file import save_model
 from siamese_core.training import loop, objective
@@ -49,7 +49,7 @@ def small(**settings: Any) -> Experiment:
     return Experiment(**{"dataset": "digits", "encoder": "mlp", "batch_size": 24, "steps": 4} | settings)
 
 
-def steps_of(experiment: Experiment, steps: int, state: State | None = None) -> list[Snapshot]:
+def steps_of(experiment: Experiment, steps: int, state: TrainingState | None = None) -> list[Snapshot]:
     """Without the last step's metrics over all test images."""
     run = train(replace(experiment, steps=steps + 10), state=state, wants_frame=never, wants_state=always)
     return list(islice(run, steps))
@@ -67,7 +67,7 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def seen_second(experiment: Experiment, images: Tensor) -> Tensor:
-    return images if experiment.view == "none" else VIEWS[experiment.view].fn(images)
+    return images if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].fn(images)
 
 
 # What is learnt
@@ -198,7 +198,7 @@ def test_a_class_that_is_held_out_is_never_trained_on_and_scored_on_its_own(
 # One set of weights or two
 
 
-def names_of(state: State | None) -> dict[str, set[str]]:
+def names_of(state: TrainingState | None) -> dict[str, set[str]]:
     """The tensors of the network, by their branch."""
     assert state is not None
     found: dict[str, set[str]] = defaultdict(set)

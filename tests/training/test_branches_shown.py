@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from siamese_core.datasets import PROBE_PER_CLASS
+from siamese_core.datasets import EVAL_PER_CLASS
 from siamese_core.embeddings.retrieval import retrieval, verification
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import Frame, State
+from siamese_core.experiment.snapshot import Frame, TrainingState
 from siamese_core.losses import LOSSES
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training import eval_subset as probe_module
 from siamese_core.training.eval_subset import METRICS, final_metrics, frame_of, pairs_by, pixels_map_at_r, probe_of
 from siamese_core.training.loop import never, train
@@ -28,14 +28,14 @@ N = len(TEST)
 # Frames
 
 
-def shown(experiment: Experiment) -> tuple[Frame, State]:
+def shown(experiment: Experiment) -> tuple[Frame, TrainingState]:
     *_, last = train(experiment, wants_frame=never)
     assert last.frame is not None
     assert last.state is not None
     return last.frame, last.state
 
 
-def restored(experiment: Experiment, state: State) -> list[nn.Module]:
+def restored(experiment: Experiment, state: TrainingState) -> list[nn.Module]:
     """The networks of a state, put together by hand: one, or two."""
     nets = built(experiment, Generator())
     for name, net in zip(("first.", "second."), nets, strict=False):
@@ -60,7 +60,7 @@ def test_a_frame_shows_every_image_as_first_input_and_then_as_second_one(way: di
 
 
 def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VIEWS, "edges", replace(VIEWS["edges"], fn=torch.clone))
+    monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.clone))
     shared, _ = shown(small(view="edges"))
     np.testing.assert_array_equal(shared.embeddings[:N], shared.embeddings[N:])
     own, _ = shown(small(view="edges", shared="false"))
@@ -71,7 +71,7 @@ def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: 
 def test_a_view_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(VIEWS, "edges", replace(VIEWS["edges"], fn=torch.zeros_like))
+    monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.zeros_like))
     frame, _ = shown(small(view="edges"))
     assert np.ptp(frame.embeddings[N:], axis=0).max() < 1e-5
     assert np.ptp(frame.embeddings[:N], axis=0).max() > 0.01
@@ -80,7 +80,7 @@ def test_a_view_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
 def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the_second() -> None:
     experiment = small(loss="triplet", view="edges")
     frame, _ = shown(experiment)
-    group = probe_of(experiment, DIGITS, PROBE_PER_CLASS).groups["seen"]
+    group = probe_of(experiment, DIGITS, EVAL_PER_CLASS).groups["seen"]
     assert group is not None
     first, second = frame.embeddings[:N], frame.embeddings[N:]
     anchor, positive, negative = (places.numpy() for places in group.triplets)
@@ -101,12 +101,12 @@ def both_inputs() -> Tensor:
 
 
 def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_input() -> None:
-    probe = probe_of(TWO, DIGITS, per_class=5)
-    n = len(probe.indices)
-    labels = torch.tensor(LABELS[probe.indices]).repeat(2)
-    assert torch.equal(probe.labels, labels)
+    eval_subset = probe_of(TWO, DIGITS, per_class=5)
+    n = len(eval_subset.indices)
+    labels = torch.tensor(LABELS[eval_subset.indices]).repeat(2)
+    assert torch.equal(eval_subset.labels, labels)
     for name, classes in (("seen", set(range(7))), ("held_out", {7, 8, 9})):
-        group = probe.groups[name]
+        group = eval_subset.groups[name]
         assert group is not None
         assert group.offset == n
         own = [place for place in range(n) if int(labels[place]) in classes]
@@ -133,8 +133,8 @@ def test_two_branches_are_looked_at_through_the_pairs_of_one() -> None:
 
 def test_the_scores_of_two_branches_are_over_all_pairs_and_search_among_both() -> None:
     """N² pairs, an image with its own second form included; 2N images that each look for their nearest."""
-    h, probe = both_inputs(), probe_of(TWO, DIGITS)
-    scores = final_metrics(h, TWO, probe)
+    h, eval_subset = both_inputs(), probe_of(TWO, DIGITS)
+    scores = final_metrics(h, TWO, eval_subset)
     for name, classes in (("seen", range(7)), ("held_out", (7, 8, 9))):
         inside = np.isin(LABELS, classes)
         first, second, labels = h[:N].numpy()[inside], h[N:].numpy()[inside], LABELS[inside]
@@ -152,10 +152,10 @@ def test_the_scores_of_two_branches_are_over_all_pairs_and_search_among_both() -
 
 
 def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    h, probe = both_inputs(), probe_of(TWO, DIGITS)
-    exact = final_metrics(h, TWO, probe)
+    h, eval_subset = both_inputs(), probe_of(TWO, DIGITS)
+    exact = final_metrics(h, TWO, eval_subset)
     monkeypatch.setattr(probe_module, "EXACT_UP_TO", 20_000)
-    sampled = final_metrics(h, TWO, probe)
+    sampled = final_metrics(h, TWO, eval_subset)
     assert sampled["auc"] != exact["auc"], "not the same pairs"
     for metric in METRICS:
         assert sampled[metric]["seen"] == pytest.approx(exact[metric]["seen"], abs=0.02, rel=0.02)
@@ -163,14 +163,14 @@ def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPa
 
 def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> None:
     experiment = Experiment(dataset="digits", loss="supcon", shared="false", held_out=(7, 8, 9))
-    h, probe = both_inputs(), probe_of(experiment, DIGITS)
-    batches = probe.groups["seen"].batches  # type: ignore[union-attr]
+    h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
+    batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
     labels = torch.tensor(LABELS).repeat(2)
     for batch in batches:
         assert torch.equal(batch[0::2] + N, batch[1::2])
         assert labels[batch].bincount().tolist() == [24] * 7
     each = [float(LOSSES["supcon"].fn(h[batch], labels[batch], **experiment.params)) for batch in batches]
-    assert frame_of(h, experiment, probe).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
+    assert frame_of(h, experiment, eval_subset).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
 
 
 @pytest.mark.parametrize(("view", "shared"), [("inverted", "true"), ("inverted", "false"), ("none", "false")])
@@ -187,7 +187,10 @@ def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: str) 
 
 def test_another_measure_sees_the_pairs_of_a_frame_from_first_to_second_inputs() -> None:
     experiment = Experiment(dataset="digits", measure="manhattan", shared="false")
-    h, probe = both_inputs(), probe_of(experiment, DIGITS)
-    found, frame = pairs_by("manhattan", h.numpy(), np.tile(LABELS, 2), branches=2), frame_of(h, experiment, probe)
+    h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
+    found, frame = (
+        pairs_by("manhattan", h.numpy(), np.tile(LABELS, 2), branches=2),
+        frame_of(h, experiment, eval_subset),
+    )
     np.testing.assert_array_equal(found["same"], frame.same_distances)
     np.testing.assert_array_equal(found["different"], frame.different_distances)

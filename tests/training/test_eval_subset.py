@@ -27,17 +27,17 @@ def points(n: int, dim: int = 3) -> Tensor:
 
 
 def test_a_probe_takes_so_many_test_images_of_each_class_held_out_or_not() -> None:
-    probe = probe_of(HELD_OUT, DIGITS, per_class=5)
-    assert np.bincount(LABELS[probe.indices]).tolist() == [5] * 10
+    eval_subset = probe_of(HELD_OUT, DIGITS, per_class=5)
+    assert np.bincount(LABELS[eval_subset.indices]).tolist() == [5] * 10
     assert len(probe_of(HELD_OUT, DIGITS).indices) == len(LABELS)
 
 
 def test_the_groups_of_a_probe_are_the_seen_classes_and_those_held_out() -> None:
-    probe = probe_of(HELD_OUT, DIGITS, per_class=5)
+    eval_subset = probe_of(HELD_OUT, DIGITS, per_class=5)
     for name, classes in (("seen", set(range(7))), ("held_out", {7, 8, 9})):
-        group = probe.groups[name]
+        group = eval_subset.groups[name]
         assert group is not None
-        labels = torch.tensor(LABELS[probe.indices])
+        labels = torch.tensor(LABELS[eval_subset.indices])
         assert torch.equal(labels[group.places], group.labels)
         for places in (group.places, group.pairs.first, group.pairs.second, *group.triplets):
             assert set(labels[places].tolist()) == classes
@@ -59,9 +59,9 @@ def test_two_runs_of_an_experiment_are_looked_at_through_the_same_pairs() -> Non
 
 def test_a_frame_has_the_distances_of_its_pairs_in_the_measure_of_the_run() -> None:
     experiment = Experiment(dataset="digits", measure="manhattan")
-    probe = probe_of(experiment, DIGITS)
-    h, pairs = points(len(LABELS)), probe.groups["seen"].pairs  # type: ignore[union-attr]
-    frame = frame_of(h, experiment, probe)
+    eval_subset = probe_of(experiment, DIGITS)
+    h, pairs = points(len(LABELS)), eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
+    frame = frame_of(h, experiment, eval_subset)
     apart = (h[pairs.first] - h[pairs.second]).abs().sum(1)
     np.testing.assert_allclose(frame.same_distances, apart[pairs.same])
     np.testing.assert_allclose(frame.different_distances, apart[~pairs.same])
@@ -71,16 +71,16 @@ def test_a_frame_has_the_distances_of_its_pairs_in_the_measure_of_the_run() -> N
 
 def test_a_frame_of_a_triplet_loss_has_the_distances_of_triplets() -> None:
     experiment = Experiment(dataset="digits", loss="triplet")
-    probe = probe_of(experiment, DIGITS)
+    eval_subset = probe_of(experiment, DIGITS)
     h = points(len(LABELS))
-    anchor, positive, negative = probe.groups["seen"].triplets  # type: ignore[union-attr]
+    anchor, positive, negative = eval_subset.groups["seen"].triplets  # type: ignore[union-attr]
     expected = torch.stack([(h[anchor] - h[other]).square().sum(1) for other in (positive, negative)])
-    np.testing.assert_allclose(frame_of(h, experiment, probe).triplet_distances, expected, rtol=1e-6)
+    np.testing.assert_allclose(frame_of(h, experiment, eval_subset).triplet_distances, expected, rtol=1e-6)
 
 
 def test_the_scores_of_a_group_are_those_of_its_images_alone() -> None:
-    probe, h = probe_of(HELD_OUT, DIGITS), points(len(LABELS))
-    scores = final_metrics(h, HELD_OUT, probe)
+    eval_subset, h = probe_of(HELD_OUT, DIGITS), points(len(LABELS))
+    scores = final_metrics(h, HELD_OUT, eval_subset)
     assert tuple(scores) == METRICS
     for name, classes in (("seen", range(7)), ("held_out", (7, 8, 9))):
         inside = np.isin(LABELS, classes)
@@ -102,16 +102,16 @@ def test_the_scores_of_a_group_are_those_of_its_images_alone() -> None:
 def test_the_labels_of_a_score_are_right_where_those_of_the_training_are_flipped() -> None:
     flipped = Experiment(dataset="digits", labels="flipped")
     right = Experiment(dataset="digits")
-    h, probe = points(len(LABELS)), probe_of(right, DIGITS)
-    assert final_metrics(h, flipped, probe) == final_metrics(h, right, probe)
+    h, eval_subset = points(len(LABELS)), probe_of(right, DIGITS)
+    assert final_metrics(h, flipped, eval_subset) == final_metrics(h, right, eval_subset)
 
 
 def test_too_many_pairs_are_sampled_and_give_nearly_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = Experiment(dataset="digits")
-    h, probe = points(len(LABELS)), probe_of(experiment, DIGITS)
-    exact = final_metrics(h, experiment, probe)
+    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
+    exact = final_metrics(h, experiment, eval_subset)
     monkeypatch.setattr(probe_module, "EXACT_UP_TO", 20_000)
-    sampled = final_metrics(h, experiment, probe)
+    sampled = final_metrics(h, experiment, eval_subset)
     assert sampled != exact, "not the same pairs"
     for metric in METRICS:
         assert sampled[metric]["seen"] == pytest.approx(exact[metric]["seen"], abs=0.02, rel=0.02)
@@ -119,8 +119,8 @@ def test_too_many_pairs_are_sampled_and_give_nearly_the_same_scores(monkeypatch:
 
 def test_a_score_that_is_not_finite_is_none() -> None:
     experiment = Experiment(dataset="digits")
-    probe = probe_of(experiment, DIGITS)
-    scores = final_metrics(torch.full((len(LABELS), 2), torch.nan), experiment, probe)
+    eval_subset = probe_of(experiment, DIGITS)
+    scores = final_metrics(torch.full((len(LABELS), 2), torch.nan), experiment, eval_subset)
     assert scores == {metric: {"seen": None, "held_out": None} for metric in METRICS}
 
 
@@ -134,8 +134,8 @@ def test_pixels_are_scored_like_an_embedding() -> None:
 
 
 def test_shown_pairs_are_half_same_and_many_enough_for_a_histogram() -> None:
-    probe = probe_of(Experiment(dataset="digits"), DIGITS, per_class=20)
-    pairs = probe.groups["seen"].pairs  # type: ignore[union-attr]
+    eval_subset = probe_of(Experiment(dataset="digits"), DIGITS, per_class=20)
+    pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
     assert len(pairs.same) == 2 * int(pairs.same.sum()) == 4_000
     assert len(set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))) > 2_500
 
@@ -149,9 +149,9 @@ HEAD = torch.tensor([[-0.5, -0.4, -0.6]]), torch.tensor([1.0])
 
 def test_a_frame_of_a_similarity_has_the_similarities_of_its_pairs() -> None:
     experiment = Experiment(dataset="digits", loss="log")
-    probe, h = probe_of(experiment, DIGITS), points(len(LABELS))
-    pairs = probe.groups["seen"].pairs  # type: ignore[union-attr]
-    frame = frame_of(h, experiment, probe, parts=HEAD)
+    eval_subset, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
+    frame = frame_of(h, experiment, eval_subset, parts=HEAD)
     p = ((h[pairs.first] - h[pairs.second]).abs() @ HEAD[0][0] + 1.0).sigmoid()
     np.testing.assert_allclose(frame.same_distances, p[pairs.same], rtol=1e-5)
     np.testing.assert_allclose(frame.different_distances, p[~pairs.same], rtol=1e-5)
@@ -165,8 +165,8 @@ def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measur
     similar = Experiment(dataset="digits", loss="log", measure=measure)
     distance = Experiment(dataset="digits", measure="manhattan")
     parts = (-torch.ones(1, 3), torch.ones(1)) if measure == "similarity_head" else ()
-    h, probe = points(len(LABELS)), probe_of(distance, DIGITS)
-    found, expected = final_metrics(h, similar, probe, parts), final_metrics(h, distance, probe)
+    h, eval_subset = points(len(LABELS)), probe_of(distance, DIGITS)
+    found, expected = final_metrics(h, similar, eval_subset, parts), final_metrics(h, distance, eval_subset)
     for metric in ("auc", "eer", "map_at_r", "precision_at_1"):
         assert found[metric]["seen"] == pytest.approx(expected[metric]["seen"], abs=1e-4)
     assert expected["auc"]["seen"] > 0.6  # type: ignore[operator]
@@ -175,21 +175,21 @@ def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measur
 def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() -> None:
     """Seven classes of ten: number 7 of the labels has no place among the weights."""
     experiment = Experiment(dataset="digits", loss="softmax", held_out=(0, 1, 2))
-    h, probe = points(len(LABELS)), probe_of(experiment, DIGITS)
+    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
     weight, bias = torch.randn(7, 3, generator=torch.Generator().manual_seed(1)), torch.zeros(7)
     inside = torch.tensor(LABELS) >= 3
     expected = torch.nn.functional.cross_entropy(h[inside] @ weight.T, torch.tensor(LABELS)[inside] - 3)
-    found = final_metrics(h, experiment, probe, (weight, bias))
+    found = final_metrics(h, experiment, eval_subset, (weight, bias))
     assert found["loss"]["seen"] == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("logits", "batch")])
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("logits", "batch")])
 def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them(loss: str) -> None:
     experiment = Experiment(dataset="digits", loss=loss, held_out=(7, 8, 9))
-    h, probe = points(len(LABELS)), probe_of(experiment, DIGITS)
+    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
     own = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     parts = {"softmax": (own, torch.zeros(7)), "proxy_anchor": (own,)}.get(loss, ())
-    scores = final_metrics(h, experiment, probe, parts)
+    scores = final_metrics(h, experiment, eval_subset, parts)
     assert scores["loss"]["seen"] is not None
     assert (scores["loss"]["held_out"] is None) == bool(parts)
     assert scores["map_at_r"]["held_out"] is not None
@@ -197,12 +197,12 @@ def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them
 
 def test_a_batch_loss_is_scored_on_batches_that_stay_the_same() -> None:
     experiment = Experiment(dataset="digits", loss="supcon")
-    probe, h = probe_of(experiment, DIGITS), points(len(LABELS))
-    batches = probe.groups["seen"].batches  # type: ignore[union-attr]
+    eval_subset, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
     assert [np.bincount(LABELS[batch]).tolist() for batch in batches] == [[12] * 10] * 4
     fn, params = LOSSES["supcon"].fn, experiment.params
     each = [float(fn(h[batch], torch.tensor(LABELS)[batch], **params)) for batch in batches]
-    assert frame_of(h, experiment, probe).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
+    assert frame_of(h, experiment, eval_subset).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
 
 
 def test_another_measure_sees_the_pairs_of_a_frame() -> None:

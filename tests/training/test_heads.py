@@ -11,7 +11,7 @@ from torch import Tensor
 
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.training import loop
 from siamese_core.training.batches import Draw, draw
@@ -21,7 +21,7 @@ from tests.training.test_loop import always, exhausted, last_of, small, without_
 WITH_HEAD = ["log", "softmax", "proxy_anchor"]
 
 
-def head_of(state: State | None) -> dict[str, np.ndarray]:
+def head_of(state: TrainingState | None) -> dict[str, np.ndarray]:
     assert state is not None
     return {name: array for name, array in state.tensors.items() if name.startswith("head.")}
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.experiment.snapshot import Snapshot, State
+from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks.build import ENCODERS, OUTPUTS
 from siamese_core.training import loop, objective, siamese
 from siamese_core.training.batches import Draw, draw
-from siamese_core.training.eval_subset import METRICS, PROBE_PER_CLASS, pixels_map_at_r
+from siamese_core.training.eval_subset import EVAL_PER_CLASS, METRICS, pixels_map_at_r
 from siamese_core.training.loop import every, never, train
 
 BUNDLED = ("digits", "fashion_mnist", "mnist")
@@ -34,7 +34,7 @@ every_way = pytest.mark.parametrize(
 )
 
 flippable = pytest.mark.parametrize(
-    "loss", [key for key, loss in LOSSES.items() if loss.takes not in ("logits", "batch")]
+    "loss", [key for key, loss in LOSSES.items() if loss.input_kind not in ("logits", "batch")]
 )
 
 
@@ -47,7 +47,7 @@ def always() -> bool:
     return True
 
 
-def bits(state: State | None) -> dict[str, bytes]:
+def bits(state: TrainingState | None) -> dict[str, bytes]:
     """All of a state but the seconds that it took."""
     assert state is not None
     tensors = dict(state.tensors)
@@ -236,7 +236,7 @@ def test_states_come_when_they_are_asked_for_and_at_the_end() -> None:
 def test_a_frame_holds_the_probe_images_and_what_is_drawn_live() -> None:
     snapshot = next(train(small(embedding_dim=5), wants_frame=always))
     assert snapshot.frame is not None
-    images = sum(min(PROBE_PER_CLASS, n) for n in np.bincount(DATASETS["digits"].load().test_labels))
+    images = sum(min(EVAL_PER_CLASS, n) for n in np.bincount(DATASETS["digits"].load().test_labels))
     assert snapshot.frame.embeddings.shape == (images, 5)
     assert snapshot.frame.embeddings.dtype == np.float32
     assert set(snapshot.frame.metrics) == {"loss", "map_at_r", "precision_at_1"}
@@ -279,7 +279,7 @@ def test_every_dataset_learns_with_every_loss_and_sampling(dataset: str, loss: s
     assert [s.step for s in snapshots] == [1, 2, 3]
     for snapshot in snapshots:
         assert math.isfinite(snapshot.loss)
-        assert math.isnan(snapshot.active) if LOSSES[loss].takes == "batch" else 0 <= snapshot.active <= 1
+        assert math.isnan(snapshot.active) if LOSSES[loss].input_kind == "batch" else 0 <= snapshot.active <= 1
         assert snapshot.halted is None
         assert snapshot.frame is not None
         assert np.isfinite(snapshot.frame.embeddings).all()
@@ -361,7 +361,7 @@ def exhausted(found: objective.Objective) -> objective.Objective:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
 
-def without_counters(state: State | None) -> dict[str, bytes]:
+def without_counters(state: TrainingState | None) -> dict[str, bytes]:
     """Also without the generator, which the failed step has drawn from."""
     return {name: raw for name, raw in bits(state).items() if name not in ("counters", "generator")}
 
@@ -397,14 +397,14 @@ def test_a_loss_that_is_not_finite_halts_the_run_and_names_the_learning_rate(
     assert "Lower learning_rate (now 0.5)" in halted
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.takes in ("distance", "triplet")])
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("distance", "triplet")])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_weights_so_large_that_the_loss_overflows_halt_the_run(loss: str, sampling: str) -> None:
     experiment = small(loss=loss, sampling=sampling)
     state = next(train(experiment, wants_state=always)).state
     assert state is not None
     name = max((n for n in state.tensors if n.startswith("network.") and n.endswith(".weight")), key=_layer)
-    huge = State(1, dict(state.tensors) | {name: state.tensors[name] * np.float32(1e25)})
+    huge = TrainingState(1, dict(state.tensors) | {name: state.tensors[name] * np.float32(1e25)})
     (halted,) = train(experiment, state=huge)
     assert halted.halted is not None
     assert "learning_rate" in halted.halted

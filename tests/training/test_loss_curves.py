@@ -12,8 +12,8 @@ from siamese_core.losses import LOSSES, Loss
 from siamese_core.losses.record import Curve
 from siamese_core.training.loss_curves import curve, surface
 
-PAIR_LOSSES = [loss for loss in LOSSES.values() if loss.takes == "distance"]
-TRIPLET_LOSSES = [loss for loss in LOSSES.values() if loss.takes == "triplet"]
+PAIR_LOSSES = [loss for loss in LOSSES.values() if loss.input_kind == "distance"]
+TRIPLET_LOSSES = [loss for loss in LOSSES.values() if loss.input_kind == "triplet"]
 
 every_pair_loss = pytest.mark.parametrize("loss", PAIR_LOSSES, ids=lambda loss: loss.key)
 every_triplet_loss = pytest.mark.parametrize("loss", TRIPLET_LOSSES, ids=lambda loss: loss.key)
@@ -82,7 +82,7 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, np.float64)
 
 
-@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.takes == "similarity"])
+@pytest.mark.parametrize("key", [key for key, loss in LOSSES.items() if loss.input_kind == "similarity"])
 def test_a_loss_on_similarities_falls_with_p_for_a_same_pair_and_rises_for_a_different_one(key: str) -> None:
     found = curve(LOSSES[key], {}, np.linspace(0, 1, 101))
     assert (np.diff(found.same) <= 0).all()
@@ -99,7 +99,7 @@ def test_a_classifier_is_drawn_against_the_probability_that_it_gives() -> None:
     np.testing.assert_allclose(found.same_slope, -1 / p, rtol=1e-5)
 
 
-BATCH_LOSSES = [key for key, loss in LOSSES.items() if loss.takes == "batch"]
+BATCH_LOSSES = [key for key, loss in LOSSES.items() if loss.input_kind == "batch"]
 
 
 @pytest.mark.parametrize("key", BATCH_LOSSES)

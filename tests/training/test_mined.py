@@ -23,7 +23,10 @@ PER_CLASS = 3
 LABELS = torch.arange(12) // PER_CLASS
 
 MINABLE = [
-    (key, measure) for key, loss in LOSSES.items() if loss.takes not in ("logits", "batch") for measure in loss.measures
+    (key, measure)
+    for key, loss in LOSSES.items()
+    if loss.input_kind not in ("logits", "batch")
+    for measure in loss.measures
 ]
 every_measure = pytest.mark.parametrize(("loss", "measure"), MINABLE)
 every_miner = pytest.mark.parametrize("miner", MINERS)
@@ -63,7 +66,7 @@ def naive(experiment: Experiment, h: Tensor) -> tuple[Tensor, float]:
     apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     flipped = experiment.labels == "flipped"
     triplets = list(zip(*(t.tolist() for t in mine(experiment.miner, apart, LABELS, seeded())), strict=True))
-    if LOSSES[experiment.loss].takes == "triplet":
+    if LOSSES[experiment.loss].input_kind == "triplet":
         ends = [(d[a, n], d[a, p]) if flipped else (d[a, p], d[a, n]) for a, p, n in triplets]
         each = [loss_of(experiment, *sides) for sides in ends]
         return mean(each), sum(bool(x != 0) for x in each) / len(each)

@@ -12,12 +12,12 @@ from torch import Generator, Tensor
 
 from siamese_core.datasets import DATASETS
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.networks import build
 from siamese_core.networks.augment import AUGMENTATIONS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training import loop
 from siamese_core.training.batches import Draw, draw
 from siamese_core.training.loop import never, train
@@ -38,7 +38,7 @@ def small(**settings: Any) -> Experiment:
     return Experiment(**{"dataset": "digits", "encoder": "mlp", "batch_size": 24, "steps": 50} | settings)
 
 
-def state_after(steps: int, experiment: Experiment) -> State | None:
+def state_after(steps: int, experiment: Experiment) -> TrainingState | None:
     """None before the first step."""
     snapshots = list(islice(train(experiment, wants_frame=never, wants_state=always), steps))
     return snapshots[-1].state if steps else None
@@ -118,10 +118,10 @@ def test_neither_the_state_nor_the_run_that_goes_on_from_it_is_changed(kind: dic
     assert bits(again.state) == bits(untouched.state)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", INPUT_TRANSFORMS)
 def test_second_inputs_are_told_where_they_look_different(view: str) -> None:
     told = next_step(small(view=view, augment=("rotate",)), None)
-    np.testing.assert_array_equal(told["second"], VIEWS[view].fn(torch.tensor(told["pixels"])).numpy())
+    np.testing.assert_array_equal(told["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(told["pixels"])).numpy())
     assert "second" not in next_step(small(shared="false"), None)
 
 
@@ -152,7 +152,7 @@ def test_random_pairs_and_triplets_meet_as_they_are_drawn() -> None:
 # How the network sees them
 
 
-def by_hand(experiment: Experiment, state: State | None, pixels: np.ndarray) -> Tensor:
+def by_hand(experiment: Experiment, state: TrainingState | None, pixels: np.ndarray) -> Tensor:
     """(B, D) of a network with one branch, put together from its state."""
     assert state is not None
     data = experiment.data
@@ -212,7 +212,9 @@ def test_the_step_of_the_state_is_told() -> None:
 def test_what_the_optimiser_remembers_is_not_needed() -> None:
     state = state_after(3, small())
     assert state is not None
-    bare = State(state.step, {name: t for name, t in state.tensors.items() if not name.startswith("optimiser.")})
+    bare = TrainingState(
+        state.step, {name: t for name, t in state.tensors.items() if not name.startswith("optimiser.")}
+    )
     whole, told = next_step(small(), state), next_step(small(), bare)
     assert all(np.array_equal(whole[name], told[name]) for name in whole)
 
@@ -270,9 +272,9 @@ def test_of_a_batch_of_triplets_every_one_counts(shared: str, positives: int) ->
 def test_a_pair_has_a_loss_where_the_loss_knows_pairs(loss: str) -> None:
     experiment = small(loss=loss)
     told = next_step(experiment, state_after(1, experiment))
-    takes = LOSSES[loss].takes
-    assert ("loss" in told) == (takes in ("distance", "similarity"))
-    assert ("easy" in told) == (takes not in ("logits", "batch"))
+    input_kind = LOSSES[loss].input_kind
+    assert ("loss" in told) == (input_kind in ("distance", "similarity"))
+    assert ("easy" in told) == (input_kind not in ("logits", "batch"))
     assert told["d"].shape == told["i"].shape == (276,)
     assert np.isfinite(told["d"]).all()
 

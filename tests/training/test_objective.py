@@ -28,7 +28,7 @@ PER_CLASS = 3
 GROUPS = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 """The classes of a batch of four classes with three images each."""
 
-WITH_PAIRS = [key for key, loss in LOSSES.items() if loss.takes in ("distance", "triplet")]
+WITH_PAIRS = [key for key, loss in LOSSES.items() if loss.input_kind in ("distance", "triplet")]
 PAIR_LOSSES = [(loss, measure) for loss in ("contrastive", "exponential") for measure in LOSSES[loss].measures]
 
 

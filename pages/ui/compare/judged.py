@@ -36,7 +36,7 @@ class Judged:
 def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Mapping[int, str], waits: bool) -> None:
     """`shown`: a picture's thumbnail by its place; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
-    found = records(model, judged, value)
+    found = infos(model, judged, value)
     if value is None:
         st.markdown(text.NO_THRESHOLD_WAIT if waits else text.NO_VERDICTS)
     else:
@@ -54,7 +54,7 @@ def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Map
     )  # fmt: skip
 
 
-def records(model: Model, judged: Judged, threshold: float | None) -> list[dict[str, Any]]:
+def infos(model: Model, judged: Judged, threshold: float | None) -> list[dict[str, Any]]:
     """A row of the CSV for each pair; None is what nobody knows."""
     says = [None] * len(judged.value) if threshold is None else model.says_same(judged.value, threshold).tolist()
     unlike = (

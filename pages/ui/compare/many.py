@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.judged import Judged, result, thumbnails
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
-from pages.ui.session.session import examinations, token
+from pages.ui.session.session import evaluations, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import Arrays, answered
@@ -22,7 +22,7 @@ from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
-from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import Answer, Refused
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import (
@@ -79,7 +79,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         images = {n: 255 - image for n, image in images.items()}
     else:
         hint_at_brightness(list(images.values())[:HINTED], file.model)
-    work = examinations().look(token(), "reference", file, start=False) if file.model.has_images else None
+    work = evaluations().poll(token(), "reference", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
@@ -115,8 +115,8 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
         if any(files):
             st.info(text.OTHER_STACK, icon=":material/add_photo_alternate:")
         else:
-            for slot in SLOTS:
-                st.session_state.pop(slot, None)
+            for run_state in SLOTS:
+                st.session_state.pop(run_state, None)
         return ids, None
     found = _kept("many_list", ids, lambda: _read(files))
     if isinstance(found, str):
@@ -136,15 +136,15 @@ def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
         return str(rejected)
 
 
-def _chosen(slot: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
+def _chosen(run_state: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
     """Files stay chosen where their widget was not drawn for a while, as when another model is got ready."""
-    key, kept = f"many_{slot}", f"many_{slot}_kept"
+    key, kept = f"many_{run_state}", f"many_{run_state}_kept"
 
     def take() -> None:
         given = st.session_state[key]
         st.session_state[kept] = given if isinstance(given, list) else [given] if given else []
 
-    is_zip = slot == "zip"
+    is_zip = run_state == "zip"
     drawn = st.file_uploader(
         label, types, accept_multiple_files=not is_zip, key=key, on_change=take, help=text.MANY_HELP,
         max_upload_size=None if is_zip else MAX_MB,
@@ -211,7 +211,7 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
     for pair in listed.pairs:
         names.setdefault(pair.first, pair.first_name)
         names.setdefault(pair.second, pair.second_name)
-    told = [text.BROKEN.format(name=names[n], sentence=outcome.sentence) for n, outcome in broken.items()]
+    told = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
     more = len(told) - MAX_PROBLEMS
     if more > 0:
         told[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
@@ -221,7 +221,7 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
 
 def _compared(
     file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[Listed], images: Mapping[int, Pixels],
-    work: Examination | None, progress: DeltaGenerator,
+    work: EvaluationProgress | None, progress: DeltaGenerator,
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
     is_known = work is not None and work.status == "done"
@@ -234,7 +234,7 @@ def _compared(
             part = pairs[start : start + PART]
             first = np.stack([images[pair.first] for pair in part])
             second = np.stack([images[pair.second] for pair in part])
-            answers.append(examinations().compare(file, first, second))
+            answers.append(evaluations().compare(file, first, second))
         arrays = None
         for _ in range(LOOKS):
             if bar is not None:
@@ -278,11 +278,11 @@ def _go_on() -> None:
 # What outlives a run of the page
 
 
-def _kept(slot: str, key: Hashable, make: Callable[[], T]) -> T:
+def _kept(run_state: str, key: Hashable, make: Callable[[], T]) -> T:
     """Made once; what is made for another key takes its place."""
-    kept = st.session_state.get(slot)
+    kept = st.session_state.get(run_state)
     if kept is None or kept[0] != key:
-        st.session_state.pop(slot, None)
-        kept = st.session_state[slot] = (key, make())
+        st.session_state.pop(run_state, None)
+        kept = st.session_state[run_state] = (key, make())
     value: T = kept[1]
     return value

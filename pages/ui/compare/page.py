@@ -17,7 +17,7 @@ from pages.ui.compare.why import maps, neighbours
 from pages.ui.session import model_picker
 from pages.ui.session.image_grid import sheet
 from pages.ui.session.loss_curves import has_come, is_waiting
-from pages.ui.session.session import examinations, owner, token
+from pages.ui.session.session import evaluations, owner, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import Arrays, kept_answer
@@ -26,7 +26,7 @@ from pages.ui.shims.remembered import remembered
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, reported
 from siamese_core.embeddings.verification import Distances
-from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import Refused
 
 TITLE = text.TITLE
@@ -51,7 +51,7 @@ def page() -> None:
             text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
         ),
     )
-    work = examinations().look(token(), "reference", file) if file.model.has_images else None
+    work = evaluations().poll(token(), "reference", file) if file.model.has_images else None
     if chosen == "many":
         many.section(file, threshold_of(file, work))
     else:
@@ -59,9 +59,9 @@ def page() -> None:
         if pair is not None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
-        st.warning(plain(work.sentence), icon=":material/warning:")
+        st.warning(plain(work.message), icon=":material/warning:")
         st.button(
-            text.TRY_AGAIN, icon=":material/refresh:", on_click=examinations().cancel, args=(token(), "reference", file)
+            text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations().cancel, args=(token(), "reference", file)
         )
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
@@ -75,7 +75,7 @@ def _once_come() -> None:
         st.rerun()
 
 
-def threshold_of(file: ModelFile, work: Examination | None) -> Threshold | None:
+def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold | None:
     """The one that was chosen, else the one that the test images give."""
     kept, known = model_picker.threshold(file), _known(work)
     if kept is None and work is not None and work.status == "done" and work.about["threshold"]:
@@ -87,7 +87,7 @@ def threshold_of(file: ModelFile, work: Examination | None) -> Threshold | None:
     return kept
 
 
-def _known(work: Examination | None) -> Distances | None:
+def _known(work: EvaluationProgress | None) -> Distances | None:
     """The distances of test pairs, where they are there, and there are some of both kinds."""
     if work is None or work.status != "done" or not len(work.arrays["same"]) or not len(work.arrays["different"]):
         return None
@@ -105,12 +105,12 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     return pair
 
 
-def _compared(file: ModelFile, pair: Pair, work: Examination | None) -> None:
+def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> None:
     model = file.model
     is_known = work is not None and work.status == "done"
     name = hashlib.sha256(pair.first.tobytes() + pair.second.tobytes()).hexdigest()
     asked = (file.key, name)
-    e = examinations()
+    e = evaluations()
     try:
         found = kept_answer(
             "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
@@ -174,7 +174,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
 
 def _progress(file: ModelFile) -> None:
     """How far the training images are looked through; draws the page again when that is done."""
-    work = examinations().look(token(), "reference", file)
+    work = evaluations().poll(token(), "reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     said = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)

@@ -96,18 +96,18 @@ def from_camera(model: Model) -> Pair | None:
     return _decoded(model, "pair_photo")
 
 
-def _take(widget: str, slot: str, side: int) -> None:
+def _take(widget: str, run_state: str, side: int) -> None:
     """What was given; what was taken away again is let go of."""
     given = st.session_state[f"pair_{widget}_{side}"]
     if given is None:
-        st.session_state.pop(f"pair_{slot}_{side}", None)
+        st.session_state.pop(f"pair_{run_state}_{side}", None)
     else:
-        st.session_state[f"pair_{slot}_{side}"] = given.getvalue()
+        st.session_state[f"pair_{run_state}_{side}"] = given.getvalue()
 
 
-def _decoded(model: Model, slot: str) -> Pair | None:
+def _decoded(model: Model, run_state: str) -> Pair | None:
     found: list[Pixels] = []
-    given = [st.session_state.get(f"{slot}_{side}") for side in range(2)]
+    given = [st.session_state.get(f"{run_state}_{side}") for side in range(2)]
     for side, data in enumerate(given):
         if data is None:
             continue
@@ -115,7 +115,7 @@ def _decoded(model: Model, slot: str) -> Pair | None:
             found.append(_picture(data, model))
         except ImageRejected as rejected:
             st.error(
-                text.REJECTED.format(side=text.SIDES[side], sentence=plain(rejected.sentence)), icon=":material/error:"
+                text.REJECTED.format(side=text.SIDES[side], message=plain(rejected.message)), icon=":material/error:"
             )
             return None
     if len(found) == 2:

@@ -29,7 +29,7 @@ def _sets(was_busy: bool) -> None:
 
 
 def _set(key: str) -> None:
-    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().look(key)
+    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().poll(key)
     here = record.find()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text.GET_SET.format(title=record.title, size=megabytes(download.size_bytes)), width="stretch")
@@ -59,5 +59,5 @@ def _state(fetching: Fetching) -> None:
         st.progress(min(1.0, fetching.done / max(1, fetching.total)), text=line)
     elif fetching.status == "cancelled":
         st.info(text.CANCELLED, icon=":material/info:")
-    elif fetching.sentence:
-        st.warning(fetching.sentence, icon=":material/warning:")
+    elif fetching.message:
+        st.warning(fetching.message, icon=":material/warning:")

@@ -20,7 +20,7 @@ from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import Answer
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 SHOWN = 12
 
@@ -38,11 +38,11 @@ def section() -> None:
     st.markdown(text.VIEWS_INTRO)
     rows = {
         key: (f"**{view.title}.** {view.help}", lambda key=key: engine().ask.viewed(key, images))
-        for key, view in VIEWS.items()
+        for key, view in INPUT_TRANSFORMS.items()
     }
     _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
     with st.container(horizontal=True):
-        for key, view in VIEWS.items():
+        for key, view in INPUT_TRANSFORMS.items():
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
                 _train(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)

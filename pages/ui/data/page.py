@@ -30,7 +30,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
 def page() -> None:
     owner()
     asked = st.query_params.get("section", "")
-    if asked in SECTIONS and not address_sync.is_own(PAGE, asked):
+    if asked in SECTIONS and not address_sync.is_uploaded(PAGE, asked):
         st.session_state[KEY] = asked
     elif KEY not in st.session_state:
         # Back from another page: where one was.

@@ -107,7 +107,7 @@ def _pairs(experiment: Experiment, found: Arrays) -> None:
 
 def _easy(experiment: Experiment, found: Arrays) -> None:
     if "easy" in found:
-        what = text.TRIPLETS if LOSSES[experiment.loss].takes == "triplet" else text.PAIRS
+        what = text.TRIPLETS if LOSSES[experiment.loss].input_kind == "triplet" else text.PAIRS
         st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}", what=what))
 
 

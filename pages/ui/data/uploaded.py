@@ -37,7 +37,7 @@ def section() -> None:
     st.markdown(text.OWN_INTRO)
     st.caption(text.NO_FACES)
     _source()
-    reading = uploads().look(token())
+    reading = uploads().poll(token())
     if reading is not None:
         st.fragment(_progress, run_every=LOOK_EVERY if reading.status == "reading" else None)(reading.status)
         if reading.status == "ready":
@@ -73,7 +73,7 @@ def _forget_choices() -> None:
 
 def _progress(shown: str) -> None:
     """What is being read, or what came of it; asks for the whole page once when that changes."""
-    reading = uploads().look(token())
+    reading = uploads().poll(token())
     if reading is None or reading.status != shown:
         st.rerun()
     if reading.status == "reading":
@@ -83,7 +83,7 @@ def _progress(shown: str) -> None:
             uploads().cancel(token())
             st.rerun()
     elif reading.status == "failed":
-        st.error(reading.sentence, icon=":material/error:")
+        st.error(reading.message, icon=":material/error:")
         _left_out(reading)
 
 

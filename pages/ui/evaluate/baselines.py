@@ -56,9 +56,9 @@ def _classifier(found: Found) -> RunView | None:
         st.caption(text.SOFTMAX_SELF)
         return None
     kept = st.session_state.get("softmax_run")
-    run = engine().look(token(), kept[1]) if kept is not None and kept[0] == found.file.key else None
-    if run is not None and run.sentence:
-        st.warning(run.sentence, icon=":material/warning:")
+    run = engine().poll(token(), kept[1]) if kept is not None and kept[0] == found.file.key else None
+    if run is not None and run.message:
+        st.warning(run.message, icon=":material/warning:")
     if run is None or run.status in ("halted", "failed", "stopped"):
         st.button(text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(found,))
     elif run.status not in ("finished", "halted", "failed", "stopped"):
@@ -72,7 +72,7 @@ def _train(found: Found) -> None:
 
 
 def _going(run_id: str) -> None:
-    run = engine().look(token(), run_id)
+    run = engine().poll(token(), run_id)
     if run is None or not run.live:
         st.rerun()
     words = text.SOFTMAX_GOING.format(step=f"{run.step:,}", steps=f"{run.experiment.steps:,}")

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import embedding_view
-from pages.ui.components.embedding.sprites import probes
+from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.found import Found, group
 from pages.ui.session import embedding_message
 from pages.ui.session.image_grid import sheet
@@ -92,7 +92,7 @@ def _points(found: Found) -> None:
     if layout.stand_in:
         st.fragment(_once_warm, run_every=LOOK_EVERY)()
     embedding_view(
-        embedding_message.message(experiment, layout, probes(experiment), frame, pair), key="evaluated_embedding"
+        embedding_message.message(experiment, layout, eval_sprites(experiment), frame, pair), key="evaluated_embedding"
     )
 
 
@@ -100,13 +100,13 @@ def _layout(found: Found) -> Layout | None:
     """Asked for once for each model; again, where UMAP was not warm."""
     kept = st.session_state.get("evaluated_layout")
     if kept is None or kept[0] != found.file.key or kept[1].cancelled():
-        kept = (found.file.key, engine().drawing.lay_out(found.report.embeddings, "umap"))
+        kept = (found.file.key, engine().projector.lay_out(found.report.embeddings, "umap"))
         st.session_state["evaluated_layout"] = kept
     try:
         layout: Layout = kept[1].result(WAIT)
     except (TimeoutError, CancelledError):
         return None
-    if layout.stand_in and engine().drawing.is_warm:
+    if layout.stand_in and engine().projector.is_warm:
         del st.session_state["evaluated_layout"]
         return _layout(found)
     return layout
@@ -119,5 +119,5 @@ def _once_there(found: Found) -> None:
 
 
 def _once_warm() -> None:
-    if engine().drawing.is_warm:
+    if engine().projector.is_warm:
         st.rerun()

@@ -9,11 +9,11 @@ import streamlit as st
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.session import model_picker
-from pages.ui.session.session import examinations, owner, token
+from pages.ui.session.session import evaluations, owner, token
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import evaluate as text
-from siamese_core.engine.evaluations import Examination, ModelFile
+from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.evaluation.report import Report, from_wire
 
 TITLE = text.TITLE
@@ -51,7 +51,7 @@ def page() -> None:
 def _part() -> str:
     """The part that is shown; its name stands in the address."""
     asked = st.query_params.get("part", "")
-    if asked in PARTS and not address_sync.is_own(PAGE, asked):
+    if asked in PARTS and not address_sync.is_uploaded(PAGE, asked):
         st.session_state["evaluate_part"] = asked
     elif "evaluate_part" not in st.session_state:
         st.session_state["evaluate_part"] = address_sync.current(PAGE) or "threshold"
@@ -75,10 +75,10 @@ def _report(file: ModelFile) -> Report | None:
         st.info(text.STOPPED, icon=":material/info:")
         st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_begin)
         return None
-    work = examinations().look(token(), "evaluate", file)
+    work = evaluations().poll(token(), "evaluate", file)
     assert work is not None, "looking begins it"
     if work.status == "failed":
-        st.error(plain(work.sentence), icon=":material/error:")
+        st.error(plain(work.message), icon=":material/error:")
         st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_again, args=(file,))
         return None
     if work.status != "done":
@@ -96,11 +96,11 @@ def _begin() -> None:
 
 
 def _again(file: ModelFile) -> None:
-    examinations().cancel(token(), "evaluate", file)
+    evaluations().cancel(token(), "evaluate", file)
 
 
 def _stop(file: ModelFile) -> None:
-    examinations().cancel(token(), "evaluate", file)
+    evaluations().cancel(token(), "evaluate", file)
     st.session_state["evaluate_stopped"] = file.key
 
 
@@ -108,7 +108,7 @@ def _progress(file: ModelFile) -> None:
     """Draws the page again when the evaluation is done."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.rerun()
-    work = examinations().look(token(), "evaluate", file)
+    work = evaluations().poll(token(), "evaluate", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     st.progress(min(1.0, work.done / max(1, work.total)), text=_said(work))
@@ -116,7 +116,7 @@ def _progress(file: ModelFile) -> None:
         st.rerun()
 
 
-def _said(work: Examination) -> str:
+def _said(work: EvaluationProgress) -> str:
     if work.ahead:
         return text.AHEAD.format(count=work.ahead)
     stage, _, group = work.stage.partition(" ")

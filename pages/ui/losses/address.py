@@ -21,10 +21,10 @@ from siamese_core.networks.build import OUTPUTS
 PAGE = "losses"
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "distance": tuple(key for key, loss in LOSSES.items() if loss.takes == "distance"),
-    "similarity": tuple(key for key, loss in LOSSES.items() if loss.takes in ("similarity", "logits")),
-    "triplet": tuple(key for key, loss in LOSSES.items() if loss.takes == "triplet"),
-    "batch": tuple(key for key, loss in LOSSES.items() if loss.takes == "batch"),
+    "distance": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "distance"),
+    "similarity": tuple(key for key, loss in LOSSES.items() if loss.input_kind in ("similarity", "logits")),
+    "triplet": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "triplet"),
+    "batch": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "batch"),
 }
 """Losses that share an axis can be laid over each other."""
 
@@ -76,7 +76,7 @@ def read() -> None:
     """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
-    if key("kept") in st.session_state and (not address or address_sync.is_own(PAGE, address)):
+    if key("kept") in st.session_state and (not address or address_sync.is_uploaded(PAGE, address)):
         # A widget that was not drawn forgets its value.
         for name, value in st.session_state[key("kept")].items():
             st.session_state.setdefault(name, value)

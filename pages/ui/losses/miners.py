@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui.components.embedding.sprites import probes
+from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.losses import address
 from pages.ui.losses.widgets import keeps
 from pages.ui.session.loss_curves import WAIT
@@ -31,7 +31,7 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         kept = st.session_state.get(address.key("mine_pairs"))
         name = (run.id, run.frame_step, measure)
         if kept is None or kept[0] != name:
-            labels = probes(run.experiment).labels
+            labels = eval_sprites(run.experiment).labels
             seen = np.isin(labels, run.experiment.seen)
             arrays = answered(
                 engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches), WAIT
@@ -83,14 +83,14 @@ def is_moving() -> bool:
 def _latest() -> RunView | None:
     owner = st.session_state["owner"]
     found = engine().latest(owner)
-    return engine().look(owner, found) if found else None
+    return engine().poll(owner, found) if found else None
 
 
 def _measure(run: RunView, loss: str) -> str:
     """The run's own where the loss is defined on it. A trained head stays with its run: the exponential similarity,
     which has no weights, stands in for it."""
     own = run.experiment.measure
-    allowed = LOSSES[loss].measures if LOSSES[loss].takes != "logits" else ("exponential_similarity",)
+    allowed = LOSSES[loss].measures if LOSSES[loss].input_kind != "logits" else ("exponential_similarity",)
     if own in allowed:
         return own
     return next(measure for measure in allowed if measure != "similarity_head")

@@ -15,14 +15,14 @@ from pages.ui.text import runs as text
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.folder import FolderRejected
-from siamese_core.runs.record import MAX_NAME, RESUMABLE, Record
+from siamese_core.runs.info import MAX_NAME, RESUMABLE, RunInfo
 
 DELETED, PROBLEM = "runs_deleted", "runs_problem"
 
 
-def bar(chosen: list[Record]) -> None:
+def bar(chosen: list[RunInfo]) -> None:
     me = hashed(token())
-    own = [record for record in chosen if record.owner == me]
+    own = [info for info in chosen if info.owner == me]
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(chosen) == 1:
             _one(chosen[0], bool(own))
@@ -34,30 +34,30 @@ def bar(chosen: list[Record]) -> None:
         st.warning(plain(problem), icon=":material/info:")
 
 
-def _one(record: Record, is_own: bool) -> None:
-    if is_own and record.status in RESUMABLE and not engine().shelf.is_held(record.id):
-        help_ = text.GO_ON_HELP.format(step=record.step)
+def _one(info: RunInfo, is_uploaded: bool) -> None:
+    if is_uploaded and info.status in RESUMABLE and not engine().store.is_held(info.id):
+        help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
-            go_on(record.id)
+            go_on(info.id)
             if PROBLEM not in st.session_state:
                 st.switch_page("pages/1_Train.py")
     if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
-        open_settings(record.query)
-    if not is_own:
+        open_settings(info.query)
+    if not is_uploaded:
         return
-    label, icon = (text.UNPIN, ":material/keep_off:") if record.pinned else (text.PIN, ":material/keep:")
+    label, icon = (text.UNPIN, ":material/keep_off:") if info.pinned else (text.PIN, ":material/keep:")
     st.button(
         label, key="runs_pin", icon=icon, help=text.PIN_HELP, on_click=_change,
-        args=(record.id,), kwargs={"pinned": not record.pinned},
+        args=(info.id,), kwargs={"pinned": not info.pinned},
     )  # fmt: skip
     with st.popover(text.RENAME, icon=":material/edit:"), st.form("runs_rename", border=False):
-        name = widgets.text_input(text.NAME, default=record.name, max_chars=MAX_NAME, key=f"runs_name_{record.id}")
+        name = widgets.text_input(text.NAME, default=info.name, max_chars=MAX_NAME, key=f"runs_name_{info.id}")
         if st.form_submit_button(text.SAVE_NAME):
-            _change(record.id, name=_clean(name))
+            _change(info.id, name=_clean(name))
             st.rerun()
-    if record.published:
+    if info.published:
         st.button(
-            text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(record.id,)
+            text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(info.id,)
         )
         return
     with (
@@ -65,13 +65,13 @@ def _one(record: Record, is_own: bool) -> None:
         st.form("runs_publish", border=False),
     ):
         st.caption(text.PUBLISH_HELP)
-        suggested = record.name or shorten(title_of(record), MAX_NAME, placeholder="…")
+        suggested = info.name or shorten(title_of(info), MAX_NAME, placeholder="…")
         name = widgets.text_input(
-            text.PUBLISH_NAME, default=suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{record.id}"
+            text.PUBLISH_NAME, default=suggested, max_chars=MAX_NAME, key=f"runs_publish_name_{info.id}"
         )
         if st.form_submit_button(text.DO_PUBLISH, type="primary"):
             if _clean(name):
-                _change(record.id, published=True, name=_clean(name))
+                _change(info.id, published=True, name=_clean(name))
                 st.rerun()
             st.warning(text.NAME_IT, icon=":material/info:")
 
@@ -88,7 +88,7 @@ def go_on(run: str) -> None:
 
 def take_up(run: str) -> None:
     """This tab's run is this one, with its settings in the widgets of the Train page."""
-    view = engine().look(token(), run)
+    view = engine().poll(token(), run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
         experiment_form.fill_anew(view.experiment)
@@ -103,13 +103,13 @@ def open_settings(query: str) -> None:
 
 def undo() -> None:
     """Takes the last deletion back, as long as that can be."""
-    deleted: list[Record] = st.session_state.get(DELETED, [])
+    deleted: list[RunInfo] = st.session_state.get(DELETED, [])
     me = hashed(token())
-    deleted = [record for record in deleted if engine().shelf.is_deleted(me, record.id)]
+    deleted = [info for info in deleted if engine().store.is_deleted(me, info.id)]
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        names = ", ".join(title_of(record) for record in deleted)
+        names = ", ".join(title_of(info) for info in deleted)
         st.markdown(plain(text.DELETED.format(names=names)), width="content")
         st.button(text.UNDO, key="runs_undo", icon=":material/undo:", on_click=_restore, args=(deleted,))
 
@@ -119,7 +119,7 @@ def _clean(name: str) -> str:
 
 
 def _change(run: str, **changes: object) -> None:
-    engine().shelf.change(hashed(token()), run, **changes)
+    engine().store.change(hashed(token()), run, **changes)
 
 
 def _unpublish(run: str) -> None:
@@ -128,11 +128,11 @@ def _unpublish(run: str) -> None:
     assets.withdraw(film_stem(run))
 
 
-def _delete(records: list[Record]) -> None:
+def _delete(infos: list[RunInfo]) -> None:
     me, gone = hashed(token()), []
-    for record in records:
-        if engine().shelf.delete(me, record.id):
-            gone.append(record)
+    for info in infos:
+        if engine().store.delete(me, info.id):
+            gone.append(info)
         else:
             st.session_state[PROBLEM] = text.WRITTEN
     if gone:
@@ -140,16 +140,16 @@ def _delete(records: list[Record]) -> None:
         st.session_state["runs_shown"] = [r for r in st.session_state["runs_shown"] if r not in {g.id for g in gone}]
 
 
-def _restore(records: list[Record]) -> None:
-    restored = [engine().shelf.restore(hashed(token()), record.id) for record in records]
+def _restore(infos: list[RunInfo]) -> None:
+    restored = [engine().store.restore(hashed(token()), info.id) for info in infos]
     if not all(restored):
         st.toast(text.TOO_LATE, icon=":material/delete:")
 
 
-def _links(chosen: list[Record]) -> None:
-    if not all(record.published for record in chosen):
+def _links(chosen: list[RunInfo]) -> None:
+    if not all(info.published for info in chosen):
         st.caption(text.NOT_PUBLISHED)
-    st.code(address("Runs", f"run={','.join(record.id for record in chosen)}"), language=None, wrap_lines=True)
+    st.code(address("Runs", f"run={','.join(info.id for info in chosen)}"), language=None, wrap_lines=True)
     st.caption(text.LINK_SETTINGS)
-    for record in chosen:
-        st.code(address("Train", record.query), language=None, wrap_lines=True)
+    for info in chosen:
+        st.code(address("Train", info.query), language=None, wrap_lines=True)

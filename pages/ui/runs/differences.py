@@ -10,21 +10,21 @@ from pages.ui.text import train as train_text
 from siamese_core.experiment.fields import ChoiceField
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.losses import LOSSES
-from siamese_core.runs.record import Record
+from siamese_core.runs.info import RunInfo
 
 RESULTS = ("map_at_r", "precision_at_1", "auc", "eer", "loss")
 
 
-def part(records: list[Record]) -> None:
+def part(infos: list[RunInfo]) -> None:
     st.markdown(f"**{text.DIFFERENCES}**")
-    settings = [record.settings for record in records]
+    settings = [info.settings for info in infos]
     names = dict.fromkeys(name for found in settings for name in found)
     differing = [name for name in names if len({found.get(name) for found in settings}) > 1]
     if not differing:
         st.caption(text.SAME_SETTINGS)
     if "seed" in differing:
         st.caption(text.SEEDS_DIFFER)
-    heads = _heads(records)
+    heads = _heads(infos)
     rows = [
         {text.SETTING: _title(name)}
         | {h: _value(name, found.get(name, "")) for h, found in zip(heads, settings, strict=True)}
@@ -32,18 +32,18 @@ def part(records: list[Record]) -> None:
     ]
     for metric in RESULTS:
         for group in ("seen", "held_out"):
-            values = [record.score(metric, group) for record in records]
+            values = [info.score(metric, group) for info in infos]
             if any(value is not None for value in values):
                 shown = ("–" if value is None else f"{value:.3f}" for value in values)
                 rows.append({text.SETTING: _metric(metric, group)} | dict(zip(heads, shown, strict=True)))
-    seconds = (f"{record.seconds:.1f} s" for record in records)
+    seconds = (f"{info.seconds:.1f} s" for info in infos)
     rows.append({text.SETTING: text.COLUMNS["seconds"].partition(",")[0]} | dict(zip(heads, seconds, strict=True)))
     st.dataframe(rows, hide_index=True, width="stretch")
 
 
-def _heads(records: list[Record]) -> list[str]:
+def _heads(infos: list[RunInfo]) -> list[str]:
     """Names as heads of columns, each once."""
-    return [f"{number}. {title_of(record)}" for number, record in enumerate(records, 1)]
+    return [f"{number}. {title_of(info)}" for number, info in enumerate(infos, 1)]
 
 
 def _title(name: str) -> str:

@@ -11,16 +11,16 @@ from pages.ui.runs.titles import address, title_of
 from pages.ui.session.session import engine, may_use, token
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.store import Shelf, hashed
+from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export import tables
 from siamese_core.export.script import script
 from siamese_core.runs.archive import NO_WEIGHTS, packed_run
+from siamese_core.runs.history import RunHistory
+from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 from siamese_core.runs.model import model_of
 from siamese_core.runs.model_file import packed as packed_model
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -30,66 +30,64 @@ class File:
     make: Callable[[], bytes]
 
 
-def part(record: Record, recording: Recording, layouts: Layouts) -> None:
+def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
-    title, link = title_of(record), address("Train", record.query)
+    title, link = title_of(info), address("Train", info.query)
     # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
-    shelf, me = engine().shelf, hashed(token())
+    store, me = engine().store, hashed(token())
     with st.container(horizontal=True):
-        for label, file in _files(shelf, me, record, recording, layouts, title, link).items():
+        for label, file in _files(store, me, info, run_history, layouts, title, link).items():
             st.download_button(
                 label, file.make, file.name, file.kind, icon=":material/download:", on_click="ignore",
                 key=f"take_{file.name}",
             )  # fmt: skip
-        _script(record)
+        _script(info)
 
 
 def _files(
-    shelf: Shelf, me: str, record: Record, recording: Recording, layouts: Layouts, title: str, link: str
+    store: RunStore, me: str, info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str, link: str
 ) -> dict[str, File]:
-    stem = f"run-{record.id[:6]}"
+    stem = f"run-{info.id[:6]}"
 
     def figure() -> bytes:
-        drawn = tables.embedding_figure(recording, layouts.xy[-1], text=report.TEXT["embedding"])
+        drawn = tables.embedding_figure(run_history, layouts.xy[-1], text=report.TEXT["embedding"])
         return tables.figure_html(drawn)
 
-    def report() -> bytes:
+    def report_page() -> bytes:
         return report.report_html(
-            recording, layouts.xy, title=title, link=link, machine=record.machine, created=record.created
+            run_history, layouts.xy, title=title, link=link, machine=info.machine, created=info.created
         )
 
     def model() -> bytes:
-        saved = shelf.saved(me, record.id)
+        saved = store.saved(me, info.id)
         assert saved is not None, "it was listed"
         return packed_model(model_of(saved.experiment, saved.state))
 
-    files = {
-        text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(shelf.files(me, record.id) or {}))
-    }
-    experiment, ignored = Experiment.from_query(record.query)
-    if not ignored and may_use(experiment.dataset) and record.sentence != NO_WEIGHTS:
+    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(store.files(me, info.id) or {}))}
+    experiment, ignored = Experiment.from_query(info.query)
+    if not ignored and may_use(experiment.dataset) and info.message != NO_WEIGHTS:
         files[text.TAKE_MODEL] = File(f"{stem}.safetensors", "application/octet-stream", model)
     return files | {
-        text.TAKE_REPORT: File(f"{stem}.html", "text/html", report),
+        text.TAKE_REPORT: File(f"{stem}.html", "text/html", report_page),
         text.TAKE_FIGURE: File(f"{stem}-embedding.html", "text/html", figure),
-        text.TAKE_CSV: File(f"{stem}.csv", "text/csv", lambda: tables.embeddings_csv(recording)),
-        text.TAKE_NPZ: File(f"{stem}.npz", "application/octet-stream", lambda: tables.embeddings_npz(recording)),
+        text.TAKE_CSV: File(f"{stem}.csv", "text/csv", lambda: tables.embeddings_csv(run_history)),
+        text.TAKE_NPZ: File(f"{stem}.npz", "application/octet-stream", lambda: tables.embeddings_npz(run_history)),
         text.TAKE_FRAMES: File(
-            f"{stem}-pictures.npz", "application/octet-stream", lambda: tables.frames_npz(recording)
+            f"{stem}-pictures.npz", "application/octet-stream", lambda: tables.frames_npz(run_history)
         ),
         text.TAKE_PROJECTOR: File(
-            f"{stem}-tensorboard.zip", "application/zip", lambda: tables.tensorboard_zip(recording)
+            f"{stem}-tensorboard.zip", "application/zip", lambda: tables.tensorboard_zip(run_history)
         ),
     }
 
 
-def _script(record: Record) -> None:
+def _script(info: RunInfo) -> None:
     """The experiment as a PyTorch script, where its images are here."""
-    experiment, ignored = Experiment.from_query(record.query)
+    experiment, ignored = Experiment.from_query(info.query)
     if ignored or not may_use(experiment.dataset):
         st.caption(text.NO_SCRIPT.format(why=plain(str(ignored[0])) if ignored else text.NO_IMAGES))
         return
     st.download_button(
-        text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"run-{record.id[:6]}-pytorch.zip", "application/zip",
+        text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"run-{info.id[:6]}-pytorch.zip", "application/zip",
         icon=":material/code:", on_click="ignore", key="take_script",
     )  # fmt: skip

@@ -30,7 +30,7 @@ def section() -> None:
         return
     name = hashlib.sha256(b"".join(file.getvalue() for file in given)).hexdigest()
     kept = st.session_state.get("runs_bring")
-    gone = kept is not None and kept[1] and engine().shelf.own(hashed(token()), kept[1]) is None
+    gone = kept is not None and kept[1] and engine().store.own(hashed(token()), kept[1]) is None
     if kept is None or kept[0] != name or gone:
         kept = st.session_state["runs_bring"] = (name, *_brought(given))
     _, run, problem = kept
@@ -52,7 +52,7 @@ def _brought(given: list[UploadedFile]) -> tuple[str, str]:
             files = of_zip(file) if file is not None else of_files((one.name, one.getvalue()) for one in given)
             if file is None and not files:
                 return "", problem or text.IS_MODEL.format(name=given[0].name)
-            run = engine().shelf.bring(hashed(token()), files, record_of(files))
+            run = engine().store.import_run(hashed(token()), files, record_of(files))
         except FolderRejected as rejected:
             problem = (
                 text.OF_FILE.format(name=file.name, why=rejected) if file is not None else problem or str(rejected)
@@ -60,7 +60,7 @@ def _brought(given: list[UploadedFile]) -> tuple[str, str]:
         except OSError as error:
             return "", text.NO_ROOM.format(why=error.strerror or "?")
         else:
-            record = engine().shelf.own(hashed(token()), run)
+            record = engine().store.own(hashed(token()), run)
             if record is not None:
                 engine().replays.prepare(record)
             return run, ""

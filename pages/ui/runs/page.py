@@ -24,7 +24,7 @@ def page() -> None:
     if wanted := st.session_state.pop(table.WANTED, ""):
         st.session_state[KEY] = wanted
     asked = st.query_params.get("section", "")
-    if asked in SECTIONS and not address_sync.is_own(PAGE, asked):
+    if asked in SECTIONS and not address_sync.is_uploaded(PAGE, asked):
         st.session_state[KEY] = asked
     elif KEY not in st.session_state:
         # Back from another page: where one was.

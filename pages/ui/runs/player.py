@@ -20,16 +20,16 @@ from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.engine.storage.replays import Drawing
+from siamese_core.engine.storage.replays import LayoutProgress
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import end_of_axis, is_similarity, replay_message
 from siamese_core.losses import LOSSES
 from siamese_core.losses.record import Curve
 from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.history import RunHistory
+from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
-from siamese_core.runs.record import Record
-from siamese_core.runs.recording import Recording
 
 COLUMNS = 40
 LOOK_EVERY = 0.5
@@ -37,29 +37,29 @@ LOOK_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Seen:
-    record: Record
-    recording: Recording
+    info: RunInfo
+    run_history: RunHistory
     layouts: Layouts
 
 
-def part(chosen: list[Record], too_many: bool) -> None:
+def part(chosen: list[RunInfo], too_many: bool) -> None:
     if too_many:
         st.info(text.TOO_MANY, icon=":material/info:")
-    seen = [found for record in chosen if (found := _seen(record)) is not None]
+    seen = [found for info in chosen if (found := _seen(info)) is not None]
     if len(seen) < len(chosen) and st.session_state.get("runs_drawing"):
         st.fragment(_progress, run_every=LOOK_EVERY)(chosen)
         return
     if not seen:
         return
     # One axis for all of them, so that what looks alike is alike.
-    ends = {is_similarity(found.recording): 0.0 for found in seen}
+    ends = {is_similarity(found.run_history): 0.0 for found in seen}
     for found in seen:
-        kind = is_similarity(found.recording)
-        ends[kind] = max(ends[kind], end_of_axis(found.recording))
-    urls = [_published(found, ends[is_similarity(found.recording)]) for found in seen]
+        kind = is_similarity(found.run_history)
+        ends[kind] = max(ends[kind], end_of_axis(found.run_history))
+    urls = [_published(found, ends[is_similarity(found.run_history)]) for found in seen]
     replay_view(
         {
-            "runs": urls, "titles": [title_of(found.record) for found in seen], "text": REPLAY, "autoplay": False,
+            "runs": urls, "titles": [title_of(found.info) for found in seen], "text": REPLAY, "autoplay": False,
             "loop": False, "seconds": 8.0, "compact": False,
         },
         key="replay",
@@ -67,29 +67,29 @@ def part(chosen: list[Record], too_many: bool) -> None:
     if is_waiting():
         st.fragment(_once_there, run_every=LOOK_EVERY)()
     if len(seen) > 1:
-        differences.part([found.record for found in seen])
+        differences.part([found.info for found in seen])
     else:
-        downloads.part(seen[0].record, seen[0].recording, seen[0].layouts)
+        downloads.part(seen[0].info, seen[0].run_history, seen[0].layouts)
 
 
-def _seen(record: Record) -> Seen | None:
+def _seen(info: RunInfo) -> Seen | None:
     """The film, where it is there; else a sentence says how far it is, or why there is none."""
-    me, name = hashed(token()), plain(title_of(record))
-    if engine().shelf.is_held(record.id):
-        paused = is_paused(record)
+    me, name = hashed(token()), plain(title_of(info))
+    if engine().store.is_held(info.id):
+        paused = is_paused(info)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
-        if record.owner == me and st.button(text.WATCH, key=f"runs_watch_{record.id}", icon=":material/play_circle:"):
-            take_up(record.id)
+        if info.owner == me and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
+            take_up(info.id)
             st.switch_page("pages/1_Train.py")
         return None
     try:
-        recording, found = engine().replays.recording(me, record.id), engine().replays.look(me, record.id)
+        run_history, found = engine().replays.run_history(me, info.id), engine().replays.poll(me, info.id)
     except FolderRejected as rejected:
         st.warning(plain(str(rejected)), icon=":material/info:")
         return None
-    if isinstance(found, Layouts) and recording is not None:
-        return Seen(record, recording, found)
-    if isinstance(found, Drawing):
+    if isinstance(found, Layouts) and run_history is not None:
+        return Seen(info, run_history, found)
+    if isinstance(found, LayoutProgress):
         st.session_state["runs_drawing"] = True
     elif isinstance(found, str):
         st.warning(text.CANNOT.format(name=name, why=plain(found)), icon=":material/info:")
@@ -98,17 +98,17 @@ def _seen(record: Record) -> Seen | None:
     return None
 
 
-def _progress(chosen: list[Record]) -> None:
+def _progress(chosen: list[RunInfo]) -> None:
     """Draws the page again when no film is on its way any more."""
     me, waiting = hashed(token()), False
-    for record in chosen:
+    for info in chosen:
         try:
-            found = engine().replays.look(me, record.id)
+            found = engine().replays.poll(me, info.id)
         except FolderRejected:
             continue
-        if isinstance(found, Drawing):
+        if isinstance(found, LayoutProgress):
             waiting = True
-            name = plain(title_of(record))
+            name = plain(title_of(info))
             line = text.LAYING_OUT.format(name=name, done=found.done, of=found.of)
             st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
     if not waiting:
@@ -124,36 +124,39 @@ def _once_there() -> None:
 
 def _published(seen: Seen, d_max: float) -> str:
     """The address of a run's film, as a file of its own that the browser fetches once."""
-    curve = _curve(seen.recording, d_max)
-    name = (seen.record.id, len(seen.recording.film), seen.recording.step, curve is not None, d_max)
+    curve = _curve(seen.run_history, d_max)
+    name = (seen.info.id, len(seen.run_history.film), seen.run_history.step, curve is not None, d_max)
     kept: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
     if name not in kept or not assets.is_there(kept[name]):
-        probe = seen.recording.probe
-        png = atlas_png(probe.thumbnails, COLUMNS)
-        height, width = probe.thumbnails.shape[2:]
+        eval_images = seen.run_history.eval_images
+        png = atlas_png(eval_images.thumbnails, COLUMNS)
+        height, width = eval_images.thumbnails.shape[2:]
         sprite = {
-            "url": assets.publish(film_stem(seen.record.id), ".png", png),
+            "url": assets.publish(film_stem(seen.info.id), ".png", png),
             "columns": COLUMNS, "width": width, "height": height,
         }  # fmt: skip
-        key = hashlib.sha256(probe.labels.tobytes() + png).hexdigest()
-        words = text.FILM | {"note": _note(seen.recording)}
+        key = hashlib.sha256(eval_images.labels.tobytes() + png).hexdigest()
+        words = text.FILM | {"note": _note(seen.run_history)}
         message = replay_message(
-            seen.recording, seen.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
+            seen.run_history, seen.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
         )
-        kept[name] = assets.publish(film_stem(seen.record.id), ".bin", message)
+        kept[name] = assets.publish(film_stem(seen.info.id), ".bin", message)
     return kept[name]
 
 
-def _note(recording: Recording) -> str:
-    experiment, _ = Experiment.from_query(recording.query)
-    return second_input(experiment) if recording.probe.branches == 2 else ""
+def _note(run_history: RunHistory) -> str:
+    experiment, _ = Experiment.from_query(run_history.query)
+    return second_input(experiment) if run_history.eval_images.branches == 2 else ""
 
 
-def _curve(recording: Recording, d_max: float) -> Curve | None:
+def _curve(run_history: RunHistory, d_max: float) -> Curve | None:
     """The loss along the axis of the film's distances; None where it has no such curve, or the worker is not ready."""
-    experiment, ignored = Experiment.from_query(recording.query)
+    experiment, ignored = Experiment.from_query(run_history.query)
     loss = LOSSES[experiment.loss]
-    if any(problem.name in ("loss", "measure") for problem in ignored) or loss.takes not in ("distance", "similarity"):
+    if any(problem.name in ("loss", "measure") for problem in ignored) or loss.input_kind not in (
+        "distance",
+        "similarity",
+    ):
         return None
     arrays = exact_arrays(loss.key, experiment.params, places(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

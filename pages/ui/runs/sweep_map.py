@@ -61,7 +61,7 @@ def drawn(view: SweepView) -> list[str]:
         text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell))
         for cell in place.cells
     ]
-    why = next((cell.sentence for cell in place.cells if cell.sentence), "")
+    why = next((cell.message for cell in place.cells if cell.message), "")
     st.markdown(plain(" · ".join([values, *scores, *([why] if why else [])])))
     return [cell.run for cell in place.cells if cell.run]
 

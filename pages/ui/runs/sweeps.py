@@ -43,7 +43,7 @@ def section() -> None:
         chosen = widgets.selectbox(
             text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
         )
-    view = sweeps().look(hashed(token()), chosen)
+    view = sweeps().poll(hashed(token()), chosen)
     if view is not None:
         st.fragment(_look, run_every=LOOK_EVERY if view.live else None)(chosen, view.live)
 
@@ -134,7 +134,7 @@ def _device() -> str:
 
 def _look(sweep: str, was_live: bool) -> None:
     """One sweep as it is now; draws the whole page once when it is done."""
-    view = sweeps().look(hashed(token()), sweep)
+    view = sweeps().poll(hashed(token()), sweep)
     if view is None or view.live != was_live:
         st.rerun()
     line = text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells))

@@ -17,9 +17,9 @@ from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
 from siamese_core.engine.storage.replays import PICTURE
-from siamese_core.engine.storage.store import Shelf, hashed
+from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.export.figures.thumbnail import picture_png
-from siamese_core.runs.record import Record
+from siamese_core.runs.info import RunInfo
 
 WANTED = "runs_section_wanted"
 """The part of the page that is to be shown next: its widget must not be set once it is drawn."""
@@ -32,27 +32,27 @@ LOOK_EVERY = 1.0
 
 
 def section() -> None:
-    shelf, me = engine().shelf, hashed(token())
+    store, me = engine().store, hashed(token())
     _take_address()
     # Before they are drawn: what changes while they are is seen at the first look.
     shown = _signature(me)
-    own = [record for record in shelf.records(me) if _stands_alone(record) or record.id in _shown()]
+    own = [info for info in store.infos(me) if _stands_alone(info) or info.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = widgets.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
-        others = [record for record in shelf.published() if record.owner != me]
+        others = [info for info in store.published() if info.owner != me]
         if others and widgets.toggle(text.EVERYBODY, key="runs_everybody"):
             own = [*own, *others]
-    fitting = [record for record in own if _fits(record, words)]
+    fitting = [info for info in own if _fits(info, words)]
     if fitting:
         _table(fitting)
-    elif words or not any(shelf.find(me, run) for run in _shown()):
+    elif words or not any(store.find(me, run) for run in _shown()):
         st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
     actions.undo()
-    _usage(shelf, me)
+    _usage(store, me)
     st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(shown)
-    chosen = [record for run in _shown() if (record := shelf.find(me, run)) is not None]
+    chosen = [info for run in _shown() if (info := store.find(me, run)) is not None]
     for run in _shown():
-        if shelf.find(me, run) is None:
+        if store.find(me, run) is None:
             st.warning(text.NO_RUN.format(asked=plain(run[:60])), icon=":material/info:")
     if chosen:
         actions.bar(chosen)
@@ -61,20 +61,20 @@ def section() -> None:
         st.caption(text.PICK)
 
 
-def _stands_alone(record: Record) -> bool:
+def _stands_alone(info: RunInfo) -> bool:
     """Whether it is no part of a sweep that is listed by itself."""
-    return not record.sweep or sweeps().look(record.owner, record.sweep) is None
+    return not info.sweep or sweeps().poll(info.owner, info.sweep) is None
 
 
-def _is_busy(records: list[Record]) -> bool:
+def _is_busy(infos: list[RunInfo]) -> bool:
     """Whether something in the table will change by itself."""
-    on_its_way = (engine().replays.is_drawing(record.id) for record in records)
-    return engine().keeping.is_writing(hashed(token())) or any(on_its_way)
+    on_its_way = (engine().replays.is_drawing(info.id) for info in infos)
+    return engine().saver.is_writing(hashed(token())) or any(on_its_way)
 
 
 def _signature(me: str) -> list[tuple[str, str, bool]]:
-    shelf = engine().shelf
-    return [(r.id, r.status, shelf.has(r.id, PICTURE)) for r in shelf.records(me) if not r.sweep]
+    store = engine().store
+    return [(r.id, r.status, store.has(r.id, PICTURE)) for r in store.infos(me) if not r.sweep]
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
@@ -91,7 +91,7 @@ def _shown() -> list[str]:
 def _take_address() -> None:
     """Runs that a link names are looked at; those that are looked at stand in the address."""
     asked = st.query_params.get("run", "")
-    if asked and not address_sync.is_own(PAGE, asked):
+    if asked and not address_sync.is_uploaded(PAGE, asked):
         st.session_state[SHOWN] = [run for run in asked.split(",") if run][:MOST_SIDE_BY_SIDE]
         address_sync.stands_now(PAGE, asked)
         st.session_state.pop("runs_table_of", None)
@@ -114,13 +114,13 @@ def _write_address() -> None:
         del st.query_params["run"]
 
 
-def _fits(record: Record, words: str) -> bool:
-    said = " ".join([title_of(record), text.STATUSES[record.status], *record.settings.values()]).casefold()
+def _fits(info: RunInfo, words: str) -> bool:
+    said = " ".join([title_of(info), text.STATUSES[info.status], *info.settings.values()]).casefold()
     return all(word in said for word in words.casefold().split())
 
 
-def _table(records: list[Record]) -> None:
-    ids = tuple(record.id for record in records)
+def _table(infos: list[RunInfo]) -> None:
+    ids = tuple(info.id for info in infos)
     shown = [ids.index(run) for run in _shown() if run in ids]
     if st.session_state.get("runs_table_of") != ids:
         # Other rows, another table: a selection by row numbers would be of other runs.
@@ -128,13 +128,13 @@ def _table(records: list[Record]) -> None:
         st.session_state["runs_table_round"] = st.session_state.get("runs_table_round", 0) + 1
         st.session_state["runs_table_rows"] = shown
     columns = st.column_config
-    rows = [_row(record) for record in records]
+    rows = [_row(info) for info in infos]
     told = {name for row in rows for name, value in row.items() if value not in (None, "", False)}
     event: Any = st.dataframe(
         [{name: value for name, value in row.items() if name in told} for row in rows],
         hide_index=True,
         width="stretch",
-        height=min(len(records), 8) * ROW + 40,
+        height=min(len(infos), 8) * ROW + 40,
         row_height=ROW,
         key=f"runs_table_{st.session_state['runs_table_round']}",
         on_select="rerun",
@@ -158,21 +158,21 @@ def _table(records: list[Record]) -> None:
         _write_address()
 
 
-def _row(record: Record) -> dict[str, object]:
+def _row(info: RunInfo) -> dict[str, object]:
     row = {
-        "picture": _picture(record.id),
-        "pinned": record.pinned and record.owner == hashed(token()),
-        "name": record.name,
-        "loss": loss_title(record),
-        "params": params_of(record),
-        "dataset": dataset_title(record),
-        "map_at_r": record.score("map_at_r"),
-        "held_out": record.score("map_at_r", "held_out"),
-        "precision_at_1": record.score("precision_at_1"),
-        "step": text.STEPS.format(step=record.step, total=record.total),
-        "seconds": record.seconds,
-        "status": status_of(record),
-        "created": datetime.fromtimestamp(record.created, UTC),
+        "picture": _picture(info.id),
+        "pinned": info.pinned and info.owner == hashed(token()),
+        "name": info.name,
+        "loss": loss_title(info),
+        "params": params_of(info),
+        "dataset": dataset_title(info),
+        "map_at_r": info.score("map_at_r"),
+        "held_out": info.score("map_at_r", "held_out"),
+        "precision_at_1": info.score("precision_at_1"),
+        "step": text.STEPS.format(step=info.step, total=info.total),
+        "seconds": info.seconds,
+        "status": status_of(info),
+        "created": datetime.fromtimestamp(info.created, UTC),
     }
     return {text.COLUMNS[name]: value for name, value in row.items()}
 
@@ -183,14 +183,14 @@ def _encoded(png: bytes) -> str:
 
 
 def _picture(run: str) -> str:
-    png = engine().shelf.attached(run, PICTURE)
+    png = engine().store.attached(run, PICTURE)
     return _encoded(png or BLANK)
 
 
-def _usage(shelf: Shelf, me: str) -> None:
-    count, taken = shelf.usage(me)
+def _usage(store: RunStore, me: str) -> None:
+    count, taken = store.usage(me)
     used = f"{taken / 1e9:.2f}"
-    limits = shelf.limits
+    limits = store.limits
     st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
-    if shelf.skipped:
-        st.caption(text.SKIPPED.format(names=plain(", ".join(shelf.skipped[:5]))))
+    if store.skipped:
+        st.caption(text.SKIPPED.format(names=plain(", ".join(store.skipped[:5]))))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pages.ui.components.embedding.sprites import Probes
+from pages.ui.components.embedding.sprites import EvalSprites
 from pages.ui.text import train as text
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.engine.run import Layout
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures import base
 from siamese_core.formats.wire import pack
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 NO_POINTS = {
     "xy": np.zeros((0, 2), np.float32),
@@ -30,7 +30,7 @@ def empty(frame: str, words: dict[str, str]) -> bytes:
 
 
 def message(
-    experiment: Experiment, layout: Layout, shown: Probes, frame: str, pair: tuple[int, int, float] | None = None
+    experiment: Experiment, layout: Layout, shown: EvalSprites, frame: str, pair: tuple[int, int, float] | None = None
 ) -> bytes:
     """`frame` names what is drawn, and changes with it. `pair`: two points to show, and their distance."""
     styles = [base.class_style(c) for c in range(len(shown.classes))]
@@ -65,4 +65,4 @@ def second_input(experiment: Experiment) -> str:
 
 
 def _view(experiment: Experiment) -> str:
-    return text.SAME_VIEW if experiment.view == "none" else VIEWS[experiment.view].title.lower()
+    return text.SAME_VIEW if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].title.lower()

@@ -12,7 +12,7 @@ import streamlit as st
 from pages.ui.session.session import token, uploads
 from pages.ui.shims import address_sync, widgets
 from pages.ui.text import train as text
-from siamese_core.datasets import DATASETS, dataset_of, is_own
+from siamese_core.datasets import DATASETS, dataset_of, is_uploaded
 from siamese_core.datasets.shapes import shapes
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored, param_field
@@ -51,10 +51,10 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     query = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
-    if query and not address_sync.is_own(PAGE, query):
+    if query and not address_sync.is_uploaded(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
         # Before anything is read of them: a link must not tell what is in somebody else's pictures.
-        foreign = [value for name, value in own if name == "dataset" and is_own(value) and not _is_mine(value)]
+        foreign = [value for name, value in own if name == "dataset" and is_uploaded(value) and not _is_mine(value)]
         own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
         if foreign:
             own = [(name, value) for name, value in own if name != "held_out"]
@@ -79,7 +79,7 @@ def datasets() -> dict[str, str]:
 def current_experiment() -> Experiment:
     """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
     kept: Experiment = st.session_state.get("experiment") or Experiment()
-    gone = is_own(kept.dataset) and not uploads().use(token(), kept.dataset)
+    gone = is_uploaded(kept.dataset) and not uploads().use(token(), kept.dataset)
     return _elsewhere(kept) if gone else kept
 
 
@@ -139,7 +139,7 @@ def controls() -> Experiment:
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param_field(param)) for param in loss.params}
-    labels = ("right",) if loss.takes in ("logits", "batch") else None
+    labels = ("right",) if loss.input_kind in ("logits", "batch") else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
     names = {"held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
@@ -156,7 +156,7 @@ def controls() -> Experiment:
 
 def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields chosen so far leave of those after them."""
-    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].takes not in ("logits", "batch")
+    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].input_kind not in ("logits", "batch")
     return {
         "miner": None if mined else ("all",),
         "second_encoder": ("same",) if values.get("shared") == "true" else None,

@@ -28,7 +28,7 @@ Asked = tuple[str, tuple[tuple[str, float], ...], bytes]
 
 def places(loss: Loss, end: float) -> np.ndarray:
     """Where the curve of a loss is computed, from 0 to `end`."""
-    return np.linspace(0, end, POINTS.get(loss.takes, POINTS_OF_OTHERS), dtype=np.float64)
+    return np.linspace(0, end, POINTS.get(loss.input_kind, POINTS_OF_OTHERS), dtype=np.float64)
 
 
 def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
@@ -116,12 +116,12 @@ def _late() -> dict[Asked, Answer | None]:
 def line_of(key: str) -> str | None:
     """The parameter of a loss that is a place on the axis of distances, and a line that can be dragged."""
     loss = LOSSES[key]
-    if loss.takes not in ("distance", "triplet") or not loss.params:
+    if loss.input_kind not in ("distance", "triplet") or not loss.params:
         return None
     return loss.params[0].name
 
 
 def axis_of(key: str) -> str:
     """What a loss is drawn along: "distance", "similarity", or "triplet" for a surface of two distances."""
-    takes = LOSSES[key].takes
-    return {"similarity": "similarity", "logits": "similarity", "triplet": "triplet"}.get(takes, "distance")
+    input_kind = LOSSES[key].input_kind
+    return {"similarity": "similarity", "logits": "similarity", "triplet": "triplet"}.get(input_kind, "distance")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.session.session import engine, examinations, may_use, run_of_tab, token, uploads
+from pages.ui.session.session import engine, evaluations, may_use, run_of_tab, token, uploads
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import kept_answer
@@ -53,7 +53,7 @@ def choose() -> ModelFile | None:
     run = run_of_tab()
     options = _options(run)
     asked = st.query_params.get("model", "")
-    if asked in options and not address_sync.is_own("models", asked):
+    if asked in options and not address_sync.is_uploaded("models", asked):
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
         st.session_state[CHOICE] = _before(run, options)
@@ -73,7 +73,7 @@ def choose() -> ModelFile | None:
         may_be = ", ".join(text.BUNDLED)
         st.warning(text.NO_MODEL.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
     file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
-    if file is not None and any(not uploads().use(token(), own) for own in file.own_sets):
+    if file is not None and any(not uploads().use(token(), own) for own in file.uploaded_sets):
         st.warning(text.GONE, icon=":material/info:")
         return None
     if file is None or not _is_sound(file):
@@ -107,12 +107,12 @@ def _options(run: RunView | None) -> dict[str, str]:
 def _saved() -> dict[str, str]:
     """The newest saved runs that can be used: those whose images are here."""
     found = {}
-    for record in engine().shelf.records(hashed(token())):
-        experiment, gone = Experiment.from_query(record.query)
-        if not gone and not record.sweep and may_use(experiment.dataset):
+    for info in engine().store.infos(hashed(token())):
+        experiment, gone = Experiment.from_query(info.query)
+        if not gone and not info.sweep and may_use(experiment.dataset):
             loss, dataset = LOSSES[experiment.loss].title, plain_title(experiment.dataset)
-            about = record.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
-            found[record.id] = text.SAVED_RUN.format(about=about, steps=f"{record.step:,}")
+            about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
+            found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
     return dict(islice(found.items(), MOST_SAVED))
 
 
@@ -128,7 +128,7 @@ def bundled(name: str) -> ModelFile:
 
 def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
-    run = engine().look(token(), run_id)
+    run = engine().poll(token(), run_id)
     kept = st.session_state.get(KEPT)
     mine = kept[1] if kept is not None and kept[0] == run_id else None
     try:
@@ -147,7 +147,7 @@ def _of_run(run_id: str) -> ModelFile | None:
 
 
 def _of_saved(run_id: str) -> Model | None:
-    saved = engine().shelf.saved(hashed(token()), run_id)
+    saved = engine().store.saved(hashed(token()), run_id)
     return model_of(saved.experiment, saved.state) if saved is not None else None
 
 
@@ -183,15 +183,15 @@ def _take() -> None:
 
 def _is_sound(file: ModelFile) -> bool:
     """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
-    if examinations().problem:
-        st.error(examinations().problem, icon=":material/error:")
+    if evaluations().problem:
+        st.error(evaluations().problem, icon=":material/error:")
         return False
-    if not examinations().ready:
+    if not evaluations().ready:
         st.info(text.CHECKING, icon=":material/hourglass:")
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
         return False
     try:
-        found = kept_answer("model_checked", file.key, lambda: examinations().check(file), WAIT)
+        found = kept_answer("model_checked", file.key, lambda: evaluations().check(file), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return False
@@ -202,7 +202,7 @@ def _is_sound(file: ModelFile) -> bool:
 
 
 def _once_ready() -> None:
-    if examinations().ready:
+    if evaluations().ready:
         st.rerun()
 
 

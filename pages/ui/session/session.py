@@ -11,10 +11,10 @@ import streamlit as st
 from pages.ui.shims import assets
 from siamese_core.datasets import uploaded
 from siamese_core.engine import Engine, RunView
-from siamese_core.engine.evaluations import Examinations
+from siamese_core.engine.evaluations import Evaluations
 from siamese_core.engine.storage.limits import limits_of
-from siamese_core.engine.storage.store import Shelf
-from siamese_core.engine.sweeps.sweep_runs import Cells
+from siamese_core.engine.storage.store import RunStore
+from siamese_core.engine.sweeps.sweep_runs import SweepRuns
 from siamese_core.engine.sweeps.sweeps import Sweeps
 from siamese_core.engine.uploads.downloads import Downloads
 from siamese_core.engine.uploads.uploads import Uploads
@@ -38,7 +38,7 @@ _remember = st.components.v2.component(
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
     """Before the engine: its children are told where the pictures lie. Nothing is left of an earlier server's."""
-    assets.withdraw(probes_stem(uploaded.PREFIX))
+    assets.withdraw(sprites_stem(uploaded.PREFIX))
     kept = Uploads(on_gone=_gone)
     atexit.register(kept.close)
     return kept
@@ -49,16 +49,16 @@ def engine() -> Engine:
     uploads()
     # Not those of another server that runs from this folder.
     assets.withdraw(FILMS, FILMS_FOR)
-    shelf = Shelf(home() / "runs", limits_of(os.environ), on_gone=_run_gone)
-    started = Engine(shelf=shelf)
+    store = RunStore(home() / "runs", limits_of(os.environ), on_gone=_run_gone)
+    started = Engine(store=store)
     atexit.register(started.close)
     return started
 
 
 @st.cache_resource(show_spinner=False)
-def examinations() -> Examinations:
+def evaluations() -> Evaluations:
     uploads()
-    return Examinations()
+    return Evaluations()
 
 
 @st.cache_resource(show_spinner=False)
@@ -68,7 +68,7 @@ def downloads() -> Downloads:
 
 @st.cache_resource(show_spinner=False)
 def sweeps() -> Sweeps:
-    started = Sweeps(home() / "sweeps", Cells(engine()))
+    started = Sweeps(home() / "sweeps", SweepRuns(engine()))
     atexit.register(started.close)
     return started
 
@@ -76,7 +76,7 @@ def sweeps() -> Sweeps:
 def run_of_tab() -> RunView | None:
     """The run of this tab; where it has none, or another tab has replaced it, the newest of this browser."""
     for run_id in (st.session_state.get("run"), engine().latest(token())):
-        if run_id and (run := engine().look(token(), run_id)):
+        if run_id and (run := engine().poll(token(), run_id)):
             uploads().use(token(), run.experiment.dataset)
             return run
     return None
@@ -85,8 +85,8 @@ def run_of_tab() -> RunView | None:
 def _gone(dataset: str) -> None:
     """A set of uploaded pictures was deleted: nothing of it stays."""
     engine().forget_images(dataset)
-    examinations().forget_images(dataset)
-    assets.withdraw(probes_stem(dataset))
+    evaluations().forget_images(dataset)
+    assets.withdraw(sprites_stem(dataset))
 
 
 def _run_gone(run: str) -> None:
@@ -95,14 +95,14 @@ def _run_gone(run: str) -> None:
     assets.withdraw(film_stem(run))
 
 
-def probes_stem(dataset: str) -> str:
+def sprites_stem(dataset: str) -> str:
     """The name under which a dataset's thumbnails are published."""
     return f"probes-{dataset}"
 
 
 def may_use(dataset: str) -> bool:
     """Whether this browser may use a dataset: one of the catalogue, or its own pictures, which are kept by asking."""
-    return not uploaded.is_own(dataset) or uploads().use(token(), dataset)
+    return not uploaded.is_uploaded(dataset) or uploads().use(token(), dataset)
 
 
 def film_stem(run: str) -> str:

@@ -58,7 +58,7 @@ def _stop(key: str) -> None:
 def _views(key: str) -> tuple[int, dict[str, RunView]]:
     """The seed, and the runs that are still kept."""
     seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
-    looked = {title: engine().look(token(), run) for title, run in runs.items()}
+    looked = {title: engine().poll(token(), run) for title, run in runs.items()}
     return seed, {title: view for title, view in looked.items() if view is not None}
 
 
@@ -106,7 +106,7 @@ def _chart(myth: Myth, views: dict[str, RunView]) -> None:
 def _verdict(myth: Myth, views: dict[str, RunView], seed: int) -> None:
     for title, view in views.items():
         if view.status in ("halted", "failed"):
-            st.warning(text.MYTH_FAILED.format(side=title, sentence=view.sentence), icon=":material/warning:")
+            st.warning(text.MYTH_FAILED.format(side=title, message=view.message), icon=":material/warning:")
     done = {title: view for title, view in views.items() if not view.live and view.frame and view.scores}
     finished = [view for view in views.values() if view.status in ("finished", "halted", "failed")]
     if len(finished) == len(views) > len(done):

@@ -19,7 +19,7 @@ def current(page: str) -> str:
     return _kept(page)[0]
 
 
-def is_own(page: str, address: str) -> bool:
+def is_uploaded(page: str, address: str) -> bool:
     """Whether the page has written it: now, or so shortly ago that the browser may not know of the next."""
     now, before = _kept(page)
     return address == now or before.get(address, 0.0) > time.monotonic()

@@ -21,9 +21,9 @@ def answered(asked: Answer, wait: float) -> Arrays | None:
         return None
 
 
-def kept_answer(slot: str, asked: Hashable, ask: Callable[[], Answer], wait: float) -> Arrays | None:
+def kept_answer(run_state: str, asked: Hashable, ask: Callable[[], Answer], wait: float) -> Arrays | None:
     """The answer to what was `asked`, which is asked once; another question in the same slot lets go of it."""
-    kept = st.session_state.get(slot)
+    kept = st.session_state.get(run_state)
     if kept is None or kept[0] != asked or kept[1].cancelled():
-        kept = st.session_state[slot] = (asked, ask())
+        kept = st.session_state[run_state] = (asked, ask())
     return answered(kept[1], wait)

@@ -41,7 +41,7 @@ STATUS = {
 }
 PROGRESS = "Step {step} of {steps} · {seconds} of training · {rate} images/s"
 LEFT = "{seconds} left"
-OF_THE_LAST_RUN = "Of the run that is shown: {sentence}"
+OF_THE_LAST_RUN = "Of the run that is shown: {message}"
 CHANGED = "Settings changed: press **Train** to use them."
 CHANGED_LIVE = "Settings changed: press **Train** to use them. The run goes on with its own."
 FORGOTTEN = (

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import embedding_view, plot_view
-from pages.ui.components.embedding.sprites import probes
+from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.session import embedding_message
 from pages.ui.session.loss_curves import is_waiting, take_late
 from pages.ui.session.session import engine, token, uploads
@@ -16,7 +16,7 @@ from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.train.loss_panel import loss_panel
-from siamese_core.datasets import is_own
+from siamese_core.datasets import is_uploaded
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
@@ -33,10 +33,10 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
     e = engine()
     take_late()
-    run = e.look(token(), run_id) if run_id else None
+    run = e.poll(token(), run_id) if run_id else None
     if run is not None:
         uploads().use(token(), run.experiment.dataset)
-    if is_own(experiment.dataset) and not uploads().use(token(), experiment.dataset):
+    if is_uploaded(experiment.dataset) and not uploads().use(token(), experiment.dataset):
         # Deleted in another tab: the whole page falls back to images that are there.
         st.rerun()
     _status(run, changed)
@@ -66,7 +66,7 @@ def is_busy(run: RunView | None) -> bool:
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not e.drawing.is_warm or not drawn
+    return run.live or not e.projector.is_warm or not drawn
 
 
 def _status(run: RunView | None, changed: bool) -> None:
@@ -76,11 +76,11 @@ def _status(run: RunView | None, changed: bool) -> None:
         st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
     with st.container():
-        sentence = (run.sentence or run.alarm) if run else None
-        if sentence:
-            shown = text.OF_THE_LAST_RUN.format(sentence=sentence) if changed else sentence
+        message = (run.message or run.alarm) if run else None
+        if message:
+            shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
-        if run is not None and (not_saved := engine().keeping.problem(run.id)):
+        if run is not None and (not_saved := engine().saver.problem(run.id)):
             st.warning(plain(not_saved), icon=":material/save:")
 
 
@@ -130,7 +130,7 @@ def _numbers(run: RunView | None) -> None:
 
 
 def _number_names(run: RunView | None) -> dict[str, tuple[str, str]]:
-    active = text.ACTIVE.get(LOSSES[run.experiment.loss].takes) if run is not None else None
+    active = text.ACTIVE.get(LOSSES[run.experiment.loss].input_kind) if run is not None else None
     return text.NUMBERS | ({"active": active} if active else {})
 
 
@@ -141,7 +141,7 @@ def _embedding(run: RunView | None) -> None:
         frame = f"none {run is not None and run.live}"
         embedding_view(embedding_message.empty(frame, words), key="embedding")
         return
-    shown = probes(run.experiment)
+    shown = eval_sprites(run.experiment)
     count = len(shown.labels) // run.experiment.branches
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=count)}**")
     frame = f"{run.id} {run.layout.number}"

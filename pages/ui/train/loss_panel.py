@@ -36,22 +36,22 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
     loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
-    is_triplet = loss.takes == "triplet"
+    is_triplet = loss.input_kind == "triplet"
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
     d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
-    slope = False if loss.takes in ("triplet", "logits") else widgets.toggle(text.SLOPE, key="show_slope")
+    slope = False if loss.input_kind in ("triplet", "logits") else widgets.toggle(text.SLOPE, key="show_slope")
     # A classifier is drawn against a probability, which is no distance of two images.
     curve = (
         NO_CURVE
-        if loss.takes == "logits"
+        if loss.input_kind == "logits"
         else loss_arrays(loss.key, experiment.params, places(loss, min(d_max, _farthest_drawn(loss))))
     )
     if curve is None:
         st.caption(text.WARMING)
         return
     words = text.LOSS | {"distance": text.AXES[measure.kind].format(measure=measure.title)}
-    note = text.NOTES.get(loss.takes)
+    note = text.NOTES.get(loss.input_kind)
     if note:
         st.caption(note)
 
@@ -89,7 +89,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
 def _handles(experiment: Experiment) -> list[dict[str, Any]]:
     """The line of the loss that can be dragged, where it has one."""
     name, loss = line_of(experiment.loss), LOSSES[experiment.loss]
-    kind = "diagonal" if loss.takes == "triplet" else "vertical"
+    kind = "diagonal" if loss.input_kind == "triplet" else "vertical"
     return [
         {
             "value": experiment.params[name], "low": p.low, "high": p.high, "step": p.step, "label": p.title,
@@ -109,12 +109,12 @@ def _end(experiment: Experiment, frame: Frame | None) -> float:
     loss, name = LOSSES[experiment.loss], line_of(experiment.loss)
     default = next((p.default for p in loss.params if p.name == name), 1.0)
     line = 1.2 * experiment.params[name] if name else 0.0
-    return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.takes == "triplet")))
+    return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.input_kind == "triplet")))
 
 
 def _farthest_drawn(loss: Loss) -> float:
     """A loss on a whole batch is drawn along the cosine distance, which ends at 2."""
-    return 2.0 if loss.takes == "batch" and loss.measures[0] == "cosine" else np.inf
+    return 2.0 if loss.input_kind == "batch" and loss.measures[0] == "cosine" else np.inf
 
 
 def _as_dragged(experiment: Experiment) -> Experiment:

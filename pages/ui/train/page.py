@@ -16,7 +16,7 @@ from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import train as text
 from pages.ui.train.live import is_busy, live
-from siamese_core.datasets import is_own
+from siamese_core.datasets import is_uploaded
 from siamese_core.engine import RunView
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment import reach
@@ -49,7 +49,7 @@ def page() -> None:
     with st.sidebar:
         experiment = experiment_form.controls()
         machine = _machine(machine_asked)
-        keep = not is_own(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
+        keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
     not_the_first = e.devices and machine.device != next(iter(e.devices))
     experiment_form.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
     if e.devices and machine_asked.get("device", machine.device) not in e.devices:
@@ -85,8 +85,8 @@ def page() -> None:
 
 def _offer() -> None:
     """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
-    records = engine().shelf.records(hashed(token()))
-    newest = next((record for record in records if not record.sweep), None)
+    infos = engine().store.infos(hashed(token()))
+    newest = next((info for info in infos if not info.sweep), None)
     if newest is not None and newest.status == "interrupted":
         said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -161,7 +161,7 @@ def _button(
 
 def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, keep: bool) -> None:
     begun = st.session_state.get("run")
-    if begun and begun != (run.id if run is not None else None) and engine().look(token(), begun):
+    if begun and begun != (run.id if run is not None else None) and engine().poll(token(), begun):
         # Pressed twice, before the page has shown what the first press began.
         return
     if run is not None and run.id == begun:

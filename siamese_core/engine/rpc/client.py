@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import State
+from siamese_core.experiment.snapshot import TrainingState
 
 Answer = Future[dict[str, np.ndarray]]
 """Cancelled where the process that is asked dies, or cannot answer; raises Refused where it says why it does not."""
@@ -21,7 +21,7 @@ class Refused(Exception):
     """A question that is not answered: the sentence says why, and what to do."""
 
 
-class Questions:
+class RpcClient:
     """`say(meta, **arrays)` hands a message to the child."""
 
     def __init__(self, say: Callable[..., None]) -> None:
@@ -48,7 +48,7 @@ class Questions:
         elif meta["is"] == "answer":
             answer.set_result(arrays)
         elif meta["is"] == "refused":
-            answer.set_exception(Refused(meta["sentence"]))
+            answer.set_exception(Refused(meta["message"]))
         else:
             answer.cancel()
         return True
@@ -66,7 +66,7 @@ class Questions:
             return self._open.pop(number, None)
 
 
-class OfWorker(Questions):
+class TrainerClient(RpcClient):
     """What the training worker is asked."""
 
     def curve(self, loss: str, params: Mapping[str, float], at: np.ndarray) -> Answer:
@@ -78,7 +78,7 @@ class OfWorker(Questions):
         question = {"do": "pairs", "measure": measure, "branches": branches}
         return self.ask(question, embeddings=embeddings, labels=labels)
 
-    def next_step(self, experiment: Experiment, state: State | None, ahead: int) -> Answer:
+    def next_step(self, experiment: Experiment, state: TrainingState | None, ahead: int) -> Answer:
         """The arrays of `next_step.next_step`."""
         question = {
             "do": "next_step", "query": experiment.to_query(), "ahead": ahead, "step": state.step if state else 0,

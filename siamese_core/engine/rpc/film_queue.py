@@ -34,7 +34,7 @@ class _Chain:
     deaths: int = 0
 
 
-class Chains:
+class FilmQueue:
     """`say(meta, **arrays)` hands a message to the process, which has one chain at a time: embeddings are large."""
 
     def __init__(self, say: Callable[..., None]) -> None:
@@ -115,14 +115,14 @@ class Chains:
         _refuse(chain, TOO_HEAVY)
         self._remove(name, chain)
 
-    def let_go(self, sentence: str) -> None:
+    def let_go(self, message: str) -> None:
         """There is no process any more, and there will be none: all chains, and later ones, are refused."""
         with self._lock:
-            self._closed = sentence
+            self._closed = message
             chains = list(self._open.values())
             self._open.clear()
         for chain in chains:
-            _refuse(chain, sentence)
+            _refuse(chain, message)
 
     def _first(self) -> _Chain | None:
         return next(iter(self._open.values()), None)
@@ -141,6 +141,6 @@ class Chains:
             self._say({"do": "chain", "run": chain.run, "kind": chain.kind}, embeddings=chain.embeddings)
 
 
-def _refuse(chain: _Chain, sentence: str) -> None:
+def _refuse(chain: _Chain, message: str) -> None:
     if chain.layouts.set_running_or_notify_cancel():
-        chain.layouts.set_exception(Refused(sentence))
+        chain.layouts.set_exception(Refused(message))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.film_queue import Chains
+from siamese_core.engine.rpc.film_queue import FilmQueue
 from siamese_core.engine.rpc.pictures import Pictures
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.run import Layout
@@ -19,7 +19,7 @@ MAX_DEATHS = 20
 CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
 
 
-class Drawing:
+class ProjectorClient:
     """`on_layout(run, meta, arrays)` hears of a live run's picture.
 
     `on_new()` is called when all live runs are to be drawn again: the process is warm, or a new one.
@@ -32,7 +32,7 @@ class Drawing:
         self._closed = threading.Event()
         self._deaths = 0
         self.is_warm, self.problem = False, ""
-        self.pictures, self.chains = Pictures(self._say), Chains(self._say)
+        self.pictures, self.chains = Pictures(self._say), FilmQueue(self._say)
         self._process = self._new()
 
     @property

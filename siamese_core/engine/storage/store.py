@@ -22,9 +22,9 @@ from typing import Any
 from siamese_core.engine.storage.limits import Limits
 from siamese_core.formats.files import PART, write_whole
 from siamese_core.formats.run_format import Damaged
-from siamese_core.runs.folder import FolderRejected, Saved, files_of, load, locked, recording_of
-from siamese_core.runs.record import MAX_NAME, RECORD, Record, packed_record, read_record
-from siamese_core.runs.recording import Recording
+from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
+from siamese_core.runs.history import RunHistory
+from siamese_core.runs.info import MAX_NAME, RECORD, RunInfo, packed_info, read_info
 
 ABANDONED_AFTER = 3600.0
 """Seconds after which what somebody has not finished, or not finished deleting, is left over from a kill."""
@@ -42,7 +42,7 @@ def new_id() -> str:
     return secrets.token_urlsafe(12)
 
 
-class Shelf:
+class RunStore:
     """`skipped` names folders that hold no run, or one that is torn; they are left alone.
 
     `on_gone(run)` is called for a run that is deleted for good.
@@ -58,7 +58,7 @@ class Shelf:
         self.root, self.limits, self.skipped = root, limits, list[str]()
         self._clock, self._on_gone = clock, on_gone
         self._lock = threading.RLock()
-        self._records: dict[str, Record] = {}
+        self._infos: dict[str, RunInfo] = {}
         self._bytes: dict[str, int] = {}
         self._deleted: dict[str, float] = {}
         self._busy: set[str] = set()
@@ -69,25 +69,25 @@ class Shelf:
         """Of a run whose id is ours."""
         return self.root / run
 
-    def records(self, owner: str) -> list[Record]:
+    def infos(self, owner: str) -> list[RunInfo]:
         """This owner's runs, the newest first."""
-        return self._listed(lambda record: record.owner == owner)
+        return self._listed(lambda info: info.owner == owner)
 
-    def published(self) -> list[Record]:
-        return self._listed(lambda record: record.published)
+    def published(self) -> list[RunInfo]:
+        return self._listed(lambda info: info.published)
 
-    def find(self, owner: str, run: str) -> Record | None:
+    def find(self, owner: str, run: str) -> RunInfo | None:
         """A run of this owner, or a published one; anything else answers like an unknown one."""
         with self._lock:
-            record = self._records.get(run)
-            if record is None or run in self._deleted or not (record.published or record.owner == owner):
+            info = self._infos.get(run)
+            if info is None or run in self._deleted or not (info.published or info.owner == owner):
                 return None
-            return record
+            return info
 
-    def own(self, owner: str, run: str) -> Record | None:
+    def own(self, owner: str, run: str) -> RunInfo | None:
         """A run that this owner may change."""
-        record = self.find(owner, run)
-        return record if record is not None and secrets.compare_digest(record.owner.encode(), owner.encode()) else None
+        info = self.find(owner, run)
+        return info if info is not None and secrets.compare_digest(info.owner.encode(), owner.encode()) else None
 
     def files(self, owner: str, run: str) -> dict[str, bytes] | None:
         """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
@@ -96,11 +96,11 @@ class Shelf:
         with self._nameless(run):
             return files_of(self.folder(run))
 
-    def recording(self, owner: str, run: str) -> Recording | None:
+    def run_history(self, owner: str, run: str) -> RunHistory | None:
         files = self.files(owner, run)
-        return recording_of(files, "This run") if files is not None else None
+        return run_history_of(files, "This run") if files is not None else None
 
-    def saved(self, owner: str, run: str) -> Saved | None:
+    def saved(self, owner: str, run: str) -> Checkpoint | None:
         """With its weights; FolderRejected also where its images have gone."""
         if self.find(owner, run) is None:
             return None
@@ -120,9 +120,9 @@ class Shelf:
         with self._lock:
             if self.own(owner, run) is None:
                 return False
-            record = replace(self._records[run], **changes)
-            self._records[run] = record = replace(record, name=record.name[:MAX_NAME])
-            self._write(record)
+            info = replace(self._infos[run], **changes)
+            self._infos[run] = info = replace(info, name=info.name[:MAX_NAME])
+            self._write(info)
             return True
 
     def delete(self, owner: str, run: str) -> bool:
@@ -133,7 +133,7 @@ class Shelf:
             self._deleted[run] = self._clock()
             return True
 
-    def doom(self, owner: str, run: str) -> None:
+    def delete_when_idle(self, owner: str, run: str) -> None:
         """Deletes a run as soon as nobody writes it, for good."""
         with self._lock:
             if self.own(owner, run) is not None:
@@ -142,24 +142,24 @@ class Shelf:
     def restore(self, owner: str, run: str) -> bool:
         """Takes a deletion back; False where it is too late."""
         with self._lock:
-            record = self._records.get(run)
-            return record is not None and record.owner == owner and self._deleted.pop(run, None) is not None
+            info = self._infos.get(run)
+            return info is not None and info.owner == owner and self._deleted.pop(run, None) is not None
 
     def is_deleted(self, owner: str, run: str) -> bool:
         """Whether it can still be had back."""
         with self._lock:
-            return run in self._deleted and self._records[run].owner == owner
+            return run in self._deleted and self._infos[run].owner == owner
 
     def usage(self, owner: str) -> tuple[int, int]:
         """Runs of this owner, those of sweeps apart, and the bytes of all runs on this machine."""
         with self._lock:
-            return sum(not record.sweep for record in self.records(owner)), sum(self._bytes.values())
+            return sum(not info.sweep for info in self.infos(owner)), sum(self._bytes.values())
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         """A file that was made of a run's own, under a name of ours. Raises OSError."""
         write_whole(self.folder(run) / name, content)
         with self._lock:
-            if run in self._records:
+            if run in self._infos:
                 self._measure(run)
 
     def has(self, run: str, name: str) -> bool:
@@ -171,20 +171,20 @@ class Shelf:
         except OSError:
             return None
 
-    def bring(self, owner: str, files: dict[str, bytes], record: Record) -> str:
+    def import_run(self, owner: str, files: dict[str, bytes], info: RunInfo) -> str:
         """A run that somebody brings, already checked; its new id. Raises OSError."""
         run = new_id()
         unfinished = self.root / f".{run}{PART}"
-        record = replace(record, id=run, owner=owner)
+        info = replace(info, id=run, owner=owner)
         try:
-            for name, content in (files | {RECORD: packed_record(record)}).items():
+            for name, content in (files | {RECORD: packed_info(info)}).items():
                 path = unfinished / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content)
             unfinished.rename(self.folder(run))
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        self.put(record)
+        self.put(info)
         return run
 
     def hold(self, run: str) -> bool:
@@ -202,22 +202,22 @@ class Shelf:
     def let_go(self, run: str) -> None:
         self._busy.discard(run)
 
-    def put(self, record: Record) -> None:
+    def put(self, info: RunInfo) -> None:
         """A run as it has been written; its owner's own words about it stay."""
         with self._sweeping():
-            self._records[record.id] = named = self.as_named(record)
-            if named != record:
+            self._infos[info.id] = named = self.as_named(info)
+            if named != info:
                 # It was named while it was being written.
                 self._write(named)
-            self._measure(record.id)
-            self._make_room(record)
+            self._measure(info.id)
+            self._make_room(info)
 
-    def as_named(self, record: Record) -> Record:
+    def as_named(self, info: RunInfo) -> RunInfo:
         """With what its owner has said about it meanwhile."""
-        kept = self._records.get(record.id, record)
-        return replace(record, name=kept.name, pinned=kept.pinned, published=kept.published)
+        kept = self._infos.get(info.id, info)
+        return replace(info, name=kept.name, pinned=kept.pinned, published=kept.published)
 
-    def tend(self) -> None:
+    def sweep_expired(self) -> None:
         """Deletes what can no longer be had back."""
         self._delete_for_good(lambda at: self._clock() - at > UNDO_FOR)
 
@@ -241,10 +241,10 @@ class Shelf:
             shutil.rmtree(folder, ignore_errors=True)
             self._on_gone(folder.name.removeprefix(".").removesuffix(PART))
 
-    def _listed(self, belongs: Callable[[Record], bool]) -> list[Record]:
+    def _listed(self, belongs: Callable[[RunInfo], bool]) -> list[RunInfo]:
         with self._lock:
-            found = [r for r in self._records.values() if belongs(r) and r.id not in self._deleted]
-        return sorted(found, key=lambda record: record.created, reverse=True)
+            found = [r for r in self._infos.values() if belongs(r) and r.id not in self._deleted]
+        return sorted(found, key=lambda info: info.created, reverse=True)
 
     def _find(self) -> None:
         try:
@@ -257,51 +257,49 @@ class Shelf:
                     shutil.rmtree(folder, ignore_errors=True)
                 continue
             try:
-                record = read_record((folder / RECORD).read_bytes())
-                if record.id != folder.name:
+                info = read_info((folder / RECORD).read_bytes())
+                if info.id != folder.name:
                     raise Damaged
             except (OSError, Damaged):
                 self.skipped.append(folder.name)
                 continue
             # Nobody writes it now, or its lock says so to who goes on with it.
-            self._records[record.id] = replace(
-                record, status="interrupted" if record.status == "running" else record.status
-            )
-            self._measure(record.id)
+            self._infos[info.id] = replace(info, status="interrupted" if info.status == "running" else info.status)
+            self._measure(info.id)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, info: RunInfo) -> None:
         with suppress(OSError):
-            write_whole(self.folder(record.id) / RECORD, packed_record(record))
+            write_whole(self.folder(info.id) / RECORD, packed_info(info))
 
     def _measure(self, run: str) -> None:
         walked = os.walk(self.folder(run))
         self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
 
-    def _make_room(self, newest: Record) -> None:
+    def _make_room(self, newest: RunInfo) -> None:
         """For a run that has come: lets the oldest go, of its owner where they are too many, then of who takes most."""
         # A sweep may be of more runs than that; they go with it.
-        alone = [record for record in self.records(newest.owner) if not record.sweep]
+        alone = [info for info in self.infos(newest.owner) if not info.sweep]
         removable = [r for r in self._removable(newest.owner) if not r.sweep and r.id != newest.id]
-        for record in removable[: max(0, len(alone) - self.limits.runs)]:
-            self._forget(record.id)
+        for info in removable[: max(0, len(alone) - self.limits.runs)]:
+            self._forget(info.id)
         while True:
             taken: Counter[str] = Counter()
             for run, size in self._bytes.items():
                 # What is deleted will be gone in a moment.
                 if run not in self._deleted:
-                    taken[self._records[run].owner] += size
+                    taken[self._infos[run].owner] += size
             if taken.total() <= self.limits.gigabytes * 1e9:
                 return
             by_owner = (self._removable(most) for most, _ in taken.most_common())
-            others = ([record for record in records if record.id != newest.id] for records in by_owner)
-            oldest = next((records[0] for records in others if records), None)
+            others = ([info for info in infos if info.id != newest.id] for infos in by_owner)
+            oldest = next((infos[0] for infos in others if infos), None)
             if oldest is None:
                 return
             self._forget(oldest.id)
 
-    def _removable(self, owner: str) -> list[Record]:
+    def _removable(self, owner: str) -> list[RunInfo]:
         """The oldest first."""
-        return [r for r in reversed(self.records(owner)) if not r.pinned and r.id not in self._busy]
+        return [r for r in reversed(self.infos(owner)) if not r.pinned and r.id not in self._busy]
 
     def _forget(self, run: str) -> None:
         """Out of the list, and out of sight at once: a kill leaves no half of a run."""
@@ -314,7 +312,7 @@ class Shelf:
             if self.folder(run).exists():
                 self._busy.add(run)
                 return
-        for table in (self._deleted, self._records, self._bytes):
+        for table in (self._deleted, self._infos, self._bytes):
             table.pop(run, None)
         self._trash.append(gone)
 

@@ -9,10 +9,10 @@ from siamese_core.engine.engine import Engine
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs.folder import FolderRejected
-from siamese_core.runs.record import Record
+from siamese_core.runs.info import RunInfo
 
 
-class Cells:
+class SweepRuns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # A token that no browser has: these runs are controlled by their sweep alone.
@@ -34,19 +34,19 @@ class Cells:
 
     def forget_cell(self, owner: str, run: str) -> None:
         self._engine.discard(self._nobody, run)
-        self._engine.shelf.doom(owner, run)
+        self._engine.store.delete_when_idle(owner, run)
 
-    def cell(self, owner: str, run: str) -> tuple[bool, Record | None]:
+    def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
         """Whether it is running, and what is known of it."""
-        is_running = self._engine.shelf.is_held(run)
-        record = self._engine.shelf.find(owner, run)
-        view = self._engine.look(self._nobody, run)
-        if record is None and view is not None and view.status == "failed":
+        is_running = self._engine.store.is_held(run)
+        info = self._engine.store.find(owner, run)
+        view = self._engine.poll(self._nobody, run)
+        if info is None and view is not None and view.status == "failed":
             # Before its first step: it has left nothing but its sentence.
             now = time.time()
             query = view.experiment.to_query()
-            record = Record(query, view.machine, now, now, "failed", id=run, owner=owner, sentence=view.sentence)
+            info = RunInfo(query, view.machine, now, now, "failed", id=run, owner=owner, message=view.message)
         if not is_running:
             # What is done takes no memory.
             self._engine.discard(self._nobody, run)
-        return is_running, record
+        return is_running, info

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from siamese_core.datasets import is_own
+from siamese_core.datasets import is_uploaded
 from siamese_core.engine.storage.store import UNDO_FOR, new_id
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import CellView, Grid, SweepView, grid_of
@@ -25,7 +25,7 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
 from siamese_core.formats.files import write_whole
 from siamese_core.runs.folder import FolderRejected, locked
-from siamese_core.runs.record import MAX_NAME, Record, is_count, is_machine, is_scores
+from siamese_core.runs.info import MAX_NAME, RunInfo, is_count, is_machine, is_scores
 
 SCHEMA = 1
 AT_ONCE = 2
@@ -63,7 +63,7 @@ class Runs(Protocol):
 
     def forget_cell(self, owner: str, run: str) -> None: ...
 
-    def cell(self, owner: str, run: str) -> tuple[bool, Record | None]:
+    def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
         """Whether it is running, and what is known of it."""
         ...
 
@@ -76,7 +76,7 @@ class _Cell:
     run: str = ""
     step: int = 0
     scores: dict[str, Scores] = field(default_factory=dict)
-    sentence: str = ""
+    message: str = ""
     tries: int = 0
     furthest: int = 0
 
@@ -115,7 +115,7 @@ class Sweeps:
         with self._lock:
             if self._others:
                 raise SweepRefused(OTHERS)
-            if is_own(grid.base.dataset):
+            if is_uploaded(grid.base.dataset):
                 raise SweepRefused(OWN_PICTURES)
             own = [sweep for sweep in self._sweeps.values() if sweep.owner == owner]
             ended = sorted((s for s in own if not s.live()), key=lambda s: (s.deleted_at is None, s.created))
@@ -124,8 +124,7 @@ class Sweeps:
             for oldest in ended[: max(0, len(own) - MAX_SWEEPS + 1)]:
                 self._forget(oldest)
             cells = [
-                _Cell() if cell.experiment is not None else _Cell("left out", sentence=cell.why)
-                for cell in grid.cells()
+                _Cell() if cell.experiment is not None else _Cell("left out", message=cell.why) for cell in grid.cells()
             ]
             sweep = _Sweep(new_id(), owner, name[:MAX_NAME], grid, machine, self._clock(), cells)
             self._sweeps[sweep.id] = sweep
@@ -138,7 +137,7 @@ class Sweeps:
             own = [s for s in self._sweeps.values() if s.owner == owner and s.deleted_at is None]
             return [_view(sweep) for sweep in sorted(own, key=lambda sweep: -sweep.created)]
 
-    def look(self, owner: str, sweep: str) -> SweepView | None:
+    def poll(self, owner: str, sweep: str) -> SweepView | None:
         """Somebody else's answers like an unknown one."""
         with self._lock:
             found = self._own(owner, sweep)
@@ -181,7 +180,7 @@ class Sweeps:
             self._save(found)
             return True
 
-    def tend(self) -> None:
+    def sweep_expired(self) -> None:
         """Looks at what runs, and begins what may. Called every second."""
         with self._lock:
             if self._others:
@@ -203,23 +202,23 @@ class Sweeps:
 
     def _follow(self, sweep: _Sweep, cell: _Cell) -> bool:
         """Whether something is to be saved of it."""
-        is_running, record = self._runs.cell(sweep.owner, cell.run)
+        is_running, info = self._runs.cell(sweep.owner, cell.run)
         before = replace(cell)
-        if record is not None:
-            if record.step > cell.furthest:
+        if info is not None:
+            if info.step > cell.furthest:
                 # It gets on, however often a server or a worker is killed; the same steps once more are no progress.
-                cell.furthest, cell.tries = record.step, 0
-            cell.step, cell.scores, cell.sentence = record.step, record.scores, record.sentence
+                cell.furthest, cell.tries = info.step, 0
+            cell.step, cell.scores, cell.message = info.step, info.scores, info.message
         if is_running:
             return False
-        if record is not None and record.status in ("finished", "halted", "failed"):
-            cell.status = record.status
+        if info is not None and info.status in ("finished", "halted", "failed"):
+            cell.status = info.status
         else:
             # Interrupted or gone: from where it was saved last, or from the start.
             cell.tries += 1
             if cell.tries > MAX_TRIES:
-                cell.status, cell.sentence = "failed", LOST
-            elif not (record is not None and self._runs.resume_cell(sweep.owner, cell.run)):
+                cell.status, cell.message = "failed", LOST
+            elif not (info is not None and self._runs.resume_cell(sweep.owner, cell.run)):
                 cell.status, cell.run = "waiting", ""
         return (cell.status, cell.run, cell.tries) != (before.status, before.run, before.tries)
 
@@ -239,7 +238,7 @@ class Sweeps:
         cell, planned = sweep.cells[place], list(sweep.grid.cells())[place]
         if planned.experiment is None:
             # It could be, when the sweep began.
-            cell.status, cell.sentence = "failed", planned.why
+            cell.status, cell.message = "failed", planned.why
         else:
             cell.run = self._runs.start_cell(sweep.owner, planned.experiment, sweep.machine, sweep.id)
             cell.status = "running"
@@ -254,7 +253,7 @@ class Sweeps:
         table = {
             "schema": SCHEMA, "id": sweep.id, "owner": sweep.owner, "name": sweep.name, "created": sweep.created,
             "grid": sweep.grid.to_table(), "machine": asdict(sweep.machine),
-            "cells": [asdict(cell) for cell in sweep.cells], "deleted_at": sweep.deleted_at,
+            "cells": [_to_table(cell) for cell in sweep.cells], "deleted_at": sweep.deleted_at,
         }  # fmt: skip
         # A full disk stops no sweep: after a kill it goes on from what was saved last.
         with suppress(OSError):
@@ -294,7 +293,7 @@ class Sweeps:
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
             try:
-                self.tend()
+                self.sweep_expired()
             except Exception:
                 # One sweep that fails must not stop the others.
                 traceback.print_exc(file=sys.stderr)
@@ -302,14 +301,25 @@ class Sweeps:
 
 def _view(sweep: _Sweep) -> SweepView:
     cells = tuple(
-        CellView(cell, kept.status, kept.run, kept.step, dict(kept.scores), kept.sentence)
+        CellView(cell, kept.status, kept.run, kept.step, dict(kept.scores), kept.message)
         for cell, kept in zip(sweep.grid.cells(), sweep.cells, strict=True)
     )
     return SweepView(sweep.id, sweep.name, sweep.grid, sweep.created, cells)
 
 
+def _to_table(cell: _Cell) -> dict[str, Any]:
+    table = asdict(cell)
+    # The name that it has had on disk since the first version.
+    table["sentence"] = table.pop("message")
+    return table
+
+
+def _cell_of(table: dict[str, Any]) -> _Cell:
+    return _Cell(message=table.pop("sentence"), **table)
+
+
 def _fits(cell: _Cell) -> bool:
-    counts, texts = (cell.step, cell.tries, cell.furthest), (cell.run, cell.sentence)
+    counts, texts = (cell.step, cell.tries, cell.furthest), (cell.run, cell.message)
     known = cell.status in STATUSES and all(isinstance(text, str) for text in texts)
     return known and all(is_count(count) for count in counts) and is_scores(cell.scores)
 
@@ -324,7 +334,7 @@ def _read(table: dict[str, Any]) -> _Sweep:
     if not isinstance(table.get("deleted_at"), float | None) or not is_machine(table["machine"]):
         raise TypeError("no sweep of ours")
     grid = grid_of(table.pop("grid"))
-    cells = [_Cell(**cell) for cell in table.pop("cells")]
+    cells = [_cell_of(cell) for cell in table.pop("cells")]
     if len(cells) != len(list(grid.cells())) or not all(_fits(cell) for cell in cells):
         raise ValueError("torn")
     return _Sweep(grid=grid, machine=Machine(**table.pop("machine")), cells=cells, **table)

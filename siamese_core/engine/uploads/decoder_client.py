@@ -150,7 +150,7 @@ class Decoder:
             elif meta["is"] == "square":
                 self._settle(meta["id"], Square(arrays["pixels"], meta["first_frame_only"]))
             else:
-                self._settle(meta["id"], ImageRejected(meta["reason"], meta["sentence"]))
+                self._settle(meta["id"], ImageRejected(meta["reason"], meta["message"]))
             self._changed.notify_all()
 
     def _died(self, generation: int) -> None:

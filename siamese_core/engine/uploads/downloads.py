@@ -18,13 +18,13 @@ Status = Literal["fetching", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True)
 class Fetching:
-    """`done`, `total` in bytes; `sentence` says why it failed. Who asked for it may cancel it."""
+    """`done`, `total` in bytes; `message` says why it failed. Who asked for it may cancel it."""
 
     owner: str
     status: Status = "fetching"
     done: int = 0
     total: int = 0
-    sentence: str = ""
+    message: str = ""
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class Downloads:
             this = self._fetches[key] = _Fetch(Fetching(owner, total=download.size_bytes))
         threading.Thread(target=self._fetch, args=(download, this, before), name=f"fetch {key}", daemon=True).start()
 
-    def look(self, key: str) -> Fetching | None:
+    def poll(self, key: str) -> Fetching | None:
         with self._lock:
             return self._fetches[key].shown if key in self._fetches else None
 
@@ -82,8 +82,8 @@ class Downloads:
         else:
             self._end(this, "done", "")
 
-    def _end(self, this: _Fetch, status: Status, sentence: str) -> None:
+    def _end(self, this: _Fetch, status: Status, message: str) -> None:
         with self._lock:
             ended = "cancelled" if this.shown.status == "cancelled" else status
-            this.shown = replace(this.shown, status=ended, sentence=sentence)
+            this.shown = replace(this.shown, status=ended, message=message)
         this.ended.set()

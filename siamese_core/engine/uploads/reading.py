@@ -33,7 +33,7 @@ class Reading:
 
     `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
     codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
-    pictures that are the only one of their class; `sentence` says why all failed.
+    pictures that are the only one of their class; `message` says why all failed.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Reading:
     refused: Mapping[str, int]
     alone: int
     first_frames: int
-    sentence: str
+    message: str
     pictures: Pictures | None
 
 
@@ -60,7 +60,7 @@ class Job:
     refused: Counter[str] = field(default_factory=Counter)
     alone: int = 0
     first_frames: int = 0
-    sentence: str = ""
+    message: str = ""
     pictures: Pictures | None = None
 
 

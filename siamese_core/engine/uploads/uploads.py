@@ -92,7 +92,7 @@ class Uploads:
         """What `square` returns or raises for each of many files, in their order."""
         return self._decoder.squares(files, uploaded.RAW_SIDE)
 
-    def look(self, owner: str) -> Reading | None:
+    def poll(self, owner: str) -> Reading | None:
         with self._lock:
             job = self._jobs.get(owner)
             if job is None:
@@ -100,7 +100,7 @@ class Uploads:
             job.seen_at = self._clock()
             return Reading(
                 job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.alone,
-                job.first_frames, job.sentence, job.pictures,
+                job.first_frames, job.message, job.pictures,
             )  # fmt: skip
 
     def cancel(self, owner: str) -> None:
@@ -113,34 +113,34 @@ class Uploads:
 
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
         """A set of what was read, to train on; its key. Raises `own.TooFew`, and OSError where the disk is full."""
-        reading = self.look(owner)
+        reading = self.poll(owner)
         assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
         pictures = reading.pictures
         self._check_room()
         images = uploaded.prepare(pictures, side, colour, test_percent)
         key = uploaded.keep(title, pictures.classes, images)
         with self._lock:
-            if not uploaded.find_own(key):
+            if not uploaded.find_uploaded(key):
                 # The same set of somebody else was deleted at this moment.
                 uploaded.keep(title, pictures.classes, images)
             self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
             self._kept.append(_Kept(owner, key, title, self._clock()))
-            own_sets = [kept for kept in self._kept if kept.owner == owner]
-            for first in sorted(own_sets, key=lambda kept: (kept.deleted_at is None, kept.seen_at))[:-MAX_SETS]:
+            uploaded_sets = [kept for kept in self._kept if kept.owner == owner]
+            for first in sorted(uploaded_sets, key=lambda kept: (kept.deleted_at is None, kept.seen_at))[:-MAX_SETS]:
                 self._drop(first)
         return key
 
     def sets(self, owner: str, deleted: bool = False) -> dict[str, str]:
         """Key → title of this owner's sets, the newest last, or of those that can still be had back."""
         with self._lock:
-            own_sets = (kept for kept in self._kept if kept.owner == owner and uploaded.find_own(kept.key))
-            return {kept.key: kept.title for kept in own_sets if (kept.deleted_at is not None) == deleted}
+            uploaded_sets = (kept for kept in self._kept if kept.owner == owner and uploaded.find_uploaded(kept.key))
+            return {kept.key: kept.title for kept in uploaded_sets if (kept.deleted_at is not None) == deleted}
 
     def use(self, owner: str, key: str) -> bool:
         """Renews a set's time; False where it is not this owner's, or gone."""
         with self._lock:
             kept = self._set(owner, key)
-            if kept is None or kept.deleted_at is not None or not uploaded.find_own(key):
+            if kept is None or kept.deleted_at is not None or not uploaded.find_uploaded(key):
                 return False
             kept.seen_at = self._clock()
             return True
@@ -160,7 +160,7 @@ class Uploads:
             kept.deleted_at, kept.seen_at = None, self._clock()
             return True
 
-    def tend(self) -> None:
+    def sweep_expired(self) -> None:
         """Deletes what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
         with self._lock:
             for job in list(self._jobs.values()):
@@ -216,10 +216,10 @@ class Uploads:
                 job.pictures = pictures
             self._end(job, "ready", "")
 
-    def _end(self, job: Job, status: Status, sentence: str) -> None:
+    def _end(self, job: Job, status: Status, message: str) -> None:
         with self._lock:
             if job.status == "reading":
-                job.status, job.sentence = status, sentence
+                job.status, job.message = status, message
             if job.status != "ready":
                 self._raw(job).unlink(missing_ok=True)
 
@@ -235,7 +235,7 @@ class Uploads:
     def _tend_forever(self) -> None:
         while not self._closed.wait(TEND_EVERY):
             try:
-                self.tend()
+                self.sweep_expired()
                 os.utime(self.folder)
             except Exception:
                 # Somebody may have emptied the folder for temporary files: what else is kept must end all the same.

@@ -46,7 +46,7 @@ def _answer(parent: Parent, meta: dict[str, Any], arrays: dict[str, np.ndarray])
         image = decode(arrays.pop("file").tobytes())
         pixels = square(image, meta["size"])
     except ImageRejected as refused:
-        parent.say({"is": "refused", "id": meta["id"], "reason": refused.reason, "sentence": refused.sentence})
+        parent.say({"is": "refused", "id": meta["id"], "reason": refused.reason, "message": refused.message})
     else:
         parent.say({"is": "square", "id": meta["id"], "first_frame_only": bool(image.info)}, pixels=pixels)
     _alarm(0)

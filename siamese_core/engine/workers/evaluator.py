@@ -22,7 +22,7 @@ import torch
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.rpc.client import Refused
 from siamese_core.engine.rpc.pipes import Parent
-from siamese_core.engine.workers.rpc_server import Answers, Arrays
+from siamese_core.engine.workers.rpc_server import Arrays, RpcServer
 from siamese_core.evaluation.compare import compare, explain
 from siamese_core.evaluation.evaluate import Reference, evaluate, reference
 from siamese_core.evaluation.inference import Trained, load
@@ -59,7 +59,7 @@ class _Examiner:
         self._references: OrderedDict[Key, _Found] = OrderedDict()
         self._jobs: queue.SimpleQueue[tuple[dict[str, Any], Arrays]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
-        self._answers = Answers(
+        self._answers = RpcServer(
             parent,
             {
                 "check": self._check,
@@ -76,11 +76,11 @@ class _Examiner:
                 if meta["job"] not in self._cancelled:
                     self._work(meta, arrays)
             except (Refused, ModelRejected, DatasetMissing) as problem:
-                self._parent.say({"is": "failed", "job": meta["job"], "sentence": str(problem)})
+                self._parent.say({"is": "failed", "job": meta["job"], "message": str(problem)})
             except Exception as error:
                 traceback.print_exc(file=sys.stderr)
-                sentence = f"This ended by an error of ours ({type(error).__name__}). Try it again, or another model."
-                self._parent.say({"is": "failed", "job": meta["job"], "sentence": sentence})
+                message = f"This ended by an error of ours ({type(error).__name__}). Try it again, or another model."
+                self._parent.say({"is": "failed", "job": meta["job"], "message": message})
             self._cancelled.discard(meta["job"])
             gc.collect()
 
@@ -93,7 +93,7 @@ class _Examiner:
                     for key in [key for key in kept if meta["dataset"] in key[1]]:
                         del kept[key]
             forget_images()
-        elif not self._answers.takes(meta, arrays):
+        elif not self._answers.accepts(meta, arrays):
             self._jobs.put((meta, arrays))
 
     def _work(self, meta: dict[str, Any], arrays: Arrays) -> None:

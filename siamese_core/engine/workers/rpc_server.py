@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 Answer = Callable[[dict[str, Any], Arrays], Arrays]
 
 
-class Answers:
+class RpcServer:
     """`by_name` maps what a message asks for ("do") to the function that answers it."""
 
     def __init__(self, parent: Parent, by_name: Mapping[str, Answer]) -> None:
@@ -28,7 +28,7 @@ class Answers:
         self._asked: queue.SimpleQueue[tuple[dict[str, Any], Arrays]] = queue.SimpleQueue()
         threading.Thread(target=self._answer_forever, name="answers", daemon=True).start()
 
-    def takes(self, meta: dict[str, Any], arrays: Arrays) -> bool:
+    def accepts(self, meta: dict[str, Any], arrays: Arrays) -> bool:
         """Whether a message is a question; it is then answered in its turn, whatever the process is working on."""
         if meta["do"] not in self._by_name:
             return False
@@ -42,7 +42,7 @@ class Answers:
             try:
                 answer = self._by_name[meta["do"]](meta, arrays)
             except (Refused, ModelRejected) as refused:
-                self._parent.say({"is": "refused", "id": meta["id"], "sentence": str(refused)})
+                self._parent.say({"is": "refused", "id": meta["id"], "message": str(refused)})
             except Exception:
                 # One question that cannot be answered must not silence the thread for everybody.
                 traceback.print_exc(file=sys.stderr)

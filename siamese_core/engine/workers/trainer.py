@@ -17,12 +17,12 @@ import torch
 
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.rpc.pipes import Parent
-from siamese_core.engine.workers.rpc_server import Answers
+from siamese_core.engine.workers.rpc_server import RpcServer
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine, MachineError, devices
-from siamese_core.experiment.snapshot import Snapshot, State
+from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.networks.augment import augmented
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.eval_subset import pairs_by, pixels_map_at_r
 from siamese_core.training.learner import forget_images
 from siamese_core.training.loop import train
@@ -47,11 +47,11 @@ STATE_EVERY = 2.0
 
 @dataclass
 class _Run:
-    """A run in this worker. `owed` counts steps to make before it rests: None while it runs freely."""
+    """A run in this worker. `steps_left` counts steps to make before it rests: None while it runs freely."""
 
     id: str
     snapshots: Iterator[Snapshot] = field(default_factory=lambda: iter(()))
-    owed: int | None = None
+    steps_left: int | None = None
     parking: bool = False
     cpu: float = 0.0
     slice_from: float = 0.0
@@ -62,12 +62,12 @@ class _Run:
 
     @property
     def runnable(self) -> bool:
-        return self.owed is None or self.owed > 0
+        return self.steps_left is None or self.steps_left > 0
 
     @property
     def resting_next(self) -> bool:
         """The step being made is the last before a rest: its picture and state are what the page keeps."""
-        return self.owed == 1
+        return self.steps_left == 1
 
     @property
     def used(self) -> float:
@@ -99,7 +99,7 @@ class _Worker:
         self._parent = parent
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
-        self._answers = Answers(parent, ANSWERS)
+        self._answers = RpcServer(parent, ANSWERS)
         parent.listen(self._hear)
 
     def run_forever(self) -> None:
@@ -112,7 +112,7 @@ class _Worker:
 
     def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
-        if not self._answers.takes(meta, arrays):
+        if not self._answers.accepts(meta, arrays):
             self._commands.put((meta, arrays))
 
     def _obey(self, wait: bool) -> None:
@@ -127,14 +127,14 @@ class _Worker:
                 self._command(run, meta["do"])
 
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        run = _Run(meta["run"], owed=meta["owed"])
+        run = _Run(meta["run"], steps_left=meta["steps_left"])
         self._queue_up(run)
         try:
             experiment = _experiment(meta["query"])
         except DatasetMissing as missing:
             self._end(run, "failed", str(missing))
             return
-        state = State(meta["step"], arrays) if arrays else None
+        state = TrainingState(meta["step"], arrays) if arrays else None
         run.snapshots = train(
             experiment,
             machine=Machine(**meta["machine"]),
@@ -155,13 +155,13 @@ class _Worker:
             self._drop(run)
         elif command == "resume":
             self._queue_up(run)
-            run.owed = None
+            run.steps_left = None
         elif command == "step":
             self._queue_up(run)
-            run.owed = (run.owed or 0) + 1
+            run.steps_left = (run.steps_left or 0) + 1
         elif run.runnable:
             # Pause and park: one step more, so that the picture and the state that are kept are of the same step.
-            run.owed = 1
+            run.steps_left = 1
             run.parking = command == "park"
 
     def _queue_up(self, run: _Run) -> None:
@@ -181,7 +181,7 @@ class _Worker:
                     ended = ("finished", "")
                     break
                 made.append(snapshot)
-                run.owed = run.owed - 1 if run.owed is not None else None
+                run.steps_left = run.steps_left - 1 if run.steps_left is not None else None
                 if snapshot.frame is not None:
                     run.frame_cpu = run.used + (run.used - before) / FRAME_SHARE
                     break
@@ -237,9 +237,9 @@ class _Worker:
         run.snapshots = iter(())
         gc.collect()
 
-    def _end(self, run: _Run, how: str, sentence: str) -> None:
+    def _end(self, run: _Run, how: str, message: str) -> None:
         self._drop(run)
-        self._parent.say({"is": "end", "run": run.id, "how": how, "sentence": sentence})
+        self._parent.say({"is": "end", "run": run.id, "how": how, "message": message})
 
 
 def _experiment(query: str) -> Experiment:
@@ -258,9 +258,9 @@ def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
 ANSWERS = {
     "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
     "next_step": lambda meta, arrays: next_step(
-        _experiment(meta["query"]), State(meta["step"], arrays) if arrays else None, meta["ahead"]
+        _experiment(meta["query"]), TrainingState(meta["step"], arrays) if arrays else None, meta["ahead"]
     ),
-    "view": lambda meta, arrays: {"images": VIEWS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
+    "view": lambda meta, arrays: {"images": INPUT_TRANSFORMS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
     "augment": lambda meta, arrays: {"images": _augmented(arrays["images"], tuple(meta["chosen"]))},
     "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"], meta["branches"]),
 }

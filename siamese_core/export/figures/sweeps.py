@@ -83,7 +83,7 @@ def heat_map(
         else:
             said = text.get(place.cells[0].status, "")
         shown.append({"x": place.column, "y": place.row, "text": said})
-        why = next((cell.sentence for cell in place.cells if cell.sentence), "")
+        why = next((cell.message for cell in place.cells if cell.message), "")
         hover[place.row, place.column] = escape(why or said or text["no_score"])
     better = -means if metric in LOWER_IS_BETTER else means
     heat: dict[str, Any] = {

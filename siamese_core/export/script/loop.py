@@ -14,7 +14,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.build import OUTPUTS
 from siamese_core.networks.encoders import ENCODERS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 IMPORTS = {
     i.bound: i
@@ -109,7 +109,9 @@ def _shown(experiment: Experiment, parts: Parts) -> str:
         output = f"{take_fn(OUTPUTS[experiment.output].fn, parts)}({output})"
     written = [ENCODE.format(output=output)]
     if experiment.branches == 2:
-        second = "images" if experiment.view == "none" else f"{take_fn(VIEWS[experiment.view].fn, parts)}(images)"
+        second = (
+            "images" if experiment.view == "none" else f"{take_fn(INPUT_TRANSFORMS[experiment.view].fn, parts)}(images)"
+        )
         written.append((SHARED if experiment.shared == "true" else NOT_SHARED).format(second=second))
     if experiment.augment:
         written.append(_augmented(experiment, parts))
@@ -199,8 +201,8 @@ def _training(experiment: Experiment) -> str:
 
 def _step(experiment: Experiment) -> list[str]:
     """The lines of the loop."""
-    networks, takes, kind = _networks(experiment), LOSSES[experiment.loss].takes, draw_of(experiment)
-    both, with_labels = experiment.branches == 2, takes in ("logits", "batch")
+    networks, input_kind, kind = _networks(experiment), LOSSES[experiment.loss].input_kind, draw_of(experiment)
+    both, with_labels = experiment.branches == 2, input_kind in ("logits", "batch")
     images = "augmented(train_images[chosen], generator)" if experiment.augment else "train_images[chosen]"
     if kind == "batch":
         lines = ["chosen = pk_batch(index, BATCH_SIZE, IMAGES_PER_CLASS, generator)"]

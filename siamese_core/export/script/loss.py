@@ -33,7 +33,7 @@ def draw_of(experiment: Experiment) -> str:
     """What is drawn for a step: the kinds of `batches.Draw`."""
     if experiment.sampling == "all_pairs":
         return "batch"
-    return "triplets" if LOSSES[experiment.loss].takes == "triplet" else "pairs"
+    return "triplets" if LOSSES[experiment.loss].input_kind == "triplet" else "pairs"
 
 
 def loss_of(experiment: Experiment, parts: Parts) -> str:
@@ -42,20 +42,20 @@ def loss_of(experiment: Experiment, parts: Parts) -> str:
     params = "".join(f", {name}={name.upper()}" for name in experiment.params)
     fn, flipped = take_fn(loss.fn, parts), experiment.labels == "flipped"
     mistake = ["# The mistake that this experiment makes: same and different are mixed up."] if flipped else []
-    if loss.takes == "batch":
+    if loss.input_kind == "batch":
         handed, given = (", proxies: Tensor", ", proxies") if head_of(experiment) else ("", "")
         return function(
             f"loss_of(h: Tensor, labels: Tensor{handed}) -> Tensor",
             "Of embeddings (B, D) with their classes (B,).",
             [f"return {fn}(h, labels{given}{params})"],
         )
-    if loss.takes == "logits":
+    if loss.input_kind == "logits":
         return function(
             "loss_of(h: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor",
             "The mean over embeddings (B, D) with their classes (B,).",
             [f"return {_mean(parts)}({fn}(linear(h, weight, bias), labels{params}))"],
         )
-    if loss.takes == "triplet":
+    if loss.input_kind == "triplet":
         return _loss_of_triplets(
             experiment, parts, mistake, f"{fn}({'d_an, d_ap' if flipped else 'd_ap, d_an'}{params})"
         )

@@ -15,7 +15,7 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from siamese_core.datasets import Images, is_own
+from siamese_core.datasets import Images, is_uploaded
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.export.script.loop import sections
 from siamese_core.export.script.source import Parts, imports_for, without_underscores
@@ -166,7 +166,7 @@ def _readme(experiment: Experiment, script: str) -> str:
     needed = [package for module, package in LIBRARIES.items() if f"from {module}" in script or module == "numpy"]
     # Without what a build adds to its version, such as +cpu: that cannot be asked for.
     wanted = " ".join(f"{package}=={version(package).partition('+')[0]}" for package in needed)
-    own = is_own(experiment.dataset)
+    own = is_uploaded(experiment.dataset)
     about = ["Your own pictures."] if own else [f"{data.title}: {data.source}", f"Licence: {data.licence}."]
     lines = [
         "One experiment of Siamese Playground as a script, for Python 3.11 or later.",

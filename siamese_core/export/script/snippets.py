@@ -31,14 +31,14 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     own = "".join(f", {name}={value!r}" for name, value in params.items())
     handed = "".join(f", {name}={name}" for name in params)
     fn = loss.fn.__name__
-    if loss.takes in ("logits", "batch"):
+    if loss.input_kind in ("logits", "batch"):
         inputs = ", ".join(
             name
             for name, p in inspect.signature(loss.fn).parameters.items()
             if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
-        body = [f'"""{AVERAGED[loss.takes]}"""', f"return {fn}({inputs}{handed})"]
-    elif loss.takes == "triplet":
+        body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{handed})"]
+    elif loss.input_kind == "triplet":
         inputs = "anchor, positive, negative"
         between = _collect(MEASURES[measure].between, functions)
         body = [

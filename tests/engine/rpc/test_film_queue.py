@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from siamese_core.engine.rpc.client import Refused
-from siamese_core.engine.rpc.film_queue import TOO_HEAVY, Chains
+from siamese_core.engine.rpc.film_queue import TOO_HEAVY, FilmQueue
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.workers.projector import OUR_ERROR_IN_A_FILM, _Projector
 from siamese_core.runs.layouts import chained
@@ -34,7 +34,7 @@ class Said:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
-        self.chains = Chains(self.say)
+        self.chains = FilmQueue(self.say)
 
     def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         self.told.append((meta["do"], meta["run"]))
@@ -277,7 +277,7 @@ def test_films_are_laid_out_in_the_order_of_the_asking(server: Heard, process: _
 
 
 @pytest.mark.parametrize(
-    ("kind", "embeddings", "sentence"),
+    ("kind", "embeddings", "message"),
     [
         ("raw", film(), "Raw shows embeddings of dimension 2, and these have 4."),
         ("pca", film()[:0], "There are no frames to draw."),
@@ -286,13 +286,13 @@ def test_films_are_laid_out_in_the_order_of_the_asking(server: Heard, process: _
     ],
 )
 def test_a_film_that_cannot_be_drawn_ends_with_a_sentence_and_the_next_goes_on(
-    server: Heard, process: _Projector, kind: str, embeddings: np.ndarray, sentence: str
+    server: Heard, process: _Projector, kind: str, embeddings: np.ndarray, message: str
 ) -> None:
     server.hear(*chain("chain 1", kind, embeddings))
     server.hear(*chain("chain 2"))
     while "chain" not in server.kinds:
         process._turn()
-    assert server.said[-1] == {"is": "chain", "run": "chain 1", "problem": sentence}
+    assert server.said[-1] == {"is": "chain", "run": "chain 1", "problem": message}
     process._turn()
     assert (server.said[-1]["run"], server.said[-1]["done"]) == ("chain 2", 1)
 
@@ -306,7 +306,7 @@ class Projection:
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
         self.deaths = 0
-        self.chains = Chains(lambda meta, **arrays: self.child.say(meta, **arrays))
+        self.chains = FilmQueue(lambda meta, **arrays: self.child.say(meta, **arrays))
         self.child = self._new()
 
     def _new(self) -> Child:

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from siamese_core.engine.storage import saver as keeping_module
-from siamese_core.engine.storage.saver import Keeping
-from siamese_core.engine.storage.store import Shelf
+from siamese_core.engine.storage.saver import RunSaver
+from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
-from siamese_core.runs.record import Record
-from siamese_core.runs.writer import Keeper
-from tests.support.saving import EVERY, Clock, Disk, probe, viewed
+from siamese_core.runs.info import RunInfo
+from siamese_core.runs.writer import RunWriter
+from tests.support.saving import EVERY, Clock, Disk, eval_images, viewed
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(keeping_module, "Keeper", partial(Keeper, clock=clock))
+    monkeypatch.setattr(keeping_module, "RunWriter", partial(RunWriter, clock=clock))
     # Digits need scikit-learn, and no test here looks at their pictures.
-    monkeypatch.setattr(writer, "probe_images", lambda *_: probe())
+    monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
     return clock
 
 
@@ -32,17 +32,17 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path)
 
 
 @pytest.fixture
-def ended() -> list[Record]:
+def ended() -> list[RunInfo]:
     return []
 
 
 @pytest.fixture
-def keeping(shelf: Shelf, clock: Clock, ended: list[Record]) -> Iterator[Keeping]:
-    keeping = Keeping(shelf, viewed, ended.append, EVERY)
-    yield keeping
-    keeping.close()
+def saver(store: RunStore, clock: Clock, ended: list[RunInfo]) -> Iterator[RunSaver]:
+    saver = RunSaver(store, viewed, ended.append, EVERY)
+    yield saver
+    saver.close()

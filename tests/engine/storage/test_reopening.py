@@ -10,77 +10,77 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamese_core.engine.storage.saver import Keeping
-from siamese_core.engine.storage.store import Shelf
+from siamese_core.engine.storage.saver import RunSaver
+from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import MODEL, FolderRejected, locked, packed_run
+from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
-from siamese_core.runs.recording import RUN
 from tests.support.killing import FORKED
 from tests.support.saving import ANN, BEN, TOTAL, brought, everything, on_disk, saved_at
 from tests.support.waiting import until
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path)
 
 
 @pytest.fixture
-def keeping(shelf: Shelf) -> Iterator[Keeping]:
-    keeping = Keeping(shelf, lambda view, images: images)
-    yield keeping
-    keeping.close()
+def saver(store: RunStore) -> Iterator[RunSaver]:
+    saver = RunSaver(store, lambda view, images: images)
+    yield saver
+    saver.close()
 
 
-def until_over(keeping: Keeping, run: str) -> None:
-    until(lambda: not keeping.shelf.is_held(run), "the end of the writing")
+def until_over(saver: RunSaver, run: str) -> None:
+    until(lambda: not saver.store.is_held(run), "the end of the writing")
 
 
-def interrupted(shelf: Shelf, **changes: Any) -> str:
-    return brought(shelf, status="interrupted", **changes)
+def interrupted(store: RunStore, **changes: Any) -> str:
+    return brought(store, status="interrupted", **changes)
 
 
-def test_a_run_is_gone_on_with_from_what_was_saved(keeping: Keeping, shelf: Shelf) -> None:
-    run = interrupted(shelf, name="mine")
-    record, saved = keeping.reopen(ANN, run)
+def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunStore) -> None:
+    run = interrupted(store, name="mine")
+    record, saved = saver.reopen(ANN, run)
     assert (record.status, record.name) == ("running", "mine")
     assert saved.state.step == 3
     np.testing.assert_array_equal(saved.loss, [1, 2, 3])
-    assert shelf.find(ANN, run).status == "running"  # type: ignore[union-attr]
-    assert not shelf.delete(ANN, run), "it is being written"
-    keeping.state(run, saved_at(TOTAL))
-    keeping.end(run, "finished")
-    until_over(keeping, run)
-    assert on_disk(shelf, run).step == TOTAL
-    assert (on_disk(shelf, run).status, on_disk(shelf, run).name) == ("finished", "mine")
+    assert store.find(ANN, run).status == "running"  # type: ignore[union-attr]
+    assert not store.delete(ANN, run), "it is being written"
+    saver.state(run, saved_at(TOTAL))
+    saver.end(run, "finished")
+    until_over(saver, run)
+    assert on_disk(store, run).step == TOTAL
+    assert (on_disk(store, run).status, on_disk(store, run).name) == ("finished", "mine")
 
 
-def test_a_run_that_was_killed_after_its_last_step_gets_its_model(keeping: Keeping, shelf: Shelf) -> None:
-    run = interrupted(shelf)
-    (shelf.folder(run) / RUN).write_bytes(packed_run(saved_at(TOTAL)))
-    assert keeping.reopen(ANN, run)[1].finished
-    keeping.end(run, "finished")
-    until_over(keeping, run)
-    assert read_model((shelf.folder(run) / MODEL).read_bytes()).steps == TOTAL
+def test_a_run_that_was_killed_after_its_last_step_gets_its_model(saver: RunSaver, store: RunStore) -> None:
+    run = interrupted(store)
+    (store.folder(run) / RUN).write_bytes(packed_run(saved_at(TOTAL)))
+    assert saver.reopen(ANN, run)[1].finished
+    saver.end(run, "finished")
+    until_over(saver, run)
+    assert read_model((store.folder(run) / MODEL).read_bytes()).steps == TOTAL
 
 
 @pytest.mark.parametrize("status", ["running", "finished", "halted"])
-def test_what_is_at_its_end_is_not_gone_on_with(status: str, keeping: Keeping, shelf: Shelf) -> None:
-    run = brought(shelf, status=status)
+def test_what_is_at_its_end_is_not_gone_on_with(status: str, saver: RunSaver, store: RunStore) -> None:
+    run = brought(store, status=status)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):
-        keeping.reopen(ANN, run)
+        saver.reopen(ANN, run)
 
 
-def test_only_its_owner_goes_on_with_a_run_and_only_once(keeping: Keeping, shelf: Shelf) -> None:
-    run = interrupted(shelf, published=True)
-    before = everything(shelf.root)
+def test_only_its_owner_goes_on_with_a_run_and_only_once(saver: RunSaver, store: RunStore) -> None:
+    run = interrupted(store, published=True)
+    before = everything(store.root)
     for owner, other in ((BEN, run), (ANN, "unknown"), (ANN, "..")):
         with pytest.raises(FolderRejected, match="cannot be gone on with"):
-            keeping.reopen(owner, other)
-    assert everything(shelf.root) == before
-    keeping.reopen(ANN, run)
+            saver.reopen(owner, other)
+    assert everything(store.root) == before
+    saver.reopen(ANN, run)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):
-        keeping.reopen(ANN, run)
+        saver.reopen(ANN, run)
 
 
 def hold(folder: Path, held: Connection) -> None:
@@ -89,22 +89,22 @@ def hold(folder: Path, held: Connection) -> None:
         held.recv()
 
 
-def test_a_run_that_another_process_writes_is_refused_in_one_sentence(keeping: Keeping, shelf: Shelf) -> None:
-    run = interrupted(shelf)
+def test_a_run_that_another_process_writes_is_refused_in_one_sentence(saver: RunSaver, store: RunStore) -> None:
+    run = interrupted(store)
     ours, theirs = FORKED.Pipe()
-    process = FORKED.Process(target=hold, args=(shelf.folder(run), theirs))
+    process = FORKED.Process(target=hold, args=(store.folder(run), theirs))
     process.start()
     theirs.close()
     assert ours.recv()
     with pytest.raises(FolderRejected, match="another process writes this run") as refused:
-        keeping.reopen(ANN, run)
+        saver.reopen(ANN, run)
     assert "\n" not in str(refused.value)
-    assert not shelf.is_held(run)
-    assert shelf.find(ANN, run).status == "interrupted"  # type: ignore[union-attr]
+    assert not store.is_held(run)
+    assert store.find(ANN, run).status == "interrupted"  # type: ignore[union-attr]
     process.kill()
     process.join()
-    assert keeping.reopen(ANN, run)[1].state.step == 3, "a kill lets go of the lock"
-    with pytest.raises(FolderRejected, match="another process"), locked(shelf.folder(run)):
+    assert saver.reopen(ANN, run)[1].state.step == 3, "a kill lets go of the lock"
+    with pytest.raises(FolderRejected, match="another process"), locked(store.folder(run)):
         pass
 
 
@@ -113,12 +113,14 @@ def damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [damage, Path.unlink])
-def test_a_damaged_run_is_refused_and_let_go_of(spoil: Callable[[Path], None], keeping: Keeping, shelf: Shelf) -> None:
-    run = interrupted(shelf)
-    spoil(shelf.folder(run) / RUN)
+def test_a_damaged_run_is_refused_and_let_go_of(
+    spoil: Callable[[Path], None], saver: RunSaver, store: RunStore
+) -> None:
+    run = interrupted(store)
+    spoil(store.folder(run) / RUN)
     with pytest.raises(FolderRejected):
-        keeping.reopen(ANN, run)
-    assert not shelf.is_held(run)
-    with locked(shelf.folder(run)):
+        saver.reopen(ANN, run)
+    assert not store.is_held(run)
+    with locked(store.folder(run)):
         pass
-    assert shelf.delete(ANN, run)
+    assert store.delete(ANN, run)

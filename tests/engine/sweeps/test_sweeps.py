@@ -15,7 +15,7 @@ from siamese_core.engine.sweeps.sweeps import AT_ONCE, FULL, LOST, MAX_SWEEPS, M
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import Cell, Grid, SweepView
 from siamese_core.experiment.machine import Machine
-from siamese_core.runs.record import Record
+from siamese_core.runs.info import RunInfo
 
 ANN, BEN = "a" * 64, "b" * 64
 BASE = Experiment(dataset="digits", encoder="mlp", steps=5)
@@ -29,7 +29,7 @@ class FakeRuns:
     """Runs that do only what the test says."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
+        self.infos: dict[str, RunInfo] = {}
         self.running: set[str] = set()
         self.begun: list[tuple[str, Experiment]] = []
         self.stopped: list[str] = []
@@ -40,7 +40,7 @@ class FakeRuns:
     def start_cell(self, owner: str, experiment: Experiment, machine: Machine, sweep: str) -> str:
         run = f"run {len(self.begun)}"
         self.begun.append((owner, experiment))
-        self.records[run] = Record(experiment.to_query(), machine, 0.0, 0.0, "running", id=run, owner=owner)
+        self.infos[run] = RunInfo(experiment.to_query(), machine, 0.0, 0.0, "running", id=run, owner=owner)
         self.running.add(run)
         return run
 
@@ -57,13 +57,13 @@ class FakeRuns:
     def forget_cell(self, owner: str, run: str) -> None:
         self.forgotten.append(run)
 
-    def cell(self, owner: str, run: str) -> tuple[bool, Record | None]:
-        return run in self.running, self.records.get(run)
+    def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
+        return run in self.running, self.infos.get(run)
 
     def ends(self, run: str, status: str = "finished", score: float = 0.5) -> None:
         self.running.discard(run)
         scores = {"map_at_r": {"seen": score, "held_out": None}}
-        self.records[run] = replace(self.records[run], status=status, step=5, scores=scores)
+        self.infos[run] = replace(self.infos[run], status=status, step=5, scores=scores)
 
 
 class Clock:
@@ -96,7 +96,7 @@ def sweeps(tmp_path: Path, runs: FakeRuns, clock: Clock) -> Sweeps:
 
 
 def looked(sweeps: Sweeps, owner: str, sweep: str) -> SweepView:
-    view = sweeps.look(owner, sweep)
+    view = sweeps.poll(owner, sweep)
     assert view is not None
     return view
 
@@ -107,19 +107,19 @@ def statuses(sweeps: Sweeps, sweep: str, owner: str = ANN) -> list[str]:
 
 def test_a_few_cells_run_at_a_time_in_their_order(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(4), Machine(), "margins")
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["running"] * AT_ONCE + ["waiting"] * (4 - AT_ONCE)
     runs.ends("run 0", score=0.7)
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["finished", "running", "running", "waiting"]
     view = looked(sweeps, ANN, sweep)
     assert (view.done, view.live) == (1, True)
     assert view.cells[0].scores["map_at_r"]["seen"] == 0.7
     for run in ("run 1", "run 2"):
         runs.ends(run)
-    sweeps.tend()
+    sweeps.sweep_expired()
     runs.ends("run 3", "halted")
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["finished"] * 3 + ["halted"]
     assert [experiment.params["margin"] for _, experiment in runs.begun] == [0.5, 0.75, 1.0, 1.25]
     assert not looked(sweeps, ANN, sweep).live
@@ -128,7 +128,7 @@ def test_a_few_cells_run_at_a_time_in_their_order(sweeps: Sweeps, runs: FakeRuns
 def test_what_contradicts_is_left_out_and_never_run(sweeps: Sweeps, runs: FakeRuns) -> None:
     both = Grid(BASE, (("loss", ("softmax", "contrastive")), ("margin", (1.0,))))
     sweep = sweeps.start(ANN, both, Machine(), "")
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["left out", "running"]
     assert len(runs.begun) == 1
 
@@ -136,14 +136,14 @@ def test_what_contradicts_is_left_out_and_never_run(sweeps: Sweeps, runs: FakeRu
 def test_owners_take_turns(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweeps.start(ANN, grid(4), Machine(), "first")
     sweeps.start(BEN, grid(4), Machine(), "second")
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert {owner for owner, _ in runs.begun} == {ANN, BEN}
 
 
 def test_nobody_elses_sweep_is_seen_or_touched(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(), Machine(), "")
-    sweeps.tend()
-    assert sweeps.look(BEN, sweep) is None is sweeps.look(BEN, "unknown")
+    sweeps.sweep_expired()
+    assert sweeps.poll(BEN, sweep) is None is sweeps.poll(BEN, "unknown")
     assert sweeps.all(BEN) == []
     sweeps.cancel(BEN, sweep)
     sweeps.delete(BEN, sweep)
@@ -154,19 +154,19 @@ def test_nobody_elses_sweep_is_seen_or_touched(sweeps: Sweeps, runs: FakeRuns) -
 
 def test_a_cancelled_sweep_keeps_what_is_done(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(4), Machine(), "")
-    sweeps.tend()
+    sweeps.sweep_expired()
     runs.ends("run 0")
-    sweeps.tend()
+    sweeps.sweep_expired()
     sweeps.cancel(ANN, sweep)
     assert statuses(sweeps, sweep) == ["finished", "cancelled", "cancelled", "cancelled"]
     assert sorted(runs.stopped) == ["run 1", "run 2"]
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert len(runs.begun) == 3, "nothing more begins"
 
 
 def test_a_run_that_ended_just_before_its_sweep_is_cancelled_keeps_its_score(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(2), Machine(), "")
-    sweeps.tend()
+    sweeps.sweep_expired()
     runs.ends("run 0", score=0.7)
     sweeps.cancel(ANN, sweep)
     assert statuses(sweeps, sweep) == ["finished", "cancelled"]
@@ -180,7 +180,7 @@ def test_a_deleted_sweep_stays_deleted_when_the_server_is_killed(tmp_path: Path,
     before.delete(ANN, sweep)
     before.close()
     after = Sweeps(tmp_path, runs, clock)
-    assert after.look(ANN, sweep) is None
+    assert after.poll(ANN, sweep) is None
     assert after.restore(ANN, sweep), "there is still time"
     after.close()
     assert looked(Sweeps(tmp_path, runs, clock), ANN, sweep).id == sweep
@@ -190,15 +190,15 @@ def test_a_deleted_sweep_can_be_had_back_for_a_while_and_takes_its_runs_along(
     sweeps: Sweeps, runs: FakeRuns, clock: Clock, tmp_path: Path
 ) -> None:
     sweep = sweeps.start(ANN, grid(2), Machine(), "")
-    sweeps.tend()
+    sweeps.sweep_expired()
     sweeps.delete(ANN, sweep)
-    assert sweeps.look(ANN, sweep) is None
+    assert sweeps.poll(ANN, sweep) is None
     assert sweeps.is_deleted(ANN, sweep)
     assert sweeps.restore(ANN, sweep)
     assert statuses(sweeps, sweep) == ["cancelled", "cancelled"]
     sweeps.delete(ANN, sweep)
     clock.now += UNDO_FOR + 1
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert not sweeps.restore(ANN, sweep)
     assert sorted(runs.forgotten) == ["run 0", "run 1"]
     assert list(tmp_path.glob("*.json")) == []
@@ -208,13 +208,13 @@ def test_a_second_server_leaves_the_sweeps_of_the_first_alone(tmp_path: Path, ru
     first = Sweeps(tmp_path, runs, clock)
     sweep = first.start(ANN, grid(), Machine(), "")
     second = Sweeps(tmp_path, runs, clock)
-    second.tend()
+    second.sweep_expired()
     assert runs.begun == []
     with pytest.raises(SweepRefused, match="Another server"):
         second.start(ANN, grid(), Machine(), "")
     first.close()
     third = Sweeps(tmp_path, runs, clock)
-    third.tend()
+    third.sweep_expired()
     assert statuses(third, sweep)[:AT_ONCE] == ["running"] * AT_ONCE
 
 
@@ -231,28 +231,28 @@ def test_a_cell_that_cannot_be_any_more_holds_up_nobody(
             yield replace(cell, experiment=None, why="these pictures are gone") if is_broken else cell
 
     monkeypatch.setattr(Grid, "cells", gone)
-    sweeps.tend()
+    sweeps.sweep_expired()
     monkeypatch.undo()
     assert statuses(sweeps, broken) == ["failed"]
-    assert looked(sweeps, ANN, broken).cells[0].sentence == "these pictures are gone"
+    assert looked(sweeps, ANN, broken).cells[0].message == "these pictures are gone"
     monkeypatch.setattr(module, "TEND_EVERY", 1e6)
-    sweeps.tend()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sound, BEN)[0] in ("running", "failed")
 
 
 def test_a_cell_that_gets_on_is_not_given_up_however_often_its_server_is_killed(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(1), Machine(), "")
-    sweeps.tend()
+    sweeps.sweep_expired()
     for step in range(1, 3 * MAX_TRIES):
         runs.running.clear()
-        runs.records["run 0"] = replace(runs.records["run 0"], status="interrupted", step=step)
-        sweeps.tend()
+        runs.infos["run 0"] = replace(runs.infos["run 0"], status="interrupted", step=step)
+        sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["running"]
     assert len(runs.begun) == 1
 
 
 def test_own_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "is_own", lambda dataset: True)
+    monkeypatch.setattr(module, "is_uploaded", lambda dataset: True)
     with pytest.raises(SweepRefused, match="your own pictures"):
         sweeps.start(ANN, grid(), Machine(), "")
 
@@ -260,17 +260,17 @@ def test_own_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatc
 def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path, runs: FakeRuns, clock: Clock) -> None:
     before = Sweeps(tmp_path, runs, clock)
     sweep = before.start(ANN, grid(4), Machine(), "margins")
-    before.tend()
+    before.sweep_expired()
     runs.ends("run 0", score=0.6)
-    before.tend()
+    before.sweep_expired()
     before.close()
     runs.running.clear()
-    runs.records["run 1"] = replace(runs.records["run 1"], status="interrupted")
-    del runs.records["run 2"]
+    runs.infos["run 1"] = replace(runs.infos["run 1"], status="interrupted")
+    del runs.infos["run 2"]
     after = Sweeps(tmp_path, runs, clock)
     assert looked(after, ANN, sweep).name == "margins"
     assert looked(after, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.6
-    after.tend()
+    after.sweep_expired()
     assert runs.resumed == ["run 1"], "from where it was saved last"
     assert statuses(after, sweep) == ["finished", "running", "running", "waiting"]
     assert len(runs.begun) == 4, "one that had left nothing starts again"
@@ -279,12 +279,12 @@ def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path, runs: FakeRuns,
 def test_a_run_that_is_lost_again_and_again_is_given_up(sweeps: Sweeps, runs: FakeRuns) -> None:
     sweep = sweeps.start(ANN, grid(1), Machine(), "")
     for _ in range(MAX_TRIES + 1):
-        sweeps.tend()
+        sweeps.sweep_expired()
         runs.running.clear()
-        runs.records.clear()
-    sweeps.tend()
+        runs.infos.clear()
+    sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["failed"]
-    assert looked(sweeps, ANN, sweep).cells[0].sentence == LOST
+    assert looked(sweeps, ANN, sweep).cells[0].message == LOST
     assert len(runs.begun) == MAX_TRIES + 1
 
 
@@ -292,13 +292,13 @@ def test_a_run_that_is_lost_at_the_same_step_again_and_again_is_given_up(sweeps:
     runs.can_resume = False
     sweep = sweeps.start(ANN, grid(1), Machine(), "")
     for _ in range(2 * MAX_TRIES + 2):
-        sweeps.tend()
+        sweeps.sweep_expired()
         run = f"run {len(runs.begun) - 1}"
         for step in (0, 1) if run in runs.running else ():
-            runs.records[run] = replace(runs.records[run], step=step)
-            sweeps.tend()
+            runs.infos[run] = replace(runs.infos[run], step=step)
+            sweeps.sweep_expired()
         runs.running.clear()
-        runs.records[run] = replace(runs.records[run], status="interrupted")
+        runs.infos[run] = replace(runs.infos[run], status="interrupted")
     assert statuses(sweeps, sweep) == ["failed"]
     assert len(runs.begun) == MAX_TRIES + 1
 

@@ -44,17 +44,17 @@ def downloads(server: DatasetServer) -> Downloads:
 
 
 def until_ended(downloads: Downloads, key: str) -> Fetching:
-    return until(lambda: (f := downloads.look(key)) is not None and f.status != "fetching" and f, f"the end of {key}")
+    return until(lambda: (f := downloads.poll(key)) is not None and f.status != "fetching" and f, f"the end of {key}")
 
 
 def until_thousand(downloads: Downloads) -> Fetching:
-    return until(lambda: (f := downloads.look("part")) is not None and f.done == 1000 and f, "1000 bytes")
+    return until(lambda: (f := downloads.poll("part")) is not None and f.done == 1000 and f, "1000 bytes")
 
 
 def test_nobody_has_asked_for_anything_at_first(downloads: Downloads) -> None:
-    assert downloads.look("whole") is None and not downloads.is_busy()
+    assert downloads.poll("whole") is None and not downloads.is_busy()
     downloads.cancel(ANN, "whole")
-    assert downloads.look("whole") is None
+    assert downloads.poll("whole") is None
 
 
 def test_a_set_that_is_fetched_lies_in_its_folder(downloads: Downloads, cache: Path) -> None:
@@ -75,14 +75,14 @@ def test_the_size_is_known_from_the_first_moment(downloads: Downloads, monkeypat
     monkeypatch.setattr(module, "fetch", lambda *_: None)
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
     downloads.start(ANN, "whole")
-    assert downloads.look("whole") == Fetching(ANN, "fetching", 0, len(CONTENT), "")
+    assert downloads.poll("whole") == Fetching(ANN, "fetching", 0, len(CONTENT), "")
 
 
 def test_a_failure_is_its_sentence_and_can_be_tried_again(downloads: Downloads, server: DatasetServer) -> None:
     downloads.start(ANN, "absent")
     failed = until_ended(downloads, "absent")
     assert (failed.owner, failed.status) == (ANN, "failed")
-    assert failed.sentence == (
+    assert failed.message == (
         "Absent: not downloaded, because 127.0.0.1 answered with status 404 (Not Found): try again later; "
         "until then there is the bundled digits."
     )
@@ -100,7 +100,7 @@ def test_an_error_of_ours_is_a_sentence_too(downloads: Downloads, monkeypatch: p
     downloads.start(ANN, "whole")
     failed = until_ended(downloads, "whole")
     assert failed.status == "failed"
-    assert failed.sentence == "The download stopped by an error of ours (ZeroDivisionError). Press Download again."
+    assert failed.message == "The download stopped by an error of ours (ZeroDivisionError). Press Download again."
     monkeypatch.undo()
 
 
@@ -108,9 +108,9 @@ def test_only_who_began_it_cancels_it(downloads: Downloads) -> None:
     downloads.start(ANN, "part")
     until_thousand(downloads)
     downloads.cancel(BEN, "part")
-    assert downloads.look("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
+    assert downloads.poll("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
     downloads.cancel(ANN, "part")
-    cancelled = downloads.look("part")
+    cancelled = downloads.poll("part")
     assert cancelled is not None and cancelled.status == "cancelled" and not downloads.is_busy()
 
 
@@ -132,7 +132,7 @@ def test_what_is_done_is_not_cancelled(downloads: Downloads) -> None:
     downloads.start(ANN, "whole")
     done = until_ended(downloads, "whole")
     downloads.cancel(ANN, "whole")
-    assert downloads.look("whole") == done
+    assert downloads.poll("whole") == done
 
 
 def test_a_set_is_fetched_once_whoever_asks_for_it(downloads: Downloads, server: DatasetServer) -> None:
@@ -140,7 +140,7 @@ def test_a_set_is_fetched_once_whoever_asks_for_it(downloads: Downloads, server:
     until_thousand(downloads)
     downloads.start(BEN, "part")
     downloads.start(ANN, "part")
-    assert downloads.look("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
+    assert downloads.poll("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
     assert server.files["part"].ranges == [None]
     downloads.cancel(ANN, "part")
 
@@ -150,7 +150,7 @@ def test_two_sets_are_fetched_at_the_same_time(downloads: Downloads) -> None:
     until_thousand(downloads)
     downloads.start(BEN, "whole")
     assert until_ended(downloads, "whole").status == "done"
-    assert downloads.look("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
+    assert downloads.poll("part") == Fetching(ANN, "fetching", 1000, len(CONTENT), "")
     downloads.cancel(ANN, "part")
 
 
@@ -184,7 +184,7 @@ def test_a_cancelled_fetch_ends_before_the_next_of_its_set_begins(
     downloads.start(BEN, "whole")
     # As long as it would take to begin; it must not.
     began[1].wait(0.2)
-    assert downloads.look("whole") == Fetching(BEN, "fetching", 0, len(CONTENT), "")
+    assert downloads.poll("whole") == Fetching(BEN, "fetching", 0, len(CONTENT), "")
     woken.set()
     assert until_ended(downloads, "whole") == Fetching(BEN, "done", 5, 5, "")
     assert happened == ["0 begins", "0 ends, cancelled: True", "1 begins", "1 ends, cancelled: False"]

@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import pytest
 
-from siamese_core.datasets import find_own
+from siamese_core.datasets import find_uploaded
 from siamese_core.datasets.uploaded import RAW_SIDE
 from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
 from siamese_core.engine.uploads.uploads import Uploads
@@ -65,7 +65,7 @@ def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]
 def test_a_zip_of_class_folders_is_ready_with_its_pictures_and_classes(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ben=2, Anna=3))
     reading = until_read(uploads)
-    assert (reading.status, reading.done, reading.total, reading.sentence) == ("ready", 5, 5, "")
+    assert (reading.status, reading.done, reading.total, reading.message) == ("ready", 5, 5, "")
     assert (reading.skipped, reading.refused, reading.first_frames) == ({}, {}, 0)
     assert reading.pictures is not None
     assert reading.pictures.classes == ("Anna", "Ben")
@@ -104,7 +104,7 @@ def test_too_few_pictures_are_a_failure_with_its_counts(uploads: Uploads) -> Non
     uploads.read_zip(ANN, a_zip(File("Ben/a.png", b"no picture"), Anna=2, Ben=1))
     reading = until_read(uploads)
     assert (reading.status, reading.pictures, reading.refused) == ("failed", None, {"not_an_image": 1})
-    assert reading.sentence.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
+    assert reading.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
     assert files(uploads) == []
 
 
@@ -121,7 +121,7 @@ def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("readme.txt")))
     reading = until_read(uploads)
     assert (reading.status, reading.total, reading.skipped) == ("failed", 0, {"ending": 1})
-    assert reading.sentence.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 0:")
+    assert reading.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 0:")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_hostile_zip_fails_with_its_sentence_and_the_next_upload_works(uploads
     assert case.reason is not None
     uploads.read_zip(ANN, io.BytesIO(case.make()))
     reading = until_read(uploads)
-    assert (reading.status, reading.sentence) == ("failed", archives.REASONS[case.reason])
+    assert (reading.status, reading.message) == ("failed", archives.REASONS[case.reason])
     assert reading.pictures is None and files(uploads) == []
     assert len(read(uploads).labels) == 4
 
@@ -158,11 +158,11 @@ def test_a_folder_that_is_not_in_the_list_is_refused(uploads: Uploads, tmp_path:
     (tmp_path / "secret").mkdir()
     uploads.read_folder(ANN, tmp_path / "root", name)
     reading = until_read(uploads)
-    assert (reading.status, reading.sentence) == ("failed", archives.REASONS["folder"])
+    assert (reading.status, reading.message) == ("failed", archives.REASONS["folder"])
 
 
 def test_nothing_was_read_at_first(uploads: Uploads) -> None:
-    assert uploads.look(ANN) is None
+    assert uploads.poll(ANN) is None
     assert uploads.sets(ANN) == uploads.sets(ANN, deleted=True) == {}
 
 
@@ -188,7 +188,7 @@ def test_a_full_disk_while_reading_is_one_sentence(uploads: Uploads, monkeypatch
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         reading = until_read(uploads)
     assert (reading.status, reading.pictures, files(uploads)) == ("failed", None, [])
-    assert reading.sentence == (
+    assert reading.message == (
         "The server has no room for these pictures (No space left on device). Try fewer or wait until others are done."
     )
     assert len(read(uploads).labels) == 4
@@ -205,7 +205,7 @@ def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch:
         with pytest.raises(OSError, match="No space left"):
             kept(uploads)
     assert uploads.sets(ANN) == {}
-    assert find_own(kept(uploads))
+    assert find_uploaded(kept(uploads))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -220,7 +220,7 @@ def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, mon
         reading = until_read(uploads)
         until_nobody_reads()
     assert (reading.status, files(uploads)) == ("failed", [])
-    assert reading.sentence == (
+    assert reading.message == (
         "Reading stopped by an error of ours (ZeroDivisionError). Upload the pictures again."
     )  # fmt: skip
     assert len(read(uploads).labels) == 4
@@ -232,12 +232,12 @@ def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, mon
 def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
-        reading = until(lambda: (r := uploads.look(ANN)) is not None and r.done == 3 and r, "three pictures")
+        reading = until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3 and r, "three pictures")
         assert (reading.status, reading.total, reading.pictures) == ("reading", 20, None)
         assert files(uploads) == [f"{reading.id}.raw"]
         uploads.cancel(ANN)
-        assert uploads.look(ANN) is None and files(uploads) == []
-    assert uploads.look(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
+        assert uploads.poll(ANN) is None and files(uploads) == []
+    assert uploads.poll(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
 
 
 def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
@@ -255,23 +255,23 @@ def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
         uploads.cancel(ANN)
         counted.set()
         until_nobody_reads()
-    assert uploads.look(ANN) is None and files(uploads) == []
+    assert uploads.poll(ANN) is None and files(uploads) == []
 
 
 def test_cancelling_lets_go_of_what_was_read_and_keeps_what_was_prepared(uploads: Uploads) -> None:
     read(uploads)
     key = kept(uploads)
     uploads.cancel(ANN)
-    assert uploads.look(ANN) is None
+    assert uploads.poll(ANN) is None
     assert files(uploads) == [f"{key}.images"] and list(uploads.sets(ANN)) == [key]
     uploads.cancel(ANN)
 
 
 def test_a_second_upload_replaces_the_first(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read(uploads, Anna=2, Ben=2)
-    before = uploads.look(ANN)
+    before = uploads.poll(ANN)
     second = read(uploads, Cleo=3, Dora=3)
-    after = uploads.look(ANN)
+    after = uploads.poll(ANN)
     assert before is not None and after is not None and before.id != after.id
     assert (first.classes, second.classes) == (("Anna", "Ben"), ("Cleo", "Dora"))
     assert files(uploads) == [f"{after.id}.raw"]
@@ -281,7 +281,7 @@ def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monke
     with held(monkeypatch, after=4):
         uploads.read_zip(ANN, a_zip(Anna=3, Ben=3))
         assert read(uploads, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
-    reading = uploads.look(ANN)
+    reading = uploads.poll(ANN)
     assert reading is not None and reading.pictures is not None
     assert (reading.status, reading.done, reading.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
     assert files(uploads) == [f"{reading.id}.raw"]

@@ -29,8 +29,8 @@ def sentence_of(uploads: Uploads, packed: bytes) -> str:
     uploads.read_zip(ANN, io.BytesIO(packed))
     reading = until_read(uploads)
     assert reading.status == "failed"
-    assert reading.sentence[0].isupper() and reading.sentence[-1] == "." and "\n" not in reading.sentence
-    return reading.sentence
+    assert reading.message[0].isupper() and reading.message[-1] == "." and "\n" not in reading.message
+    return reading.message
 
 
 def assert_the_next_upload_works(uploads: Uploads) -> None:
@@ -43,11 +43,11 @@ def assert_the_next_upload_works(uploads: Uploads) -> None:
 def test_a_hostile_zip_is_a_sentence_and_nothing_stays(uploads: Uploads, name: str) -> None:
     """What is no picture in it is refused by the decoder: none of these zips holds two classes of two real ones."""
     case = CASES[name]
-    sentence = sentence_of(uploads, case.make())
+    message = sentence_of(uploads, case.make())
     if case.reason is not None:
-        assert sentence == str(ArchiveRejected(case.reason)), REASONS[case.reason]
+        assert message == str(ArchiveRejected(case.reason)), REASONS[case.reason]
     else:
-        assert sentence.startswith("Pairs need at least 2 classes with 2 pictures each")
+        assert message.startswith("Pairs need at least 2 classes with 2 pictures each")
     assert files(uploads) == []
     assert_the_next_upload_works(uploads)
 
@@ -58,7 +58,7 @@ def test_hostile_pictures_are_counted_by_their_reason_beside_good_ones(uploads: 
     hostile = [File(f"Eva/{name}.png", data) for name, (data, _) in refused.items()]
     uploads.read_zip(ANN, a_zip(*hostile, Anna=2, Ben=2))
     reading = until_read(uploads)
-    assert reading.status == "ready", reading.sentence
+    assert reading.status == "ready", reading.message
     assert reading.pictures is not None
     assert reading.pictures.classes == ("Anna", "Ben")
     reasons = [reason for _, reason in refused.values()]

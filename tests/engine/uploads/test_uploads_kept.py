@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamese_core.datasets import DatasetMissing, find_own, uploaded
-from siamese_core.datasets.uploaded import own_dataset
+from siamese_core.datasets import DatasetMissing, find_uploaded, uploaded
+from siamese_core.datasets.uploaded import uploaded_dataset
 from siamese_core.engine.uploads import uploads as module
 from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
 from siamese_core.engine.uploads.uploads import DEAD_AFTER, FOLDER_PREFIX, MAX_SETS, Uploads
@@ -51,7 +51,7 @@ def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]
 def test_a_prepared_set_is_a_dataset(uploads: Uploads) -> None:
     read(uploads, Anna=4, Ben=2)
     key = uploads.prepare(ANN, 32, True, 25, "My pictures")
-    dataset = own_dataset(key)
+    dataset = uploaded_dataset(key)
     assert (dataset.title, dataset.classes, dataset.shape) == ("My pictures", ("Anna", "Ben"), (3, 32, 32))
     assert np.bincount(dataset.load().test_labels).tolist() == [1, 1], "a quarter of four, and one at least of two"
     assert np.bincount(dataset.load().train_labels).tolist() == [3, 1]
@@ -61,11 +61,11 @@ def test_a_prepared_set_is_a_dataset(uploads: Uploads) -> None:
 def test_two_owners_never_see_each_others_pictures(uploads: Uploads) -> None:
     read(uploads)
     key = kept(uploads)
-    assert uploads.look(BEN) is None
+    assert uploads.poll(BEN) is None
     assert uploads.sets(BEN) == {} and not uploads.use(BEN, key)
     uploads.cancel(BEN)
     uploads.discard(BEN, key)
-    assert uploads.sets(ANN) == {key: "t"} and uploads.use(ANN, key) and uploads.look(ANN) is not None
+    assert uploads.sets(ANN) == {key: "t"} and uploads.use(ANN, key) and uploads.poll(ANN) is not None
     uploads.discard(ANN, key)
     uploads.restore(BEN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(BEN, deleted=True) == {}
@@ -75,9 +75,9 @@ def test_two_owners_never_see_each_others_pictures(uploads: Uploads) -> None:
 def test_two_owners_read_at_the_same_time(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
-        until(lambda: (r := uploads.look(ANN)) is not None and r.done == 3, "three pictures")
+        until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3, "three pictures")
         assert read(uploads, BEN, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
-        reading = uploads.look(ANN)
+        reading = uploads.poll(ANN)
         assert reading is not None and (reading.status, reading.done) == ("reading", 3)
     reading = until_read(uploads)
     assert reading.pictures is not None and names(reading.pictures.pixels) == list(range(20))
@@ -92,13 +92,13 @@ def test_the_same_pictures_of_two_owners_are_one_set_until_the_last_deletes_it(
     assert kept(uploads, BEN) == key
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
-    uploads.tend()
+    uploads.sweep_expired()
     assert uploads.sets(ANN) == {} and not uploads.use(ANN, key)
-    assert uploads.use(BEN, key) and find_own(key) and gone == []
+    assert uploads.use(BEN, key) and find_uploaded(key) and gone == []
     uploads.discard(BEN, key)
     clock.now += HALF_A_MINUTE + 1
-    uploads.tend()
-    assert gone == [key] and not find_own(key)
+    uploads.sweep_expired()
+    assert gone == [key] and not find_uploaded(key)
 
 
 def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
@@ -109,7 +109,7 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
     key = kept(uploads, ANN)
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
-    deleting = threading.Thread(target=uploads.tend)
+    deleting = threading.Thread(target=uploads.sweep_expired)
 
     def keep(*given: Any) -> str:
         written = own_keep(*given)
@@ -122,7 +122,7 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
     with monkeypatch.context() as patch:
         patch.setattr(uploaded, "keep", keep)
         assert kept(uploads, BEN) == key
-    assert uploads.use(BEN, key) and find_own(key)
+    assert uploads.use(BEN, key) and find_uploaded(key)
     assert uploads.sets(ANN, deleted=True) == {}
 
 
@@ -133,14 +133,14 @@ def test_a_set_goes_after_half_an_hour_without_use(uploads: Uploads, clock: Cloc
     read(uploads)
     key = kept(uploads)
     clock.now += HALF_AN_HOUR
-    uploads.tend()
-    assert uploads.sets(ANN) == {key: "t"} and find_own(key) and gone == []
+    uploads.sweep_expired()
+    assert uploads.sets(ANN) == {key: "t"} and find_uploaded(key) and gone == []
     clock.now += 1
-    uploads.tend()
+    uploads.sweep_expired()
     assert uploads.sets(ANN) == {} and not uploads.use(ANN, key)
     assert gone == [key] and files(uploads) == []
     with pytest.raises(DatasetMissing, match="Upload them again"):
-        own_dataset(key)
+        uploaded_dataset(key)
 
 
 def test_using_a_set_renews_its_half_hour(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
@@ -149,26 +149,26 @@ def test_using_a_set_renews_its_half_hour(uploads: Uploads, clock: Clock, gone: 
     clock.now += HALF_AN_HOUR - 1
     assert uploads.use(ANN, used)
     clock.now += 2
-    uploads.tend()
+    uploads.sweep_expired()
     assert list(uploads.sets(ANN)) == [used] and gone == [unused]
     clock.now += HALF_AN_HOUR - 2
-    uploads.tend()
+    uploads.sweep_expired()
     assert list(uploads.sets(ANN)) == [used]
     clock.now += 1
-    uploads.tend()
+    uploads.sweep_expired()
     assert gone == [unused, used]
 
 
 def test_looking_at_what_was_read_renews_its_half_hour(uploads: Uploads, clock: Clock) -> None:
     read(uploads)
     clock.now += HALF_AN_HOUR
-    assert uploads.look(ANN) is not None
+    assert uploads.poll(ANN) is not None
     clock.now += HALF_AN_HOUR
-    uploads.tend()
+    uploads.sweep_expired()
     assert len(files(uploads)) == 1
     clock.now += 1
-    uploads.tend()
-    assert files(uploads) == [] and uploads.look(ANN) is None
+    uploads.sweep_expired()
+    assert files(uploads) == [] and uploads.poll(ANN) is None
 
 
 def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
@@ -178,11 +178,11 @@ def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock
     assert uploads.sets(ANN) == {} and uploads.sets(ANN, deleted=True) == {key: "t"}
     assert not uploads.use(ANN, key), "what is deleted is not used"
     clock.now += HALF_A_MINUTE
-    uploads.tend()
+    uploads.sweep_expired()
     uploads.restore(ANN, key)
     assert uploads.sets(ANN) == {key: "t"} and uploads.sets(ANN, deleted=True) == {}
     clock.now += HALF_AN_HOUR
-    uploads.tend()
+    uploads.sweep_expired()
     assert uploads.use(ANN, key) and gone == [], "having it back is a use"
 
 
@@ -191,8 +191,8 @@ def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Cloc
     key, other = kept(uploads), kept(uploads, title="other")
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
-    uploads.tend()
-    assert gone == [key] and not find_own(key)
+    uploads.sweep_expired()
+    assert gone == [key] and not find_uploaded(key)
     uploads.restore(ANN, key)
     assert uploads.sets(ANN) == {other: "other"} and uploads.sets(ANN, deleted=True) == {}
 
@@ -203,8 +203,8 @@ def test_a_deleted_set_that_is_prepared_again_stays(uploads: Uploads, clock: Clo
     uploads.discard(ANN, key)
     assert kept(uploads) == key
     clock.now += HALF_A_MINUTE + 1
-    uploads.tend()
-    assert uploads.sets(ANN) == {key: "t"} and find_own(key) and gone == []
+    uploads.sweep_expired()
+    assert uploads.sets(ANN) == {key: "t"} and find_uploaded(key) and gone == []
 
 
 def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone: list[str]) -> None:
@@ -218,7 +218,7 @@ def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone
     assert list(uploads.sets(ANN)) == [*keys[1:], keys[0]] and gone == [], "prepared again, it is the newest"
     fifth = kept(uploads, title="4")
     assert list(uploads.sets(ANN)) == [keys[2], keys[3], keys[0], fifth]
-    assert gone == [keys[1]] and not find_own(keys[1])
+    assert gone == [keys[1]] and not find_uploaded(keys[1])
     assert list(uploads.sets(BEN)) == [others]
 
 
@@ -265,7 +265,7 @@ def test_everything_lies_in_a_private_folder_under_the_servers_own_names(uploads
     key = uploads.prepare(ANN, 28, False, 50, "../../title")
     (raw, kept_set) = sorted(files(uploads), key=lambda name: name.endswith(".images"))
     assert re.fullmatch(r"[0-9a-f]{24}\.raw", raw) and kept_set == f"{key}.images"
-    assert own_dataset(key).title == "../../title"
+    assert uploaded_dataset(key).title == "../../title"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
@@ -294,10 +294,10 @@ def test_closing_in_the_middle_of_an_upload_leaves_neither_file_nor_process(
     uploads = new()
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
-        until(lambda: (r := uploads.look(ANN)) is not None and r.done == 3, "three pictures")
+        until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3, "three pictures")
         uploads.close()
         assert not uploads.folder.exists() and uploads._decoder.pid is None
-    assert not uploads.folder.exists() and uploads.look(ANN) is None
+    assert not uploads.folder.exists() and uploads.poll(ANN) is None
     assert uploads._decoder.pid is None, "nor does its reader begin another one"
 
 
@@ -332,15 +332,15 @@ def test_pictures_end_by_themselves_even_where_somebody_removed_the_folder(
     uploads._kept.append(module._Kept(ANN, "own-" + "0" * 24, "t", clock.now))
     uploads.folder.rmdir()
     tends = iter(range(3))
-    tend = uploads.tend
+    sweep_expired = uploads.sweep_expired
     ended = threading.Event()
 
     def counted() -> None:
-        tend()
+        sweep_expired()
         if next(tends, None) is None:
             ended.set()
 
-    monkeypatch.setattr(uploads, "tend", counted)
+    monkeypatch.setattr(uploads, "sweep_expired", counted)
     until(ended.is_set, "some rounds without the folder")
     clock.now += HALF_AN_HOUR + 1
     until(lambda: gone, "the end of the pictures")

@@ -70,7 +70,7 @@ def process(server: Heard) -> evaluator._Examiner:
 
 
 def work(number: int, file: ModelFile, kind: Kind = "reference") -> tuple[dict[str, Any], Arrays]:
-    meta = {"do": kind, "job": number, "own_sets": file.own_sets}
+    meta = {"do": kind, "job": number, "own_sets": file.uploaded_sets}
     return meta, {"file": np.frombuffer(file.data, np.uint8)}
 
 

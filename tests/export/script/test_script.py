@@ -30,7 +30,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.build import OUTPUTS
 from siamese_core.networks.encoders import ENCODERS
-from siamese_core.networks.input_transforms import VIEWS
+from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.loop import never, train
 
 HOSTILE = (
@@ -76,7 +76,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{loss}-random-flipped", {"loss": loss, "labels": "flipped", "sampling": "random_pairs"}
         yield f"{loss}-hardest-flipped", {"loss": loss, "miner": "hardest", "labels": "flipped"}
         yield f"{loss}-miner-random", {"loss": loss, "miner": "random"}
-    for view in ("none", *VIEWS):
+    for view in ("none", *INPUT_TRANSFORMS):
         yield f"{view}-not-shared", {"view": view, "shared": "false"}
         if view not in ("none", "edges"):
             yield f"{view}-shared", {"view": view}
@@ -236,7 +236,7 @@ def test_a_script_needs_nothing_of_ours_and_only_what_it_uses(folder: Path) -> N
         "resnet18", "mobilenet_v3", "flip", "colour", "all-augmentations", "own",
     }  # fmt: skip
     from_library = {name.partition("-")[0] for name, text in texts.items() if "pytorch_metric_learning" in text}
-    assert from_library == {key for key, loss in LOSSES.items() if loss.takes == "batch"} | {"few"}
+    assert from_library == {key for key, loss in LOSSES.items() if loss.input_kind == "batch"} | {"few"}
 
 
 def test_in_no_script_a_name_is_missing_or_idle(folder: Path) -> None:

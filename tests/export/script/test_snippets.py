@@ -58,11 +58,11 @@ def test_the_copied_function_gives_the_same_numbers(
     h1, h2, h3 = embeddings(36).chunk(3)
     labels = torch.arange(12) % 3
     weight, bias, between = embeddings(1, 5, 4), torch.tensor([0.2]), MEASURES[measure].between
-    if loss.takes == "triplet":
+    if loss.input_kind == "triplet":
         found, expected = copied(h1, h2, h3), loss.fn(between(h1, h2), between(h1, h3), **params)
-    elif loss.takes == "logits":
+    elif loss.input_kind == "logits":
         found, expected = copied(h1, labels), loss.fn(h1, labels)
-    elif loss.takes == "batch":
+    elif loss.input_kind == "batch":
         parts = (embeddings(3, 5, 7),) if key == "proxy_anchor" else ()
         found, expected = copied(h1, labels, *parts), loss.fn(h1, labels, *parts, **params)
     else:

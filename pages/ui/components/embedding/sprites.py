@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pages.ui.session.session import engine, probes_stem
+from pages.ui.session.session import engine, sprites_stem
 from pages.ui.shims import assets
 from pages.ui.shims.futures import kept_answer
 from siamese_core.datasets import Dataset
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.runs.folder import probe_images
+from siamese_core.runs.folder import eval_images_of
 
 COLUMNS = 40
 WAIT = 0.3
@@ -23,7 +23,7 @@ LARGEST = 48
 
 
 @dataclass(frozen=True)
-class Probes:
+class EvalSprites:
     """`labels` (N,) int32, with two branches (2N,): the images as first inputs, then as second ones."""
 
     key: str
@@ -32,7 +32,7 @@ class Probes:
     sprite: dict[str, Any]
 
 
-def probes(experiment: Experiment) -> Probes:
+def eval_sprites(experiment: Experiment) -> EvalSprites:
     """With all the thumbnails in one picture, which is published as a file."""
     asked = (experiment.data, experiment.view, experiment.branches)
     try:
@@ -52,12 +52,12 @@ class _NotYet(Exception):
 
 
 @lru_cache(maxsize=16)
-def _published(record: Dataset, view: str, branches: int) -> Probes:
+def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     """Raises `_NotYet`, which is not kept."""
-    found = probe_images(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
-    url = assets.publish(probes_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
+    found = eval_images_of(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
+    url = assets.publish(sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
     height, width = found.thumbnails.shape[2:]
-    return Probes(
+    return EvalSprites(
         key=f"{record.key} {view} {branches}",
         classes=list(record.classes),
         labels=found.labels,

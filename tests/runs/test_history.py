@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.formats.run_format import Damaged, packed, unpacked
-from siamese_core.runs.recording import (
+from siamese_core.runs.history import (
     MOST_FRAMES,
     NO_FILM,
+    EvalImages,
     Film,
-    ProbeImages,
     cut,
     film_of,
     gap_of,
     joined,
+    packed_eval_images,
     packed_film,
-    packed_probe,
+    read_eval_images,
     read_film,
-    read_probe,
 )
 
 
@@ -44,9 +44,9 @@ def film(*steps: int, scale: float = 3.0, images: int = 5, dim: int = 4, pairs: 
     return film_of(list(zip(steps, frames, strict=True)))
 
 
-def probe(**changes: Any) -> ProbeImages:
+def eval_images(**changes: Any) -> EvalImages:
     images = np.arange(4 * 1 * 3 * 2, dtype=np.uint8).reshape(4, 1, 3, 2)
-    return replace(ProbeImages(("one", "two"), np.array([0, 1, 1, 0], np.int32), images, 1), **changes)
+    return replace(EvalImages(("one", "two"), np.array([0, 1, 1, 0], np.int32), images, 1), **changes)
 
 
 # Films
@@ -178,8 +178,8 @@ def test_reading_a_film_takes_a_few_times_its_bytes() -> None:
 
 
 def test_probe_images_come_back_as_they_were() -> None:
-    before = probe(classes=("eins", "zwei – ß"), branches=2)
-    after = read_probe(packed_probe(before))
+    before = eval_images(classes=("eins", "zwei – ß"), branches=2)
+    after = read_eval_images(packed_eval_images(before))
     assert (after.classes, after.branches) == (before.classes, 2)
     np.testing.assert_array_equal(after.labels, before.labels)
     np.testing.assert_array_equal(after.thumbnails, before.thumbnails)
@@ -218,16 +218,16 @@ HOSTILE_PROBES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", HOSTILE_PROBES)
 def test_hostile_probe_images_are_damaged(name: str) -> None:
-    given = {"classes": ["one", "two"], "branches": 1, **vars(probe())} | HOSTILE_PROBES[name]
+    given = {"classes": ["one", "two"], "branches": 1, **vars(eval_images())} | HOSTILE_PROBES[name]
     classes = given["classes"] if isinstance(given["classes"], dict) else list(given["classes"])
     meta = {"classes": classes, "branches": given["branches"]}
     with pytest.raises(Damaged):
-        read_probe(packed(meta, {"labels": given["labels"], "thumbnails": given["thumbnails"]}))
+        read_eval_images(packed(meta, {"labels": given["labels"], "thumbnails": given["thumbnails"]}))
 
 
-@pytest.mark.parametrize("read", [read_film, read_probe])
+@pytest.mark.parametrize("read", [read_film, read_eval_images])
 def test_what_is_none_of_it_is_damaged(read: Any) -> None:
-    others = [b"", packed({}, {}), packed_probe(probe()) if read is read_film else packed_film(film(1))]
+    others = [b"", packed({}, {}), packed_eval_images(eval_images()) if read is read_film else packed_film(film(1))]
     for content in others:
         with pytest.raises(Damaged):
             read(content)

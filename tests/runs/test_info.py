@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from siamese_core.experiment.machine import Machine
 from siamese_core.formats.run_format import Damaged
-from siamese_core.runs.record import MAX_NAME, SCHEMA, STATUSES, Record, packed_record, read_record
+from siamese_core.runs.info import MAX_NAME, SCHEMA, STATUSES, RunInfo, packed_info, read_info
 
-RECORD = Record(
+RECORD = RunInfo(
     "dataset=digits&loss=triplet&held_out=", Machine("cuda", 2, "bf16"), 1e9, 1e9 + 5, "stopped", 7, 300, 1.25,
     "Why it ended – in one sentence.", {"map_at_r": {"seen": 0.5, "held_out": None}}, "an-id", "a hash", "A name", True,
     False, "a sweep",
@@ -23,13 +23,13 @@ RECORD = Record(
 
 
 def changed(**changes: Any) -> bytes:
-    return json.dumps({**json.loads(packed_record(RECORD)), **changes}).encode()
+    return json.dumps({**json.loads(packed_info(RECORD)), **changes}).encode()
 
 
 def test_what_is_read_is_what_was_written() -> None:
-    assert read_record(packed_record(RECORD)) == RECORD
+    assert read_info(packed_info(RECORD)) == RECORD
     for status in STATUSES:
-        assert read_record(packed_record(replace(RECORD, status=status))).status == status
+        assert read_info(packed_info(replace(RECORD, status=status))).status == status
 
 
 def test_it_knows_its_settings_and_scores() -> None:
@@ -80,14 +80,14 @@ HOSTILE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_record_is_damaged(name: str) -> None:
     with pytest.raises(Damaged):
-        read_record(changed(**HOSTILE[name]))
+        read_info(changed(**HOSTILE[name]))
 
 
 def test_the_record_that_is_changed_above_is_read() -> None:
-    assert read_record(changed(step=8)).step == 8
+    assert read_info(changed(step=8)).step == 8
 
 
-WHOLE = packed_record(RECORD)
+WHOLE = packed_info(RECORD)
 STEP = b'"step": 7'
 
 
@@ -113,36 +113,36 @@ STEP = b'"step": 7'
 )
 def test_what_is_no_record_is_damaged(content: bytes) -> None:
     with pytest.raises(Damaged):
-        read_record(content)
+        read_info(content)
 
 
 def test_every_beginning_of_a_record_is_damaged() -> None:
-    whole = packed_record(RECORD)
+    whole = packed_info(RECORD)
     for length in range(len(whole)):
         with pytest.raises(Damaged):
-            read_record(whole[:length])
+            read_info(whole[:length])
 
 
 def test_a_field_that_is_missing_is_damage() -> None:
-    table = json.loads(packed_record(RECORD))
+    table = json.loads(packed_info(RECORD))
     for name in table:
         with pytest.raises(Damaged):
-            read_record(json.dumps({key: value for key, value in table.items() if key != name}).encode())
+            read_info(json.dumps({key: value for key, value in table.items() if key != name}).encode())
 
 
 def read_and_written_again(content: bytes) -> None:
     """Whatever is read can be shown and written; any other exception than Damaged is a bug."""
     try:
-        record = read_record(content)
+        info = read_info(content)
     except Damaged:
         return
-    assert read_record(packed_record(record)) == record
-    assert f"{record.step}/{record.total} {record.seconds:.1f} {record.created:.0f}"
-    assert all(f"{score:.3f}" for groups in record.scores.values() for score in groups.values() if score is not None)
+    assert read_info(packed_info(info)) == info
+    assert f"{info.step}/{info.total} {info.seconds:.1f} {info.created:.0f}"
+    assert all(f"{score:.3f}" for groups in info.scores.values() for score in groups.values() if score is not None)
 
 
 def test_a_few_thousand_changes_by_chance() -> None:
-    whole, chance = packed_record(RECORD), random.Random(0)
+    whole, chance = packed_info(RECORD), random.Random(0)
     for _ in range(3_000):
         content = bytearray(whole)
         for _ in range(chance.randint(1, 4)):
@@ -158,6 +158,6 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.sampled_from([*json.loads(packed_record(RECORD))]), ANY_JSON)
+@given(st.sampled_from([*json.loads(packed_info(RECORD))]), ANY_JSON)
 def test_anything_in_the_place_of_anything(key: str, value: Any) -> None:
     read_and_written_again(changed(**{key: value}))

@@ -23,7 +23,7 @@ MOST_FRAMES = 200
 MOST_SCORES = 1_000
 """Of a run, over all its steps: they lie in the header of its file, which is never longer than a million bytes."""
 
-PROBE = "probe.safetensors"
+EVAL_IMAGES = "probe.safetensors"
 RUN = "run.safetensors"
 FRAMES = "frames/"
 SUFFIX = ".safetensors"
@@ -33,7 +33,7 @@ Scored = list[tuple[int, dict[str, Scores]]]
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeImages:
+class EvalImages:
     """`labels` (N,) int32 and `thumbnails` (N, C, H, W) uint8 of the points; of two branches first all first inputs."""
 
     classes: tuple[str, ...]
@@ -56,7 +56,7 @@ class Film:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RunHistory:
     """`query` is the experiment. `loss`, `active` (S,): of every step; `pixels`: MAP@R on raw pixels.
 
     The experiment may be one that this server cannot repeat: on pictures that are gone.
@@ -67,7 +67,7 @@ class Recording:
     step: int
     images: int
     seconds: float
-    probe: ProbeImages
+    eval_images: EvalImages
     film: Film
     loss: np.ndarray
     active: np.ndarray
@@ -86,7 +86,7 @@ class Recording:
         """The classes never trained on; read by itself, for the experiment may be one that cannot be read any more."""
         found = FIELDS["held_out"].read(self.settings.get("held_out", ""))
         numbers = found if isinstance(found, tuple) else ()
-        return tuple(c for c in numbers if isinstance(c, int) and 0 <= c < len(self.probe.classes))
+        return tuple(c for c in numbers if isinstance(c, int) and 0 <= c < len(self.eval_images.classes))
 
 
 def gap_of(total: int) -> int:
@@ -138,12 +138,12 @@ def read_film(content: bytes) -> Film:
     return Film(steps, **values)
 
 
-def packed_probe(probe: ProbeImages) -> bytes:
-    arrays = {"labels": probe.labels.astype(np.int32), "thumbnails": probe.thumbnails}
-    return packed({"classes": list(probe.classes), "branches": probe.branches}, arrays)
+def packed_eval_images(eval_images: EvalImages) -> bytes:
+    arrays = {"labels": eval_images.labels.astype(np.int32), "thumbnails": eval_images.thumbnails}
+    return packed({"classes": list(eval_images.classes), "branches": eval_images.branches}, arrays)
 
 
-def read_probe(content: bytes) -> ProbeImages:
+def read_eval_images(content: bytes) -> EvalImages:
     """Raises Damaged."""
     meta, found = unpacked(content)
     labels, thumbnails = _array(found, "labels", 1, np.int32), _array(found, "thumbnails", 4, np.uint8)
@@ -164,7 +164,7 @@ def read_probe(content: bytes) -> ProbeImages:
     )
     if not fits:
         raise Damaged
-    return ProbeImages(tuple(classes), labels, thumbnails, branches)
+    return EvalImages(tuple(classes), labels, thumbnails, branches)
 
 
 def joined(films: Sequence[Film], last: int) -> Film:

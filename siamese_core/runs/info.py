@@ -24,9 +24,12 @@ MAX_STEPS = 10**9 - 1
 """Nine digits, as in the names of the files of a film."""
 MAX_QUERY = 10_000
 
+_MESSAGE_ON_DISK = "sentence"
+"""The key of `message` in the files that are written since the first version."""
+
 
 @dataclass(frozen=True)
-class Record:
+class RunInfo:
     """`query` is the experiment; `scores` those of the last step that was scored; times in seconds since 1970.
 
     `owner` is a hash of the token of the browser that made it, "" for the command line; `sweep` the grid it belongs to.
@@ -40,7 +43,7 @@ class Record:
     step: int = 0
     total: int = 0
     seconds: float = 0.0
-    sentence: str = ""
+    message: str = ""
     scores: dict[str, Scores] = field(default_factory=dict)
     id: str = ""
     owner: str = ""
@@ -58,11 +61,13 @@ class Record:
         return self.scores.get(metric, {}).get(group)
 
 
-def packed_record(record: Record) -> bytes:
-    return json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, allow_nan=False).encode()
+def packed_info(info: RunInfo) -> bytes:
+    table = {"schema": SCHEMA, **asdict(info)}
+    table[_MESSAGE_ON_DISK] = table.pop("message")
+    return json.dumps(table, indent=1, allow_nan=False).encode()
 
 
-def read_record(content: bytes) -> Record:
+def read_info(content: bytes) -> RunInfo:
     """Raises Damaged for what is torn, foreign, or of another version."""
     try:
         table = read_json(content.decode())
@@ -72,7 +77,8 @@ def read_record(content: bytes) -> Record:
         raise Damaged
     if not all(fits(table[name]) for name, fits in _KINDS.items()):
         raise Damaged
-    return Record(**{**table, "machine": Machine(**table["machine"])})
+    message = table.pop(_MESSAGE_ON_DISK)
+    return RunInfo(**{**table, "message": message, "machine": Machine(**table["machine"])})
 
 
 def is_count(value: Any) -> bool:
@@ -125,7 +131,7 @@ _KINDS = {
     "step": is_count,
     "total": is_count,
     "seconds": _is_amount,
-    "sentence": _is_text,
+    _MESSAGE_ON_DISK: _is_text,
     "scores": is_scores,
     "id": _is_text,
     "owner": _is_text,
