@@ -13,7 +13,7 @@ from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
 from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.export import tables
+from siamese_core.export import report, tables
 from siamese_core.export.script import script
 from siamese_core.runs.archive import NO_WEIGHTS, packed_run
 from siamese_core.runs.history import RunHistory
