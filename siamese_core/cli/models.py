@@ -25,7 +25,6 @@ from siamese_core.experiment.settings import SHAPES
 from siamese_core.formats import images
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.formats.text import shortened
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, read_model, save_model
 
@@ -242,10 +241,10 @@ def _at_threshold(
 ) -> dict[str, float | None] | None:
     if threshold is None:
         return None
-    apart = 1 - threshold.value if model.is_similarity else threshold.value
     at = threshold
     if name != threshold.group:
-        at = reported(apart, group.reported_on, threshold.rule, name, model.is_similarity)
+        distance = model.measure.as_distance(threshold.value)
+        at = reported(distance, group.reported_on, threshold.rule, name, model.is_similarity)
     # A group may have no pair of one kind.
     return {rate: v if math.isfinite(v := getattr(at, rate)) else None for rate in ("false_accept", "false_reject")}
 
@@ -300,7 +299,7 @@ def _compared(trained: Trained, pair: list[np.ndarray], by_hand: float | None) -
     threshold, source = _judging(model, known, by_hand)
     found: dict[str, Any] = {
         "measure": model.experiment.measure,
-        "kind": MEASURES[model.experiment.measure].kind,
+        "kind": model.measure.kind,
         "value": value,
         "same": None if threshold is None else bool(model.says_same(value, threshold["value"])),
         "threshold": threshold,
@@ -327,8 +326,8 @@ def _judging(model: Model, known: Reference | None, by_hand: float | None) -> tu
         unknown = dict.fromkeys(field.name for field in fields(Threshold))
         if known is None:
             return unknown | {"value": by_hand, "rule": "hand"}, "hand"
-        apart = 1 - by_hand if model.is_similarity else by_hand
-        measured = asdict(reported(apart, known.reported_on, "hand", "seen", model.is_similarity))
+        distance = model.measure.as_distance(by_hand)
+        measured = asdict(reported(distance, known.reported_on, "hand", "seen", model.is_similarity))
         measured |= {rate: None for rate in ("false_accept", "false_reject") if not math.isfinite(measured[rate])}
         return measured | {"value": by_hand}, "hand"
     if model.threshold is not None:

@@ -115,13 +115,13 @@ def chosen(
     return reported(at, reported_on, rule.text, group, is_similarity)
 
 
-def reported(apart: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
-    """A threshold at the distance `apart`, with its rates on one half of the test images."""
-    found = rates(reported_on, apart)
+def reported(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
+    """A threshold at a distance, with its rates on one half of the test images."""
+    found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.
-    similarity = 1 - apart if apart >= 0 else math.nextafter(1, 2)
+    similarity = 1 - distance if distance >= 0 else math.nextafter(1, 2)
     return Threshold(
-        value=similarity if is_similarity else apart,
+        value=similarity if is_similarity else distance,
         rule=rule,
         group=group,
         false_accept=found.false_accept,

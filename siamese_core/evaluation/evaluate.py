@@ -16,7 +16,7 @@ from siamese_core.embeddings import neighbours
 from siamese_core.embeddings.retrieval import retrieval, verification
 from siamese_core.embeddings.thresholds import EER, Rule, Threshold, chosen
 from siamese_core.embeddings.verification import Distances, Intervals, curves, halves, intervals, summary
-from siamese_core.evaluation.inference import Trained, apart, embed, shown
+from siamese_core.evaluation.inference import Trained, embed, shown
 from siamese_core.evaluation.report import GroupReport, Hardest, Progress, Report, Scored
 from siamese_core.training.eval_subset import Group, Pairs, group_of, is_exact, probe_of, scored_pairs
 from siamese_core.training.sampling import ClassIndex
@@ -200,7 +200,7 @@ def _group(
     experiment, n = trained.model.experiment, len(images.test_labels)
     yield Progress(f"verification {name}", 0, 1)
     value, pairs = scored_pairs(rows, experiment, group, trained.parts)
-    d, same = apart(trained, value).numpy(), pairs.same.numpy()
+    d, same = trained.model.measure.as_distance(value).numpy(), pairs.same.numpy()
     first, second = pairs.first.numpy(), pairs.second.numpy()
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
@@ -266,7 +266,7 @@ def _distances(trained: Trained, rows: Tensor, group: Group | None) -> Distances
     if group is None:
         return Distances.of(np.zeros(0, np.float32), np.zeros(0, bool))
     value, pairs = scored_pairs(rows, trained.model.experiment, group, trained.parts)
-    return Distances.of(apart(trained, value).numpy(), pairs.same.numpy())
+    return Distances.of(trained.model.measure.as_distance(value).numpy(), pairs.same.numpy())
 
 
 def _bands(trained: Trained, rows: Tensor, half: Group | None, n: int) -> Intervals | None:
@@ -274,7 +274,7 @@ def _bands(trained: Trained, rows: Tensor, half: Group | None, n: int) -> Interv
         return None
     value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.parts)
     some = _some(pairs.same.numpy(), RESAMPLED_PAIRS)
-    d, same = apart(trained, value).numpy()[some], pairs.same.numpy()[some]
+    d, same = trained.model.measure.as_distance(value).numpy()[some], pairs.same.numpy()[some]
     return intervals(d, same, pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
 
 

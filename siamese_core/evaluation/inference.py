@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from siamese_core.evaluation.architecture import check_architecture
 from siamese_core.formats.safetensors import ModelRejected
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model
 from siamese_core.training.objective import Parts
 from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, branches, encode, network_of, second_input
@@ -65,10 +64,5 @@ def embed(trained: Trained, inputs: Tensor, second: bool = False) -> Tensor:
 
 def between(trained: Trained, h1: Tensor, h2: Tensor) -> Tensor:
     """(P,) distances or similarities of embeddings (P, D) and (P, D), by the model's own measure."""
-    value: Tensor = MEASURES[trained.model.experiment.measure].between(h1, h2, *trained.parts)
+    value: Tensor = trained.model.measure.between(h1, h2, *trained.parts)
     return value
-
-
-def apart(trained: Trained, value: Tensor) -> Tensor:
-    """Distances as they are, similarities p as 1 − p: the smaller, the more alike."""
-    return 1 - value if trained.model.is_similarity else value

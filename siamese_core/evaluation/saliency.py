@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from siamese_core.evaluation.inference import Trained, apart, between, embed
+from siamese_core.evaluation.inference import Trained, between, embed
 from siamese_core.training.siamese import branches, encode
 
 PATCH = 5
@@ -24,14 +24,15 @@ def occlusion(trained: Trained, first: Tensor, second: Tensor) -> Tensor:
     empty one stays as it is, where grey would be a mark of its own. After Zeiler & Fergus 2014, "Visualizing and
     Understanding Convolutional Networks", section 4.2.
     """
+    as_distance = trained.model.measure.as_distance
     h = (embed(trained, first[None]), embed(trained, second[None], second=True))
-    whole = apart(trained, between(trained, *h))
+    whole = as_distance(between(trained, *h))
     maps = []
     for is_second, image in enumerate((first, second)):
         covered, masks = _covered(image)
         moved = embed(trained, covered, second=bool(is_second))
         pair = (h[0], moved) if is_second else (moved, h[1])
-        nearer = (whole - apart(trained, between(trained, *pair))).clamp(min=0)
+        nearer = (whole - as_distance(between(trained, *pair))).clamp(min=0)
         # Where a patch has one colour, there is nothing but how a larger batch rounds.
         nearer[(covered == image).flatten(1).all(1)] = 0
         maps.append((nearer[:, None, None] * masks).sum(0) / masks.sum(0))
@@ -48,7 +49,7 @@ def gradient(trained: Trained, first: Tensor, second: Tensor) -> Tensor:
     inputs = [image.float()[None].requires_grad_() for image in (first, second)]
     networks = branches(trained.siamese)
     h = [encode(trained.siamese, network, image) for network, image in zip(networks, inputs, strict=True)]
-    slopes = torch.autograd.grad(apart(trained, between(trained, *h)).sum(), inputs)
+    slopes = torch.autograd.grad(trained.model.measure.as_distance(between(trained, *h)).sum(), inputs)
     return torch.cat(slopes).abs().amax(1)
 
 

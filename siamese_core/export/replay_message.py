@@ -116,7 +116,7 @@ def is_similarity(run_history: RunHistory) -> bool:
     """As the experiment says; where that is not known, as the numbers look: in 0 to 1, and same pairs above others."""
     measure = MEASURES.get(run_history.settings.get("measure", ""))
     if measure is not None:
-        return measure.kind == "similarity"
+        return measure.is_similarity
     film = run_history.film
     values = np.concatenate([_finite(film.same), _finite(film.different)])
     same, different = (_finite(pairs[-1:]) for pairs in (film.same, film.different))

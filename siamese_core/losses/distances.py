@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
+
+Value = TypeVar("Value", float, "Tensor", "npt.NDArray[Any]")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class Measure:
     between: Callable[..., Tensor]
     within: Callable[..., Tensor]
     kind: Literal["distance", "similarity"] = "distance"
+
+    @property
+    def is_similarity(self) -> bool:
+        return self.kind == "similarity"
+
+    def as_distance(self, value: Value) -> Value:
+        """Return a distance as it is and a similarity p as 1 − p: the smaller, the more alike."""
+        distance: Value = 1 - value if self.is_similarity else value
+        return distance
+
+    from_distance = as_distance
+    """The inverse, which is the same: 1 − (1 − p) = p."""
 
 
 def squared_euclidean(h1: Tensor, h2: Tensor) -> Tensor:

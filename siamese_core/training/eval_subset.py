@@ -200,8 +200,8 @@ def _final_scores(
     assert group is not None
     d, pairs = scored_pairs(embeddings, experiment, group, parts)
     same = pairs.same
-    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
-    verified = verification(apart[same].numpy(), apart[~same].numpy())
+    distances = MEASURES[experiment.measure].as_distance(d)
+    verified = verification(distances[same].numpy(), distances[~same].numpy())
     return (
         _retrieval_scores(embeddings, group)
         | _test_loss(embeddings, experiment, eval_subset, name, d, same, parts)
@@ -241,7 +241,7 @@ def every_pair(group: Group) -> Pairs:
 
 def _of_measure(experiment: Experiment, parts: Parts) -> Parts:
     """The trained tensors that belong to the measure: a classifier's do not."""
-    return parts if MEASURES[experiment.measure].kind == "similarity" else ()
+    return parts if MEASURES[experiment.measure].is_similarity else ()
 
 
 def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:

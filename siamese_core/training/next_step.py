@@ -106,7 +106,7 @@ def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, 
 
 def _parts(learner: Learner) -> tuple[Tensor, ...]:
     """The trained tensors of the measure."""
-    is_similarity = MEASURES[learner.experiment.measure].kind == "similarity"
+    is_similarity = MEASURES[learner.experiment.measure].is_similarity
     return tuple(learner.head.parameters()) if is_similarity else ()
 
 
@@ -128,18 +128,18 @@ def _seen(
 
 @torch.no_grad()
 def _mined(learner: Learner, labels: Tensor, first: Tensor | None, second: Tensor | None) -> dict[str, Tensor]:
-    apart = torch.zeros(len(labels), len(labels))
+    distances = torch.zeros(len(labels), len(labels))
     if first is not None and second is not None:
         measure = MEASURES[learner.experiment.measure]
-        apart = measure.between(first[:, None], second[None], *_parts(learner))
-        apart = 1 - apart if measure.kind == "similarity" else apart
+        distances = measure.as_distance(measure.between(first[:, None], second[None], *_parts(learner)))
     counts = torch.full((len(MINERS),), -1)
     triplets = torch.full((len(MINERS), 3, SHOWN_TRIPLETS), -1)
     for number, key in enumerate(MINERS):
         if first is None and key in BY_DISTANCE:
             continue
         # All of them would be millions: some of them are what chance picks.
-        found = torch.stack(mine("random" if key == "all" else key, apart, labels, torch.Generator().manual_seed(0)))
+        miner, generator = "random" if key == "all" else key, torch.Generator().manual_seed(0)
+        found = torch.stack(mine(miner, distances, labels, generator))
         counts[number] = _all_triplets(labels) if key == "all" else found.shape[1]
         # Evenly out of all: the first ones would all be of one anchor.
         chosen = torch.linspace(0, found.shape[1] - 1, min(SHOWN_TRIPLETS, found.shape[1])).long()

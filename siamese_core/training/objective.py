@@ -82,13 +82,13 @@ def of_two_branches(experiment: Experiment, h1: Tensor, h2: Tensor, per_class: i
 
 def of_mined(experiment: Experiment, h: Tensor, per_class: int, parts: Parts, generator: Generator) -> Objective:
     """The triplets that the experiment's miner finds in a P×K batch (B, D), or the pairs that they are made of."""
-    condensed = MEASURES[experiment.measure].within(h, *parts)
+    measure = MEASURES[experiment.measure]
+    condensed = measure.within(h, *parts)
     i, j = torch.triu_indices(len(h), len(h), offset=1, device=h.device)
     d = condensed.new_zeros(len(h), len(h))
     d[i, j] = d[j, i] = condensed
-    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     labels = torch.arange(len(h), device=h.device) // per_class
-    anchor, positive, negative = mine(experiment.miner, apart, labels, generator)
+    anchor, positive, negative = mine(experiment.miner, measure.as_distance(d), labels, generator)
     if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, d[anchor, positive], d[anchor, negative])
     first, second, same = pairs_of(anchor, positive, negative)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from siamese_core.datasets import DATASETS
-from siamese_core.evaluation.inference import apart, between, embed, load, shown
+from siamese_core.evaluation.inference import between, embed, load, shown
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.losses.distances import MEASURES
@@ -93,7 +93,7 @@ def test_a_similarity_head_is_that_of_the_file(name: str) -> None:
     weight, bias = model.tensors["head.weight"], model.tensors["head.bias"]
     p = [1 / (1 + np.exp(-(weight[0] @ np.abs(a - b) + bias[0]))) for a, b in zip(h1.numpy(), h2.numpy(), strict=True)]
     np.testing.assert_allclose(between(trained, h1, h2), p, rtol=1e-5)
-    np.testing.assert_allclose(apart(trained, between(trained, h1, h2)), 1 - np.array(p), rtol=1e-4)
+    np.testing.assert_allclose(trained.model.measure.as_distance(between(trained, h1, h2)), 1 - np.array(p), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["softmax", "proxy anchor", "triplet", "exponential similarity"])
@@ -103,7 +103,8 @@ def test_a_head_that_does_not_measure_is_no_part_of_a_pair(name: str) -> None:
     h1, h2 = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
     expected = MEASURES[trained.model.experiment.measure].between(h1, h2)
     assert torch.equal(between(trained, h1, h2), expected)
-    assert torch.equal(apart(trained, expected), 1 - expected if name == "exponential similarity" else expected)
+    distances = trained.model.measure.as_distance(expected)
+    assert torch.equal(distances, 1 - expected if name == "exponential similarity" else expected)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_core.datasets import DATASETS
-from siamese_core.evaluation.inference import Trained, apart, between, embed, shown
+from siamese_core.evaluation.inference import Trained, between, embed, shown
 from siamese_core.evaluation.saliency import PATCH, gradient, occlusion
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -62,7 +62,7 @@ def loop(trained: Trained, first: Tensor, second: Tensor, side: int, starts: lis
 
     def distance(*pair: Tensor) -> float:
         h = [embed(trained, image[None], bool(branch)) for branch, image in enumerate(pair)]
-        return float(apart(trained, between(trained, *h)))
+        return float(trained.model.measure.as_distance(between(trained, *h)))
 
     maps = np.zeros((2, *first.shape[1:]))
     for which, image in enumerate((first, second)):
@@ -91,7 +91,7 @@ def in_doubles(trained: Trained) -> Callable[[Tensor, Tensor], float]:
     @torch.no_grad()
     def distance(*pair: Tensor) -> float:
         h = [network((image[None] / 255 - mean) / std) for network, image in zip(networks, pair, strict=True)]
-        return float(apart(trained, MEASURES[trained.model.experiment.measure].between(*h, *parts)))
+        return float(trained.model.measure.as_distance(trained.model.measure.between(*h, *parts)))
 
     return distance
 

@@ -82,8 +82,8 @@ def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold 
         return Threshold(**work.about["threshold"])
     if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
         # What a file says of its rates anybody may have written: here they are measured.
-        is_similarity = file.model.is_similarity
-        return reported(1 - kept.value if is_similarity else kept.value, known, kept.rule, "seen", is_similarity)
+        distance = file.model.measure.as_distance(kept.value)
+        return reported(distance, known, kept.rule, "seen", file.model.is_similarity)
     return kept
 
 
@@ -149,7 +149,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             st.caption(text.LATE)
             st.button(text.LOOK_AGAIN, key="look_at_maps")
         else:
-            maps(explained, 1 - value if model.is_similarity else value)
+            maps(explained, model.measure.as_distance(value))
     with near:
         if "near" in found:
             assert work is not None, "neighbours are known by the reference"
@@ -168,8 +168,8 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     """A threshold by hand, with the rates that it has."""
     if known is None:
         return
-    apart = 1 - to if file.model.is_similarity else to
-    model_picker.keep_threshold(file, reported(apart, known, "hand", "seen", file.model.is_similarity))
+    distance = file.model.measure.as_distance(to)
+    model_picker.keep_threshold(file, reported(distance, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:

@@ -133,7 +133,7 @@ def _second(found: Arrays) -> np.ndarray:
 
 
 def _value(experiment: Experiment, d: float) -> str:
-    symbol = "p" if MEASURES[experiment.measure].kind == "similarity" else "d"
+    symbol = "p" if MEASURES[experiment.measure].is_similarity else "d"
     return f"{symbol} = {d:.3g}"
 
 

@@ -55,8 +55,7 @@ def _gallery(found: Found, looked_at: GroupReport, kind: str, pairs: Hardest) ->
             rows = (int(pairs.first[number]), int(pairs.second[number]))
             places = [int(looked_at.places[row % n]) for row in rows]
             names = [plain(found.file.model.classes[looked_at.labels[row % n]]) for row in rows]
-            value = float(pairs.value[number])
-            value = 1 - value if found.file.model.is_similarity else value
+            value = found.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
                 show_png(sheet(images[places], 2), caption=caption, width="stretch")

@@ -101,11 +101,11 @@ def at_threshold(found: Found, kept: Threshold | None) -> list[dict[str, object]
 
 def curves(found: Found) -> list[dict[str, object]]:
     """The error rates along the thresholds of each group, in the model's own units."""
-    is_similarity = found.file.model.is_similarity
+    measure = found.file.model.measure
     rows: list[dict[str, object]] = []
     for name, looked_at in found.groups.items():
         for at, accept, reject in zip(*map(np.ndarray.tolist, looked_at.curves or ()), strict=True):
-            value = 1 - at if is_similarity else at
+            value = measure.from_distance(at)
             rows.append({"classes": name, "threshold": value, "false_accept": accept, "false_reject": reject})
     return rows
 
@@ -123,7 +123,7 @@ def hardest(found: Found) -> list[dict[str, object]]:
                     "first_image": int(looked_at.places[first % n]), "second_image": int(looked_at.places[second % n]),
                     "first_class": model.classes[looked_at.labels[first % n]],
                     "second_class": model.classes[looked_at.labels[second % n]],
-                    "value": 1 - value if model.is_similarity else value,
+                    "value": model.measure.from_distance(value),
                 })  # fmt: skip
     return rows
 

@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Losses that share an axis can be laid over each other."""
 
 LINED = {key: LOSSES[key] for key in GROUPS["distance"] if line_of(key)}
-DISTANCES = {key: measure for key, measure in MEASURES.items() if measure.kind == "distance"}
+DISTANCES = {key: measure for key, measure in MEASURES.items() if not measure.is_similarity}
 DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
 LARGEST_PAIR = 2.0

@@ -25,7 +25,6 @@ from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.losses import LOSSES
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
@@ -218,7 +217,7 @@ def about(file: ModelFile) -> str:
     said = [
         text.ABOUT.format(
             dataset=plain_title(experiment.dataset) if model.has_images else "…",
-            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=MEASURES[experiment.measure].title,
+            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
         )
     ]  # fmt: skip
     if model.has_images and experiment.held_out:

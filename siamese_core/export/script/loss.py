@@ -66,7 +66,7 @@ def _loss_of_pairs(experiment: Experiment, parts: Parts, mistake: list[str], eac
     weights = ", weight: Tensor, bias: Tensor" if head_of(experiment) else ""
     own = ", weight, bias" if head_of(experiment) else ""
     measure = MEASURES[experiment.measure]
-    d = "p" if measure.kind == "similarity" else "d"
+    d = "p" if measure.is_similarity else "d"
     if draw_of(experiment) == "pairs":
         return function(
             f"loss_of(h1: Tensor, h2: Tensor, same: Tensor{weights}) -> Tensor",

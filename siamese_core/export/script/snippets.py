@@ -50,7 +50,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
         inputs = f"h1, h2, y{extra}"
         between = _collect(MEASURES[measure].between, functions)
         similar, different = (1, 0) if one_is_similar else (0, 1)
-        symbol = "p" if MEASURES[measure].kind == "similarity" else "d"
+        symbol = "p" if MEASURES[measure].is_similarity else "d"
         body = [
             f'"""y is {similar} for a similar pair, {different} for a different one. Average over the pairs."""',
             f"{symbol} = {between}(h1, h2{extra})",
