@@ -63,7 +63,7 @@ class Experiment:
     embedding_dim: int = DEFAULTS["embedding_dim"]
     output: str = DEFAULTS["output"]
     view: str = DEFAULTS["view"]
-    shared: str = DEFAULTS["shared"]
+    shared: bool = DEFAULTS["shared"]
     second_encoder: str = DEFAULTS["second_encoder"]
     sampling: str = DEFAULTS["sampling"]
     miner: str = DEFAULTS["miner"]
@@ -106,7 +106,7 @@ class Experiment:
     @property
     def branches(self) -> int:
         """2 where the second input of a pair is shown, or encoded, in a way of its own."""
-        return 1 if self.view == "none" and self.shared == "true" else 2
+        return 1 if self.view == "none" and self.shared else 2
 
     def to_query(self) -> str:
         """Every field, so that a link means the same when a default changes."""
@@ -123,7 +123,7 @@ class Experiment:
         if name in SHAPES:
             return self.dataset == "shapes"
         if name == "second_encoder":
-            return self.shared == "false"
+            return not self.shared
         return name not in ("held_out", "augment") or bool(getattr(self, name))
 
     @classmethod
@@ -209,7 +209,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.measure and experiment.measure not in loss.measures:
         may_be = ", ".join(loss.measures)
         yield Ignored("measure", experiment.measure, f"the loss {loss.key} is not defined on it; it may be: {may_be}")
-    if experiment.labels == "flipped" and loss.input_kind in ("logits", "batch"):
+    if experiment.labels == "flipped" and loss.on_classes:
         why = f"the loss {loss.key} learns from classes, not from pairs whose label could be flipped; it may be: right"
         yield Ignored("labels", experiment.labels, why)
     if experiment.dataset != "shapes":
@@ -219,7 +219,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
                 yield Ignored(name, text, f"only the dataset shapes has it, {experiment.dataset} has not")
     if experiment.miner != "all":
         yield from _not_minable(experiment, loss)
-    if experiment.second_encoder != "same" and experiment.shared == "true":
+    if experiment.second_encoder != "same" and experiment.shared:
         why = "shared weights are one encoder for both inputs; it may be: same (or shared=false)"
         yield Ignored("second_encoder", experiment.second_encoder, why)
     if experiment.train_per_class == 1:
@@ -233,7 +233,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
 def _not_minable(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.sampling != "all_pairs":
         yield Ignored("miner", experiment.miner, "only P×K batches are mined; it may be: all (or sampling=all_pairs)")
-    elif loss.input_kind in ("logits", "batch"):
+    elif loss.on_classes:
         yield Ignored("miner", experiment.miner, f"the loss {loss.key} chooses for itself; it may be: all")
     elif experiment.branches == 2:
         yield Ignored("miner", experiment.miner, "two different inputs are not mined; it may be: all")

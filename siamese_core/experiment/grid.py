@@ -189,6 +189,6 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
 
 def _with_loss(base: Experiment, loss: str) -> Experiment:
     """Another loss begins with the distance and the numbers of its own paper, and with what it can be combined with."""
-    if LOSSES[loss].input_kind in ("logits", "batch"):
+    if LOSSES[loss].on_classes:
         base = replace(base, miner="all", labels="right")
     return replace(base, loss=loss, params={}, measure="")

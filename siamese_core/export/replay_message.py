@@ -134,7 +134,7 @@ def _axis(run_history: RunHistory, text: Mapping[str, str]) -> str:
 
 def _branches(run_history: RunHistory, curve: Curve | None) -> np.ndarray:
     loss = LOSSES.get(run_history.settings.get("loss", ""))
-    if curve is None or loss is None or loss.input_kind not in ("distance", "similarity"):
+    if curve is None or loss is None or not loss.on_pairs:
         return np.zeros((3, 0), np.float32)
     return np.stack([curve.at, curve.same, curve.different]).astype(np.float32)
 

@@ -229,7 +229,7 @@ def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> s
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(text["own"] if is_uploaded(value) else field.choices.get(value, value))
+            return str(text["own"] if is_uploaded(value) else field.choices.get(read, value))
         case KeysField() | ClassesField() if read is not None:
             names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
             return ", ".join(str(names.get(key, key)) for key in read) or str(text["none"])

@@ -84,6 +84,16 @@ class Loss:
     library: Library | None = None
 
     @property
+    def on_pairs(self) -> bool:
+        """Whether it is a number of each pair, by its distance or similarity."""
+        return self.input_kind in ("distance", "similarity")
+
+    @property
+    def on_classes(self) -> bool:
+        """Whether it takes the classes of images, and no pairs or triplets: a classifier, a loss on a whole batch."""
+        return self.input_kind in ("logits", "batch")
+
+    @property
     def formula(self) -> str:
         if isinstance(self.written, str):
             return self.written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -263,20 +262,20 @@ def _test_loss(
     Of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same` (P,). A
     classifier and proxies know the classes that were seen, and no others.
     """
-    group, input_kind = eval_subset.groups[name], LOSSES[experiment.loss].input_kind
+    group, loss = eval_subset.groups[name], LOSSES[experiment.loss]
     assert group is not None
-    if input_kind == "triplet":
-        loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
-    elif input_kind not in ("logits", "batch"):
-        loss = float(balanced(values(experiment, d, same), same))
+    if loss.on_pairs:
+        value = balanced(values(experiment, d, same), same)
+    elif loss.input_kind == "triplet":
+        value = values(experiment, *_triplets(embeddings, experiment, group)).mean()
     elif parts and name != "seen":
         return {}
     else:
         numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), eval_subset.labels)
-        batches = (group.places,) if input_kind == "logits" else group.batches
+        batches = (group.places,) if loss.input_kind == "logits" else group.batches
         each = [of_classes(experiment, embeddings[batch], numbered[batch], parts).value for batch in batches]
-        loss = float(torch.stack(each).mean())
-    return {"loss": loss} if math.isfinite(loss) else {}
+        value = torch.stack(each).mean()
+    return {"loss": float(value)} if value.isfinite() else {}
 
 
 def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, own: Parts = ()) -> Tensor:

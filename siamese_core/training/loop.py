@@ -131,7 +131,7 @@ def _objective(learner: Learner) -> tuple[objective.Objective, int]:
     drawn = draw(experiment, index, generator)
     images = learner.train_images[drawn.images.to(learner.train_images.device)]
     h1, h2 = _forward(learner, augmented(images, experiment.augment, generator))
-    if LOSSES[experiment.loss].input_kind in ("logits", "batch"):
+    if LOSSES[experiment.loss].on_classes:
         labels = learner.train_places[drawn.images.to(h1.device)]
         if experiment.branches == 2:
             # An image's two embeddings side by side: losses that work in small groups then hold them together.

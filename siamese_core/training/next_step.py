@@ -115,11 +115,11 @@ def _seen(
     learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
 ) -> dict[str, Tensor]:
     experiment, parts = learner.experiment, _parts(learner)
-    input_kind = LOSSES[experiment.loss].input_kind
+    loss = LOSSES[experiment.loss]
     found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *parts)}
-    if input_kind in ("distance", "similarity"):
+    if loss.on_pairs:
         found["loss"] = values(experiment, found["d"], named(experiment, same))
-    if input_kind not in ("logits", "batch"):
+    if not loss.on_classes:
         unmined = replace(experiment, miner="all")
         step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, parts, torch.Generator())
         found["easy"] = 1 - step.active[None]

@@ -28,7 +28,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         uploaded.let_go()
 
 
-@pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": "false", "view": "edges"}])
+@pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": False, "view": "edges"}])
 @pytest.mark.parametrize("test", [(1, 1), (1, 1, 1, 1), (2, 1), (2, 2), (2, 1, 1, 2), (3, 2, 1), (5, 1)])
 def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], settings: dict[str, str]) -> None:
     trained = untrained(few_digits(4, test), **settings)
@@ -78,7 +78,7 @@ def test_fewer_than_two_classes_held_out_are_no_group(held_out: tuple[int, ...])
     assert threshold_of(trained, EER, "held_out") is None
 
 
-@pytest.mark.parametrize("settings", [{}, {"shared": "false"}])
+@pytest.mark.parametrize("settings", [{}, {"shared": False}])
 def test_of_too_many_pairs_a_sample_is_taken_always_the_same_one(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,7 +186,7 @@ def test_a_counter_in_a_list_of_one_is_read_as_well() -> None:
         ({"encoder": "conv"}, "is missing"),
         ({"embedding_dim": 7}, "has encoder"),
         ({"loss": "log", "measure": "similarity_head", "params": {}}, r"is missing head\.weight"),
-        ({"shared": "false"}, r"is missing first\.encoder"),
+        ({"shared": False}, r"is missing first\.encoder"),
     ],
 )
 def test_tensors_of_another_network_are_rejected(changed: dict[str, object], names: str) -> None:

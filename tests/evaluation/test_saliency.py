@@ -25,7 +25,7 @@ FIRST, SECOND = DIGITS[3], DIGITS[8]
 
 LOSS_OF = {measure: next(key for key, loss in LOSSES.items() if measure in loss.measures) for measure in MEASURES}
 
-TWO_BRANCHES = {"shared": "false", "second_encoder": "lenet", "view": "edges"}
+TWO_BRANCHES = {"shared": False, "second_encoder": "lenet", "view": "edges"}
 
 MAPS = [occlusion, gradient]
 

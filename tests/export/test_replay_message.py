@@ -290,7 +290,7 @@ def test_a_measure_of_another_version_is_what_its_numbers_look_like() -> None:
 def test_the_curve_goes_along_with_a_loss_of_one_distance_or_similarity_only() -> None:
     for key, loss in LOSSES.items():
         _, arrays = said(run_history(Experiment(loss=key)), CURVE)
-        if loss.input_kind in ("distance", "similarity"):
+        if loss.on_pairs:
             np.testing.assert_array_equal(arrays["curve"], np.float32([CURVE.at, CURVE.same, CURVE.different]))
         else:
             assert arrays["curve"].shape == (3, 0)

@@ -63,8 +63,8 @@ def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: 
     monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.clone))
     shared, _ = shown(small(view="edges"))
     np.testing.assert_array_equal(shared.embeddings[:N], shared.embeddings[N:])
-    own, _ = shown(small(view="edges", shared="false"))
-    bare, _ = shown(small(shared="false"))
+    own, _ = shown(small(view="edges", shared=False))
+    bare, _ = shown(small(shared=False))
     np.testing.assert_array_equal(own.embeddings, bare.embeddings)
 
 
@@ -91,7 +91,7 @@ def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the
 # Pairs and scores
 
 
-TWO = Experiment(dataset="digits", shared="false", held_out=(7, 8, 9))
+TWO = Experiment(dataset="digits", shared=False, held_out=(7, 8, 9))
 
 
 def both_inputs() -> Tensor:
@@ -162,7 +162,7 @@ def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> None:
-    experiment = Experiment(dataset="digits", loss="supcon", shared="false", held_out=(7, 8, 9))
+    experiment = Experiment(dataset="digits", loss="supcon", shared=False, held_out=(7, 8, 9))
     h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
     batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
     labels = torch.tensor(LABELS).repeat(2)
@@ -173,8 +173,8 @@ def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> 
     assert frame_of(h, experiment, eval_subset).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
 
 
-@pytest.mark.parametrize(("view", "shared"), [("inverted", "true"), ("inverted", "false"), ("none", "false")])
-def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: str) -> None:
+@pytest.mark.parametrize(("view", "shared"), [("inverted", True), ("inverted", False), ("none", False)])
+def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: bool) -> None:
     """Without a network there are no weights to share: two branches on the same images are each image twice."""
     pixels = DIGITS.test_images.reshape(N, -1)
     second = 255 - pixels if view == "inverted" else pixels
@@ -186,7 +186,7 @@ def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: str) 
 
 
 def test_another_measure_sees_the_pairs_of_a_frame_from_first_to_second_inputs() -> None:
-    experiment = Experiment(dataset="digits", measure="manhattan", shared="false")
+    experiment = Experiment(dataset="digits", measure="manhattan", shared=False)
     h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
     found, frame = (
         pairs_by("manhattan", h.numpy(), np.tile(LABELS, 2), branches=2),

@@ -183,7 +183,7 @@ def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() 
     assert found["loss"]["seen"] == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("logits", "batch")])
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.on_classes])
 def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them(loss: str) -> None:
     experiment = Experiment(dataset="digits", loss=loss, held_out=(7, 8, 9))
     h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)

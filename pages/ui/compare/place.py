@@ -37,7 +37,7 @@ def place(
     st.markdown(f"**{text.PLACE}**")
     pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known
     d_max = 1.0 if model.is_similarity else distance_end([pairs], 1.05 * value, 1.2 * (threshold or 0.0))
-    has_curve = loss.input_kind in ("distance", "similarity", "batch")
+    has_curve = loss.on_pairs or loss.input_kind == "batch"
     curve = loss_arrays(loss.key, model.experiment.params, places(loss, d_max)) if has_curve else None
     axis = train_text.AXES[measure.kind].format(measure=measure.title)
     if not has_curve:

@@ -26,7 +26,7 @@ def one_pair() -> None:
     st.session_state.setdefault(NORMALISED, True)
     normalised = widgets.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
     keeps([NORMALISED])
-    found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.input_kind in ("distance", "similarity")}
+    found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.on_pairs}
     if any(arrays is None for arrays in found.values()):
         st.caption(text.WARMING)
         return

@@ -139,7 +139,7 @@ def controls() -> Experiment:
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param_field(param)) for param in loss.params}
-    labels = ("right",) if loss.input_kind in ("logits", "batch") else None
+    labels = ("right",) if loss.on_classes else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
     names = {"held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
@@ -156,12 +156,12 @@ def controls() -> Experiment:
 
 def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields chosen so far leave of those after them."""
-    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].input_kind not in ("logits", "batch")
+    mined = values.get("sampling") == "all_pairs" and not LOSSES[values["loss"]].on_classes
     return {
         "miner": None if mined else ("all",),
-        "second_encoder": ("same",) if values.get("shared") == "true" else None,
+        "second_encoder": ("same",) if values.get("shared") else None,
         "view": ("none",) if values.get("miner", "all") != "all" else None,
-        "shared": ("true",) if values.get("miner", "all") != "all" else None,
+        "shared": (True,) if values.get("miner", "all") != "all" else None,
     }
 
 
@@ -171,7 +171,7 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        chosen: str = widgets.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        chosen = widgets.selectbox(options=options, format_func=field.choices.__getitem__, **common)
         if chosen != field.default and chosen in field.helps:
             st.caption(field.helps[chosen])
         return chosen

@@ -31,7 +31,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     own = "".join(f", {name}={value!r}" for name, value in params.items())
     handed = "".join(f", {name}={name}" for name in params)
     fn = loss.fn.__name__
-    if loss.input_kind in ("logits", "batch"):
+    if loss.on_classes:
         inputs = ", ".join(
             name
             for name, p in inspect.signature(loss.fn).parameters.items()
