@@ -11,11 +11,10 @@ from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_upload
 from siamese_core.datasets.shapes import shapes
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.fields import Field, FloatField
+from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES, Loss
-from siamese_core.losses.param import Param
 
 IMAGES_PER_CLASS = 12
 """K of a P×K batch: twelve images of each of P classes."""
@@ -115,7 +114,7 @@ class Experiment:
             if self._says(name):
                 pairs.append((name, f.text(getattr(self, name))))
             if name == "loss":
-                pairs.extend((p.name, param_field(p).text(self.params[p.name])) for p in LOSSES[self.loss].params)
+                pairs.extend((p.name, p.text(self.params[p.name])) for p in LOSSES[self.loss].params)
         return urlencode(pairs, safe=",")
 
     def _says(self, name: str) -> bool:
@@ -146,16 +145,6 @@ def as_classifier(experiment: Experiment) -> Experiment:
     return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
 
 
-def param_field(param: Param) -> FloatField:
-    """The field of a loss's own parameter."""
-    return FloatField(**vars(param))
-
-
-def loss_field(loss: Loss, name: str) -> FloatField | None:
-    """The field of the parameter `name` of `loss`; None where the loss has no such parameter."""
-    return next((param_field(param) for param in loss.params if param.name == name), None)
-
-
 def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
     """The pairs of a query as values, each in its range, and the pairs that are not."""
     ignored: list[Ignored] = []
@@ -168,7 +157,7 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
     params: dict[str, Any] = {}
     values: dict[str, Any] = {"params": params}
     for name, text in last.items():
-        known = FIELDS.get(name) or loss_field(loss, name)
+        known = FIELDS.get(name) or loss.param(name)
         value = known.read(text) if known else None
         why = _problem(known, value) if known else _unknown(name, loss)
         if why:
@@ -192,7 +181,7 @@ def _problems(experiment: Experiment) -> Iterator[Ignored]:
             yield Ignored(name, str(value), why)
     loss = LOSSES[experiment.loss]
     for name, value in experiment.params.items():
-        own = loss_field(loss, name)
+        own = loss.param(name)
         why = own.problem(value) if own else _unknown(name, loss)
         if why:
             yield Ignored(name, str(value), why)

@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from siamese_core.losses.param import FloatField
+
+__all__ = ["BoolField", "ChoiceField", "ClassesField", "Field", "FloatField", "IntField", "KeysField", "one_of"]
+
 Value = TypeVar("Value")
 Key = TypeVar("Key", str, bool)
 
@@ -66,27 +70,6 @@ class IntField:
 
     def text(self, value: int) -> str:
         return str(value)
-
-
-@dataclass(frozen=True)
-class FloatField:
-    name: str
-    title: str
-    default: float
-    low: float
-    high: float
-    step: float
-    help: str
-
-    def read(self, text: str) -> float | None:
-        return _tried(float, text)
-
-    def problem(self, value: Any) -> str | None:
-        fits = (isinstance(value, float) or _is_whole(value)) and self.low <= value <= self.high
-        return None if fits else f"may be a number from {self.low:g} to {self.high:g}"
-
-    def text(self, value: float) -> str:
-        return repr(float(value))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, loss_field, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError
 from siamese_core.experiment.fields import Field, FloatField, IntField
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Scores
@@ -155,8 +155,7 @@ def axis_field(base: Experiment, name: str) -> Field:
     """The field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
     if name in FIELDS:
         return FIELDS[name]
-    own = loss_field(LOSSES[base.loss], name)
-    return own or next(param_field(p) for loss in LOSSES.values() for p in loss.params if p.name == name)
+    return next(param for loss in (LOSSES[base.loss], *LOSSES.values()) if (param := loss.param(name)))
 
 
 def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from siamese_core.datasets import is_uploaded
 from siamese_core.datasets.atlas import atlas_png, reduced
-from siamese_core.experiment.experiment import Experiment, loss_field
+from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, ClassesField, FloatField, KeysField
 from siamese_core.experiment.machine import PRECISIONS, Machine
 from siamese_core.experiment.settings import DEFAULTS, FIELDS
@@ -219,7 +219,7 @@ def _settings(run_history: RunHistory, why: str, text: Table) -> str:
     loss = LOSSES.get(run_history.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
     rows = {}
     for name, value in run_history.settings.items():
-        field = FIELDS.get(name) or loss_field(loss, name)
+        field = FIELDS.get(name) or loss.param(name)
         rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value, text), 200)
     return _note(text["unreadable"].format(why=why) if why else "") + _list(rows)
 

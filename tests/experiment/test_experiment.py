@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from siamese_core.datasets import DATASETS
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, Ignored, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, Ignored
 from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, IntField, KeysField
 from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
@@ -30,7 +30,7 @@ LONGEST_MESSAGE = 600
 
 no_clock = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-OWN_FIELDS = {(loss.key, param.name): param_field(param) for loss in LOSSES.values() for param in loss.params}
+OWN_FIELDS = {(loss.key, param.name): param for loss in LOSSES.values() for param in loss.params}
 CHOICES = {name: list(field.choices) for name, field in FIELDS.items() if isinstance(field, ChoiceField)}
 
 every_field = pytest.mark.parametrize("name", FIELDS)
@@ -62,7 +62,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
     loss = LOSSES[values["loss"]]
     values["held_out"] = tuple(sorted(draw(st.sets(st.integers(0, classes - 1), max_size=classes - 2))))
     values["measure"] = draw(st.sampled_from(loss.measures))
-    values["params"] = {p.name: draw(in_range(param_field(p))) for p in loss.params}
+    values["params"] = {p.name: draw(in_range(p)) for p in loss.params}
     if values["projection"] == "raw":
         values["embedding_dim"] = 2
     if loss.on_classes:

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.ui.session.loss_curves import line_of
 from pages.ui.shims import address_sync
 from pages.ui.text import losses as text
-from siamese_core.experiment.experiment import Experiment, Ignored, param_field
+from siamese_core.experiment.experiment import Experiment, Ignored
 from siamese_core.experiment.fields import ChoiceField, Field, FloatField, IntField, one_of
 from siamese_core.experiment.myths import MYTHS
 from siamese_core.experiment.settings import FIELDS as EXPERIMENT
@@ -50,7 +50,7 @@ FIELDS: dict[str, Field] = {
         IntField("seed", text.MYTH_SEED, 0, 0, 1000, 1, ""),
         one_of("code", text.CODE_LOSS, "contrastive", LOSSES, ""),
     )
-} | {f"{loss.key}.{param.name}": param_field(param) for loss in LOSSES.values() for param in loss.params}
+} | {f"{loss.key}.{param.name}": param for loss in LOSSES.values() for param in loss.params}
 
 ALWAYS_WRITTEN = ("section",)
 

@@ -15,7 +15,7 @@ from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS, dataset_of, is_uploaded
 from siamese_core.datasets.shapes import shapes
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored
 from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, KeysField
 from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
@@ -138,7 +138,7 @@ def controls() -> Experiment:
                 st.session_state.pop(key(name), None)
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
-    params = {param.name: _slider(param_field(param)) for param in loss.params}
+    params = {param.name: _slider(param) for param in loss.params}
     labels = ("right",) if loss.on_classes else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
     names = {"held_out": dict(enumerate(classes))}
