@@ -96,7 +96,7 @@ def rule_of(text: str) -> Rule:
     raise RuleError(f"threshold={shortened(text)}: may be {may_be}")
 
 
-def chosen(
+def choose_threshold(
     chosen_on: Distances, reported_on: Distances, rule: Rule, group: str, is_similarity: bool
 ) -> Threshold | None:
     """The threshold that a rule gives on one half, with its rates on the other; distances are 1 − p for a similarity.
@@ -112,10 +112,10 @@ def chosen(
         at = at_least_cost(chosen_on, rule.accept_cost, rule.reject_cost, rule.share_same)
     else:
         at = at_eer(chosen_on)
-    return reported(at, reported_on, rule.text, group, is_similarity)
+    return threshold_at(at, reported_on, rule.text, group, is_similarity)
 
 
-def reported(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
+def threshold_at(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
     """A threshold at a distance, with its rates on one half of the test images."""
     found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.

@@ -46,7 +46,7 @@ class ExperimentError(ValueError):
 class Experiment:
     """Raises `ExperimentError` where a field is out of its range or contradicts another.
 
-    `params` holds the loss's own parameters; those left out take their defaults. `measure=""` is the loss's first.
+    `params` holds the parameters of the loss; those left out take their defaults. `measure=""` is the loss's first.
     """
 
     dataset: str = DEFAULTS["dataset"]
@@ -97,27 +97,27 @@ class Experiment:
 
     @property
     def data(self) -> Dataset:
-        """Raises DatasetMissing where it was somebody's own, and has gone since."""
+        """Raises DatasetMissing where it was uploaded, and has gone since."""
         if self.dataset == "shapes":
             return shapes(self.shapes_classes, self.shapes_rotation, self.shapes_scale, self.shapes_noise)
         return dataset_of(self.dataset)
 
     @property
     def branches(self) -> int:
-        """2 where the second input of a pair is shown, or encoded, in a way of its own."""
+        """2 where the second input of a pair is shown, or encoded, in another way than the first."""
         return 1 if self.view == "none" and self.shared else 2
 
     def to_query(self) -> str:
         """Every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []
         for name, f in FIELDS.items():
-            if self._says(name):
+            if self._applies(name):
                 pairs.append((name, f.text(getattr(self, name))))
             if name == "loss":
                 pairs.extend((p.name, p.text(self.params[p.name])) for p in LOSSES[self.loss].params)
         return urlencode(pairs, safe=",")
 
-    def _says(self, name: str) -> bool:
+    def _applies(self, name: str) -> bool:
         """Whether the field says anything in this experiment."""
         if name in SHAPES:
             return self.dataset == "shapes"
@@ -136,7 +136,7 @@ class Experiment:
                 ignored.append(contradiction.problem)
                 del values[contradiction.problem.name]
             except DatasetMissing as gone:
-                # Somebody's own, deleted while its name was being checked.
+                # An uploaded set, deleted while its name was being checked.
                 ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
 
 
@@ -181,8 +181,8 @@ def _problems(experiment: Experiment) -> Iterator[Ignored]:
             yield Ignored(name, str(value), why)
     loss = LOSSES[experiment.loss]
     for name, value in experiment.params.items():
-        own = loss.param(name)
-        why = own.problem(value) if own else _unknown(name, loss)
+        param = loss.param(name)
+        why = param.problem(value) if param else _unknown(name, loss)
         if why:
             yield Ignored(name, str(value), why)
     yield from _contradictions(experiment, loss)
@@ -229,7 +229,7 @@ def _not_minable(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
 
 
 def _unknown(name: str, loss: Loss) -> str:
-    own = ", ".join(param.name for param in loss.params) or "none"
+    params = ", ".join(param.name for param in loss.params) or "none"
     if name in PARAM_NAMES:
-        return f"the loss {loss.key} has no such parameter; its own are: {own}"
-    return f"no such field; the fields are: {', '.join(FIELDS)}, and of this loss: {own}"
+        return f"the loss {loss.key} has no such parameter; its own are: {params}"
+    return f"no such field; the fields are: {', '.join(FIELDS)}, and of this loss: {params}"

@@ -74,7 +74,7 @@ class IntField:
 
 @dataclass(frozen=True)
 class ClassesField:
-    """Class numbers, separated by commas, kept in order and without repetition."""
+    """Class numbers, separated by commas, in order and without repetition."""
 
     name: str
     title: str

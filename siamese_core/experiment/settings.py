@@ -51,8 +51,8 @@ FIELDS: dict[str, Field] = {
             "none",
             "What the second input of a pair is shown as: a photo on one side, its edges, say, on the other.",
             {"none": "another image"}
-            | {key: f"another image: {view.title.lower()}" for key, view in INPUT_TRANSFORMS.items()},
-            {key: view.help for key, view in INPUT_TRANSFORMS.items()},
+            | {key: f"another image: {transform.title.lower()}" for key, transform in INPUT_TRANSFORMS.items()},
+            {key: transform.help for key, transform in INPUT_TRANSFORMS.items()},
         ),
         BoolField(
             "shared",

@@ -82,7 +82,7 @@ def _in_groups(h: Tensor, labels: Tensor, size: int, loss: Callable[[Tensor, Ten
     The library holds every positive of a batch against every negative: 17 million numbers for 120 images, 0.7 s a step.
     """
     alike = labels[:, None] == labels
-    # The place of each image among those of its class: how many before it are of the same.
+    # The rank of each image among those of its class: how many before it are of the same.
     group = alike.tril(-1).sum(1) // size
     total, pairs = h.sum() * 0, 0
     for number in sorted(set(group.tolist())):

@@ -44,7 +44,7 @@ def second_input(experiment: Experiment, images: Tensor) -> Tensor:
 def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
     experiment = siamese.experiment
-    first_network, second_network = branches(siamese)
+    first_network, second_network = branch_networks(siamese)
     if experiment.branches == 1:
         h = encode(siamese, first_network, images)
         return h, h
@@ -55,7 +55,7 @@ def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
     return encode(siamese, first_network, images), encode(siamese, second_network, seen_second)
 
 
-def branches(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
+def branch_networks(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
     """The network of first inputs and that of second ones: one and the same where weights are shared."""
     if siamese.experiment.shared:
         return siamese.network, siamese.network
@@ -71,7 +71,7 @@ def encode(siamese: Siamese, network: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def embedded(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
+def embed_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_both` for any number of images, in eval mode, on the CPU: BatchNorm's statistics are read, not moved."""
     siamese.network.eval()
     both = [encode_both(siamese, part) for part in torch.split(images, EVALUATION_BATCH)]

@@ -278,8 +278,10 @@ def bad_texts(field: Field) -> list[str]:
 def may_be(field: Field) -> list[str]:
     """What a message about a bad value must hold."""
     match field:
-        case ChoiceField() | KeysField():
+        case ChoiceField():
             return [field.text(key) for key in field.choices]
+        case KeysField():
+            return list(field.choices)
         case ClassesField():
             return ["class numbers", "8,9"]
         case IntField():
@@ -439,7 +441,7 @@ SAID = st.one_of(
     st.text(max_size=20),
     NUMBERS,
     st.lists(st.integers(-1, 11), max_size=12).map(lambda numbers: ",".join(map(str, numbers))),
-    st.sampled_from([key for keys in CHOICES.values() for key in keys]),
+    st.sampled_from([FIELDS[name].text(key) for name, keys in CHOICES.items() for key in keys]),
 )
 PAIRS = st.lists(st.tuples(st.sampled_from([*FIELDS, *sorted(PARAM_NAMES)]) | st.text(max_size=12), SAID), max_size=25)
 ANYTHING = st.text(st.characters() | st.sampled_from("&=%;+,?#\ud800\udfff\x00\n\u202e"), max_size=200)
@@ -453,6 +455,8 @@ def says(text: str, value: Any) -> bool:
             return text == value
         case tuple():
             return {int(part) for part in text.split(",") if part} == set(value)
+        case bool():
+            return text == str(value).lower()
         case _:
             return float(text) == value
 

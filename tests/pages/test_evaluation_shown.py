@@ -15,7 +15,7 @@ from pages.ui.evaluate.found import Found, percent, with_interval
 from pages.ui.session import model_picker
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
-from siamese_core.embeddings.thresholds import EER, Rule, chosen
+from siamese_core.embeddings.thresholds import EER, Rule, choose_threshold
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.evaluation.evaluate import evaluate
 from siamese_core.evaluation.inference import load
@@ -80,7 +80,7 @@ def test_both_groups_stand_beside_each_other_with_intervals() -> None:
 def test_a_threshold_by_each_rule_is_handed_to_the_compare_page(kind: str, rule: Rule) -> None:
     app = chosen_by(evaluated(), kind)
     group = report().groups["seen"]
-    expected = chosen(group.chosen_on, group.reported_on, rule, "seen", False)
+    expected = choose_threshold(group.chosen_on, group.reported_on, rule, "seen", False)
     assert expected is not None
     assert f"at most **{expected.value:.3g}**" in words(app)
     app.switch_page("pages/4_Compare.py")
@@ -91,7 +91,7 @@ def test_a_threshold_by_each_rule_is_handed_to_the_compare_page(kind: str, rule:
 def test_wanted_false_accepts_are_held_on_the_half_that_they_were_not_chosen_on() -> None:
     app = chosen_by(evaluated(), "far")
     group = report().groups["seen"]
-    found = chosen(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
+    found = choose_threshold(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
     assert found is not None
     assert found.false_accept < 0.02
     assert percent(found.false_accept) in words(app)
@@ -101,7 +101,7 @@ def test_it_can_be_chosen_on_the_classes_that_were_held_out() -> None:
     app = evaluated()
     app.session_state["threshold_group"] = "held_out"
     group = report().groups["held_out"]
-    found = chosen(group.chosen_on, group.reported_on, EER, "held_out", False)
+    found = choose_threshold(group.chosen_on, group.reported_on, EER, "held_out", False)
     assert found is not None
     assert f"at most **{found.value:.3g}**" in words(ran(app))
 

@@ -24,7 +24,7 @@ from pages.ui.shims.futures import Arrays, kept_answer
 from pages.ui.shims.inline import show_png
 from pages.ui.shims.remembered import remembered
 from pages.ui.text import compare as text
-from siamese_core.embeddings.thresholds import Threshold, reported
+from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import Refused
@@ -83,7 +83,7 @@ def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold 
     if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
         # What a file says of its rates anybody may have written: here they are measured.
         distance = file.model.measure.as_distance(kept.value)
-        return reported(distance, known, kept.rule, "seen", file.model.is_similarity)
+        return threshold_at(distance, known, kept.rule, "seen", file.model.is_similarity)
     return kept
 
 
@@ -169,7 +169,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     if known is None:
         return
     distance = file.model.measure.as_distance(to)
-    model_picker.keep_threshold(file, reported(distance, known, "hand", "seen", file.model.is_similarity))
+    model_picker.keep_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:

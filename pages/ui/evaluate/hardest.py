@@ -49,11 +49,11 @@ def part(found: Found) -> None:
 
 def _gallery(found: Found, looked_at: GroupReport, kind: str, pairs: Hardest) -> None:
     images = found.file.model.experiment.data.load().test_images
-    n = len(looked_at.places)
+    n = len(looked_at.indices)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(looked_at.places[row % n]) for row in rows]
+            places = [int(looked_at.indices[row % n]) for row in rows]
             names = [plain(found.file.model.classes[looked_at.labels[row % n]]) for row in rows]
             value = found.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):

@@ -115,12 +115,13 @@ def hardest(found: Found) -> list[dict[str, object]]:
     model = found.file.model
     rows: list[dict[str, object]] = []
     for name, looked_at in found.groups.items():
-        n = len(looked_at.places)
+        n = len(looked_at.indices)
         for same, pairs in ((True, looked_at.hardest_same), (False, looked_at.hardest_different)):
             for first, second, value in zip(pairs.first, pairs.second, pairs.value.tolist(), strict=True):
                 rows.append({
                     "classes": name, "same": same,
-                    "first_image": int(looked_at.places[first % n]), "second_image": int(looked_at.places[second % n]),
+                    "first_image": int(looked_at.indices[first % n]),
+                    "second_image": int(looked_at.indices[second % n]),
                     "first_class": model.classes[looked_at.labels[first % n]],
                     "second_class": model.classes[looked_at.labels[second % n]],
                     "value": model.measure.from_distance(value),
@@ -161,7 +162,7 @@ def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
         yield _picture(retrieval.sheet(images, looked_at, retrieval.spread(looked_at)), text.SHEET_TITLE)
         yield _figure(baselines.figure(found, name))
         for kind, pairs in (("same", looked_at.hardest_same), ("different", looked_at.hardest_different)):
-            places = looked_at.places[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.places)]
+            places = looked_at.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.indices)]
             if len(places):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
                 yield _picture(pictures(images[places], 8), text.HARDEST[kind])

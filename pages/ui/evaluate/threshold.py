@@ -15,7 +15,7 @@ from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
-from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, chosen, reported, rule_of
+from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.embeddings.verification import Distances, band, rates
 from siamese_core.export.figures import verification as figures
 
@@ -87,8 +87,8 @@ def _picker(found: Found) -> Threshold | None:
         if not len(looked_at.reported_on.same) or not len(looked_at.reported_on.different):
             return None
         distance = found.file.model.measure.as_distance(by_hand)
-        return reported(distance, looked_at.reported_on, "hand", name, is_similarity)
-    return chosen(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
+        return threshold_at(distance, looked_at.reported_on, "hand", name, is_similarity)
+    return choose_threshold(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
 
 
 def _by_hand(found: Found, name: str) -> float:
