@@ -25,7 +25,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_whole
-from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs.history import (
     EVAL_IMAGES,
     FRAMES,

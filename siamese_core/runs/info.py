@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl
 
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.run_format import Damaged
-from siamese_core.formats.safetensors import is_number, is_whole, read_json
+from siamese_core.formats.safetensors import Damaged, is_number, is_whole, read_json
 
 RECORD = "run.json"
 SCHEMA = 1
