@@ -16,11 +16,11 @@ from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import kept_answer
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
+from siamese_core.datasets.bundled import data_folder
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
 from siamese_core.engine.rpc.client import Refused
-from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
@@ -29,7 +29,7 @@ from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
 
-FOLDER = ROOT / "data" / "models"
+FOLDER = data_folder() / "models"
 
 FILE = "file"
 CHOICE = "model_choice"
