@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from siamese_core.experiment.machine import PRECISIONS, Machine
 from siamese_core.experiment.settings import DEFAULTS, FIELDS
 from siamese_core.export import tables
 from siamese_core.export.figures import base, verification
+from siamese_core.export.page import plot_html, render
 from siamese_core.export.tables import Array, number
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES
@@ -35,8 +35,8 @@ from siamese_core.runs.history import RunHistory
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-PICTURES = 4
-"""Of the embedding: the first frame, about a third and two thirds of the way, and the last one."""
+LAYOUTS_SHOWN = 4
+"""The first frame, about a third and two thirds of the way, and the last one."""
 SHEET = 10
 """Images of a class, and of as many classes as `MOST_CLASSES`, at most `THUMBNAIL` pixels a side."""
 MOST_CLASSES, THUMBNAIL = 40, 64
@@ -71,12 +71,12 @@ TEXT: Table = {
         "scores": "On test images, and active pairs", "held_out": "held-out classes", "pixels": "MAP@R on raw pixels",
         "no_history": "No step was recorded",
     },
-    "pictures_title": "The embedding of {count} test images",
-    "pictures_note": "All pictures have the same axes.", "corner_note": "The three axes are seen from a corner.",
-    "second_note": "Filled: first inputs. Hollow: second inputs.", "no_pictures": "This run has no pictures of it.",
+    "layouts_title": "The embedding of {count} test images",
+    "layouts_note": "All pictures have the same axes.", "corner_note": "The three axes are seen from a corner.",
+    "second_note": "Filled: first inputs. Hollow: second inputs.", "no_layouts": "This run has no pictures of it.",
     "embedding": {
         "embedding": "Step {step}", "image": "image", "second": "second input", "held_out": "held out",
-        "no_picture": "no finite places",
+        "no_layout": "no finite places",
     },
     "pairs_title": "Distances of pairs, before and after",
     "pairs_note": "Pairs of test images of the classes trained on.", "no_pairs": "This run has no distances of pairs.",
@@ -92,41 +92,7 @@ TEXT: Table = {
     "repeat_own": "It was trained on somebody’s own pictures: only where these are can it be repeated.",
     "repeat_unreadable": "As not all settings can be used here, the command may be refused.",
 }  # fmt: skip
-"""Every word of a report."""
-
-STYLE = """
-body { max-width: 60rem; print-color-adjust: exact; }
-body.printing { max-width: 44rem; padding: 0; }
-h1, h2 { line-height: 1.25; margin: 2rem 0 .5rem; overflow-wrap: anywhere; break-after: avoid; }
-h1 { margin-top: .5rem; }
-h2 { font-size: 1.2rem; }
-dt, .note, .scores dd:last-child { color: var(--soft); }
-.note { margin: .25rem 0 .75rem; break-after: avoid; }
-dl, .pairs { display: grid; gap: 0 2rem; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
-dl, dd, figure, pre { margin: 0; min-width: 0; }
-dl div { border-bottom: 1px solid var(--line); padding: .3rem 0; break-inside: avoid; }
-.facts div { display: flex; justify-content: space-between; gap: 1rem; }
-.facts dd { text-align: right; }
-.scores dd:nth-child(2) { font-size: 1.6rem; line-height: 1.3; }
-.pictures { display: grid; gap: .5rem; grid-template-columns: repeat(4, minmax(0, 1fr)); }
-@media (max-width: 40rem) { .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
-figure, pre { border: 1px solid var(--line); border-radius: 6px; }
-figure, .plot { break-inside: avoid; }
-figcaption { padding: .25rem .6rem 0; font-size: .9rem; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; list-style: none; padding: 0; }
-dd, .legend li, .sheet span, pre { overflow-wrap: anywhere; }
-.sheet { display: grid; grid-template-columns: fit-content(9rem) minmax(0, 1fr); gap: .5rem 1rem; align-items: center; }
-.sheet img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; }
-pre { white-space: pre-wrap; padding: .75rem; }
-"""
-# Charts as wide as the paper.
-SCRIPT = """
-for (const [when, printing] of [["beforeprint", true], ["afterprint", false]])
-  addEventListener(when, () => {
-    document.body.classList.toggle("printing", printing);
-    document.querySelectorAll(".js-plotly-plot").forEach((plot) => Plotly.relayout(plot, { autosize: true }));
-  });
-"""
+"""Every word of a report, by its name in `templates/report.html.j2` or in a figure."""
 
 
 def report_html(
@@ -139,47 +105,33 @@ def report_html(
     created: float,
     text: Table = TEXT,
 ) -> bytes:
-    """One page. `layouts_xy` (F, N, 2 or 3) are the pictures of the frames, `created` seconds since 1970.
+    """Return one page. `layouts_xy` (F, N, 2 or 3) are the layouts of the frames, `created` is in seconds since 1970.
 
     `link` leads to the experiment where a server runs; one that is no http address is left out.
     """
     where = asdict(machine)
     _, ignored = Experiment.from_query(run_history.query)
-    why = str(ignored[0]) if ignored else ""
-    address = escape(link) if link.startswith(("https://", "http://")) else ""
-    sections = [
-        f"<main>\n<h1>{escape(title)}</h1>",
-        f'<p><a href="{address}" rel="noreferrer">{escape(text["link"])}</a></p>' if address else "",
-        _list(_facts(run_history, where, created, text)),
-        _section(text["settings"], _settings(run_history, why, text)),
-        _section(text["scores"], _scores(run_history, text)),
-        _section(text["history_title"], _plot(_history(run_history, text), "history", "22rem")),
-        _pictures(run_history, layouts_xy, text),
-        _section(text["pairs_title"], _pairs(run_history, text)),
-        _section(text["sheet_title"], _sheet(run_history, text)),
-        _section(text["repeat_title"], _repeat(run_history, where, why, text)),
-        f"</main>\n<script>{SCRIPT}</script>",
-    ]
-    return tables.page_html(title, "\n".join(sections), STYLE)
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}\n</section>"
-
-
-def _note(*words: str) -> str:
-    return f'<p class="note">{escape(" ".join(words))}</p>' if any(words) else ""
-
-
-def _list(rows: Mapping[str, str]) -> str:
-    items = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows.items())
-    return f'<dl class="facts">{"".join(items)}</dl>'
+    return render(
+        "report.html.j2",
+        text=text,
+        title=title,
+        link=link if link.startswith(("https://", "http://")) else "",
+        facts=_facts(run_history, where, created, text),
+        unreadable=text["unreadable"].format(why=ignored[0]) if ignored else "",
+        settings=_settings(run_history, text),
+        **_scores(run_history, text),
+        history=_plot(_history(run_history, text), "history", "22rem"),
+        **_layouts(run_history, layouts_xy, text),
+        pairs=_pairs(run_history, text),
+        **_sheet(run_history, text),
+        command=_command(run_history, where),
+        uploaded=is_uploaded(run_history.settings.get("dataset", "")),
+    )
 
 
 def _plot(figure: go.Figure, name: str, height: str) -> str:
     # A finger on a chart is to move the page.
-    figure.update_layout(dragmode=False)
-    return f'<div class="plot">{tables.plot_html(figure, name, height)}</div>'
+    return plot_html(figure.update_layout(dragmode=False), name, height)
 
 
 def _shown(value: Any, form: str, text: Table) -> str:
@@ -215,13 +167,13 @@ def _versions() -> list[str]:
     return found
 
 
-def _settings(run_history: RunHistory, why: str, text: Table) -> str:
+def _settings(run_history: RunHistory, text: Table) -> dict[str, str]:
     loss = LOSSES.get(run_history.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
     rows = {}
     for name, value in run_history.settings.items():
         field = FIELDS.get(name) or loss.param(name)
         rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value, text), 200)
-    return _note(text["unreadable"].format(why=why) if why else "") + _list(rows)
+    return rows
 
 
 def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> str:
@@ -239,19 +191,16 @@ def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> s
     return str(text["all"] if (name, read) == ("train_per_class", 0) else text["units"].get(name, "{}").format(value))
 
 
-def _scores(run_history: RunHistory, text: Table) -> str:
+def _scores(run_history: RunHistory, text: Table) -> dict[str, Any]:
+    """Return the lines below each metric, at the last step that has scores."""
     step, found = run_history.scores[-1] if run_history.scores else (0, {})
-    cards = ""
-    for metric, (name, meaning) in text["metrics"].items():
+    scores = {}
+    for metric, (name, meaning) in text["metrics"].items() if found else ():
         seen, held_out = tables.by_group(run_history.pixels if metric == "pixels" else found.get(metric))
         if np.isfinite([seen, held_out]).any():
-            lines = [f"{seen:.3f}" if np.isfinite(seen) else "–", meaning]
-            lines[1:1] = [text["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
-            values = "".join(f"<dd>{escape(line)}</dd>" for line in lines)
-            cards += f"<div><dt>{escape(name)}</dt>{values}</div>\n"
-    if not found or not cards:
-        return _note(text["no_scores"])
-    return _note(text["scores_note"].format(step=_shown(step, ",.0f", text))) + f'<dl class="scores">{cards}</dl>'
+            scores[name] = [f"{seen:.3f}" if np.isfinite(seen) else "–", meaning]
+            scores[name][1:1] = [text["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
+    return {"scores": scores, "scores_note": text["scores_note"].format(step=_shown(step, ",.0f", text))}
 
 
 def _history(run_history: RunHistory, text: Table) -> go.Figure:
@@ -271,74 +220,78 @@ def _history(run_history: RunHistory, text: Table) -> go.Figure:
     return base.history(int(total) if np.isfinite(total) else 0, series, pixels_baseline=baseline, text=words)
 
 
-def _pictures(run_history: RunHistory, layouts_xy: Array | None, text: Table) -> str:
+def _layouts(run_history: RunHistory, layouts_xy: Array | None, text: Table) -> dict[str, Any]:
+    """Return the layouts of a few frames, all with the same axes; none where `layouts_xy` are those of another run."""
     eval_images, count = run_history.eval_images, len(run_history.film)
-    title = text["pictures_title"].format(count=f"{len(eval_images.labels) // eval_images.branches:,}")
+    title = text["layouts_title"].format(count=f"{len(eval_images.labels) // eval_images.branches:,}")
     if layouts_xy is None or not count or len(layouts_xy) != count:
-        return _section(title, _note(text["no_pictures"]))
-    chosen = np.unique(np.linspace(0, count - 1, PICTURES).round().astype(int)).tolist()
-    places = [tables.drawable(run_history, layouts_xy[at]) for at in chosen]
-    in_space = places[0].shape[1] == 3
-    places = [xy @ CORNER for xy in places] if in_space else places
-    axes = tables.axes_around(np.concatenate(places))
-    drawn = ""
-    for at, xy in zip(chosen, places, strict=True):
+        return {"layouts_title": title, "layouts_note": text["no_layouts"], "layouts": []}
+    chosen = np.unique(np.linspace(0, count - 1, LAYOUTS_SHOWN).round().astype(int)).tolist()
+    points = [tables.drawable(run_history, layouts_xy[at]) for at in chosen]
+    in_space = points[0].shape[1] == 3
+    points = [xy @ CORNER for xy in points] if in_space else points
+    axes = tables.axes_around(np.concatenate(points))
+    layouts = []
+    for at, xy in zip(chosen, points, strict=True):
         figure = tables.embedding_figure(run_history, xy, at, text=text["embedding"])
-        caption = escape(figure.layout.title.text)
+        caption = figure.layout.title.text
         figure.update_layout(axes | {"title": None, "showlegend": False, "margin": dict.fromkeys("lrtb", 4)})
-        drawn += f"<figure><figcaption>{caption}</figcaption>{_plot(figure, f'picture-{at}', '14rem')}</figure>"
-    notes = {"pictures_note": True, "corner_note": in_space, "second_note": eval_images.branches == 2}
-    note = _note(*(text[name] for name, is_so in notes.items() if is_so))
-    return _section(title, note, f'<div class="pictures">{drawn}</div>', _legend(run_history, text))
+        layouts.append({"caption": caption, "plot": _plot(figure, f"picture-{at}", "14rem")})
+    notes = {"layouts_note": True, "corner_note": in_space, "second_note": eval_images.branches == 2}
+    note = " ".join(text[name] for name, applies in notes.items() if applies)
+    return {"layouts_title": title, "layouts_note": note, "layouts": layouts, "legend": _legend(run_history, text)}
 
 
-def _legend(run_history: RunHistory, text: Table) -> str:
-    held_out, items = run_history.held_out, ""
+def _legend(run_history: RunHistory, text: Table) -> list[dict[str, str]]:
+    legend = []
     for c in np.unique(run_history.eval_images.labels).tolist():
         colour, marker = base.class_style(c)
-        name = run_history.eval_images.classes[c] + (f" ({text['embedding']['held_out']})" if c in held_out else "")
-        mark = f'<span style="color: {colour}" aria-hidden="true">{MARKS[marker]}</span>'
-        items += f"<li>{mark} {escape(name)}</li>"
-    return f'<ul class="legend">{items}</ul>'
+        held_out = f" ({text['embedding']['held_out']})" if c in run_history.held_out else ""
+        name = run_history.eval_images.classes[c] + held_out
+        legend.append({"name": name, "colour": colour, "mark": MARKS[marker]})
+    return legend
 
 
-def _pairs(run_history: RunHistory, text: Table) -> str:
+def _pairs(run_history: RunHistory, text: Table) -> list[str]:
+    """Return the distances of pairs at the first and the last frame, on one axis."""
     film, measure = run_history.film, MEASURES.get(run_history.settings.get("measure", ""))
     if not len(film):
-        return _note(text["no_pairs"])
+        return []
     axis = text["axes"][measure.kind if measure else "unknown"].format(measure=measure.title if measure else "")
     frames = {at: (film.same[at], film.different[at]) for at in sorted({0, len(film) - 1})}
     found = np.concatenate([distances for frame in frames.values() for distances in frame])
     found = np.append(found[np.abs(found) < tables.LARGEST], 0)
-    drawn = ""
+    plots = []
     for at, (same, different) in frames.items():
         words = text["pairs"] | {"axis": axis, "frame": text["pairs"]["frame"].format(step=f"{film.steps[at]:,}")}
         frame = {"frame": SimpleNamespace(same=same, different=different)}
         figure = verification.distance_histograms(
             frame, d_max=float(np.quantile(found, 0.99)), threshold=None, text=words
         )
-        drawn += _plot(figure, f"pairs-{at}", "16rem")
-    return _note(text["pairs_note"]) + f'<div class="pairs">{drawn}</div>'
+        plots.append(_plot(figure, f"pairs-{at}", "16rem"))
+    return plots
 
 
-def _sheet(run_history: RunHistory, text: Table) -> str:
-    eval_images, rows = run_history.eval_images, ""
+def _sheet(run_history: RunHistory, text: Table) -> dict[str, Any]:
+    """Return a row of test images for each class, once for each branch."""
+    eval_images, rows = run_history.eval_images, []
     images = len(eval_images.labels) // eval_images.branches
     present = np.unique(eval_images.labels[:images]).tolist()
     for c in present[:MOST_CLASSES]:
-        own = np.flatnonzero(eval_images.labels[:images] == c)[:SHEET]
-        alt = escape(text["sheet_alt"].format(count=len(own), name=eval_images.classes[c]))
-        rows += f"<span>{escape(eval_images.classes[c])}</span><div>"
-        for branch in range(eval_images.branches):
-            shown = reduced(eval_images.thumbnails[own + branch * images], THUMBNAIL)
-            png = b64encode(atlas_png(shown, len(own))).decode()
-            rows += f'<img alt="{alt}" width="{40 * len(own)}" src="data:image/png;base64,{png}">'
-        rows += "</div>\n"
+        indices = np.flatnonzero(eval_images.labels[:images] == c)[:SHEET]
+        thumbnails = [eval_images.thumbnails[indices + branch * images] for branch in range(eval_images.branches)]
+        pngs = [atlas_png(reduced(shown, THUMBNAIL), len(indices)) for shown in thumbnails]
+        name, count = eval_images.classes[c], len(indices)
+        rows.append({
+            "name": name, "alt": text["sheet_alt"].format(count=count, name=name), "width": 40 * count,
+            "pngs": [b64encode(png).decode() for png in pngs],
+        })  # fmt: skip
     more = len(present) - MOST_CLASSES
-    return f'<div class="sheet">{rows}</div>' + _note(text["more_classes"].format(count=more) if more > 0 else "")
+    return {"sheet": rows, "more_classes": text["more_classes"].format(count=more) if more > 0 else ""}
 
 
-def _repeat(run_history: RunHistory, machine: Table, why: str, text: Table) -> str:
+def _command(run_history: RunHistory, machine: Table) -> str:
+    """Return the command line that trains the same run."""
     # Written anew: so it means nothing to a shell, whoever wrote it.
     query = urlencode(run_history.settings, safe=",", errors="replace")
     command = f'python -m siamese_core train "{query}"'
@@ -346,7 +299,4 @@ def _repeat(run_history: RunHistory, machine: Table, why: str, text: Table) -> s
         value = str(machine[name])
         if value != str(default) and value.isascii() and value.isalnum():
             command += f" --{name} {value}"
-    own = is_uploaded(run_history.settings.get("dataset", ""))
-    notes = {"repeat_note": True, "repeat_own": own, "repeat_unreadable": bool(why)}
-    note = _note(*(text[name] for name, is_so in notes.items() if is_so))
-    return _note(text["repeat"]) + f"<pre>{escape(command)}</pre>" + note
+    return command

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.export.figures.base import NEUTRAL, class_style, faded, figure_of, hint_at
+from siamese_core.export.page import plot_html, render
 from siamese_core.formats.pair_lists import FORMULA, to_csv
 from siamese_core.runs.history import RunHistory
 
@@ -65,46 +66,6 @@ NOTHING = "This run has no embedding that could be shown: the other files are mi
 
 IN_SPACE = ("circle", "square", "diamond", "cross", "x")
 """Markers that plotly draws in three dimensions too; all but the last two also hollow."""
-
-CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-}
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
-style-src 'unsafe-inline'; img-src data: blob:">
-<title>{title}</title>
-<style>{style}</style>
-<script>{plotly}</script>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1d2433; --soft: #5b6475; --line: #d5d9e0; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --ground: #11151d; --text: #e7eaf0; --soft: #a3acbb; --line: #363d4a; }
-}
-body { margin: 0 auto; padding: 1rem; background: var(--ground); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; }
-.plot { position: relative; }
-.js-plotly-plot .main-svg text { fill: var(--text) !important; }
-.js-plotly-plot .gridlayer path { stroke: var(--line) !important; }
-.js-plotly-plot .hoverlayer .hovertext path, .js-plotly-plot .hoverlayer .legend .bg {
-  fill: var(--ground) !important; fill-opacity: 1 !important; stroke: var(--line) !important; }
-.js-plotly-plot .hoverlayer .spikeline { stroke: var(--soft) !important; }
-@media print { .modebar-container { display: none; } }
-"""
 
 
 def embeddings_of(run_history: RunHistory) -> Array:
@@ -185,7 +146,7 @@ def tensorboard_zip(run_history: RunHistory) -> bytes:
 def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
     """The points of frame `at` at `xy` (N, 2 or 3), in the colour and marker of their class; second inputs are hollow.
 
-    Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_picture.
+    Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_layout.
     """
     title = {"text": text["embedding"].format(step=f"{step_of(run_history, at):,}")}
     eval_images, points, held_out = run_history.eval_images, _points(run_history), run_history.held_out
@@ -209,7 +170,7 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
                 })  # fmt: skip
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.01, "yanchor": "top", "itemsizing": "constant"}
     layout = {"title": title, "hovermode": "closest", "legend": legend, "margin": {"l": 8, "r": 8, "t": 48, "b": 8}}
-    hint = [] if data else [hint_at(text["no_picture"], "y")]
+    hint = [] if data else [hint_at(text["no_layout"], "y")]
     # Plotly draws no panel that has no trace.
     return figure_of(data or [{"type": "scatter"}], **layout, annotations=hint, **axes_around(xy))
 
@@ -242,26 +203,8 @@ def axes_around(xy: Array) -> dict[str, Any]:
 
 
 def figure_html(figure: go.Figure) -> bytes:
-    """A page with one figure and all that it takes to draw it."""
-    return page_html(figure.layout.title.text or "", f'<div class="plot">{plot_html(figure, "figure", "90vh")}</div>')
-
-
-def plot_html(figure: go.Figure, name: str, height: str) -> str:
-    """A figure within a page; `name` is its own in that page."""
-    import plotly.graph_objects as go
-
-    styled = go.Figure(figure).update_layout(font={"family": "system-ui, sans-serif"})
-    return str(
-        styled.to_html(config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name, default_height=height)
-    )
-
-
-def page_html(title: str, body: str, style: str = "") -> bytes:
-    """A page that needs nothing from anywhere; `title` is plain, `body` HTML."""
-    from plotly.offline import get_plotlyjs
-
-    page = PAGE.format(title=escape(title), style=STYLE + style, plotly=get_plotlyjs(), body=body)
-    return page.encode("utf-8", "replace")
+    """Return a page with one figure and all that it takes to draw it."""
+    return render("figure.html.j2", title=figure.layout.title.text or "", plot=plot_html(figure, "figure", "90vh"))
 
 
 def number(value: Any) -> float:

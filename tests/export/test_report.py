@@ -314,7 +314,7 @@ def test_a_damaged_recording_still_gives_a_report(name: str, pictures: bool) -> 
     drawn = sum(chart.startswith("picture") for chart in plots(content))
     assert drawn == len(found.film)
     if not drawn:
-        assert TEXT["no_pictures"] in page.all("p")
+        assert TEXT["no_layouts"] in page.all("p")
         assert TEXT["no_pairs"] in page.all("p")
     if not found.scores or name == "foreign scores":
         assert TEXT["no_scores"] in page.all("p")
@@ -325,13 +325,13 @@ def test_layouts_of_another_run_are_not_drawn(shape: tuple[int, ...]) -> None:
     content = report(xy=np.ones(shape, np.float32))
     for name, (_, layout) in plots(content).items():
         if name.startswith("picture"):
-            assert [note["text"] for note in layout["annotations"]] == [TEXT["embedding"]["no_picture"]]
-    assert TEXT["no_pictures"] in Page(content).all("p") or shape[0] == 4
+            assert [note["text"] for note in layout["annotations"]] == [TEXT["embedding"]["no_layout"]]
+    assert TEXT["no_layouts"] in Page(content).all("p") or shape[0] == 4
 
 
 def test_without_layouts_there_is_a_sentence() -> None:
     content = report_html(run_history(), None, title="x", link=LINK, machine=Machine(), created=CREATED)
-    assert TEXT["no_pictures"] in Page(content).all("p")
+    assert TEXT["no_layouts"] in Page(content).all("p")
     assert "pairs-3" in plots(content)
 
 

@@ -36,7 +36,7 @@ TEXT = {
     "image": "image",
     "second": "second input",
     "held_out": "held out",
-    "no_picture": "nothing here",
+    "no_layout": "nothing here",
 }
 BYTES = (embeddings_csv, embeddings_npz, frames_npz, tensorboard_zip)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+from siamese_core.export.script.source import Parts, take_fn
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 
@@ -26,11 +25,10 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     Triplets: loss_of(anchor, positive, negative). Classifier: loss_of(logits, labels). Batch: loss_of(h, labels, …).
     """
     loss = LOSSES[key]
-    functions: dict[str, str] = {}
-    _collect(loss.fn, functions)
+    parts = Parts(lift_imports=False)
+    fn = take_fn(loss.fn, parts)
     own = "".join(f", {name}={value!r}" for name, value in params.items())
     handed = "".join(f", {name}={name}" for name in params)
-    fn = loss.fn.__name__
     if loss.on_classes:
         inputs = ", ".join(
             name
@@ -40,7 +38,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
         body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{handed})"]
     elif loss.input_kind == "triplet":
         inputs = "anchor, positive, negative"
-        between = _collect(MEASURES[measure].between, functions)
+        between = take_fn(MEASURES[measure].between, parts)
         body = [
             f'"""{AVERAGED["triplet"]}"""',
             f"return {fn}({between}(anchor, positive), {between}(anchor, negative){handed})",
@@ -48,7 +46,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     else:
         extra = ", weight, bias" if measure == "similarity_head" else ""
         inputs = f"h1, h2, y{extra}"
-        between = _collect(MEASURES[measure].between, functions)
+        between = take_fn(MEASURES[measure].between, parts)
         similar, different = (1, 0) if one_is_similar else (0, 1)
         symbol = "p" if MEASURES[measure].is_similarity else "d"
         body = [
@@ -57,7 +55,12 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
             f"return {fn}({symbol}, y == {similar}{handed})",
         ]
     main = f"def loss_of({inputs}{own}):\n" + textwrap.indent("\n".join(body), "    ")
-    return "\n\n\n".join(["from torch import Tensor", *functions.values(), main]) + "\n"
+    imports = ["from torch import Tensor"]
+    if "Callable" in parts.imports:
+        imports.append("from collections.abc import Callable")
+    # A constant is written as Python prints its value.
+    definitions = [text if "\n" in text else ast.unparse(ast.parse(text)) for text in parts.definitions.values()]
+    return "\n\n\n".join([*imports, *definitions, main]) + "\n"
 
 
 def library(key: str, params: Mapping[str, float], classes: int, dim: int) -> str | None:
@@ -77,20 +80,3 @@ def library(key: str, params: Mapping[str, float], classes: int, dim: int) -> st
     lines = [f"from pytorch_metric_learning.{m} import {', '.join(names)}" for m, names in imports.items() if names]
     note = [f"# {line}" for line in textwrap.wrap(entry.note, 96)]
     return "\n".join([*lines, "", *note, f"loss_of = {call}", "loss = loss_of(h, labels)  # (B, D), (B,)"]) + "\n"
-
-
-def _collect(fn: Callable[..., Any], found: dict[str, str]) -> str:
-    """The function's name; its source goes to `found`, after those of the functions and numbers of ours it uses."""
-    source = textwrap.dedent(inspect.getsource(fn))
-    names = [node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
-    space = vars(sys.modules[fn.__module__])
-    for name in dict.fromkeys(names):
-        value = space.get(name)
-        if inspect.isfunction(value) and value.__module__.startswith("siamese_core") and value is not fn:
-            _collect(value, found)
-        elif isinstance(value, float | int):
-            found.setdefault(name, f"{name} = {value!r}")
-        elif name == "Callable":
-            found.setdefault(name, "from collections.abc import Callable")
-    found.setdefault(fn.__name__, source.strip())
-    return fn.__name__

@@ -31,8 +31,12 @@ class Import(NamedTuple):
 
 @dataclass
 class Parts:
-    """What was taken so far: `definitions` maps names to source, each after those it uses, `origins` to modules."""
+    """What was taken so far: `definitions` maps names to source, each after those it uses, `origins` to modules.
 
+    With `lift_imports` a definition is without the imports inside it, which then belong at the top.
+    """
+
+    lift_imports: bool = True
     imports: dict[str, Import] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -66,7 +70,7 @@ def take(module: str, name: str, parts: Parts) -> str:
             take(known.module, known.name, parts)
         elif known:
             parts.imports[used] = known
-    parts.definitions[name] = _text(statement, source.lines)
+    parts.definitions[name] = _text(statement, source.lines, parts.lift_imports)
     return name
 
 
@@ -161,15 +165,15 @@ def _imports(tree: ast.AST) -> Iterator[Import]:
             yield from (Import(node.module, alias.name, alias.asname or alias.name) for alias in node.names)
 
 
-def _text(statement: ast.stmt, lines: list[str]) -> str:
-    """The source of a statement with the comment above it, without the imports inside."""
+def _text(statement: ast.stmt, lines: list[str], lift_imports: bool) -> str:
+    """Return the source of a statement with the comment above it, perhaps without the imports inside."""
     decorators = getattr(statement, "decorator_list", [])
     first = min(node.lineno for node in (statement, *decorators))
     while lines[first - 2].startswith("#"):
         first -= 1
     last = statement.end_lineno or statement.lineno
     left_out: set[int] = set()
-    for node in ast.walk(statement):
+    for node in ast.walk(statement) if lift_imports else ():
         if isinstance(node, ast.Import | ast.ImportFrom):
             end = node.end_lineno or node.lineno
             left_out.update(range(node.lineno, end + 1))
