@@ -20,9 +20,8 @@ from pages.ui.session.loss_curves import has_come, is_waiting
 from pages.ui.session.session import evaluations, owner, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, kept_answer
-from pages.ui.shims.inline import show_png
-from pages.ui.shims.remembered import remembered
+from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, reported
 from siamese_core.embeddings.verification import Distances
@@ -44,7 +43,7 @@ def page() -> None:
     file = model_picker.choose()
     if file is None:
         return
-    chosen = remembered(
+    chosen = widgets.persistent(
         "compare_source",
         "dataset" if file.model.has_images else "upload",
         lambda key: widgets.segmented_control(
@@ -98,7 +97,9 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = remembered("invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = widgets.persistent(
+        "invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
+    )
     if inverted:
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)
@@ -112,10 +113,10 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
     asked = (file.key, name)
     e = evaluations()
     try:
-        found = kept_answer(
+        found = request_once(
             "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
         )
-        explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+        explained = request_once("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return

@@ -10,7 +10,7 @@ from pages.ui.session.experiment_form import datasets
 from pages.ui.session.image_grid import sheet
 from pages.ui.session.session import token, uploads
 from pages.ui.shims import widgets
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
 from siamese_core.experiment.experiment import Experiment

@@ -14,8 +14,8 @@ from pages.ui.session.image_grid import sheet
 from pages.ui.session.session import engine, run_of_tab, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, kept_answer
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine import RunView
@@ -88,7 +88,7 @@ def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
     ahead = st.session_state["pairs_ahead"]
     asked = (st.session_state["pairs_start"], (run.step, run.status) if run is not None else None, ahead)
     run_id = run.id if run is not None else None
-    return kept_answer("pairs_asked", asked, lambda: engine().next_step(token(), run_id, experiment, ahead), WAIT)
+    return request_once("pairs_asked", asked, lambda: engine().next_step(token(), run_id, experiment, ahead), WAIT)
 
 
 def _pairs(experiment: Experiment, found: Arrays) -> None:

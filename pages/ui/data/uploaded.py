@@ -12,7 +12,7 @@ import streamlit as st
 from pages.ui.session.session import token, uploads
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png

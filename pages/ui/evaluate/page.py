@@ -84,11 +84,7 @@ def _report(file: ModelFile) -> Report | None:
     if work.status != "done":
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
         return None
-    kept = st.session_state.get("evaluated")
-    if kept is None or kept[0] != file.key:
-        kept = st.session_state["evaluated"] = (file.key, from_wire(work.about, work.arrays))
-    report: Report = kept[1]
-    return report
+    return widgets.once("evaluated", file.key, lambda: from_wire(work.about, work.arrays))
 
 
 def _begin() -> None:

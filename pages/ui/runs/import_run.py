@@ -10,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from pages.ui.runs import table
 from pages.ui.session.session import engine, token
 from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
 from siamese_core.engine.storage.store import hashed
 from siamese_core.formats.archives import MAX_PACKED, MB
@@ -29,11 +30,7 @@ def section() -> None:
     if not given:
         return
     name = hashlib.sha256(b"".join(file.getvalue() for file in given)).hexdigest()
-    kept = st.session_state.get("runs_bring")
-    gone = kept is not None and kept[1] and engine().store.own(hashed(token()), kept[1]) is None
-    if kept is None or kept[0] != name or gone:
-        kept = st.session_state["runs_bring"] = (name, *_brought(given))
-    _, run, problem = kept
+    run, problem = once("runs_imported", name, lambda: _imported(given), _is_there)
     if problem:
         st.error(plain(problem), icon=":material/error:")
         return
@@ -43,7 +40,12 @@ def section() -> None:
         st.rerun()
 
 
-def _brought(given: list[UploadedFile]) -> tuple[str, str]:
+def _is_there(imported: tuple[str, str]) -> bool:
+    run, _ = imported
+    return not run or engine().store.own(hashed(token()), run) is not None
+
+
+def _imported(given: list[UploadedFile]) -> tuple[str, str]:
     """The id of the new run, or a sentence why there is none."""
     zips = [file for file in given if file.name.lower().endswith(".zip")]
     problem = ""

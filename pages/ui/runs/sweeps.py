@@ -13,7 +13,6 @@ from pages.ui.session.model_picker import plain_title
 from pages.ui.session.session import engine, sweeps, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.remembered import remembered
 from pages.ui.text import runs as text
 from siamese_core.engine.storage.store import hashed
 from siamese_core.engine.sweeps.sweeps import SweepRefused
@@ -54,7 +53,7 @@ def _new(base: Experiment) -> None:
     st.markdown(plain(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        first = remembered(
+        first = widgets.persistent(
             "sweep_first",
             next(iter(names)),
             lambda key: widgets.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
@@ -62,7 +61,7 @@ def _new(base: Experiment) -> None:
         others = ["", *(name for name in names if name != first)]
         if st.session_state.get("sweep_second", "") not in others:
             st.session_state["sweep_second"] = ""
-        second = remembered(
+        second = widgets.persistent(
             "sweep_second",
             "",
             lambda key: widgets.selectbox(
@@ -94,12 +93,12 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
     """What somebody chose of a catalogue, or wrote; it is remembered when another setting is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
-        return remembered(
+        return widgets.persistent(
             f"sweep_of_{name}",
             list[str](),
             lambda key: widgets.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
         )
-    return remembered(
+    return widgets.persistent(
         f"sweep_of_{name}",
         "",
         lambda key: widgets.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
@@ -128,7 +127,7 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
 
 def _device() -> str:
     """That of the Train page, where this machine has it."""
-    chosen: str = st.session_state.get(experiment_form.DEVICE_KEPT, Machine.device)
+    chosen: str = widgets.saved(experiment_form.DEVICE, Machine.device)
     return chosen if chosen in engine().devices else Machine.device
 
 

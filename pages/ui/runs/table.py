@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -15,6 +14,7 @@ from pages.ui.runs.titles import dataset_title, loss_title, params_of, status_of
 from pages.ui.session.session import engine, sweeps, token
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.images import data_uri
 from pages.ui.text import runs as text
 from siamese_core.engine.storage.replays import PICTURE
 from siamese_core.engine.storage.store import RunStore, hashed
@@ -160,7 +160,7 @@ def _table(infos: list[RunInfo]) -> None:
 
 def _row(info: RunInfo) -> dict[str, object]:
     row = {
-        "picture": _picture(info.id),
+        "picture": _thumbnail(info.id),
         "pinned": info.pinned and info.owner == hashed(token()),
         "name": info.name,
         "loss": loss_title(info),
@@ -177,14 +177,11 @@ def _row(info: RunInfo) -> dict[str, object]:
     return {text.COLUMNS[name]: value for name, value in row.items()}
 
 
-@lru_cache(maxsize=512)
-def _encoded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+_encoded = lru_cache(maxsize=512)(data_uri)
 
 
-def _picture(run: str) -> str:
-    png = engine().store.attached(run, PICTURE)
-    return _encoded(png or BLANK)
+def _thumbnail(run: str) -> str:
+    return _encoded(engine().store.attached(run, PICTURE) or BLANK)
 
 
 def _usage(store: RunStore, me: str) -> None:

@@ -28,8 +28,6 @@ MORE = {
 PAGE = "train"
 
 DEVICE = "machine_device"
-DEVICE_KEPT = "machine_device_kept"
-"""For other pages, on which Streamlit forgets the widget."""
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 

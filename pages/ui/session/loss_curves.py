@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.session.session import engine
-from pages.ui.shims.futures import Arrays, answered
+from pages.ui.shims.futures import Arrays, result_within
 from siamese_core.engine.rpc.client import Answer
 from siamese_core.losses import LOSSES, Loss
 
@@ -55,7 +55,7 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
     answer = _late().get(asked)
     if (answer is None or answer.cancelled()) and engine().devices:
         answer = engine().ask.curve(key, params, at)
-    found = answered(answer, wait) if answer is not None else None
+    found = result_within(answer, wait) if answer is not None else None
     if found is None:
         _late()[asked] = answer
     else:
@@ -89,7 +89,7 @@ def take_late() -> bool:
     done = [asked for asked, answer in late.items() if (engine().devices if answer is None else answer.done())]
     for asked in done:
         answer = late.pop(asked)
-        found = answered(answer, WAIT) if answer is not None else None
+        found = result_within(answer, WAIT) if answer is not None else None
         if found is not None:
             _keep(asked, found)
     return bool(done)

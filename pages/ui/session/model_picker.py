@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.session.session import engine, evaluations, may_use, run_of_tab, token, uploads
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import kept_answer
+from pages.ui.shims.futures import request_once
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.embeddings.thresholds import Threshold
@@ -33,8 +34,7 @@ from siamese_core.runs.model_file import ModelRejected, packed, read_model
 FOLDER = ROOT / "data" / "models"
 
 FILE = "file"
-CHOICE = "model_choice"
-KEPT = "model_kept"
+CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
 """Seconds: the process that compares starts with the first question."""
 
@@ -60,7 +60,7 @@ def choose() -> ModelFile | None:
     chosen: str = widgets.selectbox(
         text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
     )
-    st.session_state[f"{CHOICE}_kept"] = (run.id if run else None, chosen)
+    widgets.save(CHOICE, (run.id if run else None, chosen))
     if chosen != address_sync.current("models"):
         address_sync.stands_now("models", chosen)
     if chosen in text.BUNDLED or "model" in st.query_params:
@@ -84,7 +84,7 @@ def choose() -> ModelFile | None:
 
 def _before(run: RunView | None, options: Mapping[str, str]) -> str:
     """What was chosen before another page was looked at; the tab's run, where that is another one since."""
-    of_run, chosen = st.session_state.get(f"{CHOICE}_kept", (None, None))
+    of_run, chosen = widgets.saved(CHOICE, (None, None))
     is_still = chosen in options and of_run == (run.id if run else None)
     return str(chosen) if is_still else next(iter(options))
 
@@ -129,21 +129,30 @@ def bundled(name: str) -> ModelFile:
 def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
     run = engine().poll(token(), run_id)
-    kept = st.session_state.get(KEPT)
-    mine = kept[1] if kept is not None and kept[0] == run_id else None
+
+    def newest() -> Model | None:
+        return engine().model(token(), run_id) if run is not None else _of_saved(run_id)
+
+    def make() -> ModelFile | None:
+        model = newest()
+        return file_of(model) if model is not None else None
+
+    def is_newest(file: ModelFile | None) -> bool:
+        if file is None or run is None or run.live or file.model.steps == run.step:
+            return file is not None
+        # The state of a run that was halted is of an earlier step.
+        model = newest()
+        return model is None or model.steps == file.model.steps
+
     try:
-        if mine is None or (run is not None and not run.live and mine.model.steps != run.step):
-            model = engine().model(token(), run_id) if run is not None else _of_saved(run_id)
-            if model is not None and (mine is None or model.steps != mine.model.steps):
-                mine = file_of(model)
-                st.session_state[KEPT] = (run_id, mine)
+        file = widgets.once(OF_RUN, run_id, make, is_newest)
     except (DatasetMissing, FolderRejected) as gone:
         st.warning(text.GONE if isinstance(gone, DatasetMissing) else plain(str(gone)), icon=":material/info:")
         return None
-    if mine is not None and run is not None and run.live:
+    if file is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
-        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=_let_go)
-    return mine
+        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN,))
+    return file
 
 
 def _of_saved(run_id: str) -> Model | None:
@@ -151,34 +160,26 @@ def _of_saved(run_id: str) -> Model | None:
     return model_of(saved.experiment, saved.state) if saved is not None else None
 
 
-def _let_go() -> None:
-    st.session_state.pop(KEPT, None)
-
-
 def _uploaded() -> ModelFile | None:
     """A file stays chosen when the page is switched, which empties the widget."""
-    st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file", on_change=_take, max_upload_size=MAX_MB)
-    kept = st.session_state.get("model_upload")
-    if isinstance(kept, ModelFile):
-        return kept
-    if kept is None:
+    draw = partial(st.file_uploader, text.CHOOSE_FILE, type=["safetensors"], max_upload_size=MAX_MB)
+    found = widgets.persistent_upload(UPLOAD, draw, _read)
+    if isinstance(found, ModelFile):
+        return found
+    if found is None:
         st.info(text.CHOOSE_FILE_HINT, icon=":material/upload_file:")
     else:
-        st.error(plain(kept), icon=":material/error:")
+        st.error(plain(found), icon=":material/error:")
     return None
 
 
-def _take() -> None:
-    """What was given, or why it cannot be used; what was taken away again is let go of."""
-    given = st.session_state["model_file"]
-    st.session_state.pop("model_upload", None)
-    if given is None:
-        return
-    data = given.getvalue()
+def _read(file: UploadedFile) -> ModelFile | str:
+    """The model, or why the file cannot be used."""
+    data = file.getvalue()
     try:
-        st.session_state["model_upload"] = ModelFile(read_model(data, list(uploads().sets(token()))), data)
+        return ModelFile(read_model(data, list(uploads().sets(token()))), data)
     except ModelRejected as rejected:
-        st.session_state["model_upload"] = str(rejected)
+        return str(rejected)
 
 
 def _is_sound(file: ModelFile) -> bool:
@@ -191,7 +192,7 @@ def _is_sound(file: ModelFile) -> bool:
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
         return False
     try:
-        found = kept_answer("model_checked", file.key, lambda: evaluations().check(file), WAIT)
+        found = request_once("model_checked", file.key, lambda: evaluations().check(file), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return False

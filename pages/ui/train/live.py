@@ -13,6 +13,7 @@ from pages.ui.session import embedding_message
 from pages.ui.session.loss_curves import is_waiting, take_late
 from pages.ui.session.session import engine, token, uploads
 from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.widgets import once
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.train.loss_panel import loss_panel
@@ -145,11 +146,10 @@ def _embedding(run: RunView | None) -> None:
     count = len(shown.labels) // run.experiment.branches
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=count)}**")
     frame = f"{run.id} {run.layout.number}"
-    kept = st.session_state.get("embedding_message")
-    if kept is None or kept[0] != frame:
-        kept = (frame, embedding_message.message(run.experiment, run.layout, shown, frame))
-        st.session_state["embedding_message"] = kept
-    embedding_view(kept[1], key="embedding")
+    message = once(
+        "embedding_message", frame, lambda: embedding_message.message(run.experiment, run.layout, shown, frame)
+    )
+    embedding_view(message, key="embedding")
     if PROJECTIONS[run.projection].needs_warm_up:
         st.button(
             text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",

@@ -115,7 +115,7 @@ def _machine(asked: dict[str, str]) -> Machine:
     device = widgets.selectbox(
         text.DEVICE, list(found), format_func=found.__getitem__, key=experiment_form.DEVICE, help=text.DEVICE_HELP
     )
-    st.session_state[experiment_form.DEVICE_KEPT] = device
+    widgets.save(experiment_form.DEVICE, device)
     return Machine(device=device)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pages.ui.session.session import engine, sprites_stem
 from pages.ui.shims import assets
-from pages.ui.shims.futures import kept_answer
+from pages.ui.shims.futures import request_once
 from siamese_core.datasets import Dataset
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment.experiment import Experiment
@@ -67,7 +67,7 @@ def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
 
 def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Asked of the worker: the server knows no torch."""
-    found = kept_answer("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
+    found = request_once("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
     if found is None:
         raise _NotYet
     return found["images"]
