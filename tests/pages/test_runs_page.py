@@ -11,7 +11,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.session import model_picker
-from pages.ui.session.session import engine, sweeps, uploads
+from pages.ui.session.engine import engine, sweeps, uploads
 from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text

@@ -13,16 +13,16 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.judged import Judged, result, thumbnails
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
-from pages.ui.session.session import evaluations, token
+from pages.ui.session import evaluations
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, result_within
+from pages.ui.shims.futures import Arrays, Reply, result_within
 from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Answer, Refused
+from siamese_core.engine.rpc.client import Refused
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import (
     MAX_PROBLEMS,
@@ -78,7 +78,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         images = {n: 255 - image for n, image in images.items()}
     else:
         hint_at_brightness(list(images.values())[:HINTED], file.model)
-    work = evaluations().poll(token(), "reference", file, start=False) if file.model.has_images else None
+    work = evaluations.poll("reference", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
@@ -218,31 +218,31 @@ def _compared(
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
     is_known = work is not None and work.status == "done"
-    answers: list[Answer] = widgets.once("many_replies", (file.key, *key, is_known), list)
+    replies: list[Reply] = widgets.once("many_replies", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)
-    bar = None if len(answers) == len(starts) and answers[-1].done() else _bar(progress, "comparing")
+    bar = None if len(replies) == len(starts) and replies[-1].done() else _bar(progress, "comparing")
     found: list[Arrays] = []
     for number, start in enumerate(starts):
-        if number == len(answers):
+        if number == len(replies):
             part = pairs[start : start + PART]
             first = np.stack([images[pair.first] for pair in part])
             second = np.stack([images[pair.second] for pair in part])
-            answers.append(evaluations().compare(file, first, second))
+            replies.append(evaluations.compare(file, first, second))
         arrays = None
         for _ in range(LOOKS):
             if bar is not None:
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
             try:
-                arrays = result_within(answers[number], LOOK_EVERY)
+                arrays = result_within(replies[number], LOOK_EVERY)
             except Refused as refused:
                 progress.empty()
                 st.error(plain(str(refused)), icon=":material/error:")
                 return None
-            if arrays is not None or answers[number].cancelled():
+            if arrays is not None or replies[number].cancelled():
                 break
         if arrays is None:
-            if answers[number].cancelled():
-                del answers[number:]
+            if replies[number].cancelled():
+                del replies[number:]
             progress.empty()
             return None
         found.append(arrays)

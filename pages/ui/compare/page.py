@@ -14,10 +14,9 @@ from pages.ui.compare.place import place
 from pages.ui.compare.sources import Pair
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.compare.why import maps, neighbours
-from pages.ui.session import model_picker
+from pages.ui.session import evaluations, model_picker
 from pages.ui.session.image_grid import sheet
 from pages.ui.session.loss_curves import has_come, is_waiting
-from pages.ui.session.session import evaluations, owner, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import Arrays, request_once
@@ -38,7 +37,6 @@ SOURCES = {"dataset": sources.from_dataset, "upload": sources.from_files, "camer
 
 
 def page() -> None:
-    owner()
     st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
@@ -50,7 +48,7 @@ def page() -> None:
             text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
         ),
     )
-    work = evaluations().poll(token(), "reference", file) if file.model.has_images else None
+    work = evaluations.poll("reference", file) if file.model.has_images else None
     if chosen == "many":
         many.section(file, threshold_of(file, work))
     else:
@@ -59,9 +57,7 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(plain(work.message), icon=":material/warning:")
-        st.button(
-            text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations().cancel, args=(token(), "reference", file)
-        )
+        st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations.cancel, args=("reference", file))
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
     elif is_waiting():
@@ -111,12 +107,11 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
     is_known = work is not None and work.status == "done"
     name = hashlib.sha256(pair.first.tobytes() + pair.second.tobytes()).hexdigest()
     asked = (file.key, name)
-    e = evaluations()
     try:
         found = request_once(
-            "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
+            "compared", (*asked, is_known), lambda: evaluations.compare(file, pair.first[None], pair.second[None]), WAIT
         )
-        explained = request_once("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+        explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return
@@ -175,7 +170,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
 
 def _progress(file: ModelFile) -> None:
     """How far the training images are looked through; draws the page again when that is done."""
-    work = evaluations().poll(token(), "reference", file)
+    work = evaluations.poll("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     said = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)

@@ -8,9 +8,8 @@ import streamlit as st
 from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.found import Found, group
-from pages.ui.session import embedding_message
+from pages.ui.session import embedding_message, engine
 from pages.ui.session.image_grid import sheet
-from pages.ui.session.session import engine
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import request_once
@@ -100,10 +99,8 @@ def _points(found: Found) -> None:
 def _layout(found: Found) -> Layout | None:
     """Requested once for each model; again, where UMAP was not warm."""
     embeddings = found.report.embeddings
-    layout: Layout | None = request_once(
-        LAYOUT, found.file.key, lambda: engine().projector.lay_out(embeddings, "umap"), WAIT
-    )
-    if layout is not None and layout.stand_in and engine().projector.is_warm:
+    layout: Layout | None = request_once(LAYOUT, found.file.key, lambda: engine.layout_of(embeddings, "umap"), WAIT)
+    if layout is not None and layout.stand_in and engine.is_umap_warm():
         del st.session_state[LAYOUT]
         return _layout(found)
     return layout
@@ -116,5 +113,5 @@ def _once_there() -> None:
 
 
 def _once_warm() -> None:
-    if engine().projector.is_warm:
+    if engine.is_umap_warm():
         st.rerun()

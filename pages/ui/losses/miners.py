@@ -7,8 +7,8 @@ import streamlit as st
 
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.losses import address
+from pages.ui.session import engine, session
 from pages.ui.session.loss_curves import WAIT
-from pages.ui.session.session import engine
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import Reply, request_once
 from pages.ui.text import losses as text
@@ -47,7 +47,7 @@ def _pairs_by(measure: str, run: RunView) -> Reply:
     labels = eval_sprites(run.experiment).labels
     seen = np.isin(labels, run.experiment.seen)
     assert run.frame is not None, "its pairs are asked for"
-    return engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
+    return engine.pair_distances(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:
@@ -64,7 +64,7 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 def latest() -> RunView | None:
     """The latest run of this browser, where its owner wants to see it here."""
     wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
-    run = _latest() if wanted else None
+    run = session.latest_run() if wanted else None
     if wanted and run is None:
         st.caption(text.RUN_MISSING)
     elif run is not None and run.frame is None:
@@ -74,14 +74,8 @@ def latest() -> RunView | None:
 
 def is_moving() -> bool:
     """Whether the run that is laid under the curves goes on."""
-    run = _latest() if widgets.saved(WANTED) else None
+    run = session.latest_run() if widgets.saved(WANTED) else None
     return run is not None and run.live
-
-
-def _latest() -> RunView | None:
-    owner = st.session_state["owner"]
-    found = engine().latest(owner)
-    return engine().poll(owner, found) if found else None
 
 
 def _measure(run: RunView, loss: str) -> str:

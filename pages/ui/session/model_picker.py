@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.session.session import engine, evaluations, may_use, run_of_tab, token, uploads
+from pages.ui.session import datasets, evaluations, session
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import request_once
@@ -22,7 +22,6 @@ from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
 from siamese_core.engine.rpc.client import Refused
 from siamese_core.engine.rpc.pipes import ROOT
-from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.losses import LOSSES
@@ -50,7 +49,7 @@ MAX_MB = MAX_BYTES // 10**6
 
 def choose() -> ModelFile | None:
     """Draws the choice of a model and gives it; None, and a sentence that says why, where there is none to use."""
-    run = run_of_tab()
+    run = session.run_of_tab()
     options = _options(run)
     asked = st.query_params.get("model", "")
     if asked in options and not address_sync.is_uploaded("models", asked):
@@ -73,7 +72,7 @@ def choose() -> ModelFile | None:
         may_be = ", ".join(text.BUNDLED)
         st.warning(text.NO_MODEL.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
     file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
-    if file is not None and any(not uploads().use(token(), own) for own in file.uploaded_sets):
+    if file is not None and not all(map(datasets.may_use, file.uploaded_sets)):
         st.warning(text.GONE, icon=":material/info:")
         return None
     if file is None or not _is_sound(file):
@@ -91,7 +90,7 @@ def _before(run: RunView | None, options: Mapping[str, str]) -> str:
 
 def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
-    runs = engine().with_weights(token())
+    runs = session.runs_with_weights()
     others = text.BUNDLED | {FILE: text.FILE}
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
@@ -107,9 +106,9 @@ def _options(run: RunView | None) -> dict[str, str]:
 def _saved() -> dict[str, str]:
     """The newest saved runs that can be used: those whose images are here."""
     found = {}
-    for info in engine().store.infos(hashed(token())):
+    for info in session.saved_runs():
         experiment, gone = Experiment.from_query(info.query)
-        if not gone and not info.sweep and may_use(experiment.dataset):
+        if not gone and not info.sweep and datasets.may_use(experiment.dataset):
             loss, dataset = LOSSES[experiment.loss].title, plain_title(experiment.dataset)
             about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
             found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
@@ -117,7 +116,7 @@ def _saved() -> dict[str, str]:
 
 
 def plain_title(dataset: str) -> str:
-    return uploads().sets(token()).get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
+    return datasets.uploaded_sets().get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
 
 
 @lru_cache(maxsize=8)
@@ -128,10 +127,10 @@ def bundled(name: str) -> ModelFile:
 
 def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
-    run = engine().poll(token(), run_id)
+    run = session.poll_run(run_id)
 
     def newest() -> Model | None:
-        return engine().model(token(), run_id) if run is not None else _of_saved(run_id)
+        return session.model_of_run(run_id) if run is not None else _of_saved(run_id)
 
     def make() -> ModelFile | None:
         model = newest()
@@ -156,8 +155,8 @@ def _of_run(run_id: str) -> ModelFile | None:
 
 
 def _of_saved(run_id: str) -> Model | None:
-    saved = engine().store.saved(hashed(token()), run_id)
-    return model_of(saved.experiment, saved.state) if saved is not None else None
+    checkpoint = session.checkpoint_reader(run_id)()
+    return model_of(checkpoint.experiment, checkpoint.state) if checkpoint is not None else None
 
 
 def _uploaded() -> ModelFile | None:
@@ -177,22 +176,22 @@ def _read(file: UploadedFile) -> ModelFile | str:
     """The model, or why the file cannot be used."""
     data = file.getvalue()
     try:
-        return ModelFile(read_model(data, list(uploads().sets(token()))), data)
+        return ModelFile(read_model(data, list(datasets.uploaded_sets())), data)
     except ModelRejected as rejected:
         return str(rejected)
 
 
 def _is_sound(file: ModelFile) -> bool:
     """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
-    if evaluations().problem:
-        st.error(evaluations().problem, icon=":material/error:")
+    if evaluations.problem():
+        st.error(evaluations.problem(), icon=":material/error:")
         return False
-    if not evaluations().ready:
+    if not evaluations.is_ready():
         st.info(text.CHECKING, icon=":material/hourglass:")
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
         return False
     try:
-        found = request_once("model_checked", file.key, lambda: evaluations().check(file), WAIT)
+        found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return False
@@ -203,7 +202,7 @@ def _is_sound(file: ModelFile) -> bool:
 
 
 def _once_ready() -> None:
-    if evaluations().ready:
+    if evaluations.is_ready():
         st.rerun()
 
 
@@ -244,15 +243,15 @@ def _thresholds() -> dict[tuple[str, str], Threshold]:
 
 def threshold(file: ModelFile) -> Threshold | None:
     """The one that this browser has chosen for a model, or that came with its file."""
-    return _thresholds().get((token(), file.key)) or file.model.threshold
+    return _thresholds().get((session.owner_hash(), file.key)) or file.model.threshold
 
 
 def keep_threshold(file: ModelFile, chosen: Threshold) -> None:
-    kept = _thresholds()
-    kept[token(), file.key] = chosen
+    thresholds = _thresholds()
+    thresholds[session.owner_hash(), file.key] = chosen
     # A copy of the keys: other browsers choose at the same moment.
-    for oldest in list(kept)[:-MOST_THRESHOLDS]:
-        kept.pop(oldest, None)
+    for oldest in list(thresholds)[:-MOST_THRESHOLDS]:
+        thresholds.pop(oldest, None)
 
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:
