@@ -89,7 +89,7 @@ CHOICES = {name for name in vars(widgets) if hasattr(st, name)}
 
 
 def bare(tree: ast.AST) -> Iterator[str]:
-    """What pages/ui/shims/widgets.py and inline.py are there for: choices under a key, and pictures."""
+    """What pages/ui/shims/widgets.py and images.py are there for: choices under a key, and images."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="st"), attr=name)) if name in CHOICES and any(
@@ -189,14 +189,14 @@ def test_a_danger_is_seen(code: str) -> None:
 
 
 @pytest.mark.parametrize("path", [p for p in python_files() if p.parts[len(ROOT.parts)] == "pages"], ids=str)
-def test_choices_and_pictures_are_drawn_by_our_own(path: Path) -> None:
+def test_choices_and_images_are_drawn_by_shims(path: Path) -> None:
     """A busy browser would show the lowest values of the first, and miss the second."""
     if path.parent.name != "shims":
         assert list(bare(ast.parse(path.read_text("utf-8")))) == []
 
 
-def test_a_choice_or_a_picture_of_streamlit_is_seen() -> None:
-    tree = ast.parse("st.slider('a', key='a'); st.slider('b'); keyed.slider('c', key='c'); st.button('d', key='d')")
+def test_a_choice_or_an_image_of_streamlit_is_seen() -> None:
+    tree = ast.parse("st.slider('a', key='a'); st.slider('b'); widgets.slider('c', key='c'); st.button('d', key='d')")
     assert list(bare(tree)) == ["st.slider, line 1"]
     assert list(bare(ast.parse("st.image(png)"))) == ["st.image, line 1"]
 

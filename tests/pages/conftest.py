@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.ui.session.session import downloads, engine, evaluations, sweeps, uploads
+from pages.ui.session.engine import downloads, engine, evaluations, sweeps, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)

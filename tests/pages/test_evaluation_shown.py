@@ -25,6 +25,7 @@ from tests.pages.app import ran, words
 from tests.support.waiting import until
 
 EVALUATE = "pages/5_Evaluate.py"
+UPLOADED = f"{model_picker.UPLOAD}_saved"
 
 
 def opened(part: str = "", model: str = "fashion_mnist") -> AppTest:
@@ -162,7 +163,7 @@ def test_a_model_without_its_images_says_so() -> None:
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
     elsewhere = replace(model_picker.bundled("mnist").model, has_images=False)
-    app.session_state["model_upload"] = model_picker.file_of(elsewhere)
+    app.session_state[UPLOADED] = model_picker.file_of(elsewhere)
     until(lambda: text.NO_IMAGES in words(ran(app)), "the sentence")
     assert models_text.SAVE not in words(app)
 
@@ -251,7 +252,7 @@ def test_a_rule_that_the_widgets_cannot_say_is_left_as_it_is() -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
-    app.session_state["model_upload"] = model_picker.file_of(replace(file.model, threshold=rare))
+    app.session_state[UPLOADED] = model_picker.file_of(replace(file.model, threshold=rare))
     until(lambda: text.SAVE in words(ran(app)), "the evaluation")
     assert "at most **0.321**" in words(app)
     assert text.BY_HAND.partition(":")[0] in words(app)

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, group, table, with_interval
 from pages.ui.shims import widgets
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
 from siamese_core.datasets.atlas import atlas_png

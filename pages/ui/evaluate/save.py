@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.session import model_picker
 from pages.ui.session.image_grid import sheet as pictures
+from pages.ui.shims.images import data_uri
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
 from siamese_core.embeddings.thresholds import Threshold
@@ -182,4 +182,4 @@ def _figure(figure: go.Figure, first: bool = False) -> str:
 
 
 def _picture(png: bytes, words: str) -> str:
-    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f'<img alt="{html.escape(words)}" src="{data_uri(png)}">'

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from pages.ui.session.session import token, uploads
+from pages.ui.session import datasets
 from pages.ui.shims import address_sync, widgets
 from pages.ui.text import train as text
-from siamese_core.datasets import DATASETS, dataset_of, is_uploaded
+from siamese_core.datasets import DATASETS, dataset_of
 from siamese_core.datasets.shapes import shapes
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored
@@ -28,8 +28,6 @@ MORE = {
 PAGE = "train"
 
 DEVICE = "machine_device"
-DEVICE_KEPT = "machine_device_kept"
-"""For other pages, on which Streamlit forgets the widget."""
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 
@@ -54,7 +52,7 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     if query and not address_sync.is_uploaded(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
         # Before anything is read of them: a link must not tell what is in somebody else's pictures.
-        foreign = [value for name, value in own if name == "dataset" and is_uploaded(value) and not _is_mine(value)]
+        foreign = [value for name, value in own if name == "dataset" and not datasets.may_use(value)]
         own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
         if foreign:
             own = [(name, value) for name, value in own if name != "held_out"]
@@ -67,20 +65,15 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     return machine, st.session_state.get("ignored", [])
 
 
-def _is_mine(dataset: str) -> bool:
-    return uploads().use(token(), dataset)
-
-
-def datasets() -> dict[str, str]:
+def dataset_titles() -> dict[str, str]:
     """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
-    return {key: _catalogue_title(key) for key in DATASETS} | uploads().sets(token())
+    return {key: _catalogue_title(key) for key in DATASETS} | datasets.uploaded_sets()
 
 
 def current_experiment() -> Experiment:
     """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
-    kept: Experiment = st.session_state.get("experiment") or Experiment()
-    gone = is_uploaded(kept.dataset) and not uploads().use(token(), kept.dataset)
-    return _elsewhere(kept) if gone else kept
+    stored: Experiment = st.session_state.get("experiment") or Experiment()
+    return stored if datasets.may_use(stored.dataset) else _elsewhere(stored)
 
 
 def _catalogue_title(key: str) -> str:
@@ -123,7 +116,7 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
 
 def controls() -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
-    titles = datasets()
+    titles = dataset_titles()
     values = {"dataset": _dataset(titles)}
     classes = dataset_of(values["dataset"]).classes
     if values["dataset"] == "shapes":
@@ -194,7 +187,7 @@ def _dataset(titles: Mapping[str, str]) -> str:
     chosen: str = widgets.selectbox(
         field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
     )
-    uploads().use(token(), chosen)
+    datasets.may_use(chosen)
     return chosen
 
 
