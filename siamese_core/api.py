@@ -27,7 +27,7 @@ from siamese_core.runs.model_file import read_model
 
 if TYPE_CHECKING:
     from siamese_core.engine.uploads.decoder_client import Decoder
-    from siamese_core.evaluation.inference import Trained
+    from siamese_core.evaluation.inference import TrainedModel
 
 __all__ = [
     "DATASETS", "ENCODERS", "LOSSES", "Experiment", "ImageRejected", "LiveUmap", "compare", "decode_image", "evaluate",
@@ -73,7 +73,7 @@ def train(
     return loop.train(experiment, machine=checked(machine), wants_frame=loop.every(frame_every))
 
 
-def load_model(file: File) -> Trained:
+def load_model(file: File) -> TrainedModel:
     """Load a model that `train --out` or a page has saved, with its experiment and threshold (`.model.threshold`).
 
     The file may come from anybody: nothing in it is run. Raises ModelRejected where it is no model of this app,
@@ -84,7 +84,7 @@ def load_model(file: File) -> Trained:
     return inference.load(read_model(_content(file, safetensors.MAX_BYTES)))
 
 
-def evaluate(model: Trained) -> Report:
+def evaluate(model: TrainedModel) -> Report:
     """Measure a model on the test images of its dataset, for classes that it was trained on and for held-out ones.
 
     Raises DatasetMissing where these images are not on this machine.
@@ -96,7 +96,7 @@ def evaluate(model: Trained) -> Report:
     return report
 
 
-def compare(model: Trained, first: NDArray[np.uint8] | File, second: NDArray[np.uint8] | File) -> Comparison:
+def compare(model: TrainedModel, first: NDArray[np.uint8] | File, second: NDArray[np.uint8] | File) -> Comparison:
     """Return the distance of two images by a model, and its verdict.
 
     Each is a file, as for `decode_image`, which is made smaller, or grey, as the model needs it; or uint8 (C, H, W) of

@@ -18,7 +18,7 @@ from PIL import Image
 import siamese_core
 from siamese_core import api
 from siamese_core.datasets.bundled import data_folder
-from siamese_core.evaluation.inference import Trained, embed, load
+from siamese_core.evaluation.inference import TrainedModel, embed, load
 from siamese_core.experiment.experiment import ExperimentError
 from siamese_core.experiment.machine import Machine, MachineError
 from siamese_core.formats import images
@@ -35,7 +35,7 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def model() -> Trained:
+def model() -> TrainedModel:
     return siamese_core.load_model(MODEL)
 
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_trained_is_said_at_once_not_at_the_first_step() -> None:
 # load_model
 
 
-def test_a_model_is_loaded_from_its_path_or_its_bytes(model: Trained) -> None:
+def test_a_model_is_loaded_from_its_path_or_its_bytes(model: TrainedModel) -> None:
     for file in (str(MODEL), MODEL.read_bytes()):
         loaded = siamese_core.load_model(file)
         assert loaded.model.threshold == model.model.threshold is not None
@@ -123,7 +123,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 # compare
 
 
-def test_the_distance_is_that_of_the_embeddings_and_the_verdict_that_of_the_threshold(model: Trained) -> None:
+def test_the_distance_is_that_of_the_embeddings_and_the_verdict_that_of_the_threshold(model: TrainedModel) -> None:
     digits = siamese_core.DATASETS["mnist"].load()
     ones, others = (digits.test_images[digits.test_labels == label][:2] for label in (1, 0))
     rows = embed(model, torch.tensor(np.concatenate([ones, others]))).numpy()
@@ -138,13 +138,13 @@ def test_the_distance_is_that_of_the_embeddings_and_the_verdict_that_of_the_thre
     assert not siamese_core.compare(model, ones[0], others[0]).same
 
 
-def test_a_model_without_a_threshold_gives_no_verdict(model: Trained) -> None:
+def test_a_model_without_a_threshold_gives_no_verdict(model: TrainedModel) -> None:
     bare = load(replace(model.model, threshold=None))
     image = siamese_core.DATASETS["mnist"].load().test_images[0]
     assert siamese_core.compare(bare, image, image) == api.Comparison(0.0, None, None)
 
 
-def test_files_are_made_as_the_model_needs_them(model: Trained, tmp_path: Path) -> None:
+def test_files_are_made_as_the_model_needs_them(model: TrainedModel, tmp_path: Path) -> None:
     """A grey image, enlarged eight times, is nearly itself when it is made smaller again."""
     first, second = siamese_core.DATASETS["mnist"].load().test_images[:2]
     path = tmp_path / "first.png"
@@ -157,7 +157,7 @@ def test_files_are_made_as_the_model_needs_them(model: Trained, tmp_path: Path) 
 @pytest.mark.parametrize(
     "image", [np.zeros((28, 28), np.uint8), np.zeros((1, 28, 28), np.float32)], ids=["shape", "type"]
 )
-def test_an_array_of_another_kind_is_refused(model: Trained, image: np.ndarray) -> None:
+def test_an_array_of_another_kind_is_refused(model: TrainedModel, image: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected uint8 pixels \(1, 28, 28\)"):
         siamese_core.compare(model, image, image)
 
