@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ LIGHT = {"evaluation", "evaluation.report", "training"}
 """What pages read of these wings."""
 
 HEAVY = ("torch", "torchvision", "umap", "numba", "sklearn", "plotly", "streamlit")
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/library.md", "data/README.md")
 
 PAGES_MAY_IMPORT = {"siamese_core", "pages", "streamlit", "numpy", "plotly"} | sys.stdlib_module_names
 
@@ -203,6 +206,13 @@ def test_a_choice_or_an_image_of_streamlit_is_seen() -> None:
 
 def test_putting_a_network_in_eval_mode_is_no_danger() -> None:
     assert not list(dangers(ast.parse("network.eval()\ntry:\n    pass\nexcept ValueError:\n    pass")))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_file_that_a_document_names_is_there(document: str) -> None:
+    """Named from the top folder, or from the core."""
+    named = re.findall(r"(?<![\w/.])[\w.]+(?:/[\w.]+)+\.(?:py|md|js)\b", (ROOT / document).read_text("utf-8"))
+    assert [name for name in named if not ((ROOT / name).is_file() or (CORE / name).is_file())] == []
 
 
 @pytest.mark.parametrize("folder", [CORE, ROOT / "pages"], ids=lambda folder: folder.name)
