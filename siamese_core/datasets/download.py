@@ -16,6 +16,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from siamese_core.errors import Rejected
+
 STALL_SECONDS = 20.0
 """A server that sends no byte for so long is given up."""
 
@@ -27,7 +29,7 @@ CHUNK = 1 << 16
 AGAIN = "press Download again and it goes on where it stopped"
 
 
-class DownloadFailed(Exception):
+class DownloadFailed(Rejected):
     """The set was not fetched, or the fetching was cancelled; one sentence with set, cause and next step."""
 
 

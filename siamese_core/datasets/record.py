@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese_core.errors import Rejected
+
 EVAL_PER_CLASS = 200
 """At most so many test images of each class are in every picture of a run."""
 
 
-class DatasetMissing(Exception):
+class DatasetMissing(Rejected):
     """The images are not on this machine, or damaged; the message is one sentence that names the remedy."""
 
 

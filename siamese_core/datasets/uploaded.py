@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+from siamese_core.errors import Rejected
 from siamese_core.formats.wire import pack, unpack
 
 FOLDER = "SIAMESE_OWN_IMAGES"
@@ -36,7 +37,7 @@ GONE = (
 )
 
 
-class TooFew(ValueError):
+class TooFew(Rejected):
     """One sentence: what is missing for a set to train on."""
 
 

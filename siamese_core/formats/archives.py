@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
-from siamese_core.formats.zip_format import LOCKED, BadZip, Entry, read_entries, read_start, unpack
+from siamese_core.errors import Rejected
+from siamese_core.formats.zip_format import LOCKED, Entry, read_entries, read_start, unpack
 
 MB = 2**20
 MAX_PACKED = 50 * MB
@@ -65,11 +67,11 @@ SKIPPED: dict[str, str] = {
 }
 
 
-class ArchiveRejected(Exception):
-    """Nothing of an archive or a folder is used: one sentence says why and what to do. `reason` is in `REASONS`."""
+class ArchiveRejected(Rejected):
+    """Nothing of an archive or a folder is used. `reason` is a key of `REASONS`."""
 
     def __init__(self, reason: str, limit: int = MAX_PICTURES) -> None:
-        super().__init__(REASONS[reason].format(limit=limit))
+        super().__init__(REASONS[reason], limit=limit)
         self.reason = reason
 
 
@@ -260,8 +262,8 @@ def members(
         raise ArchiveRejected("packed")
     try:
         entries, end = read_entries(file, MAX_ENTRIES)
-    except BadZip as bad:
-        raise ArchiveRejected(bad.reason) from None
+    except BadZipFile as bad:
+        raise ArchiveRejected(str(bad)) from None
     wanted: dict[str, Entry] = {}
     for entry in entries:
         path = entry.path

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.archives import ENDINGS, MAX_FILE, MAX_NAME, MAX_PICTURES, MAX_UNPACKED, MB, ArchiveRejected
 
@@ -58,11 +59,11 @@ FORMULA = re.compile(r'^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=(?:[^\S\t\r\n]|")*[=
 """Where a formula would begin; also behind a semicolon or a tab, which elsewhere in the world begin the next cell."""
 
 
-class PairsRejected(Exception):
+class PairsRejected(Rejected):
     """Nothing of a list is used: one sentence says why and what to do."""
 
 
-class _LeftOut(Exception):
+class _LeftOut(Rejected):
     """Why one row of a list makes no pair, and what to do."""
 
 

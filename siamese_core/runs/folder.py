@@ -20,6 +20,7 @@ import numpy as np
 
 from siamese_core.datasets import Dataset, select_eval_subset
 from siamese_core.datasets.atlas import reduced
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
@@ -63,7 +64,7 @@ THUMBNAIL = 32
 """Pixels a side at most."""
 
 
-class FolderRejected(ValueError):
+class FolderRejected(Rejected):
     """One sentence: why a run cannot be used, and what to do."""
 
 

@@ -16,10 +16,9 @@ import pytest
 from siamese_core.datasets import DATASETS, Dataset, DatasetMissing, Images, formats
 from siamese_core.datasets.download import Download, RemoteFile, fetch
 from siamese_core.datasets.full import FASHION_MNIST_FULL_SET, MNIST_FULL_SET
-from siamese_core.datasets.people import LFW_PEOPLE
 from siamese_core.datasets.prepared import kept
 from siamese_core.datasets.published import DOWNLOADS
-from siamese_core.datasets.remote import REMOTE, _lfw, find_remote, load_remote
+from siamese_core.datasets.remote import LFW_PEOPLE, REMOTE, _lfw, find_remote, load_remote
 from tests.support.dataset_files import (
     FILES,
     LFW_TWO,
