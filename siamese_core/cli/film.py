@@ -13,7 +13,7 @@ from siamese_core.datasets.atlas import atlas_png
 from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import replay_message
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import files_of, run_history_of
 from siamese_core.runs.history import EvalImages, Film, RunHistory
 from siamese_core.runs.layouts import Layouts, chained
@@ -58,9 +58,9 @@ def _film(options: argparse.Namespace) -> int:
         raise Rejected(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out / FILM, message)
-        write_whole(options.out / PICTURES, png)
-        write_whole(options.out / "experiment.txt", f"{run_history.query}\n".encode())
+        write_atomic(options.out / FILM, message)
+        write_atomic(options.out / PICTURES, png)
+        write_atomic(options.out / "experiment.txt", f"{run_history.query}\n".encode())
     except OSError as error:
         why = error.strerror or error
         raise Rejected(f"--out={options.out}: {why}; name a folder that can be written to") from error

@@ -22,7 +22,7 @@ from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, load, locked
-from siamese_core.runs.history import MOST_FRAMES, RUN, Scored
+from siamese_core.runs.history import MAX_FRAMES, RUN, Scored
 from siamese_core.runs.info import new_info
 from siamese_core.runs.model import Model
 from siamese_core.runs.writer import RunWriter, write_model
@@ -85,8 +85,8 @@ def _record(
     folder: Path, experiment: Experiment, machine: Machine, saved: Checkpoint | None, options: argparse.Namespace
 ) -> int:
     """Train from where a run was saved last, and write into its folder where it is, and its model."""
-    if not 1 <= options.frames <= MOST_FRAMES:
-        raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MOST_FRAMES}")
+    if not 1 <= options.frames <= MAX_FRAMES:
+        raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MAX_FRAMES}")
     recorder = _Recorder(folder, experiment, machine, saved, options)
     last = _run(experiment, machine, recorder)
     with _writing(folder):
@@ -113,7 +113,7 @@ class _Recorder:
         self._loss = saved.loss.tolist() if saved is not None else []
         self._active = saved.active.tolist() if saved is not None else []
         self._scores: Scored = saved.scores if saved is not None else []
-        self._pixels = saved.pixels if saved is not None else pixels_map_at_r(experiment)
+        self._pixels = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)

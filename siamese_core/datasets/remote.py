@@ -15,7 +15,7 @@ from siamese_core.datasets import formats
 from siamese_core.datasets.bundled import DIGIT_NAMES
 from siamese_core.datasets.download import Download, matches
 from siamese_core.datasets.full import cache_root
-from siamese_core.datasets.prepared import kept
+from siamese_core.datasets.prepared import cached
 from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
 
@@ -28,7 +28,6 @@ NOMINAL_MEAN = NOMINAL_STD = 0.5
 KMNIST_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LETTER_NAMES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-
 
 LFW_PEOPLE: tuple[tuple[str, int], ...] = (
     ("Alejandro_Toledo", 39), ("Alvaro_Uribe", 35), ("Amelie_Mauresmo", 21), ("Andre_Agassi", 36),
@@ -47,15 +46,17 @@ LFW_PEOPLE: tuple[tuple[str, int], ...] = (
     ("Serena_Williams", 52), ("Silvio_Berlusconi", 33), ("Tiger_Woods", 23), ("Tom_Daschle", 25), ("Tom_Ridge", 33),
     ("Tony_Blair", 144), ("Vicente_Fox", 32), ("Vladimir_Putin", 49), ("Winona_Ryder", 24),
 )  # fmt: skip
-"""Folder of the archive and number of images: 62 people, 3,023 images, in alphabetical order."""
+"""Everybody of whom Labeled Faces in the Wild has at least 20 images, by the alphabet: folder of the archive, number of
+images. 62 people, 3,023 images."""
 
 
 def find_remote(download: Download) -> bool:
+    """Return whether all files of the set are there."""
     return not _lacking(download, cache_root() / download.key)
 
 
 def load_remote(download: Download, parse: Parse) -> Images:
-    """Read the set from its folder in the cache; raises DatasetMissing where files lack or are others."""
+    """Read the set from its folder in the cache. Raises DatasetMissing where files lack or are others."""
     folder = cache_root() / download.key
     lacking = _lacking(download, folder)
     if lacking:
@@ -100,10 +101,10 @@ def _is_there(path: Path) -> bool:
 
 
 def _lfw(archive: BufferedReader) -> Images:
-    """Reading 243 MB and 3,023 JPEGs takes seconds, so what comes of it is kept beside the archive."""
+    """Reading 243 MB and 3,023 JPEGs takes seconds, so what comes of it is cached beside the archive."""
     _, digits = DOWNLOADS["lfw"].files[0].checksum.split(":")
     path = Path(archive.name).with_name(f"prepared-{formats.LFW_SIDE}-{digits[:16]}.bin")
-    return kept(path, partial(formats.lfw, archive, LFW_PEOPLE))
+    return cached(path, partial(formats.lfw, archive, LFW_PEOPLE))
 
 
 def _record(

@@ -211,12 +211,12 @@ def clean(folder: str) -> str:
     return unicodedata.normalize("NFC", " ".join("".join(shown).split()))
 
 
-def one_spelling(name: str) -> str:
+def case_folded(name: str) -> str:
     """The same for all that differ by case or normal form only."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """Sorts "person 2" before "person 10"; of 4,300 digits Python makes no number."""
     parts = re.findall(r"\d+|\D+", name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
@@ -225,7 +225,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 def _label(folder: str, labels: dict[str, str]) -> str:
     """One label for all spellings of a folder that differ by case or normal form: the first one, kept in `labels`."""
     name = clean(folder)
-    key = one_spelling(name)
+    key = case_folded(name)
     if key not in labels:
         label = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
         # Two long names may be cut to the same one; they stay two classes.

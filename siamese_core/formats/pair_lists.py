@@ -180,7 +180,7 @@ def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: 
 
 
 def _sorted(stack: Sequence[Picture]) -> list[Picture]:
-    return sorted(stack, key=lambda picture: archives.natural(picture[0][:MAX_NAME]))
+    return sorted(stack, key=lambda picture: archives.natural_key(picture[0][:MAX_NAME]))
 
 
 def _shown(name: str) -> str:
@@ -221,7 +221,7 @@ def _unwanted(parts: Sequence[str], mode: int) -> str | None:
 
 
 def _key(parts: Sequence[str]) -> str:
-    return archives.one_spelling("/".join(parts))
+    return archives.case_folded("/".join(parts))
 
 
 # In its list
