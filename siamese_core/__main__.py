@@ -7,18 +7,16 @@ import sys
 from collections.abc import Sequence
 
 from siamese_core.cli import film, models, runs
-from siamese_core.cli.models import Refused
-from siamese_core.datasets import DATASETS, DatasetMissing
+from siamese_core.datasets import DATASETS
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import ExperimentError
 from siamese_core.experiment.machine import MachineError
-from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.losses import LOSSES
-from siamese_core.runs.folder import FolderRejected
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise Refused(message)
+        raise Rejected(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (Refused, ExperimentError, MachineError, DatasetMissing, ModelRejected, FolderRejected) as error:
+    except (Rejected, ExperimentError, MachineError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

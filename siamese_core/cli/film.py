@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.cli.models import Refused
 from siamese_core.datasets.atlas import atlas_png
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import replay_message
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import files_of, run_history_of
 from siamese_core.runs.history import EvalImages, Film, RunHistory
 from siamese_core.runs.layouts import Layouts, chained
@@ -45,7 +45,7 @@ def add_to(commands: Any) -> None:
 def _film(options: argparse.Namespace) -> int:
     run_history = few_points(run_history_of(files_of(options.folder), str(options.folder)), options.per_class)
     if not len(run_history.film):
-        raise Refused(f"{options.folder}: this run has no frames; train it again with --frames 60")
+        raise Rejected(f"{options.folder}: this run has no frames; train it again with --frames 60")
     experiment, _ = Experiment.from_query(run_history.query)
     pictures = list(chained(experiment.projection, run_history.film.embeddings))
     layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*pictures, strict=True)))
@@ -55,15 +55,15 @@ def _film(options: argparse.Namespace) -> int:
     png = atlas_png(run_history.eval_images.thumbnails, COLUMNS)
     size = len(message) + len(png)
     if size > MOST_BYTES:
-        raise Refused(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
+        raise Rejected(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out / FILM, message)
-        write_whole(options.out / PICTURES, png)
-        write_whole(options.out / "experiment.txt", f"{run_history.query}\n".encode())
+        write_atomic(options.out / FILM, message)
+        write_atomic(options.out / PICTURES, png)
+        write_atomic(options.out / "experiment.txt", f"{run_history.query}\n".encode())
     except OSError as error:
         why = error.strerror or error
-        raise Refused(f"--out={options.out}: {why}; name a folder that can be written to") from error
+        raise Rejected(f"--out={options.out}: {why}; name a folder that can be written to") from error
     print(f"{len(run_history.film)} pictures of {len(run_history.eval_images.labels)} points, {size:,} bytes")
     return 0
 
@@ -72,7 +72,7 @@ def few_points(run_history: RunHistory, per_class: int) -> RunHistory:
     """The same film of the first `per_class` probe images of each class; of a run with one branch."""
     eval_images, film = run_history.eval_images, run_history.film
     if per_class < 1 or eval_images.branches != 1:
-        raise Refused("a film is made of a run with one kind of input, and of at least one image of each class")
+        raise Rejected("a film is made of a run with one kind of input, and of at least one image of each class")
     chosen = np.sort(
         np.concatenate([np.flatnonzero(eval_images.labels == c)[:per_class] for c in np.unique(eval_images.labels)])
     )

@@ -19,6 +19,7 @@ from siamese_core.cli.lines import GROUPS, TITLES, compared, evaluated
 from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
+from siamese_core.errors import Rejected
 from siamese_core.evaluation.report import GroupReport, Progress, Report, Scored
 from siamese_core.experiment.experiment import Experiment, as_classifier
 from siamese_core.experiment.settings import SHAPES
@@ -40,10 +41,6 @@ BASELINES = ("precision_at_1", "map_at_r", "auc")
 WAYS, SHOTS = 5, 1
 NEIGHBOURS = 3
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
-
-
-class Refused(Exception):
-    """One line for stderr; the exit status is 2."""
 
 
 def add_to(commands: Any) -> None:
@@ -72,9 +69,9 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refused(f"MODEL={path}: {error.strerror or error}; name a .safetensors file") from None
+        raise Rejected(f"MODEL={path}: {error.strerror or error}; name a .safetensors file") from None
     except ModelRejected as rejected:
-        raise Refused(f"MODEL={path}: {rejected}") from None
+        raise Rejected(f"MODEL={path}: {rejected}") from None
 
 
 def _loaded(path: Path) -> TrainedModel:
@@ -93,12 +90,14 @@ def _evaluate(options: argparse.Namespace) -> int:
     try:
         rule = rule_of(options.threshold)
     except RuleError as error:
-        raise Refused(str(error)) from None
+        raise Rejected(str(error)) from None
     if options.save and options.query:
-        raise Refused("--save: a threshold is saved with the images that the model was trained on; leave out the query")
+        raise Rejected(
+            "--save: a threshold is saved with the images that the model was trained on; leave out the query"
+        )
     trained = _loaded(options.model)
     if options.softmax and trained.model.experiment.loss == "softmax":
-        raise Refused("--softmax: this model is a softmax classifier itself; leave --softmax out")
+        raise Rejected("--softmax: this model is a softmax classifier itself; leave --softmax out")
     there = _elsewhere(trained, options.query)
     for needed in (there, trained) if options.softmax else (there,):
         _check_images(options.model, needed.model)
@@ -114,11 +113,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _check_images(path: Path, model: Model) -> None:
-    """Raises DatasetMissing where images can be had, Refused where they were somebody's own."""
+    """Raises DatasetMissing where images can be had, Rejected where they were somebody's own."""
     if not model.has_images:
         # Where somebody's own pictures are not here, these are the default dataset's.
         model.experiment.data.load()
-        raise Refused(
+        raise Rejected(
             f"MODEL={path}: the pictures that it was trained on are not here; evaluate it on others, by a query such "
             'as "dataset=mnist", without --softmax'
         )
@@ -132,16 +131,16 @@ def _elsewhere(trained: TrainedModel, query: str) -> TrainedModel:
     given = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
     for name, text in given.items():
         if name not in ELSEWHERE:
-            raise Refused(f"{shortened(name)}={shortened(text)}: evaluate takes only {', '.join(ELSEWHERE)}")
+            raise Rejected(f"{shortened(name)}={shortened(text)}: evaluate takes only {', '.join(ELSEWHERE)}")
     is_same = given.get("dataset", model.experiment.dataset) == model.experiment.dataset
     before = [pair for pair in parse_qsl(model.experiment.to_query()) if pair[0] in IMAGES and pair[0] not in given]
     there, ignored = Experiment.from_query(f"{urlencode(before)}&{query}" if is_same else query)
     if ignored:
-        raise Refused(str(ignored[0]))
+        raise Rejected(str(ignored[0]))
     data = there.data
     if "dataset" in given and data.shape != model.shape:
         expected, found = ("×".join(map(str, shape)) for shape in (model.shape, data.shape))
-        raise Refused(f"dataset={there.dataset}: the model takes images of {expected}, these are {found}; name others")
+        raise Rejected(f"dataset={there.dataset}: the model takes images of {expected}, these are {found}; name others")
     keeps = data.classes == model.classes and "held_out" not in given
     held_out = model.experiment.held_out if keeps else there.held_out
     experiment = replace(model.experiment, held_out=held_out, **{name: getattr(there, name) for name in IMAGES})
@@ -167,7 +166,7 @@ def _reported(trained: TrainedModel) -> Report:
 
 def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold | None:
     if group not in report.groups:
-        raise Refused(f"--group={group}: there are fewer than two such classes; it may be: {', '.join(report.groups)}")
+        raise Rejected(f"--group={group}: there are fewer than two such classes; it may be: {', '.join(report.groups)}")
     looked_at = report.groups[group]
     return choose_threshold(looked_at.chosen_on, looked_at.reported_on, rule, group, model.is_similarity)
 
@@ -251,11 +250,11 @@ def _at_threshold(
 
 def _save(path: Path, model: Model, threshold: Threshold | None) -> None:
     if threshold is None:
-        raise Refused(f"--save: too few test images for a threshold, so {path} is as it was; take another --group")
+        raise Rejected(f"--save: too few test images for a threshold, so {path} is as it was; take another --group")
     try:
         save_model(path, replace(model, threshold=threshold))
     except OSError as error:
-        raise Refused(f"--save: {path}: {error.strerror or error}; copy the model to where you may write") from None
+        raise Rejected(f"--save: {path}: {error.strerror or error}; copy the model to where you may write") from None
 
 
 # compare
@@ -263,7 +262,7 @@ def _save(path: Path, model: Model, threshold: Threshold | None) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     if options.threshold is not None and not math.isfinite(options.threshold):
-        raise Refused(f"--threshold={options.threshold}: may be a finite number, such as 0.5")
+        raise Rejected(f"--threshold={options.threshold}: may be a finite number, such as 0.5")
     trained = _loaded(options.model)
     pair = [_picture(path, trained.model) for path in options.pictures]
     if options.invert:
@@ -280,9 +279,9 @@ def _picture(path: Path, model: Model) -> np.ndarray:
             data = file.read(images.MAX_BYTES + 1)
         square = images.square(images.decode(data), uploaded.RAW_SIDE)
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror or error}; name a picture") from None
+        raise Rejected(f"{path}: {error.strerror or error}; name a picture") from None
     except images.ImageRejected as rejected:
-        raise Refused(f"{path}: {rejected.message}") from None
+        raise Rejected(f"{path}: {rejected.message}") from None
     return uploaded.fitted(square, model.shape)
 
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.cli.models import Refused
 from siamese_core.embeddings.thresholds import EER, Threshold
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import PRECISIONS, Machine, checked
 from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, load, locked
-from siamese_core.runs.history import MOST_FRAMES, RUN, Scored
+from siamese_core.runs.history import MAX_FRAMES, RUN, Scored
 from siamese_core.runs.info import new_info
 from siamese_core.runs.model import Model
 from siamese_core.runs.writer import RunWriter, write_model
@@ -53,7 +53,7 @@ def add_to(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> int:
     experiment, ignored = Experiment.from_query(options.query)
     if ignored:
-        raise Refused(str(ignored[0]))
+        raise Rejected(str(ignored[0]))
     machine = checked(Machine(options.device, options.threads, options.precision))
     experiment.data.load()
     if options.out is None:
@@ -61,7 +61,9 @@ def _train(options: argparse.Namespace) -> int:
     _make_folder(options.out)
     with locked(options.out):
         if (options.out / RUN).exists():
-            raise Refused(f"--out={options.out}: holds a run; go on with: resume {options.out}, or name another folder")
+            raise Rejected(
+                f"--out={options.out}: holds a run; go on with: resume {options.out}, or name another folder"
+            )
         return _record(options.out, experiment, machine, None, options)
 
 
@@ -69,7 +71,7 @@ def _resume(options: argparse.Namespace) -> int:
     with locked(options.folder):
         saved = load(options.folder)
         if saved.finished and (options.folder / MODEL).is_file():
-            raise Refused(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
+            raise Rejected(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
         saved.experiment.data.load()
         if saved.finished:
             # Only its model is missing.
@@ -83,8 +85,8 @@ def _record(
     folder: Path, experiment: Experiment, machine: Machine, saved: Checkpoint | None, options: argparse.Namespace
 ) -> int:
     """Train from where a run was saved last, and write into its folder where it is, and its model."""
-    if not 1 <= options.frames <= MOST_FRAMES:
-        raise Refused(f"--frames={options.frames}: may be a whole number from 1 to {MOST_FRAMES}")
+    if not 1 <= options.frames <= MAX_FRAMES:
+        raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MAX_FRAMES}")
     recorder = _Recorder(folder, experiment, machine, saved, options)
     last = _run(experiment, machine, recorder)
     with _writing(folder):
@@ -111,7 +113,7 @@ class _Recorder:
         self._loss = saved.loss.tolist() if saved is not None else []
         self._active = saved.active.tolist() if saved is not None else []
         self._scores: Scored = saved.scores if saved is not None else []
-        self._pixels = saved.pixels if saved is not None else pixels_map_at_r(experiment)
+        self._pixels = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
@@ -205,9 +207,9 @@ def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None
 def _make_folder(folder: Path) -> None:
     """Makes sure, before the training, which may take hours, that a model can be written at its end."""
     if folder.exists() and not folder.is_dir():
-        raise Refused(f"--out={folder}: is a file; name a folder")
+        raise Rejected(f"--out={folder}: is a file; name a folder")
     if (folder / MODEL).is_dir():
-        raise Refused(f"--out={folder}: holds a folder named {MODEL}; name another folder")
+        raise Rejected(f"--out={folder}: holds a folder named {MODEL}; name another folder")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -231,4 +233,4 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise Refused(f"--out={folder}: {why}; name a folder that can be written to") from error
+        raise Rejected(f"--out={folder}: {why}; name a folder that can be written to") from error

@@ -14,7 +14,7 @@ DATASETS: dict[str, Dataset] = {
 
 
 def dataset_of(key: str) -> Dataset:
-    """A dataset of the catalogue, or one of somebody's own. Raises DatasetMissing where that has gone."""
+    """Return a dataset of the catalogue, or an uploaded one. Raises DatasetMissing where that has gone."""
     return uploaded_dataset(key) if is_uploaded(key) else DATASETS[key]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def reduced(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """uint8 (N, C, H, W) at most `side` pixels high and wide; images that are not larger stay as they are."""
+    """Return uint8 (N, C, H, W) at most `side` pixels high and wide; images that are not larger stay as they are."""
     factor = -(-max(images.shape[2:]) // side)
     if factor == 1:
         return images
@@ -37,7 +37,7 @@ def atlas_png(images: NDArray[np.uint8], columns: int = 32) -> bytes:
     tiles[:count] = images
     grid = tiles.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
     pixels = grid.reshape(rows * height, columns * width, channels)
-    picture = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+    atlas = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     png = io.BytesIO()
-    picture.save(png, format="PNG")
+    atlas.save(png, format="PNG")
     return png.getvalue()

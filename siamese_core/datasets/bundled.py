@@ -60,10 +60,12 @@ def data_folder() -> Path:
 
 
 def find_bundle(files: IdxSet, key: str) -> bool:
+    """Return whether all files are there."""
     return not missing(files, data_folder() / key)
 
 
 def load_bundle(files: IdxSet, key: str) -> Images:
+    """Read a bundled set. Raises DatasetMissing where it is not whole."""
     remedy = f"restore the folder data/{key} (git checkout -- data), or run python data/make_bundles.py"
     return read_set(files, data_folder() / key, remedy)
 
@@ -72,7 +74,7 @@ DIGITS_TEST_PER_CLASS = 36
 
 
 def split_digits(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """True (N,) where a digit is for testing: the last 36 of each class, 360 of 1,797, one fifth.
+    """Return True (N,) where a digit is for testing: the last 36 of each class, 360 of 1,797, one fifth.
 
     The images stand in the order of the 13 people who wrote them, so the test images are mostly by other
     hands than the training images: a fairer test than every fifth image.
@@ -85,7 +87,7 @@ def split_digits(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 @cache
 def load_digits() -> Images:
-    """scikit-learn's 8×8 digits; their 0 to 16 become 0 to 255, rounded."""
+    """Return scikit-learn's 8×8 digits; their 0 to 16 become 0 to 255, rounded. Raises DatasetMissing."""
     try:
         from sklearn.datasets import load_digits as load
     except ImportError:

@@ -16,6 +16,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from siamese_core.errors import Rejected
+
 STALL_SECONDS = 20.0
 """A server that sends no byte for so long is given up."""
 
@@ -27,8 +29,8 @@ CHUNK = 1 << 16
 AGAIN = "press Download again and it goes on where it stopped"
 
 
-class DownloadFailed(Exception):
-    """The set was not fetched, or the fetching was cancelled; one sentence with set, cause and next step."""
+class DownloadFailed(Rejected):
+    """The set was not fetched, or the fetching was cancelled: the message has set, cause and next step."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def fetch(
     limit_seconds: float = LIMIT_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Bring all files of `download` into `folder`; files that are there and whole stay as they are.
+    """Fetch all files of `download` into `folder`; those that are there and whole stay as they are.
 
     Blocks. `progress(bytes_done, bytes_total)` is called after every piece, `cancelled` asked before the next.
     A piece lies in NAME.part until the file is whole. Raises DownloadFailed.
@@ -122,6 +124,7 @@ def fetch(
 
 
 def is_whole(path: Path, checksum: str) -> bool:
+    """Return whether the file is there and has this "algorithm:hex digits"."""
     if not path.is_file():
         return False
     with path.open("rb") as stream:
@@ -129,12 +132,13 @@ def is_whole(path: Path, checksum: str) -> bool:
 
 
 def matches(stream: BufferedReader, checksum: str) -> bool:
-    """Whether all that `stream` holds has this "algorithm:hex digits"; reads it to its end."""
+    """Return whether all that `stream` holds has this "algorithm:hex digits"; reads it to its end."""
     algorithm, _, digits = checksum.partition(":")
     return hashlib.file_digest(stream, algorithm).hexdigest() == digits
 
 
 def megabytes(size: int) -> str:
+    """Return bytes as "12 MB", or "0.12 MB"."""
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2f} MB"
 
 

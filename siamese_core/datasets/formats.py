@@ -55,14 +55,14 @@ LFW_SQUARE = (62, 70, 187, 195)
 
 
 def idx_images(train_images: BinaryIO, train_labels: BinaryIO, test_images: BinaryIO, test_labels: BinaryIO) -> Images:
-    """Four gzipped IDX files: images (N, H, W), labels (N,)."""
+    """Read four gzipped IDX files: images (N, H, W), labels (N,)."""
     contents = [gzip.decompress(stream.read()) for stream in (train_images, train_labels, test_images, test_labels)]
     train, train_classes, test, test_classes = map(idx_array, contents)
     return _images(train[:, None], train_classes, test[:, None], test_classes)
 
 
 def emnist_letters(archive: BinaryIO) -> Images:
-    """The zip of NIST: each image lies on its side, columns first; labels 1 to 26 become 0 to 25."""
+    """Read the zip of NIST: each image lies on its side, columns first; labels 1 to 26 become 0 to 25."""
     with zipfile.ZipFile(archive) as members:
         contents = [gzip.decompress(members.read(name)) for name in EMNIST_MEMBERS]
     train, train_classes, test, test_classes = map(idx_array, contents)
@@ -71,7 +71,7 @@ def emnist_letters(archive: BinaryIO) -> Images:
 
 
 def cifar10(archive: BinaryIO) -> Images:
-    """The binary tar.gz: rows of one byte of label, then 1,024 red, 1,024 green, 1,024 blue bytes, row by row."""
+    """Read the binary tar.gz: rows of one byte of label, then 1,024 red, 1,024 green, 1,024 blue bytes, row by row."""
     members = tar_members(archive, (*CIFAR10_TRAIN, CIFAR10_TEST))
     train = np.concatenate([_cifar_rows(members[name]) for name in CIFAR10_TRAIN])
     test = _cifar_rows(members[CIFAR10_TEST])
@@ -80,31 +80,31 @@ def cifar10(archive: BinaryIO) -> Images:
 
 
 def svhn(train: BinaryIO, test: BinaryIO) -> Images:
-    """Two MATLAB files: X (32, 32, 3, N), y (N, 1), where 10 is the digit 0."""
+    """Read two MATLAB files: X (32, 32, 3, N), y (N, 1), where 10 is the digit 0."""
     (train_images, train_labels), (test_images, test_labels) = _svhn_part(train), _svhn_part(test)
     return _images(train_images, train_labels, test_images, test_labels)
 
 
 def omniglot(archive: BinaryIO) -> Images:
-    """PNGs of 105 × 105, black ink on white, made white on black; 14 drawings of each character for training."""
+    """Read PNGs of 105 × 105, black ink on white, made white on black; 14 drawings of each character for training."""
     wanted = [
-        (alphabet, character, projector)
+        (alphabet, character, drawer)
         for alphabet, characters in OMNIGLOT_ALPHABETS
         for character in range(1, characters + 1)
-        for projector in range(1, OMNIGLOT_DRAWINGS + 1)
+        for drawer in range(1, OMNIGLOT_DRAWINGS + 1)
     ]
     with zipfile.ZipFile(archive) as members:
         matches = (_OMNIGLOT_MEMBER.fullmatch(name) for name in members.namelist())
         names = {(match[1], int(match[2]), int(match[3])): match[0] for match in matches if match}
-        lacking = [projector for projector in wanted if projector not in names]
+        lacking = [drawing for drawing in wanted if drawing not in names]
         _expect(not lacking, f"it lacks {len(lacking)} drawings")
-        drawings = np.stack([_ink(members.read(names[projector])) for projector in wanted])
+        drawings = np.stack([_ink(members.read(names[drawing])) for drawing in wanted])
     classes = len(OMNIGLOT_NAMES)
     return split(drawings[:, None], [OMNIGLOT_DRAWINGS] * classes, [OMNIGLOT_TRAIN] * classes)
 
 
 def olivetti(mat: BinaryIO) -> Images:
-    """A MATLAB file: `faces` (4096, 400), each face column by column, ten of each person in a row."""
+    """Read a MATLAB file: `faces` (4096, 400), each face column by column, ten of each person in a row."""
     faces = _mat(mat, "faces")["faces"]
     count = OLIVETTI_PEOPLE * OLIVETTI_EACH
     _expect(faces.shape == (OLIVETTI_SIDE**2, count), f"faces is {faces.shape}")
@@ -113,7 +113,7 @@ def olivetti(mat: BinaryIO) -> Images:
 
 
 def lfw(archive: BinaryIO, people: Sequence[tuple[str, int]]) -> Images:
-    """A tar.gz of JPEGs of 250 × 250, made grey squares; `people` are (name, images), the last fifth for testing."""
+    """Read a tar.gz of JPEGs of 250 × 250, made grey squares; `people`: (name, images), the last fifth for testing."""
     names = [f"lfw_funneled/{name}/{name}_{i:04d}.jpg" for name, count in people for i in range(1, count + 1)]
     members = tar_members(archive, names)
     counts = [count for _, count in people]
@@ -121,7 +121,7 @@ def lfw(archive: BinaryIO, people: Sequence[tuple[str, int]]) -> Images:
 
 
 def idx_array(content: bytes) -> NDArray[np.uint8]:
-    """An IDX file of unsigned bytes; see `idx` for the format."""
+    """Read an IDX file of unsigned bytes; see `idx` for the format."""
     _expect(
         content.startswith(b"\0\0\x08") and len(content) > 3 and len(content) >= 4 + 4 * content[3],
         "it is no IDX file of bytes",
@@ -133,7 +133,7 @@ def idx_array(content: bytes) -> NDArray[np.uint8]:
 
 
 def tar_members(archive: BinaryIO, names: Sequence[str]) -> dict[str, bytes]:
-    """The contents of the regular files with these names, in one pass through a gzipped tar."""
+    """Return the contents of the regular files with these names, in one pass through a gzipped tar."""
     wanted, found = set(names), {}
     with tarfile.open(fileobj=archive, mode="r|gz") as members:
         for member in members:
@@ -147,7 +147,7 @@ def tar_members(archive: BinaryIO, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def split(images: NDArray[np.uint8], counts: Sequence[int], train: Sequence[int]) -> Images:
-    """Images in the order of their classes, `counts` of each; the first `train` of each class are for training."""
+    """Split images in the order of their classes, `counts` of each; the first `train` of each are for training."""
     labels = np.repeat(np.arange(len(counts)), counts)
     rank = np.concatenate([np.arange(count) for count in counts])
     training = rank < np.repeat(train, counts)
@@ -215,8 +215,8 @@ def _decoded(data: bytes) -> Picture:
 def _ink(png: bytes) -> NDArray[np.uint8]:
     from PIL import Image
 
-    projector = _decoded(png).resize((OMNIGLOT_SIDE, OMNIGLOT_SIDE), Image.Resampling.BOX)
-    return 255 - np.asarray(projector)
+    drawing = _decoded(png).resize((OMNIGLOT_SIDE, OMNIGLOT_SIDE), Image.Resampling.BOX)
+    return 255 - np.asarray(drawing)
 
 
 def _face(jpeg: bytes) -> NDArray[np.uint8]:

@@ -27,24 +27,25 @@ class FullSet:
 
 
 def cache_root() -> Path:
-    """$SIAMESE_DATA, else ~/.cache/siamese-playground."""
+    """Return $SIAMESE_DATA, else ~/.cache/siamese-playground."""
     # os.path.expanduser leaves a "~" that it cannot resolve; Path.home() would raise.
     return Path(os.path.expanduser(os.environ.get("SIAMESE_DATA") or "~/.cache/siamese-playground"))
 
 
 def folders(full: FullSet) -> tuple[Path, ...]:
-    """Where the set is looked for, in this order: filled by us or by hand, torchvision's copy, Debian's package."""
+    """Return where the set is looked for, in order: filled by us or by hand, torchvision's copy, Debian's package."""
     root = cache_root()
-    own = (root / full.key, root / full.torchvision / "raw")
-    return own if full.package_folder is None else (*own, full.package_folder)
+    cached = (root / full.key, root / full.torchvision / "raw")
+    return cached if full.package_folder is None else (*cached, full.package_folder)
 
 
 def find_full(full: FullSet) -> bool:
+    """Return whether one of the folders has all files."""
     return _folder(full) is not None
 
 
 def load_full(full: FullSet) -> Images:
-    """Read the set from the first folder that has all four files; a damaged one is named, not skipped."""
+    """Read the set from the first folder that has all four files. Raises DatasetMissing; names a damaged one."""
     folder = _folder(full)
     if folder is None:
         raise DatasetMissing(_how_to_get(full))
@@ -61,14 +62,14 @@ def _folder(full: FullSet) -> Path | None:
 
 
 def _how_to_get(full: FullSet) -> str:
-    own = cache_root() / full.key
+    folder = cache_root() / full.key
     names = [file.name for file in full.files.files]
-    lacking = missing(full.files, own)
+    lacking = missing(full.files, folder)
     partly = f" ({' and '.join(lacking)} still missing there)" if len(lacking) < len(names) else ""
     package = f"install Debian's package {full.package}, " if full.package else ""
     return (
         f"{full.name} is not on this machine: press Download on the Data page, {package}or put "
-        f"{', '.join(names[:-1])} and {names[-1]} (from {full.url}, as they are or with .gz) into {own}{partly}; "
+        f"{', '.join(names[:-1])} and {names[-1]} (from {full.url}, as they are or with .gz) into {folder}{partly}; "
         f"until then there is the bundled {full.bundle}."
     )
 

@@ -1,4 +1,4 @@
-"""Reads image sets kept as four IDX files, gzipped or not, without trusting them.
+"""Reads image sets of four IDX files, gzipped or not, without trusting them.
 
 The format (http://yann.lecun.com/exdb/mnist/): two zero bytes, the type (8: unsigned byte), the number of
 dimensions, each dimension as a big-endian uint32, then the data.
@@ -54,7 +54,7 @@ class IdxSet:
 
 
 def mnist_like(train: int, test: int, sha256: tuple[str, str, str, str]) -> IdxSet:
-    """The layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
+    """Return the layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
     return IdxSet(
         IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
         IdxFile("train-labels-idx1-ubyte", (train,), sha256[1]),
@@ -64,7 +64,7 @@ def mnist_like(train: int, test: int, sha256: tuple[str, str, str, str]) -> IdxS
 
 
 def locate(file: IdxFile, folder: Path) -> Path | None:
-    """The file in `folder`, as it is or with .gz; None where neither is."""
+    """Return the file in `folder`, as it is or with .gz; None where neither is."""
     for path in (folder / file.name, folder / f"{file.name}.gz"):
         try:
             if path.is_file():
@@ -75,13 +75,13 @@ def locate(file: IdxFile, folder: Path) -> Path | None:
 
 
 def missing(files: IdxSet, folder: Path) -> tuple[str, ...]:
-    """The names of those of the four files that `folder` lacks."""
+    """Return the names of those of the four files that `folder` lacks."""
     return tuple(file.name for file in files.files if locate(file, folder) is None)
 
 
 @cache
 def read_set(files: IdxSet, folder: Path, remedy: str) -> Images:
-    """Read, check and keep a set; `remedy` ends the sentence of the DatasetMissing that a bad file raises."""
+    """Read, check and cache a set. Raises DatasetMissing, whose sentence `remedy` ends, for a bad file."""
     images, labels = (files.train_images, files.test_images), (files.train_labels, files.test_labels)
     train_images, test_images = (_read(file, folder, remedy)[:, None] for file in images)
     train_labels, test_labels = (_read_labels(file, folder, remedy, files.classes) for file in labels)

@@ -1,4 +1,4 @@
-"""Keeps beside a slow archive what was read from it."""
+"""Caches beside a slow archive what was read from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from siamese_core.datasets.record import Images
 from siamese_core.formats import wire
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 
 
-def kept(path: Path, make: Callable[[], Images]) -> Images:
-    """What `make` gives: from `path` where that is whole, else made, and kept there if the folder allows it.
+def cached(path: Path, make: Callable[[], Images]) -> Images:
+    """Return what `make` does: from `path` where that is intact, else made, and written there if the folder allows it.
 
     `path` holds a SHA-256 (32 bytes) and the wire message that it belongs to.
     """
@@ -25,6 +25,6 @@ def kept(path: Path, make: Callable[[], Images]) -> Images:
     images = make()
     message = wire.pack(None, **asdict(images))
     with suppress(OSError):
-        write_whole(path, hashlib.sha256(message).digest() + message)
+        write_atomic(path, hashlib.sha256(message).digest() + message)
     # As it will lie in memory when it comes from the file: torch picks its convolutions, and so the last bits, by that.
     return Images(**wire.unpack(message)[1])

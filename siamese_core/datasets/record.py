@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese_core.errors import Rejected
+
 EVAL_PER_CLASS = 200
-"""At most so many test images of each class are in every picture of a run."""
+"""At most so many test images of each class are in every frame of a run."""
 
 
-class DatasetMissing(Exception):
+class DatasetMissing(Rejected):
     """The images are not on this machine, or damaged; the message is one sentence that names the remedy."""
 
 
@@ -51,10 +53,10 @@ class Dataset:
 
 
 def select_eval_subset(images: Images, per_class: int = EVAL_PER_CLASS) -> NDArray[np.int64]:
-    """The test images that every picture of a run shows: the first `per_class` of each class.
+    """Return the test images that every frame of a run shows: the first `per_class` of each class.
 
-    Returns int64 indices into `test_images`, ascending, so the classes stay mixed as the test set mixes
-    them. A class that has fewer images gives all it has.
+    They are int64 indices into `test_images`, ascending, so the classes stay mixed as the test set mixes
+    them. A class that has fewer images gives all it has. Raises ValueError for `per_class` below 1.
     """
     if per_class < 1:
         raise ValueError(f"per_class must be at least 1, not {per_class}")

@@ -1,4 +1,4 @@
-"""Datasets made of somebody's own pictures, kept for a while in a private folder of the server.
+"""Datasets made of uploaded images, which lie for a while in a private folder of the server.
 
 A set is one file named by the hash of what is in it. The server names the folder for its children by `FOLDER`.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,16 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+from siamese_core.errors import Rejected
+from siamese_core.formats.files import write_atomic
 from siamese_core.formats.wire import pack, unpack
 
 FOLDER = "SIAMESE_OWN_IMAGES"
 
 RAW_SIDE = 160
-"""Pixels a side of a picture as it is kept between reading and preparing: the largest that can be chosen."""
+"""Pixels a side of an image between reading and preparing: the largest that can be chosen."""
 
 SMALLEST_SIDE = 28
 
 PREFIX = "own"
+"""In links and in the names of files since the first version."""
+
 KEY = re.compile(PREFIX + r"-[0-9a-f]{24}")
 
 GONE = (
@@ -36,8 +39,8 @@ GONE = (
 )
 
 
-class TooFew(ValueError):
-    """One sentence: what is missing for a set to train on."""
+class TooFew(Rejected):
+    """There are too few images for a set to train on."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +53,34 @@ class Pictures:
 
 
 def is_uploaded(key: str) -> bool:
+    """Return whether this is the key of an uploaded set, here or not."""
     return KEY.fullmatch(key) is not None
 
 
 def find_uploaded(key: str) -> bool:
+    """Return whether this set is here."""
     return is_uploaded(key) and _path(key).is_file()
 
 
 def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> Images:
-    """Pictures at (C, side, side), split class by class: `test_percent` of each, but at least one on either side.
+    """Return images (C, side, side), split class by class: `test_percent` of each, but at least one on either side.
 
-    Which are for testing is decided by their content, so the same pictures are always split in the same way. A class
-    with a single picture has no test image. Raises `TooFew` where fewer than two classes have two pictures.
+    Which are for testing is decided by their content, so the same images are always split in the same way. A class
+    with a single one has no test image. Raises `TooFew` where fewer than two classes have two pictures.
     """
     check(pictures)
     images = np.stack([resized(pixels, side, colour) for pixels in pictures.pixels])
     order = np.array([int.from_bytes(hashlib.sha256(p.tobytes()).digest()[:7], "big") for p in pictures.pixels])
     test = np.zeros(len(images), dtype=bool)
     for label in range(len(pictures.classes)):
-        places = np.flatnonzero(pictures.labels == label)
-        count = min(max(1, round(len(places) * test_percent / 100)), len(places) - 1)
-        test[places[np.argsort(order[places], kind="stable")[:count]]] = True
+        indices = np.flatnonzero(pictures.labels == label)
+        count = min(max(1, round(len(indices) * test_percent / 100)), len(indices) - 1)
+        test[indices[np.argsort(order[indices], kind="stable")[:count]]] = True
     return Images(images[~test], pictures.labels[~test], images[test], pictures.labels[test])
 
 
 def check(pictures: Pictures) -> None:
-    """Raises `TooFew` where there is not enough to make a pair of the same class, and one of different classes."""
+    """Raise TooFew where there is not enough to make a pair of the same class, and one of different classes."""
     counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
     if (counts >= 2).sum() < 2:
         raise TooFew(
@@ -84,19 +89,19 @@ def check(pictures: Pictures) -> None:
         )
 
 
-def in_pairs(pictures: Pictures) -> Pictures:
-    """Without the classes of a single picture: it has no partner to learn with, and none to be found by."""
+def without_singletons(pictures: Pictures) -> Pictures:
+    """Return all classes but those of a single image: it has no partner to learn with, and none to be found by."""
     counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
     if (counts >= 2).all():
         return pictures
-    kept = np.flatnonzero(counts >= 2)
-    chosen = np.isin(pictures.labels, kept)
-    labels = np.searchsorted(kept, pictures.labels[chosen])
-    return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in kept))
+    classes = np.flatnonzero(counts >= 2)
+    chosen = np.isin(pictures.labels, classes)
+    labels = np.searchsorted(classes, pictures.labels[chosen])
+    return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in classes))
 
 
-def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
-    """Writes a set and gives its key. Raises OSError."""
+def save(title: str, classes: tuple[str, ...], images: Images) -> str:
+    """Write a set and return its key. Raises OSError."""
     mean, std = _mean_and_std(images.train_images)
     meta = {"title": title, "classes": classes, "mean": mean, "std": std or 1.0}
     message = pack(
@@ -104,32 +109,26 @@ def keep(title: str, classes: tuple[str, ...], images: Images) -> str:
         test_images=images.test_images, test_labels=images.test_labels,
     )  # fmt: skip
     key = f"{PREFIX}-{hashlib.sha256(message).hexdigest()[:24]}"
-    # A name of its own: two people may write the same set at once.
-    unfinished = _path(key).with_suffix(f".{secrets.token_hex(8)}.part")
-    try:
-        unfinished.write_bytes(message)
-        unfinished.replace(_path(key))
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_atomic(_path(key), message)
     return key
 
 
-def forget(key: str) -> None:
-    """Deletes a set, and what this process remembers of it."""
+def delete(key: str) -> None:
+    """Delete a set, and what this process has cached of it."""
     if find_uploaded(key):
         _path(key).unlink(missing_ok=True)
-    let_go()
+    clear_cache()
 
 
-def let_go() -> None:
-    """Forgets what this process remembers of sets, one of which another process has deleted."""
+def clear_cache() -> None:
+    """Drop all cached sets, one of which another process has deleted."""
     uploaded_dataset.cache_clear()
     _load.cache_clear()
 
 
 @lru_cache(maxsize=32)
 def uploaded_dataset(key: str) -> Dataset:
-    """Raises DatasetMissing where nobody has uploaded it, or its time is over."""
+    """Return a set. Raises DatasetMissing where nobody has uploaded it, or its time is over."""
     meta, arrays = _read(key)
     return Dataset(
         key=key,
@@ -173,7 +172,7 @@ def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def resized(pixels: NDArray[np.uint8], side: int, colour: bool) -> NDArray[np.uint8]:
-    """(3, RAW_SIDE, RAW_SIDE) to (3 or 1, side, side)."""
+    """Return (3, RAW_SIDE, RAW_SIDE) as (3 or 1, side, side)."""
     from PIL import Image
 
     image = Image.fromarray(pixels.transpose(1, 2, 0))
@@ -183,7 +182,7 @@ def resized(pixels: NDArray[np.uint8], side: int, colour: bool) -> NDArray[np.ui
 
 
 def fitted(pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """(3, RAW_SIDE, RAW_SIDE) to the `shape` (C, H, W) of a network's images: the middle, where that is no square."""
+    """Return (3, RAW_SIDE, RAW_SIDE) in the `shape` (C, H, W) of a network: the middle, where that is no square."""
     channels, height, width = shape
     image = resized(pixels, max(height, width), channels == 3)
     top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2

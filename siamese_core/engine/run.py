@@ -13,7 +13,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.runs.folder import Checkpoint
-from siamese_core.runs.history import MOST_SCORES
+from siamese_core.runs.history import MAX_SCORES
 from siamese_core.runs.info import RunInfo
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -83,7 +83,7 @@ class RunView:
     frame_step: int
     layout: Layout | None
     alarm: str | None
-    pixels: Scores | None
+    pixel_baseline: Scores | None
     projection: str
 
     @property
@@ -116,7 +116,7 @@ class RunState:
     frame_step: int = 0
     layout: Layout | None = None
     alarm: str | None = None
-    pixels: Scores | None = None
+    pixel_baseline: Scores | None = None
     state: TrainingState | None = None
     deaths: int = 0
     restarted_at: int = 0
@@ -130,7 +130,7 @@ class RunState:
     def hear(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
         """What the worker says of this run, but for its end."""
         if meta["is"] == "baseline":
-            self.pixels = meta["map_at_r"]
+            self.pixel_baseline = meta["map_at_r"]
         elif meta["is"] == "steps":
             self.info(arrays["steps"], arrays["loss"], arrays["active"])
             self.step, self.images, self.seconds = meta["step"], meta["images"], meta["seconds"]
@@ -178,7 +178,7 @@ class RunState:
 
     def score(self, step: int, metrics: dict[str, Scores]) -> None:
         self.scores.append((step, metrics))
-        if len(self.scores) > MOST_SCORES:
+        if len(self.scores) > MAX_SCORES:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
 
@@ -188,7 +188,7 @@ class RunState:
         step = self.state.step
         loss, active = (np.array(values[:step], np.float32) for values in (self.loss, self.active))
         scores = [scored for scored in self.scores if scored[0] <= step]
-        return Checkpoint(self.experiment, self.machine, self.state, loss, active, scores, self.pixels)
+        return Checkpoint(self.experiment, self.machine, self.state, loss, active, scores, self.pixel_baseline)
 
     def view(self) -> RunView:
         return RunView(
@@ -208,7 +208,7 @@ class RunState:
             frame_step=self.frame_step,
             layout=self.layout,
             alarm=self.alarm,
-            pixels=self.pixels,
+            pixel_baseline=self.pixel_baseline,
             projection=self.projection,
         )
 
@@ -221,7 +221,7 @@ def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> Ru
     )
     run_state.loss.extend(saved.loss.tolist())
     run_state.active.extend(saved.active.tolist())
-    run_state.scores, run_state.pixels, run_state.state = list(saved.scores), saved.pixels, saved.state
+    run_state.scores, run_state.pixel_baseline, run_state.state = list(saved.scores), saved.pixel_baseline, saved.state
     run_state.step = run_state.restarted_at = saved.state.step
     images, run_state.seconds = saved.state.tensors["counters"][:2].tolist()
     run_state.images = int(images)

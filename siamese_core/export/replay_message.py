@@ -25,7 +25,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.record import Curve
 from siamese_core.runs.history import RunHistory
-from siamese_core.runs.layouts import NEIGHBOURS, Layouts, _quantised
+from siamese_core.runs.layouts import NEIGHBOURS, Layouts, quantised
 
 NO_NEIGHBOUR = 65535
 
@@ -64,7 +64,7 @@ def replay_message(
     which name a {measure}; any_distance and any_similarity, of a measure that is not known; perhaps note.
     """
     film, eval_images = run_history.film, run_history.eval_images
-    whole, scale = _quantised(layouts.xy)
+    whole, scale = quantised(layouts.xy)
     styles = [class_style(c) for c in range(len(eval_images.classes))]
     score_steps, scored = _scores(run_history)
     d_max = d_max or end_of_axis(run_history)

@@ -196,7 +196,7 @@ def _scores(run_history: RunHistory, text: Table) -> dict[str, Any]:
     step, found = run_history.scores[-1] if run_history.scores else (0, {})
     scores = {}
     for metric, (name, meaning) in text["metrics"].items() if found else ():
-        seen, held_out = tables.by_group(run_history.pixels if metric == "pixels" else found.get(metric))
+        seen, held_out = tables.by_group(run_history.pixel_baseline if metric == "pixels" else found.get(metric))
         if np.isfinite([seen, held_out]).any():
             scores[name] = [f"{seen:.3f}" if np.isfinite(seen) else "–", meaning]
             scores[name][1:1] = [text["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
@@ -215,7 +215,7 @@ def _history(run_history: RunHistory, text: Table) -> go.Figure:
             series[name] = (at, values, text["metrics"][metric][0])
     if np.isfinite(run_history.active).any():
         series["active"] = (steps, run_history.active, words["active"])
-    total, pixels = number(run_history.total), tables.by_group(run_history.pixels)[0]
+    total, pixels = number(run_history.total), tables.by_group(run_history.pixel_baseline)[0]
     baseline = pixels if np.isfinite(pixels) else None
     return base.history(int(total) if np.isfinite(total) else 0, series, pixels_baseline=baseline, text=words)
 

@@ -114,7 +114,7 @@ def frames_npz(run_history: RunHistory) -> bytes:
         scores=np.array(scores, np.float64).reshape(len(scores), len(metrics), len(GROUPS)),
         metrics=np.array(metrics, np.str_),
         groups=np.array(GROUPS),
-        pixels=np.array(by_group(run_history.pixels)),
+        pixels=np.array(by_group(run_history.pixel_baseline)),
         query=np.array(run_history.query, np.str_),
     )
 

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
-from siamese_core.formats.zip_format import LOCKED, BadZip, Entry, read_entries, read_start, unpack
+from siamese_core.errors import Rejected
+from siamese_core.formats.zip_format import LOCKED, Entry, read_entries, read_start, unpack
 
 MB = 2**20
 MAX_PACKED = 50 * MB
@@ -65,11 +67,11 @@ SKIPPED: dict[str, str] = {
 }
 
 
-class ArchiveRejected(Exception):
-    """Nothing of an archive or a folder is used: one sentence says why and what to do. `reason` is in `REASONS`."""
+class ArchiveRejected(Rejected):
+    """Nothing of an archive or a folder is used. `reason` is a key of `REASONS`."""
 
     def __init__(self, reason: str, limit: int = MAX_PICTURES) -> None:
-        super().__init__(REASONS[reason].format(limit=limit))
+        super().__init__(REASONS[reason], limit=limit)
         self.reason = reason
 
 
@@ -209,12 +211,12 @@ def clean(folder: str) -> str:
     return unicodedata.normalize("NFC", " ".join("".join(shown).split()))
 
 
-def one_spelling(name: str) -> str:
+def case_folded(name: str) -> str:
     """The same for all that differ by case or normal form only."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """Sorts "person 2" before "person 10"; of 4,300 digits Python makes no number."""
     parts = re.findall(r"\d+|\D+", name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
@@ -223,7 +225,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 def _label(folder: str, labels: dict[str, str]) -> str:
     """One label for all spellings of a folder that differ by case or normal form: the first one, kept in `labels`."""
     name = clean(folder)
-    key = one_spelling(name)
+    key = case_folded(name)
     if key not in labels:
         label = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
         # Two long names may be cut to the same one; they stay two classes.
@@ -260,8 +262,8 @@ def members(
         raise ArchiveRejected("packed")
     try:
         entries, end = read_entries(file, MAX_ENTRIES)
-    except BadZip as bad:
-        raise ArchiveRejected(bad.reason) from None
+    except BadZipFile as bad:
+        raise ArchiveRejected(str(bad)) from None
     wanted: dict[str, Entry] = {}
     for entry in entries:
         path = entry.path

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is whole or not there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PART = ".part"
 """Ends the name of a file that is being written; a kill leaves it behind."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Whatever happens, a kill or a power cut too, `path` holds either what it held before or all of `content`.
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that, after a kill or a power cut too, it holds what it held before or all of `content`.
 
     Raises OSError.
     """
-    # A name of its own: two processes may write the same file at once.
+    # Another name each time: two processes may write the same file at once.
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PART}")
     try:
         with unfinished.open("wb") as file:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from siamese_core.errors import Rejected
+
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 16_000_000
 MAX_RATIO = 100
@@ -68,15 +70,20 @@ PILLOW_FAILS_WITH = (
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class ImageRejected(Exception):
-    """A file that is not let in: `reason` is a key of REASONS, `message` tells the user what to do."""
+class ImageRejected(Rejected):
+    """A file is no image that is let in. `reason` is a key of REASONS."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
-        self.reason, self.message = reason, message
+        self.reason = reason
+
+    @property
+    def message(self) -> str:
+        return str(self)
 
 
 def refusal(reason: str) -> ImageRejected:
+    """Return the error of a reason, with its sentence from REASONS."""
     return ImageRejected(reason, REASONS[reason])
 
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.archives import ENDINGS, MAX_FILE, MAX_NAME, MAX_PICTURES, MAX_UNPACKED, MB, ArchiveRejected
 
@@ -58,11 +59,11 @@ FORMULA = re.compile(r'^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=(?:[^\S\t\r\n]|")*[=
 """Where a formula would begin; also behind a semicolon or a tab, which elsewhere in the world begin the next cell."""
 
 
-class PairsRejected(Exception):
+class PairsRejected(Rejected):
     """Nothing of a list is used: one sentence says why and what to do."""
 
 
-class _LeftOut(Exception):
+class _LeftOut(Rejected):
     """Why one row of a list makes no pair, and what to do."""
 
 
@@ -179,7 +180,7 @@ def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: 
 
 
 def _sorted(stack: Sequence[Picture]) -> list[Picture]:
-    return sorted(stack, key=lambda picture: archives.natural(picture[0][:MAX_NAME]))
+    return sorted(stack, key=lambda picture: archives.natural_key(picture[0][:MAX_NAME]))
 
 
 def _shown(name: str) -> str:
@@ -220,7 +221,7 @@ def _unwanted(parts: Sequence[str], mode: int) -> str | None:
 
 
 def _key(parts: Sequence[str]) -> str:
-    return archives.one_spelling("/".join(parts))
+    return archives.case_folded("/".join(parts))
 
 
 # In its list

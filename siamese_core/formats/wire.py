@@ -1,4 +1,4 @@
-"""The one binary format of the house: between processes, and from a page to its views in the browser.
+"""The one binary format of messages: between processes, and from a page to its components in the browser.
 
 A message is a little-endian uint32 H, then H bytes of JSON {"meta": …, "arrays": [[name, dtype, shape, offset], …]}
 padded with spaces until 4 + H is a multiple of 8, then the arrays, each padded to 8 bytes; an offset counts from the
@@ -17,7 +17,7 @@ DTYPES = ("float32", "float64", "int16", "int32", "int64", "uint8", "uint16")
 
 
 def pack(meta: Any, **arrays: np.ndarray) -> bytes:
-    """Raises ValueError for an array whose dtype is not in `DTYPES`, TypeError for a meta that is no JSON."""
+    """Return the message. Raises ValueError for a dtype not in `DTYPES`, TypeError for a meta that is no JSON."""
     table, parts, offset = [], [], 0
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
@@ -32,7 +32,7 @@ def pack(meta: Any, **arrays: np.ndarray) -> bytes:
 
 
 def unpack(message: bytes) -> tuple[Any, dict[str, np.ndarray]]:
-    """The arrays share the message's memory and cannot be written to."""
+    """Return meta and arrays, which share the message's memory and cannot be written to."""
     (size,) = struct.unpack_from("<I", message)
     header = json.loads(message[4 : 4 + size])
     arrays = {

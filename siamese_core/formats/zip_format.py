@@ -3,6 +3,8 @@
 Not by `zipfile`: that makes an object of every entry before anybody can count them, believes what headers say of sizes,
 and sees overlapping entries only in some versions. Wherever two readers could see different contents, this one sees
 none.
+
+A zip that cannot be read raises BadZipFile with its reason: "not_zip", "damaged" or "entries", too many of them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 END, END64, LOCATOR64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 ROW, LOCAL = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s5H3L2H")
@@ -23,14 +26,6 @@ STORED, DEFLATED = 0, 8
 LOCKED = 0x1 | 0x40 | 0x2000
 """Flags: encrypted, strongly encrypted, the list itself encrypted."""
 CHUNK = 64 * 1024
-
-
-class BadZip(Exception):
-    """`reason`: "not_zip", "damaged" or "entries", too many of them."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -57,26 +52,26 @@ class Entry:
 
 
 def read_entries(file: BinaryIO, most: int) -> tuple[list[Entry], int]:
-    """All rows of the list, and where in the file it starts. Raises BadZip, also for more than `most` rows."""
+    """All rows of the list, and where in the file it starts. Raises BadZipFile."""
     total, size, offset, end = _read_end(file)
     if total > most:
-        raise BadZip("entries")
+        raise BadZipFile("entries")
     start = end - size
     # A program that unpacks itself stands before its archive, and the offsets may not know of it.
     shift = start - offset
     if shift < 0:
-        raise BadZip("damaged")
+        raise BadZipFile("damaged")
     file.seek(start)
     rows = file.read(size)
     entries: list[Entry] = []
     at = 0
     while at < size:
         if len(entries) == most:
-            raise BadZip("entries")
+            raise BadZipFile("entries")
         entry, at = _read_row(rows, at, shift)
         entries.append(entry)
     if at != size or len(entries) != total:
-        raise BadZip("damaged")
+        raise BadZipFile("damaged")
     return entries, start
 
 
@@ -127,7 +122,7 @@ def _read_end(file: BinaryIO) -> tuple[int, int, int, int]:
     ends = [at for at in marks if at + END.size + END.unpack_from(tail, at)[-1] == len(tail)]
     if len(ends) != 1:
         file.seek(0)
-        raise BadZip("damaged" if ends or file.read(4) == b"PK\3\4" else "not_zip")
+        raise BadZipFile("damaged" if ends or file.read(4) == b"PK\3\4" else "not_zip")
     total, size, offset = END.unpack_from(tail, ends[0])[-4:-1]
     end = first + ends[0]
     end64 = end - END64.size - LOCATOR64.size
@@ -140,14 +135,14 @@ def _read_end(file: BinaryIO) -> tuple[int, int, int, int]:
     total64, size64, offset64 = END64.unpack(record)[-3:]
     agree = total in (WIDE16, total64) and size in (WIDE32, size64) and offset in (WIDE32, offset64)
     if not record.startswith(b"PK\6\6") or not agree:
-        raise BadZip("damaged")
+        raise BadZipFile("damaged")
     return total64, size64, offset64, end64
 
 
 def _read_row(rows: bytes, at: int, shift: int) -> tuple[Entry, int]:
     """The row at `at`, and where the next one starts."""
     if len(rows) - at < ROW.size or not rows.startswith(b"PK\1\2", at):
-        raise BadZip("damaged")
+        raise BadZipFile("damaged")
     row = ROW.unpack_from(rows, at)
     flags, method, crc, packed, size, named, extra, comment = row[3], row[4], *row[7:13]
     name_end = at + ROW.size + named

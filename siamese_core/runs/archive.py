@@ -17,12 +17,12 @@ from siamese_core.runs.folder import TENSOR, FolderRejected, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
 from siamese_core.runs.info import RunInfo
 
-MOST_FILES = 1_000
+MAX_FILES = 1_000
 MAX_FILE = 32 * MB
 MAX_BYTES = 64 * MB
 """Of all files of a run that is brought: numbers take four times as much memory while they are read."""
 
-MOST_FRAMES, MOST_POINTS, MOST_DIM = 400, 5_000, 1_024
+MAX_FRAMES, MAX_POINTS, MAX_DIM = 400, 5_000, 1_024
 """What a projection can still lay out while others wait for it."""
 
 NAME = "This run"
@@ -41,9 +41,9 @@ WHY: dict[str, str] = {
     "encrypted": "it is locked with a password",
 }
 
-TOO_LARGE = f"{NAME}: it has more than {MOST_FRAMES} pictures of {MOST_POINTS:,} points; bring a smaller one."
+TOO_LARGE = f"{NAME}: it has more than {MAX_FRAMES} pictures of {MAX_POINTS:,} points; bring a smaller one."
 
-HEAVY = f"{NAME}: its files are more than {MAX_BYTES // MB} MB, or more than {MOST_FILES:,}; bring a smaller one."
+HEAVY = f"{NAME}: its files are more than {MAX_BYTES // MB} MB, or more than {MAX_FILES:,}; bring a smaller one."
 
 NO_WEIGHTS = "Its network was too large to come along: it can be replayed, and trained again."
 
@@ -66,7 +66,7 @@ def of_zip(file: BinaryIO) -> dict[str, bytes]:
     """Name → content of the files of a run, wherever in the zip they lie. Raises FolderRejected."""
     skipped: Counter[str] = Counter()
     try:
-        members = archives.members(file, skipped, _unwanted, MOST_FILES)
+        members = archives.members(file, skipped, _unwanted, MAX_FILES)
         found = [(entry.path, data) for entry, data in archives.contents(file, members, skipped, MAX_FILE)]
     except ArchiveRejected as rejected:
         raise FolderRejected(REJECTED.format(why=WHY[rejected.reason])) from None
@@ -84,7 +84,7 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     size = 0
     for count, (path, content) in enumerate(given, 1):
         size += len(content)
-        if size > MAX_BYTES or count > MOST_FILES:
+        if size > MAX_BYTES or count > MAX_FILES:
             raise FolderRejected(HEAVY)
         last = archives.split_path(path.replace("\\", "/"))[-1:]
         name = last[0] if last else ""
@@ -95,11 +95,11 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     return files
 
 
-def record_of(files: Mapping[str, bytes]) -> RunInfo:
+def info_of(files: Mapping[str, bytes]) -> RunInfo:
     """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
     run_history = run_history_of(files, NAME)
     frames, points, dim = run_history.film.embeddings.shape
-    if frames > MOST_FRAMES or points > MOST_POINTS or dim > MOST_DIM:
+    if frames > MAX_FRAMES or points > MAX_POINTS or dim > MAX_DIM:
         raise FolderRejected(TOO_LARGE)
     meta, arrays = unpacked(files[RUN])
     has_weights = any(name.startswith(f"{TENSOR}network.") for name in arrays)

@@ -20,10 +20,11 @@ import numpy as np
 
 from siamese_core.datasets import Dataset, select_eval_subset
 from siamese_core.datasets.atlas import reduced
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
-from siamese_core.formats.files import PART, write_whole
+from siamese_core.formats.files import PART, write_atomic
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs.history import (
     EVAL_IMAGES,
@@ -63,7 +64,7 @@ THUMBNAIL = 32
 """Pixels a side at most."""
 
 
-class FolderRejected(ValueError):
+class FolderRejected(Rejected):
     """One sentence: why a run cannot be used, and what to do."""
 
 
@@ -77,7 +78,7 @@ class Checkpoint:
     loss: np.ndarray
     active: np.ndarray
     scores: Scored
-    pixels: Scores | None = None
+    pixel_baseline: Scores | None = None
 
     @property
     def finished(self) -> bool:
@@ -89,14 +90,15 @@ def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = 
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
-        write_whole(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
-    write_whole(folder / RUN, packed_run(saved))
+        write_atomic(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
+    write_atomic(folder / RUN, packed_run(saved))
 
 
 def packed_run(saved: Checkpoint) -> bytes:
     meta = {
         "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
-        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores, "pixels": saved.pixels,
+        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores,
+        "pixels": saved.pixel_baseline,
     }  # fmt: skip
     tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
     return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
@@ -173,7 +175,7 @@ def eval_images_of(
 
 def write_eval_images(folder: Path, eval_images: EvalImages) -> None:
     """Raises OSError."""
-    write_whole(folder / EVAL_IMAGES, packed_eval_images(eval_images))
+    write_atomic(folder / EVAL_IMAGES, packed_eval_images(eval_images))
 
 
 def _read(path: Path) -> bytes:

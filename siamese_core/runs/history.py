@@ -16,10 +16,10 @@ from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Frame, Scores
 from siamese_core.formats.safetensors import Damaged, is_whole, packed, unpacked
 
-MOST_FRAMES = 200
+MAX_FRAMES = 200
 """A film of a run; between two frames the view moves the points by itself."""
 
-MOST_SCORES = 1_000
+MAX_SCORES = 1_000
 """Of a run, over all its steps: they lie in the header of its file, which is never longer than a million bytes."""
 
 EVAL_IMAGES = "probe.safetensors"
@@ -56,7 +56,7 @@ class Film:
 
 @dataclass(frozen=True, eq=False)
 class RunHistory:
-    """`query` is the experiment. `loss`, `active` (S,): of every step; `pixels`: MAP@R on raw pixels.
+    """`query` is the experiment. `loss`, `active` (S,): of every step; `pixel_baseline`: MAP@R on raw pixels.
 
     The experiment may be one that this server cannot repeat: on pictures that are gone.
     """
@@ -71,7 +71,7 @@ class RunHistory:
     loss: np.ndarray
     active: np.ndarray
     scores: Scored
-    pixels: Scores | None
+    pixel_baseline: Scores | None
 
     @property
     def settings(self) -> dict[str, str]:
@@ -89,8 +89,8 @@ class RunHistory:
 
 
 def gap_of(total: int) -> int:
-    """Steps between two frames of a run of `total` steps: at most `MOST_FRAMES`, evenly over them."""
-    return max(1, math.ceil(total / MOST_FRAMES))
+    """Steps between two frames of a run of `total` steps: at most `MAX_FRAMES`, evenly over them."""
+    return max(1, math.ceil(total / MAX_FRAMES))
 
 
 def film_of(frames: Sequence[tuple[int, Frame]]) -> Film:

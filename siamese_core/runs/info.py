@@ -14,7 +14,7 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
 from siamese_core.formats.safetensors import Damaged, is_number, is_whole, read_json
 
-RECORD = "run.json"
+INFO = "run.json"
 SCHEMA = 1
 
 STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")

@@ -21,7 +21,7 @@ from siamese_core.datasets import Dataset, DatasetMissing, find_uploaded, is_upl
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 from siamese_core.formats.safetensors import (
     AGAIN,
     ModelRejected,
@@ -75,7 +75,7 @@ def packed(model: Model) -> bytes:
 
 def save_model(path: Path, model: Model) -> None:
     """The file is whole or not there. Raises OSError."""
-    write_whole(path, packed(model))
+    write_atomic(path, packed(model))
 
 
 def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:

@@ -14,7 +14,7 @@ import numpy as np
 from siamese_core.datasets import DatasetMissing
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.snapshot import Frame
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import (
     MODEL,
     SAVE_AT_LEAST_EVERY,
@@ -27,7 +27,7 @@ from siamese_core.runs.folder import (
     write_eval_images,
 )
 from siamese_core.runs.history import EVAL_IMAGES, gap_of
-from siamese_core.runs.info import ENDED, RECORD, RunInfo, packed_info
+from siamese_core.runs.info import ENDED, INFO, RunInfo, packed_info
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import save_model
 
@@ -128,7 +128,7 @@ class RunWriter:
 
     def _write_info(self, **changes: Any) -> None:
         self.info = replace(self.info, updated=time.time(), **changes)
-        write_whole(self.folder / RECORD, packed_info(self.info))
+        write_atomic(self.folder / INFO, packed_info(self.info))
 
 
 def write_model(

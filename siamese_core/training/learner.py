@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from siamese_core.datasets import EVAL_PER_CLASS, Dataset
-from siamese_core.datasets.uploaded import let_go
+from siamese_core.datasets.uploaded import clear_cache
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import TrainingState
@@ -62,7 +62,7 @@ def _on_device(dataset: Dataset, device: str) -> tuple[Tensor, Tensor, Tensor]:
 def forget_images() -> None:
     """Clear the cache of images, some of which the server has deleted; a run that learns from them still holds them."""
     _on_device.cache_clear()
-    let_go()
+    clear_cache()
 
 
 def learner_of(experiment: Experiment, machine: Machine) -> Learner:

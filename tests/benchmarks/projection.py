@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.embeddings.projection import LiveUmap, warm_up
-from siamese_core.runs.history import MOST_FRAMES
+from siamese_core.runs.history import MAX_FRAMES
 from siamese_core.runs.layouts import chained
 
 Floats = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ STEPS_A_FRAME = 10
 RESTING_FRAMES = 20
 COMPARED_EVERY = 5
 NEIGHBOURS = 15
-STEPS_OF_A_FILM = 2 * MOST_FRAMES
+STEPS_OF_A_FILM = 2 * MAX_FRAMES
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def film_rows(m: MeasuredFilm) -> list[tuple[str, str, str]]:
 
 def measure() -> list[tuple[str, str, str]]:
     """Takes about two minutes of one core."""
-    film = np.stack(embeddings_while_training(STEPS_OF_A_FILM, STEPS_OF_A_FILM // MOST_FRAMES))
+    film = np.stack(embeddings_while_training(STEPS_OF_A_FILM, STEPS_OF_A_FILM // MAX_FRAMES))
     return rows(compare(embeddings_while_training())) + film_rows(lay_out(film))
 
 

@@ -67,7 +67,7 @@ def rewritten(path: Path, to: Path, **changed: str | None) -> Path:
 
 
 @pytest.fixture
-def of_own_pictures(tmp_path: Path) -> Path:
+def of_uploaded_pictures(tmp_path: Path) -> Path:
     """A model of pictures that somebody uploaded elsewhere."""
     query = read_model(CLOTHES.read_bytes()).experiment.to_query()
     query = query.replace("dataset=fashion_mnist", "dataset=own-" + "0123456789abcdef01234567")
@@ -218,11 +218,11 @@ def test_of_generated_images_what_is_not_given_stays(run: Any, tmp_path: Path) -
     assert found["groups"]["held_out"]["trained_on"] == []
 
 
-def test_of_pictures_that_are_not_here_it_asks_for_others(run: Any, of_own_pictures: Path) -> None:
+def test_of_pictures_that_are_not_here_it_asks_for_others(run: Any, of_uploaded_pictures: Path) -> None:
     for arguments in ([], ["held_out=1"], ["dataset=fashion_mnist", "--softmax"]):
-        done = run("evaluate", of_own_pictures, *arguments)
+        done = run("evaluate", of_uploaded_pictures, *arguments)
         assert (done.code, done.out) == (2, "")
-        assert done.err.startswith(f"MODEL={of_own_pictures}: the pictures that it was trained on are not here; ")
+        assert done.err.startswith(f"MODEL={of_uploaded_pictures}: the pictures that it was trained on are not here; ")
         assert done.err.count("\n") == 1
 
 
@@ -340,16 +340,16 @@ def test_without_a_threshold_of_its_own_the_test_images_give_one(
 
 
 def test_without_test_images_there_is_no_verdict_but_by_hand(
-    run: Any, pictures: list[Path], of_own_pictures: Path
+    run: Any, pictures: list[Path], of_uploaded_pictures: Path
 ) -> None:
-    done = run("compare", of_own_pictures, *pictures)
+    done = run("compare", of_uploaded_pictures, *pictures)
     assert done.code == 0
     assert "no verdict: the model has no threshold, and no test images here give one" in done.out
-    found = json.loads(run("compare", of_own_pictures, *pictures, "--json").out)
+    found = json.loads(run("compare", of_uploaded_pictures, *pictures, "--json").out)
     assert {name for name, value in found.items() if value is None} == {
         "same", "threshold", "threshold_from", "unlike", "neighbours",
     }  # fmt: skip
-    found = json.loads(run("compare", of_own_pictures, *pictures, "--json", "--threshold", "100").out)
+    found = json.loads(run("compare", of_uploaded_pictures, *pictures, "--json", "--threshold", "100").out)
     assert found["same"] is True
     assert (found["threshold"]["value"], found["threshold"]["false_accept"]) == (100, None)
 

@@ -16,10 +16,9 @@ import pytest
 from siamese_core.datasets import DATASETS, Dataset, DatasetMissing, Images, formats
 from siamese_core.datasets.download import Download, RemoteFile, fetch
 from siamese_core.datasets.full import FASHION_MNIST_FULL_SET, MNIST_FULL_SET
-from siamese_core.datasets.people import LFW_PEOPLE
-from siamese_core.datasets.prepared import kept
+from siamese_core.datasets.prepared import cached
 from siamese_core.datasets.published import DOWNLOADS
-from siamese_core.datasets.remote import REMOTE, _lfw, find_remote, load_remote
+from siamese_core.datasets.remote import LFW_PEOPLE, REMOTE, _lfw, find_remote, load_remote
 from tests.support.dataset_files import (
     FILES,
     LFW_TWO,
@@ -218,7 +217,7 @@ def test_what_is_downloaded_can_be_loaded(cache: Path, monkeypatch: pytest.Monke
     assert load_remote(download, formats.idx_images).train_labels.tolist() == [9, 0]
 
 
-# What is kept beside a slow archive
+# What is cached beside a slow archive
 
 
 def tiny_images(label: int) -> Images:
@@ -227,24 +226,24 @@ def tiny_images(label: int) -> Images:
 
 
 def test_what_was_read_once_is_not_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "kept.bin"
-    assert kept(path, lambda: tiny_images(3)).train_labels.tolist() == [3]
-    again = kept(path, lambda: pytest.fail("made again"))
+    path = tmp_path / "cached.bin"
+    assert cached(path, lambda: tiny_images(3)).train_labels.tolist() == [3]
+    again = cached(path, lambda: pytest.fail("made again"))
     assert again.train_labels.tolist() == [3] and again.test_images.tolist() == [[[[7, 7], [7, 7]]]]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["kept.bin"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cached.bin"]
 
 
 @pytest.mark.parametrize("change", [lambda c: c[:-1], lambda c: c[:-1] + b"\xff", lambda c: b""])
 def test_a_damaged_one_is_made_again(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
-    path = tmp_path / "kept.bin"
-    kept(path, lambda: tiny_images(3))
+    path = tmp_path / "cached.bin"
+    cached(path, lambda: tiny_images(3))
     path.write_bytes(change(path.read_bytes()))
-    assert kept(path, lambda: tiny_images(4)).train_labels.tolist() == [4]
-    assert kept(path, lambda: pytest.fail("made again")).train_labels.tolist() == [4]
+    assert cached(path, lambda: tiny_images(4)).train_labels.tolist() == [4]
+    assert cached(path, lambda: pytest.fail("made again")).train_labels.tolist() == [4]
 
 
 def test_a_folder_that_may_not_be_written_keeps_nothing(tmp_path: Path) -> None:
-    assert kept(tmp_path / "nowhere" / "kept.bin", lambda: tiny_images(3)).train_labels.tolist() == [3]
+    assert cached(tmp_path / "nowhere" / "cached.bin", lambda: tiny_images(3)).train_labels.tolist() == [3]
 
 
 def test_lfw_is_kept_beside_its_archive(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Somebody's own pictures: how they are made into a set to train on, and split."""
+"""Uploaded images: how they are made into a set to train on, and split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from siamese_core.datasets.uploaded import RAW_SIDE, Pictures, TooFew, check, in_pairs, prepare
+from siamese_core.datasets.uploaded import RAW_SIDE, Pictures, TooFew, check, prepare, without_singletons
 
 CLASSES = ("Anna", "Ben")
 
@@ -145,7 +145,7 @@ def test_too_few_pictures_are_counted_with_what_is_missing_and_what_to_do(counts
 
 def test_a_class_of_a_single_picture_is_left_out() -> None:
     pictures = people(2, 1, 3)
-    paired = in_pairs(pictures)
+    paired = without_singletons(pictures)
     assert paired.labels.tolist() == [0, 0, 1, 1, 1]
     assert paired.classes == (pictures.classes[0], pictures.classes[2])
     assert np.array_equal(paired.pixels, np.delete(pictures.pixels, 2, axis=0))

@@ -48,7 +48,7 @@ def pictures(title: str) -> str:
     images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
     test = np.arange(21) % 10 < 3
     test[20] = False
-    return uploaded.keep(
+    return uploaded.save(
         title, ("dark", "light", "one"), Images(images[~test], labels[~test], images[test], labels[test])
     )
 
@@ -59,7 +59,7 @@ def on(key: str, steps: int = LONG) -> Experiment:
 
 def delete(engine: Engine, key: str) -> None:
     """As the server does."""
-    uploaded.forget(key)
+    uploaded.delete(key)
     engine.forget_images(key)
 
 
@@ -82,7 +82,7 @@ def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, experiment), "finished")
     np.testing.assert_array_equal(run.loss, np.array([s.loss for s in train(experiment)], np.float32))
     assert run.frame is not None and len(run.frame.embeddings) == 6, "the test images, three of each of two classes"
-    assert run.pixels == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
+    assert run.pixel_baseline == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
 
 
 def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
@@ -129,7 +129,7 @@ def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(en
     own_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
     for run in (own_run, digits):
         until_step(engine, run, 1)
-    uploaded.forget(key)
+    uploaded.delete(key)
     process = psutil.Process(engine.pids["worker"])
     os.kill(process.pid, signal.SIGKILL)
     failed = until_status(engine, own_run, "failed")

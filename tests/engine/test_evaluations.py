@@ -38,7 +38,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
         yield
-    uploaded.let_go()
+    uploaded.clear_cache()
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
     pair = np.zeros((1, 1, 28, 28), np.uint8)
     until_status(evaluations, "reference", mine, "done")
     until_status(evaluations, "reference", file, "done")
-    uploaded.forget(key)
+    uploaded.delete(key)
     evaluations.forget_images(key)
     assert evaluations.poll(ANN, "reference", mine, start=False) is None
     assert evaluations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
@@ -212,7 +212,7 @@ def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
 def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
     key = own_pictures("come and go")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
-    uploaded.forget(key)
+    uploaded.delete(key)
     evaluations.forget_images(key)
     until_status(evaluations, "reference", mine, "failed")
     assert own_pictures("come and go") == key

@@ -45,7 +45,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
         yield
-        uploaded.let_go()
+        uploaded.clear_cache()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
         yield
-        uploaded.let_go()
+        uploaded.clear_cache()
 
 
 @pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": False, "view": "edges"}])
@@ -165,6 +165,6 @@ def test_a_set_is_read_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     """Gone since it was found: the sentence is that of the set."""
     trained = untrained(few_digits(2, (2, 2)))
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
-    uploaded.let_go()
+    uploaded.clear_cache()
     with pytest.raises(DatasetMissing, match="Upload them again"):
         list(evaluate(trained))

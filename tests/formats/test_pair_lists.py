@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from siamese_core.formats import pair_lists
-from siamese_core.formats.archives import MAX_PATH, natural
+from siamese_core.formats.archives import MAX_PATH, natural_key
 from siamese_core.formats.pair_lists import (
     HEADER,
     MAX_PAIRS,
@@ -126,7 +126,7 @@ def test_a_name_is_shown_without_what_cannot_be_seen_and_not_at_any_length(name:
 
 def test_the_natural_order_is_the_one_people_expect() -> None:
     names = ["b", "10", "A 2", "2", "a 10", "1.png", "a"]
-    assert sorted(names, key=natural) == ["a", "A 2", "a 10", "b", "1.png", "2", "10"]
+    assert sorted(names, key=natural_key) == ["a", "A 2", "a 10", "b", "1.png", "2", "10"]
 
 
 # A list in a zip

@@ -12,7 +12,7 @@ import pytest
 
 from siamese_core.__main__ import main
 from siamese_core.formats.safetensors import packed, unpacked
-from siamese_core.runs.archive import NO_WEIGHTS, of_files, of_zip, packed_run, record_of
+from siamese_core.runs.archive import NO_WEIGHTS, info_of, of_files, of_zip, packed_run
 from siamese_core.runs.folder import FolderRejected, files_of, load, run_history_of
 from siamese_core.runs.model import model_of
 from tests.support.zip_maker import File, zipped
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
     files = files_of(folder)
     assert of_zip(io.BytesIO(packed_run(files))) == files
-    record = record_of(files)
+    record = info_of(files)
     assert (record.status, record.step, record.total, record.message) == ("finished", 6, 6, "")
     assert record.score("map_at_r") == run_history_of(files, "").scores[-1][1]["map_at_r"]["seen"]
 
@@ -56,7 +56,7 @@ def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPa
     assert not [name for name in arrays if name.startswith("state/network")]
     assert run_history_of(brought, "").seconds == run_history_of(files, "").seconds > 0
     assert meta == unpacked(files["run.safetensors"])[0]
-    assert record_of(brought).message == NO_WEIGHTS
+    assert info_of(brought).message == NO_WEIGHTS
 
 
 def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path)
     meta, arrays = unpacked(files["run.safetensors"])
     history = {name: arrays[name][:4] for name in ("loss", "active")}
     shorter = packed(meta | {"step": 4}, {**arrays, **history})
-    assert record_of(files | {"run.safetensors": shorter}).status == "halted"
+    assert info_of(files | {"run.safetensors": shorter}).status == "halted"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path)
 )
 def test_what_is_no_run_is_refused_in_one_sentence(content: bytes, says: str) -> None:
     with pytest.raises(FolderRejected, match=says) as refused:
-        record_of(of_zip(io.BytesIO(content)))
+        info_of(of_zip(io.BytesIO(content)))
     assert "\n" not in str(refused.value)
 
 
@@ -87,7 +87,7 @@ def test_every_cut_of_a_zip_is_refused(folder: Path) -> None:
     whole = packed_run(files_of(folder))
     for cut in range(0, len(whole), max(1, len(whole) // 60)):
         with pytest.raises(FolderRejected):
-            record_of(of_zip(io.BytesIO(whole[:cut])))
+            info_of(of_zip(io.BytesIO(whole[:cut])))
 
 
 def test_a_zip_bomb_is_refused(folder: Path) -> None:

@@ -17,7 +17,7 @@ from siamese_core.__main__ import main
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine, devices
 from siamese_core.formats import files
-from siamese_core.formats.files import PART, write_whole
+from siamese_core.formats.files import PART, write_atomic
 from siamese_core.runs import writer
 from siamese_core.runs.folder import (
     MODEL,
@@ -30,8 +30,8 @@ from siamese_core.runs.folder import (
     run_history_of,
     save,
 )
-from siamese_core.runs.history import EVAL_IMAGES, FRAMES, MOST_SCORES, RUN
-from siamese_core.runs.info import RECORD, read_info
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, MAX_SCORES, RUN
+from siamese_core.runs.info import INFO, read_info
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import always, never, train
 from tests.support.killing import KILLS, Running, saving_always, watched_writing
@@ -117,15 +117,15 @@ def test_only_one_writes_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    write_whole(tmp_path / "file", b"first")
-    write_whole(tmp_path / "file", b"second")
+    write_atomic(tmp_path / "file", b"first")
+    write_atomic(tmp_path / "file", b"second")
     assert (tmp_path / "file").read_bytes() == b"second"
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_as_many_scores_as_are_kept_fit_into_the_file(tmp_path: Path) -> None:
     widest = {name: dict.fromkeys(("seen", "held_out"), -1.2345678901234567e-100) for name in METRICS}
-    scores = [(100_000, dict(widest)) for _ in range(MOST_SCORES)]
+    scores = [(100_000, dict(widest)) for _ in range(MAX_SCORES)]
     save(tmp_path, replace(saved(), scores=scores))
     assert load(tmp_path).scores == scores
 
@@ -212,7 +212,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(device: s
     assert Running(command).wait() == 0
     _assert_same_end(killed, whole)
     assert not list(killed.rglob(f"*{PART}")), "nothing half-written is left"
-    assert read_info((killed / RECORD).read_bytes()).status == "finished"
+    assert read_info((killed / INFO).read_bytes()).status == "finished"
 
 
 @posix

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from siamese_core.formats.safetensors import packed, unpacked
-from siamese_core.runs.archive import record_of
+from siamese_core.runs.archive import info_of
 from siamese_core.runs.folder import FolderRejected, load, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film
 from siamese_core.runs.info import packed_info, read_info
@@ -93,7 +93,12 @@ def is_a_sentence(text: str) -> bool:
 def test_the_run_that_is_changed_above_is_read(tmp_path: Path) -> None:
     files = hostile(files_at(3), {"pixels": None}, {"state/counters": np.array([360, 0.75, np.nan])})
     run_history = run_history_of(files, "This run")
-    assert (run_history.step, run_history.images, run_history.seconds, run_history.pixels) == (3, 360, 0.75, None)
+    assert (run_history.step, run_history.images, run_history.seconds, run_history.pixel_baseline) == (
+        3,
+        360,
+        0.75,
+        None,
+    )
     np.testing.assert_array_equal(run_history.film.steps, [1, 2, 3])
 
 
@@ -165,7 +170,7 @@ def test_anything_in_the_place_of_anything_that_a_run_says(tmp_path: Path, key: 
     files = hostile(files_at(3), {key: value}, {})
     with suppress(FolderRejected):
         run_history = run_history_of(files, "This run")
-        assert read_info(packed_info(record_of(files))).total == run_history.total
+        assert read_info(packed_info(info_of(files))).total == run_history.total
     (tmp_path / RUN).write_bytes(files[RUN])
     with suppress(FolderRejected):
         load(tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs.history import (
-    MOST_FRAMES,
+    MAX_FRAMES,
     NO_FILM,
     EvalImages,
     Film,
@@ -84,7 +84,7 @@ def test_a_collapsed_embedding_stays_zero_and_no_number_stays_none() -> None:
 
 def test_a_film_has_a_bounded_number_of_frames() -> None:
     for total in (1, 199, 200, 201, 100_000):
-        assert total / gap_of(total) <= MOST_FRAMES
+        assert total / gap_of(total) <= MAX_FRAMES
     assert gap_of(200) == 1
     assert gap_of(201) == 2
 

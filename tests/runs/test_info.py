@@ -15,7 +15,7 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.info import MAX_NAME, SCHEMA, STATUSES, RunInfo, packed_info, read_info
 
-RECORD = RunInfo(
+INFO = RunInfo(
     "dataset=digits&loss=triplet&held_out=", Machine("cuda", 2, "bf16"), 1e9, 1e9 + 5, "stopped", 7, 300, 1.25,
     "Why it ended – in one sentence.", {"map_at_r": {"seen": 0.5, "held_out": None}}, "an-id", "a hash", "A name", True,
     False, "a sweep",
@@ -23,19 +23,19 @@ RECORD = RunInfo(
 
 
 def changed(**changes: Any) -> bytes:
-    return json.dumps({**json.loads(packed_info(RECORD)), **changes}).encode()
+    return json.dumps({**json.loads(packed_info(INFO)), **changes}).encode()
 
 
 def test_what_is_read_is_what_was_written() -> None:
-    assert read_info(packed_info(RECORD)) == RECORD
+    assert read_info(packed_info(INFO)) == INFO
     for status in STATUSES:
-        assert read_info(packed_info(replace(RECORD, status=status))).status == status
+        assert read_info(packed_info(replace(INFO, status=status))).status == status
 
 
 def test_it_knows_its_settings_and_scores() -> None:
-    assert RECORD.settings["loss"] == "triplet"
-    assert RECORD.score("map_at_r") == 0.5
-    assert RECORD.score("map_at_r", "held_out") is RECORD.score("auc") is None
+    assert INFO.settings["loss"] == "triplet"
+    assert INFO.score("map_at_r") == 0.5
+    assert INFO.score("map_at_r", "held_out") is INFO.score("auc") is None
 
 
 LARGE = 10**400
@@ -87,7 +87,7 @@ def test_the_record_that_is_changed_above_is_read() -> None:
     assert read_info(changed(step=8)).step == 8
 
 
-WHOLE = packed_info(RECORD)
+WHOLE = packed_info(INFO)
 STEP = b'"step": 7'
 
 
@@ -117,14 +117,14 @@ def test_what_is_no_record_is_damaged(content: bytes) -> None:
 
 
 def test_every_beginning_of_a_record_is_damaged() -> None:
-    whole = packed_info(RECORD)
+    whole = packed_info(INFO)
     for length in range(len(whole)):
         with pytest.raises(Damaged):
             read_info(whole[:length])
 
 
 def test_a_field_that_is_missing_is_damage() -> None:
-    table = json.loads(packed_info(RECORD))
+    table = json.loads(packed_info(INFO))
     for name in table:
         with pytest.raises(Damaged):
             read_info(json.dumps({key: value for key, value in table.items() if key != name}).encode())
@@ -142,7 +142,7 @@ def read_and_written_again(content: bytes) -> None:
 
 
 def test_a_few_thousand_changes_by_chance() -> None:
-    whole, chance = packed_info(RECORD), random.Random(0)
+    whole, chance = packed_info(INFO), random.Random(0)
     for _ in range(3_000):
         content = bytearray(whole)
         for _ in range(chance.randint(1, 4)):
@@ -158,6 +158,6 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.sampled_from([*json.loads(packed_info(RECORD))]), ANY_JSON)
+@given(st.sampled_from([*json.loads(packed_info(INFO))]), ANY_JSON)
 def test_anything_in_the_place_of_anything(key: str, value: Any) -> None:
     read_and_written_again(changed(**{key: value}))

@@ -73,10 +73,10 @@ def model() -> Model:
 
 
 @pytest.fixture
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _uploads_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
     yield
-    uploaded.let_go()
+    uploaded.clear_cache()
 
 
 @pytest.mark.parametrize("loss", HEADS)
@@ -161,50 +161,50 @@ def test_a_model_of_images_that_are_not_here_keeps_its_experiment(
     assert are_equal(read_model(packed(model)), replace(model, has_images=False))
 
 
-# Of somebody's own pictures
+# Of uploaded pictures
 
 
-def of_own_pictures(classes: tuple[str, ...] = ("Anna", "Ben <b>", "Zoë")) -> Model:
+def of_uploaded_pictures(classes: tuple[str, ...] = ("Anna", "Ben <b>", "Zoë")) -> Model:
     pixels = np.random.default_rng(0).integers(0, 256, (4 * len(classes), 3, 28, 28), np.uint8)
     labels = np.arange(len(pixels)) % len(classes)
-    key = uploaded.keep("My pictures", classes, Images(pixels, labels, pixels, labels))
+    key = uploaded.save("My pictures", classes, Images(pixels, labels, pixels, labels))
     experiment = Experiment(dataset=key, held_out=(1,), loss="triplet", embedding_dim=8)
     dataset = experiment.data
     tensors = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
     return Model(experiment, classes, dataset.shape, dataset.mean, dataset.std, 7, tensors)
 
 
-@pytest.mark.usefixtures("_own_folder")
-def test_of_ones_own_pictures_all_is_read() -> None:
-    model = of_own_pictures()
+@pytest.mark.usefixtures("_uploads_folder")
+def test_of_uploaded_pictures_all_is_read() -> None:
+    model = of_uploaded_pictures()
     assert are_equal(read_model(packed(model), {model.experiment.dataset}), model)
 
 
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("_uploads_folder")
 @pytest.mark.parametrize("whose", ["somebody else's", "deleted"])
 def test_pictures_that_are_not_the_readers_are_not_named(whose: str) -> None:
-    model = of_own_pictures()
+    model = of_uploaded_pictures()
     data = packed(model)
     if whose == "deleted":
-        uploaded.forget(model.experiment.dataset)
+        uploaded.delete(model.experiment.dataset)
     read = read_model(data, {model.experiment.dataset} if whose == "deleted" else {"own-" + "0" * 24})
     without = Experiment(loss="triplet", embedding_dim=8)
     assert are_equal(read, replace(model, experiment=without, has_images=False))
 
 
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("_uploads_folder")
 def test_pictures_that_are_deleted_while_the_file_is_read_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = of_own_pictures()
+    model = of_uploaded_pictures()
     data, key = packed(model), model.experiment.dataset
-    uploaded.forget(key)
+    uploaded.delete(key)
     # The first look still finds them.
     monkeypatch.setattr("siamese_core.runs.model_file.find_uploaded", lambda key: True)
     assert read_model(data, {key}).experiment == Experiment(loss="triplet", embedding_dim=8)
 
 
-@pytest.mark.usefixtures("_own_folder")
-def test_classes_that_are_not_those_of_ones_own_pictures_are_refused() -> None:
-    model = of_own_pictures()
+@pytest.mark.usefixtures("_uploads_folder")
+def test_classes_that_are_not_those_of_uploaded_pictures_are_refused() -> None:
+    model = of_uploaded_pictures()
     with pytest.raises(ModelRejected, match="class Eva, expected Anna as in “My pictures”"):
         read_model(packed(replace(model, classes=("Eva", *model.classes[1:]))), {model.experiment.dataset})
 

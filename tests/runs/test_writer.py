@@ -12,8 +12,8 @@ import pytest
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs import folder, writer
-from siamese_core.runs.history import FRAMES, MOST_FRAMES, EvalImages
-from siamese_core.runs.info import RECORD, RunInfo, new_info, read_info
+from siamese_core.runs.history import FRAMES, MAX_FRAMES, EvalImages
+from siamese_core.runs.info import INFO, RunInfo, new_info, read_info
 from siamese_core.runs.model_file import packed, read_model
 from siamese_core.runs.writer import RunWriter
 from tests.support.saving import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
@@ -46,7 +46,7 @@ def test_a_long_run_has_a_film_of_a_bounded_number_of_frames(tmp_path: Path) -> 
     total = 100_000
     run = writer_in(tmp_path, Clock(), total)
     wanted = [step for step in range(1, total + 1) if run.wants(step) and run.add(step, frame_at(step)) is None]
-    assert MOST_FRAMES - 1 <= len(wanted) <= MOST_FRAMES + 1
+    assert MAX_FRAMES - 1 <= len(wanted) <= MAX_FRAMES + 1
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,4 +132,4 @@ def test_a_run_that_ends_where_it_was_saved_writes_its_model_and_its_record_only
     monkeypatch.setattr(writer, "save", lambda *_: pytest.fail("saved again"))
     run.save(last, "finished")
     assert read_model((tmp_path / folder.MODEL).read_bytes()).steps == TOTAL
-    assert read_info((tmp_path / RECORD).read_bytes()).status == "finished"
+    assert read_info((tmp_path / INFO).read_bytes()).status == "finished"

@@ -31,7 +31,7 @@ def few_digits(train: int, test: tuple[int, ...]) -> Images:
 
 
 def kept(images: Images) -> str:
-    return uploaded.keep("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
+    return uploaded.save("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
 
 
 def untrained(images: Images, **settings: object) -> TrainedModel:

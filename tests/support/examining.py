@@ -69,7 +69,7 @@ def own_pictures(title: str) -> str:
     labels = np.repeat([0, 1], 20)
     images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
     test = np.arange(40) % 2 == 0
-    return uploaded.keep(title, ("dark", "light"), Images(images[~test], labels[~test], images[test], labels[test]))
+    return uploaded.save(title, ("dark", "light"), Images(images[~test], labels[~test], images[test], labels[test]))
 
 
 def found_by(steps: Iterator[Any], kind: type[T]) -> T:

@@ -28,7 +28,7 @@ from siamese_core.runs.history import (
     packed_eval_images,
     packed_film,
 )
-from siamese_core.runs.info import RECORD, RunInfo, read_info
+from siamese_core.runs.info import INFO, RunInfo, read_info
 from tests.support.waiting import until
 
 ANN, BEN = hashed("ann"), hashed("ben")
@@ -74,7 +74,7 @@ def files_at(step: int) -> dict[str, bytes]:
     }
 
 
-def record_at(step: int = 3, owner: str = "", status: str = "stopped", created: float = 0.0, run: str = "") -> RunInfo:
+def info_at(step: int = 3, owner: str = "", status: str = "stopped", created: float = 0.0, run: str = "") -> RunInfo:
     return RunInfo(
         EXPERIMENT.to_query(), Machine(), created, created, status, step=step, total=TOTAL, owner=owner, id=run
     )
@@ -83,17 +83,17 @@ def record_at(step: int = 3, owner: str = "", status: str = "stopped", created: 
 def brought(store: RunStore, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
     """The id of a run on the shelf; one of `size` bytes cannot be read."""
     files = {RUN: bytes(size)} if size else files_at(3)
-    return store.import_run(owner, files, replace(record_at(created=created), **changes))
+    return store.import_run(owner, files, replace(info_at(created=created), **changes))
 
 
 def written(folder: Path, info: bytes) -> Path:
     folder.mkdir(parents=True)
-    (folder / RECORD).write_bytes(info)
+    (folder / INFO).write_bytes(info)
     return folder
 
 
 def on_disk(store: RunStore, run: str) -> RunInfo:
-    return read_info((store.folder(run) / RECORD).read_bytes())
+    return read_info((store.folder(run) / INFO).read_bytes())
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -119,10 +119,10 @@ class Disk:
         self.free = threading.Event()
         self.busy = threading.Event()
         self.free.set()
-        self._save, self._write = folder.save, files.write_whole
+        self._save, self._write = folder.save, files.write_atomic
         monkeypatch.setattr(writer, "save", self.save)
-        for module in (writer, folder, "siamese_core.runs.model_file.write_whole"):
-            monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_whole")), self.write)
+        for module in (writer, folder, "siamese_core.runs.model_file.write_atomic"):
+            monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_atomic")), self.write)
 
     def save(self, folder: Path, saved: Checkpoint, frames: Any) -> None:
         self.busy.set()

@@ -13,7 +13,7 @@ from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
 from siamese_core.formats.archives import MAX_PACKED, MB
-from siamese_core.runs.archive import of_files, of_zip, record_of
+from siamese_core.runs.archive import info_of, of_files, of_zip
 from siamese_core.runs.folder import FolderRejected
 
 
@@ -53,7 +53,7 @@ def _imported(given: list[UploadedFile]) -> tuple[str, str]:
             files = of_zip(file) if file is not None else of_files((one.name, one.getvalue()) for one in given)
             if file is None and not files:
                 return "", problem or text.IS_MODEL.format(name=given[0].name)
-            return session.import_run(files, record_of(files)), ""
+            return session.import_run(files, info_of(files)), ""
         except FolderRejected as rejected:
             problem = (
                 text.OF_FILE.format(name=file.name, why=rejected) if file is not None else problem or str(rejected)

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from siamese_core.engine.storage.limits import Limits
-from siamese_core.formats.files import PART, write_whole
+from siamese_core.formats.files import PART, write_atomic
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
 from siamese_core.runs.history import RunHistory
-from siamese_core.runs.info import MAX_NAME, RECORD, RunInfo, packed_info, read_info
+from siamese_core.runs.info import INFO, MAX_NAME, RunInfo, packed_info, read_info
 
 ABANDONED_AFTER = 3600.0
 """Seconds after which what somebody has not finished, or not finished deleting, is left over from a kill."""
@@ -157,7 +157,7 @@ class RunStore:
 
     def attach(self, run: str, name: str, content: bytes) -> None:
         """A file that was made of a run's own, under a name of ours. Raises OSError."""
-        write_whole(self.folder(run) / name, content)
+        write_atomic(self.folder(run) / name, content)
         with self._lock:
             if run in self._infos:
                 self._measure(run)
@@ -177,10 +177,10 @@ class RunStore:
         unfinished = self.root / f".{run}{PART}"
         info = replace(info, id=run, owner=owner)
         try:
-            for name, content in (files | {RECORD: packed_info(info)}).items():
+            for name, content in (files | {INFO: packed_info(info)}).items():
                 path = unfinished / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, content)
+                write_atomic(path, content)
             unfinished.rename(self.folder(run))
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -257,7 +257,7 @@ class RunStore:
                     shutil.rmtree(folder, ignore_errors=True)
                 continue
             try:
-                info = read_info((folder / RECORD).read_bytes())
+                info = read_info((folder / INFO).read_bytes())
                 if info.id != folder.name:
                     raise Damaged
             except (OSError, Damaged):
@@ -269,7 +269,7 @@ class RunStore:
 
     def _write(self, info: RunInfo) -> None:
         with suppress(OSError):
-            write_whole(self.folder(info.id) / RECORD, packed_info(info))
+            write_atomic(self.folder(info.id) / INFO, packed_info(info))
 
     def _measure(self, run: str) -> None:
         walked = os.walk(self.folder(run))

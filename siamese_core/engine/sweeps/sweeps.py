@@ -23,7 +23,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import CellView, Grid, SweepView, grid_of
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.files import write_whole
+from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import FolderRejected, locked
 from siamese_core.runs.info import MAX_NAME, RunInfo, is_count, is_machine, is_scores
 
@@ -258,7 +258,7 @@ class Sweeps:
         # A full disk stops no sweep: after a kill it goes on from what was saved last.
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._folder / f"{sweep.id}.json", json.dumps(table, indent=1).encode())
+            write_atomic(self._folder / f"{sweep.id}.json", json.dumps(table, indent=1).encode())
 
     def _forget(self, sweep: _Sweep) -> None:
         del self._sweeps[sweep.id]

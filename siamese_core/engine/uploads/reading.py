@@ -110,12 +110,12 @@ def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | No
 
 def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
     """Classes in alphabetical order, "person 2" before "person 10"."""
-    order = sorted(range(len(names)), key=lambda place: archives.natural(names[place]))
+    order = sorted(range(len(names)), key=lambda place: archives.natural_key(names[place]))
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
     pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[place] for place in order))
     uploaded.check(pictures)
-    paired = uploaded.in_pairs(pictures)
+    paired = uploaded.without_singletons(pictures)
     if paired is pictures:
         return pictures
     job.alone = len(labels) - len(paired.labels)

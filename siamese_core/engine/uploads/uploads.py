@@ -118,11 +118,11 @@ class Uploads:
         pictures = reading.pictures
         self._check_room()
         images = uploaded.prepare(pictures, side, colour, test_percent)
-        key = uploaded.keep(title, pictures.classes, images)
+        key = uploaded.save(title, pictures.classes, images)
         with self._lock:
             if not uploaded.find_uploaded(key):
                 # The same set of somebody else was deleted at this moment.
-                uploaded.keep(title, pictures.classes, images)
+                uploaded.save(title, pictures.classes, images)
             self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
             self._kept.append(_Kept(owner, key, title, self._clock()))
             uploaded_sets = [kept for kept in self._kept if kept.owner == owner]
@@ -185,7 +185,7 @@ class Uploads:
 
     def _drop(self, kept: _Kept) -> None:
         if all(other is kept or other.key != kept.key for other in self._kept):
-            uploaded.forget(kept.key)
+            uploaded.delete(kept.key)
             self._on_gone(kept.key)
         self._kept.remove(kept)
 

@@ -17,7 +17,7 @@ from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.folder import LOCK, MODEL, FolderRejected, load
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN
-from siamese_core.runs.info import RECORD, RunInfo
+from siamese_core.runs.info import INFO, RunInfo
 from siamese_core.runs.model_file import read_model
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import train
@@ -88,7 +88,7 @@ def test_a_run_at_its_end_is_whole_on_the_disk(engine: Engine) -> None:
     info = until_written(engine, run)
     assert (info.status, info.step, info.total, info.query) == ("finished", 40, 40, SHORT.to_query())
     folder = engine.store.folder(run)
-    assert {RUN, EVAL_IMAGES, RECORD, MODEL, LOCK, FRAMES[:-1]} <= {path.name for path in folder.iterdir()}
+    assert {RUN, EVAL_IMAGES, INFO, MODEL, LOCK, FRAMES[:-1]} <= {path.name for path in folder.iterdir()}
     assert not list(folder.rglob("*.part"))
     model, live = read_model((folder / MODEL).read_bytes()), engine.model(ANN, run)
     assert live is not None and model.steps == 40
@@ -105,7 +105,10 @@ def test_a_run_at_its_end_is_whole_on_the_disk(engine: Engine) -> None:
     frame = poll(engine, run).frame
     assert frame is not None
     assert np.abs(run_history.film.embeddings[-1] - frame.embeddings).max() <= 1e-3 * np.abs(frame.embeddings).max()
-    assert (run_history.pixels, run_history.images) == (poll(engine, run).pixels, poll(engine, run).images)
+    assert (run_history.pixel_baseline, run_history.images) == (
+        poll(engine, run).pixel_baseline,
+        poll(engine, run).images,
+    )
     assert run_history.eval_images.labels.shape == (len(frame.embeddings),)
 
 

@@ -14,7 +14,7 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
 from siamese_core.runs.folder import MODEL, Checkpoint, load
 from siamese_core.runs.history import RUN
-from siamese_core.runs.info import RECORD, RunInfo
+from siamese_core.runs.info import INFO, RunInfo
 from tests.support.killing import FORKED
 from tests.support.saving import (
     ANN,
@@ -167,6 +167,6 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     process.join()
     assert process.exitcode == 0
     assert not [name for name in written if name.endswith(".part")]
-    assert {f"run/{name}" for name in (RUN, RECORD, MODEL)} <= set(written)
+    assert {f"run/{name}" for name in (RUN, INFO, MODEL)} <= set(written)
     assert RunStore(tmp_path).infos(ANN)[0].status == "finished"
     assert load(tmp_path / "run").finished

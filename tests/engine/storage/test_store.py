@@ -17,8 +17,8 @@ from siamese_core.formats.files import PART
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import RUN
-from siamese_core.runs.info import MAX_NAME, RECORD, packed_info
-from tests.support.saving import ANN, BEN, Clock, brought, everything, files_at, on_disk, record_at, written
+from siamese_core.runs.info import INFO, MAX_NAME, packed_info
+from tests.support.saving import ANN, BEN, Clock, brought, everything, files_at, info_at, on_disk, written
 
 # Owners
 
@@ -102,8 +102,8 @@ def test_a_published_run_can_be_looked_at_and_not_changed_by_others(tmp_path: Pa
 
 
 def test_a_record_with_a_strange_owner_is_nobodys(tmp_path: Path) -> None:
-    written(tmp_path / "strange", packed_info(record_at(owner="é", run="strange", status="finished")))
-    info = record_at(owner="é", run="seen", status="finished")
+    written(tmp_path / "strange", packed_info(info_at(owner="é", run="strange", status="finished")))
+    info = info_at(owner="é", run="seen", status="finished")
     written(tmp_path / "seen", packed_info(replace(info, published=True)))
     store = RunStore(tmp_path)
     assert store.own(ANN, "strange") is None
@@ -171,7 +171,7 @@ def test_a_name_survives_a_save_at_the_same_time(tmp_path: Path) -> None:
     writing = store.as_named(info)
     store.change(ANN, run, name="mine", pinned=True, published=True)
     # The save that began before that writes the record as it was, and says so.
-    (store.folder(run) / RECORD).write_bytes(packed_info(writing))
+    (store.folder(run) / INFO).write_bytes(packed_info(writing))
     store.put(replace(writing, status="finished", step=9))
     for found in (*store.infos(ANN), on_disk(store, run)):
         assert (found.name, found.pinned, found.published) == ("mine", True, True)
@@ -191,7 +191,7 @@ def test_a_name_on_a_full_disk_holds_as_long_as_the_server_runs(
     store = RunStore(tmp_path)
     run = brought(store)
     with monkeypatch.context() as patch:
-        patch.setattr(shelf_module, "write_whole", full)
+        patch.setattr(shelf_module, "write_atomic", full)
         assert store.change(ANN, run, name="mine")
     assert store.infos(ANN)[0].name == "mine"
     assert on_disk(store, run).name == ""
@@ -206,7 +206,7 @@ def full(*_: object) -> None:
 
 def test_a_run_that_is_brought_is_its_bringers_under_a_new_id(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    first, second = (store.import_run(ANN, files_at(3), record_at(owner=BEN, run="chosen")) for _ in range(2))
+    first, second = (store.import_run(ANN, files_at(3), info_at(owner=BEN, run="chosen")) for _ in range(2))
     assert len({first, second, "chosen"}) == 3
     assert {info.id for info in store.infos(ANN)} == {first, second}
     assert store.infos(BEN) == []
@@ -217,14 +217,14 @@ def test_a_run_that_is_brought_is_its_bringers_under_a_new_id(tmp_path: Path) ->
 def test_a_run_is_brought_whole_or_not_at_all(fails_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = RunStore(tmp_path)
     calls = iter(range(9))
-    write_whole = shelf_module.write_whole
+    write_atomic = shelf_module.write_atomic
 
     def nearly_full(path: Path, content: bytes) -> None:
         if next(calls) == fails_at:
             full()
-        write_whole(path, content)
+        write_atomic(path, content)
 
-    monkeypatch.setattr(shelf_module, "write_whole", nearly_full)
+    monkeypatch.setattr(shelf_module, "write_atomic", nearly_full)
     with pytest.raises(OSError, match="No space"):
         brought(store)
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,8 @@ import pytest
 from siamese_core.engine.storage.limits import GIGABYTES, RUNS, Limits, limits_of
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import locked
-from siamese_core.runs.info import RECORD, packed_info
-from tests.support.saving import ANN, BEN, brought, everything, record_at, written
+from siamese_core.runs.info import INFO, packed_info
+from tests.support.saving import ANN, BEN, brought, everything, info_at, written
 
 
 def test_the_oldest_go_where_an_owner_has_too_many(tmp_path: Path) -> None:
@@ -28,10 +28,10 @@ def test_what_is_pinned_or_being_written_never_goes(tmp_path: Path) -> None:
     pinned = brought(store, created=1)
     store.change(ANN, pinned, pinned=True)
     store.hold("written")
-    store.put(record_at(owner=ANN, run="written", created=2))
+    store.put(info_at(owner=ANN, run="written", created=2))
     third = brought(store, created=3)
     assert {info.id for info in store.infos(ANN)} == {pinned, "written", third}, "who comes is not sent away"
-    store.put(record_at(owner=ANN, run="written", created=2))
+    store.put(info_at(owner=ANN, run="written", created=2))
     assert {info.id for info in store.infos(ANN)} == {pinned, "written"}
 
 
@@ -58,7 +58,7 @@ def test_where_nothing_may_go_nothing_goes(tmp_path: Path) -> None:
     for run in ("a", "b"):
         store.hold(run)
         written(tmp_path / run, b"")
-        store.put(record_at(owner=ANN, run=run))
+        store.put(info_at(owner=ANN, run=run))
     assert len(store.infos(ANN)) == 2
 
 
@@ -109,13 +109,13 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "finished", "halted", "failed", "stopped"])
 def test_a_run_under_way_was_interrupted(status: str, tmp_path: Path) -> None:
-    written(tmp_path / "run", packed_info(record_at(owner=ANN, run="run", status=status)))
+    written(tmp_path / "run", packed_info(info_at(owner=ANN, run="run", status=status)))
     (found,) = RunStore(tmp_path).infos(ANN)
     assert found.status == ("interrupted" if status == "running" else status)
 
 
 def test_torn_and_foreign_folders_are_named_and_left_alone(tmp_path: Path) -> None:
-    whole = packed_info(record_at(owner=ANN, run="whole"))
+    whole = packed_info(info_at(owner=ANN, run="whole"))
     written(tmp_path / "whole", whole)
     written(tmp_path / "torn", whole[:-9])
     written(tmp_path / "renamed", whole)
@@ -124,7 +124,7 @@ def test_torn_and_foreign_folders_are_named_and_left_alone(tmp_path: Path) -> No
     written(tmp_path / "endless", whole.replace(b'"step": 3', b'"step": 1' + b"0" * 400))
     written(tmp_path / ".hidden", b"of somebody else")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "folder" / RECORD).mkdir(parents=True)
+    (tmp_path / "folder" / INFO).mkdir(parents=True)
     (tmp_path / "a file").write_bytes(b"x")
     before = everything(tmp_path)
     store = RunStore(tmp_path)

@@ -197,11 +197,11 @@ def test_a_full_disk_while_reading_is_one_sentence(uploads: Uploads, monkeypatch
 def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     read(uploads)
 
-    def full(path: Path, data: bytes) -> int:
+    def full(file: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             kept(uploads)
     assert uploads.sets(ANN) == {}

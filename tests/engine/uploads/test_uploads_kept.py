@@ -118,9 +118,9 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
             deleting.join()
         return written
 
-    own_keep = uploaded.keep
+    own_keep = uploaded.save
     with monkeypatch.context() as patch:
-        patch.setattr(uploaded, "keep", keep)
+        patch.setattr(uploaded, "save", keep)
         assert kept(uploads, BEN) == key
     assert uploads.use(BEN, key) and find_uploaded(key)
     assert uploads.sets(ANN, deleted=True) == {}

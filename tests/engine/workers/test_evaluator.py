@@ -25,7 +25,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
         yield
-    uploaded.let_go()
+    uploaded.clear_cache()
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
 
     def delete(meta: dict[str, Any]) -> None:
-        uploaded.forget(key)
+        uploaded.delete(key)
         server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
         server.hear({"do": "forget_images", "dataset": key}, NO_ARRAYS)
 

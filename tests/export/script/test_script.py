@@ -116,8 +116,8 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pixels = np.random.default_rng(0).integers(0, 256, (28, 3, 28, 28), np.uint8)
         labels = np.arange(28) % 7
         test = np.arange(28) >= 14
-        yield uploaded.keep('"""\n# me', HOSTILE, Images(pixels[~test], labels[~test], pixels[test], labels[test]))
-        uploaded.let_go()
+        yield uploaded.save('"""\n# me', HOSTILE, Images(pixels[~test], labels[~test], pixels[test], labels[test]))
+        uploaded.clear_cache()
 
 
 @pytest.fixture(scope="module")
@@ -435,9 +435,9 @@ def test_names_of_classes_fill_their_lines() -> None:
 def test_pictures_that_have_gone_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
     pixels, labels = np.zeros((4, 1, 28, 28), np.uint8), np.array([0, 0, 1, 1])
-    key = uploaded.keep("mine", ("a", "b"), Images(pixels, labels, pixels, labels))
+    key = uploaded.save("mine", ("a", "b"), Images(pixels, labels, pixels, labels))
     experiment = quick(dataset=key)
-    uploaded.forget(key)
+    uploaded.delete(key)
     with pytest.raises(DatasetMissing):
         script_of(experiment)
     with pytest.raises(DatasetMissing):

@@ -1,4 +1,4 @@
-"""Sets of somebody's own pictures: under which key they are kept, that they can go, and links to them."""
+"""Uploaded sets: under which key they are saved, that they can go, and links to them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from siamese_core.datasets.record import DatasetMissing, Images
 from siamese_core.datasets.uploaded import (
     FOLDER,
     GONE,
+    clear_cache,
+    delete,
     find_uploaded,
-    forget,
     is_uploaded,
-    keep,
-    let_go,
+    save,
     uploaded_dataset,
 )
 from siamese_core.experiment.experiment import Experiment, ExperimentError
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv(FOLDER, str(inside))
     yield inside
     # What the process remembers is of this folder.
-    let_go()
+    clear_cache()
 
 
 def two(*train: int) -> Images:
@@ -52,7 +52,7 @@ def two(*train: int) -> Images:
 
 def test_a_set_comes_back_as_it_was_kept() -> None:
     images = two(51, 255)
-    key = keep("My pictures", CLASSES, images)
+    key = save("My pictures", CLASSES, images)
     dataset = dataset_of(key)
     assert dataset.key == key
     assert (dataset.title, dataset.classes, dataset.shape) == ("My pictures", CLASSES, (1, 2, 2))
@@ -65,33 +65,33 @@ def test_a_set_comes_back_as_it_was_kept() -> None:
 
 
 def test_what_is_loaded_cannot_be_written_to() -> None:
-    loaded = uploaded_dataset(keep("t", CLASSES, two(1, 2))).load()
+    loaded = uploaded_dataset(save("t", CLASSES, two(1, 2))).load()
     for name, array in vars(loaded).items():
         assert not array.flags.writeable, name
 
 
 def test_mean_and_std_are_those_of_the_training_pixels() -> None:
     """51 / 255 is 0.2 and 255 / 255 is 1: half and half their mean is 0.6, and each is 0.4 from it."""
-    dataset = uploaded_dataset(keep("t", CLASSES, two(51, 255)))
+    dataset = uploaded_dataset(save("t", CLASSES, two(51, 255)))
     assert (dataset.mean, dataset.std) == pytest.approx((0.6, 0.4), abs=1e-12)
 
 
 def test_mean_and_std_of_noise_are_numpys() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (7, 3, 9, 9), np.uint8)
-    dataset = uploaded_dataset(keep("t", CLASSES, Images(noise, np.arange(7) % 2, noise[:2], np.array([0, 1]))))
+    dataset = uploaded_dataset(save("t", CLASSES, Images(noise, np.arange(7) % 2, noise[:2], np.array([0, 1]))))
     assert (dataset.mean, dataset.std) == pytest.approx((np.mean(noise / 255.0), np.std(noise / 255.0)), abs=1e-12)
 
 
 @pytest.mark.parametrize("grey", [0, 51, 77, 255])
 def test_pictures_all_alike_are_not_divided_by_nothing(grey: int) -> None:
-    dataset = uploaded_dataset(keep("t", CLASSES, two(*[grey] * 3_000)))
+    dataset = uploaded_dataset(save("t", CLASSES, two(*[grey] * 3_000)))
     assert (dataset.mean, dataset.std) == pytest.approx((grey / 255, 1.0))
 
 
 def test_the_key_is_of_the_content(folder: Path) -> None:
-    key = keep("t", CLASSES, two(1, 2))
+    key = save("t", CLASSES, two(1, 2))
     assert re.fullmatch(r"own-[0-9a-f]{24}", key) and is_uploaded(key) and find_uploaded(key)
-    assert keep("t", CLASSES, two(1, 2)) == key
+    assert save("t", CLASSES, two(1, 2)) == key
     assert [path.name for path in folder.iterdir()] == [f"{key}.images"]
 
 
@@ -100,40 +100,37 @@ def test_any_other_content_has_another_key() -> None:
     pixel.train_images[0, 0, 1, 1] += 1
     label = two(1, 2)
     label.test_labels[0] = 1
-    kept = [
-        keep("t", CLASSES, two(1, 2)), keep("t", CLASSES, pixel), keep("t", CLASSES, label),
-        keep("t", ("Anna", "Eva"), two(1, 2)), keep("u", CLASSES, two(1, 2)),
+    keys = [
+        save("t", CLASSES, two(1, 2)), save("t", CLASSES, pixel), save("t", CLASSES, label),
+        save("t", ("Anna", "Eva"), two(1, 2)), save("u", CLASSES, two(1, 2)),
     ]  # fmt: skip
-    assert len(set(kept)) == 5
+    assert len(set(keys)) == 5
 
 
 def test_two_who_write_the_same_set_at_once_both_have_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, meanwhile = Path.write_bytes, []
+    fsync, meanwhile = os.fsync, []
 
-    def while_another_does(path: Path, data: bytes) -> int:
-        monkeypatch.setattr(Path, "write_bytes", write)
-        written = path.write_bytes(data)
-        meanwhile.append(keep("t", CLASSES, two(1, 2)))
-        return written
+    def while_another_does(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", fsync)
+        meanwhile.append(save("t", CLASSES, two(1, 2)))
 
-    monkeypatch.setattr(Path, "write_bytes", while_another_does)
-    assert [keep("t", CLASSES, two(1, 2))] == meanwhile
+    monkeypatch.setattr(os, "fsync", while_another_does)
+    assert [save("t", CLASSES, two(1, 2))] == meanwhile
     assert [path.name for path in folder.iterdir()] == [f"{meanwhile[0]}.images"]
 
 
 def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = keep("before", CLASSES, two(1, 2))
-    write = Path.write_bytes
+    before = save("before", CLASSES, two(1, 2))
 
-    def until_it_is_full(path: Path, data: bytes) -> int:
-        write(path, data[: len(data) // 2])
+    def until_it_is_full(file: int) -> None:
+        os.truncate(file, os.fstat(file).st_size // 2)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as full:
-        full.setattr(Path, "write_bytes", until_it_is_full)
+        full.setattr(os, "fsync", until_it_is_full)
         for title in ("before", "another"):
             with pytest.raises(OSError, match="No space left"):
-                keep(title, CLASSES, two(1, 2))
+                save(title, CLASSES, two(1, 2))
     assert [path.name for path in folder.iterdir()] == [f"{before}.images"]
     assert uploaded_dataset(before).load().train_labels.tolist() == [0, 1]
 
@@ -142,10 +139,10 @@ def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pyte
 
 
 def test_a_forgotten_set_is_gone_also_for_who_had_it_in_hand(folder: Path) -> None:
-    key, other = keep("t", CLASSES, two(1, 2)), keep("t", CLASSES, two(3, 4))
+    key, other = save("t", CLASSES, two(1, 2)), save("t", CLASSES, two(3, 4))
     dataset = uploaded_dataset(key)
     dataset.load()
-    forget(key)
+    delete(key)
     assert not find_uploaded(key) and not dataset.find()
     for load in (dataset.load, lambda: uploaded_dataset(key), lambda: dataset_of(key)):
         with pytest.raises(DatasetMissing) as caught:
@@ -156,23 +153,23 @@ def test_a_forgotten_set_is_gone_also_for_who_had_it_in_hand(folder: Path) -> No
 
 
 def test_a_set_that_another_process_deleted_is_gone_once_this_one_lets_go(folder: Path) -> None:
-    key = keep("t", CLASSES, two(1, 2))
+    key = save("t", CLASSES, two(1, 2))
     uploaded_dataset(key).load()
     (folder / f"{key}.images").unlink()
-    let_go()
+    clear_cache()
     with pytest.raises(DatasetMissing, match="Upload them again"):
         uploaded_dataset(key)
-    assert keep("t", CLASSES, two(1, 2)) == key
-    let_go()
+    assert save("t", CLASSES, two(1, 2)) == key
+    clear_cache()
     assert find_uploaded(key), "and letting go deletes nothing"
 
 
 def test_a_forgotten_set_can_be_kept_again() -> None:
-    key = keep("t", CLASSES, two(1, 2))
-    forget(key)
+    key = save("t", CLASSES, two(1, 2))
+    delete(key)
     with pytest.raises(DatasetMissing):
         uploaded_dataset(key)
-    assert keep("t", CLASSES, two(1, 2)) == key
+    assert save("t", CLASSES, two(1, 2)) == key
     assert uploaded_dataset(key).load().train_labels.tolist() == [0, 1]
 
 
@@ -182,12 +179,12 @@ def test_an_unknown_key_is_like_a_set_that_is_gone() -> None:
     with pytest.raises(DatasetMissing) as caught:
         uploaded_dataset(key)
     assert str(caught.value) == GONE
-    forget(key)
+    delete(key)
 
 
 @pytest.mark.parametrize("key", MALFORMED)
 def test_a_malformed_key_leads_nowhere_even_if_a_file_is_there(key: str, folder: Path) -> None:
-    here = folder / f"{keep('t', CLASSES, two(1, 2))}.images"
+    here = folder / f"{save('t', CLASSES, two(1, 2))}.images"
     there = folder / f"{key}.images"
     there.parent.mkdir(parents=True, exist_ok=True)
     there.write_bytes(here.read_bytes())
@@ -195,7 +192,7 @@ def test_a_malformed_key_leads_nowhere_even_if_a_file_is_there(key: str, folder:
     with pytest.raises(DatasetMissing) as caught:
         uploaded_dataset(key)
     assert str(caught.value) == GONE
-    forget(key)
+    delete(key)
     assert there.read_bytes() == here.read_bytes()
 
 
@@ -205,14 +202,14 @@ def test_only_own_and_24_small_hexadecimal_digits_are_a_key(key: str) -> None:
 
 
 def test_where_no_folder_is_named_nothing_is_here_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = keep("t", CLASSES, two(1, 2))
+    key = save("t", CLASSES, two(1, 2))
     monkeypatch.delenv(FOLDER)
-    forget(key)
+    delete(key)
     assert not find_uploaded(key)
     with pytest.raises(DatasetMissing, match="Upload them again"):
         uploaded_dataset(key)
     with pytest.raises(NotADirectoryError):
-        keep("t", CLASSES, two(1, 2))
+        save("t", CLASSES, two(1, 2))
 
 
 def test_the_sentence_says_how_long_and_where_to_go() -> None:
@@ -223,7 +220,7 @@ def test_the_sentence_says_how_long_and_where_to_go() -> None:
 
 
 def test_a_link_to_a_kept_set_is_read_and_written() -> None:
-    key = keep("t", CLASSES, two(1, 2))
+    key = save("t", CLASSES, two(1, 2))
     experiment, ignored = Experiment.from_query(f"dataset={key}&steps=7")
     assert (experiment.dataset, experiment.steps, ignored) == (key, 7, [])
     assert experiment.data.title == "t" and experiment.seen == (0, 1)
@@ -231,9 +228,9 @@ def test_a_link_to_a_kept_set_is_read_and_written() -> None:
 
 
 def test_a_link_to_a_set_that_is_gone_falls_back_and_names_it() -> None:
-    key = keep("t", ("Anna", "Ben", "Eva"), two(1, 2))
+    key = save("t", ("Anna", "Ben", "Eva"), two(1, 2))
     query = Experiment(dataset=key, held_out=(2,), steps=7).to_query()
-    forget(key)
+    delete(key)
     experiment, ignored = Experiment.from_query(query)
     assert experiment.dataset == Experiment().dataset in DATASETS and experiment.steps == 7
     assert [(each.name, each.value, each.why) for each in ignored] == [("dataset", key, GONE)]
