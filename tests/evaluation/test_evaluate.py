@@ -64,7 +64,7 @@ class Run:
 
     def rows(self, name: str) -> np.ndarray:
         """The embeddings of a group's rows."""
-        n, places = len(self.images.test_labels), self.report.groups[name].places
+        n, places = len(self.images.test_labels), self.report.groups[name].indices
         return self.frame.embeddings[np.concatenate([places + n * branch for branch in range(self.branches)])]
 
     def apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:

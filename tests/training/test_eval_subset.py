@@ -158,7 +158,7 @@ def test_a_frame_of_a_similarity_has_the_similarities_of_its_pairs() -> None:
     experiment = Experiment(dataset="digits", loss="log")
     eval_subset, h = eval_subset_of(experiment, DIGITS), points(len(LABELS))
     pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
-    frame = frame_of(h, experiment, eval_subset, parts=HEAD)
+    frame = frame_of(h, experiment, eval_subset, head_params=HEAD)
     p = ((h[pairs.first] - h[pairs.second]).abs() @ HEAD[0][0] + 1.0).sigmoid()
     np.testing.assert_allclose(frame.same_distances, p[pairs.same], rtol=1e-5)
     np.testing.assert_allclose(frame.different_distances, p[~pairs.same], rtol=1e-5)
