@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.embeddings.neighbours import nearest
+from siamese_core.errors import Rejected
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -38,8 +39,8 @@ LARGEST = 1e18
 _one_umap_at_a_time = threading.RLock()
 
 
-class NotProjectable(ValueError):
-    """These embeddings have no picture; the message is one plain sentence that says why."""
+class NotProjectable(Rejected):
+    """Says why these embeddings have no layout."""
 
 
 class Projector(Protocol):
@@ -154,7 +155,7 @@ class Identity:
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
         points = _checked(embeddings)
         if points.shape[1] != 2:
-            raise NotProjectable(f"Raw shows embeddings of dimension 2, and these have {points.shape[1]}.")
+            raise NotProjectable("Raw shows embeddings of dimension 2, and these have {dim}.", dim=points.shape[1])
         return points.astype(np.float32)
 
 
@@ -170,13 +171,15 @@ def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32]
 def _checked(embeddings: npt.ArrayLike) -> Doubles:
     points = np.array(embeddings, np.float64)
     if points.ndim != 2:
-        raise NotProjectable(f"Embeddings come as a table with one row a point, not in the shape {points.shape}.")
+        raise NotProjectable(
+            "Embeddings come as a table with one row a point, not in the shape {shape}.", shape=points.shape
+        )
     if not len(points):
         raise NotProjectable("There are no points to draw.")
     if not np.isfinite(points).all():
         raise NotProjectable("Some embeddings are not finite numbers (NaN or infinity), so there is no picture.")
     if points.size and np.abs(points).max() > LARGEST:
-        raise NotProjectable(f"Some embeddings are larger than {LARGEST:.0e}, too far out to draw.")
+        raise NotProjectable("Some embeddings are larger than {largest:.0e}, too far out to draw.", largest=LARGEST)
     # What float32 cannot tell apart is no difference: below, quotients could overflow.
     return points.astype(np.float32).astype(np.float64)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from siamese_core.embeddings.verification import Distances, at_eer, at_false_accept, at_least_cost, rates
+from siamese_core.errors import Rejected
 from siamese_core.formats.text import shortened
 
 MAX_COST = 1_000_000.0
@@ -33,8 +34,8 @@ class Threshold:
     same: int
 
 
-class RuleError(ValueError):
-    """One sentence that says which part of a rule cannot be used, and what it may be."""
+class RuleError(Rejected):
+    """Says which part of a rule cannot be used, and what it may be."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,16 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not 0 <= self.wanted <= 1:
-            raise RuleError(f"far={self.wanted:g}: a rate is from 0 to 1, such as 0.01")
+            raise RuleError("far={wanted:g}: a rate is from 0 to 1, such as 0.01", wanted=self.wanted)
         if not all(0 < cost <= MAX_COST for cost in (self.accept_cost, self.reject_cost)):
             raise RuleError(
-                f"costs={self.accept_cost:g}:{self.reject_cost:g}: a cost is above 0, up to {MAX_COST:,.0f}"
+                "costs={accept:g}:{reject:g}: a cost is above 0, up to {most:,.0f}",
+                accept=self.accept_cost,
+                reject=self.reject_cost,
+                most=MAX_COST,
             )
         if not 0 < self.share_same < 1:
-            raise RuleError(f"costs: the share of same pairs is between 0 and 1, not {self.share_same:g}")
+            raise RuleError("costs: the share of same pairs is between 0 and 1, not {share:g}", share=self.share_same)
 
     @property
     def text(self) -> str:
@@ -93,7 +97,7 @@ def rule_of(text: str) -> Rule:
     if kind == "costs" and len(values) == 3:
         return Rule("costs", accept_cost=values[0], reject_cost=values[1], share_same=values[2])
     may_be = "eer, far=0.01 (false accepts) or costs=10:1:0.5 (accept:reject:share)"
-    raise RuleError(f"threshold={shortened(text)}: may be {may_be}")
+    raise RuleError("threshold={text}: may be {may_be}", text=shortened(text), may_be=may_be)
 
 
 def choose_threshold(

@@ -11,6 +11,7 @@ from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_upload
 from siamese_core.datasets.shapes import shapes
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.projection import PROJECTIONS
+from siamese_core.errors import Rejected
 from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
@@ -34,11 +35,11 @@ class Ignored:
         return f"{shortened(self.name)}={shortened(self.value)}: {self.why}"
 
 
-class ExperimentError(ValueError):
-    """One sentence that names the field, its value and what it may be."""
+class ExperimentError(Rejected, ValueError):
+    """Names the field, its value and what it may be."""
 
     def __init__(self, problem: Ignored) -> None:
-        super().__init__(str(problem))
+        super().__init__("{problem}", problem=problem)
         self.problem = problem
 
 

@@ -9,6 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.machine import Machine, MachineError
 from siamese_core.experiment.snapshot import Frame, Snapshot, TrainingState
@@ -93,8 +94,8 @@ def train(
     )
 
 
-class _Halt(Exception):
-    """The sentence with which a run ends early."""
+class _Halt(Rejected):
+    """Says why a run ends early."""
 
 
 def _step(learner: Learner) -> tuple[float, float]:
