@@ -47,7 +47,7 @@ class Projector(Protocol):
     """Made once a run. Each frame follows the one before it; the same frames in the same order give the same bits."""
 
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
-        """(n, D) → finite float32 (n, dim), or raises NotProjectable and forgets nothing."""
+        """Return finite float32 (n, dim) of (n, D), or raise NotProjectable and forget nothing."""
         ...
 
 
@@ -160,7 +160,7 @@ class Identity:
 
 
 def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The exact Euclidean k nearest neighbours of each point, the nearest first, itself excluded.
+    """Return the exact Euclidean k nearest neighbours of each point, the nearest first, itself excluded.
 
     Returns indices int32 and distances float32, both (n, k), or (n, n - 1) where there are fewer points than k.
     """
@@ -220,7 +220,7 @@ def _umap() -> tuple[Any, Any, float, float]:
 
 
 def warm_up() -> None:
-    """Imports and compiles all that a first frame needs, in 2-D and 3-D: 5–20 s of one core."""
+    """Import and compile all that a first frame needs, in 2-D and 3-D: 5–20 s of one core."""
     points = np.random.RandomState(0).normal(size=(50, 4))
     for dim in (2, 3):
         live = LiveUmap(dim=dim)

@@ -68,7 +68,7 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """As on the command line: "eer", "far=0.01", "costs=10:1:0.5"."""
+        """Return it as on the command line: "eer", "far=0.01", "costs=10:1:0.5"."""
         if self.kind == "far":
             return f"far={_written(self.wanted)}"
         if self.kind == "costs":
@@ -84,7 +84,7 @@ EER = Rule()
 
 
 def rule_of(text: str) -> Rule:
-    """The inverse of `Rule.text`. Raises RuleError."""
+    """Read a rule, the inverse of `Rule.text`. Raises RuleError."""
     if text == "eer":
         return EER
     kind, _, numbers = text.partition("=")
@@ -103,9 +103,10 @@ def rule_of(text: str) -> Rule:
 def choose_threshold(
     chosen_on: Distances, reported_on: Distances, rule: Rule, group: str, is_similarity: bool
 ) -> Threshold | None:
-    """The threshold that a rule gives on one half, with its rates on the other; distances are 1 − p for a similarity.
+    """Return the threshold that a rule gives on one half, with its rates on the other.
 
-    None where either half lacks same or different pairs, or their distances are not finite.
+    Distances are 1 − p for a similarity. None where either half lacks same or different pairs, or their distances are
+    not finite.
     """
     sides = [side for half in (chosen_on, reported_on) for side in (half.same, half.different)]
     if not all(len(side) and math.isfinite(side[-1]) for side in sides):
@@ -120,7 +121,7 @@ def choose_threshold(
 
 
 def threshold_at(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
-    """A threshold at a distance, with its rates on one half of the test images."""
+    """Return a threshold at a distance, with its rates on one half of the test images."""
     found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.
     similarity = 1 - distance if distance >= 0 else math.nextafter(1, 2)

@@ -17,8 +17,8 @@ Arrays = dict[str, np.ndarray]
 
 
 def compare(trained: TrainedModel, first: np.ndarray, second: np.ndarray, known: Gallery | None) -> Arrays:
-    """`value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's measure;
-    `euclidean` (P,) and `cosine` (P,), the similarity of the directions from −1 to 1, whatever that is.
+    """Return `value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's
+    measure; `euclidean` (P,) and `cosine` (P,), the similarity of the directions from −1 to 1, whatever that is.
 
     With a gallery also, for first and second images, `near` (2, P, k) indices of the nearest training images,
     `near_distances` (2, P, k) by Euclidean distance, and `unlike` (2, P) uint8: 1 where an image is far from them all,
@@ -37,8 +37,8 @@ def compare(trained: TrainedModel, first: np.ndarray, second: np.ndarray, known:
 
 
 def explain(trained: TrainedModel, first: np.ndarray, second: np.ndarray) -> Arrays:
-    """Of one pair, uint8 (C, H, W) each: `shown` (2, C, H, W) as the network sees it, and the maps of `saliency`,
-    `occlusion` and `gradient` (2, H, W)."""
+    """Return, of one pair, uint8 (C, H, W) each, `shown` (2, C, H, W) as the network sees it, and the maps of
+    `saliency`, `occlusion` and `gradient` (2, H, W)."""
     pair = [
         branch_input(trained, torch.tensor(image)[None], bool(branch))[0]
         for branch, image in enumerate((first, second))

@@ -77,7 +77,7 @@ class Gallery:
 
 
 def build_gallery(trained: TrainedModel) -> Iterator[Progress | Gallery]:
-    """Raises DatasetMissing where the images of the model are not here."""
+    """Yield how far it is, then the gallery. Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     index = ClassIndex.of(torch.tensor(images.train_labels), experiment.seen, experiment.train_per_class or None)
@@ -123,22 +123,22 @@ def _coarse_gallery(
 
 
 def coarse(inputs: Tensor) -> np.ndarray:
-    """(N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
+    """Return (N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
     height, width = (min(COARSE, size) for size in inputs.shape[2:])
     pixels: np.ndarray = adaptive_avg_pool2d(inputs.float() / 255, (height, width)).flatten(1).numpy()
     return pixels
 
 
 def from_nearest(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
+    """Return (N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
     chunks = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
     distances: np.ndarray = torch.cat([torch.cdist(chunk, torch.tensor(known)).amin(1) for chunk in chunks]).numpy()
     return distances
 
 
 def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | None:
-    """The threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of their
-    images. Raises DatasetMissing where the images of the model are not here.
+    """Return the threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of
+    their images. Raises DatasetMissing where the images of the model are not here.
     """
     images = _images(trained)
     found = eval_subset_of(trained.model.experiment, images).groups[group]
@@ -149,7 +149,7 @@ def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | N
 
 
 def evaluate(trained: TrainedModel) -> Iterator[Progress | Report]:
-    """Raises DatasetMissing where the images of the model are not here."""
+    """Yield how far it is, then the report. Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     rows = yield from _rows(trained, images.test_images, "test")

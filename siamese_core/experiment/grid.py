@@ -67,7 +67,7 @@ class Grid:
             )
 
     def cells(self) -> Iterator[Cell]:
-        """Every combination, all seeds of it one after the other."""
+        """Yield every combination, all seeds of it one after the other."""
         for at in product(*(values for _, values in self.axes)):
             for seed in self.seeds:
                 try:
@@ -84,7 +84,7 @@ class Grid:
         return replace(base, **values, params={**base.params, **params}, seed=seed)
 
     def to_table(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return it as JSON holds it."""
         axes = [[name, [axis_field(self.base, name).text(value) for value in values]] for name, values in self.axes]
         return {"base": self.base.to_query(), "axes": axes, "seeds": list(self.seeds)}
 
@@ -113,7 +113,7 @@ class SweepView:
 
     @property
     def done(self) -> int:
-        """Runs that have come to their end."""
+        """Count the runs that have come to their end."""
         return sum(cell.status in SCORED for cell in self.cells)
 
     @property
@@ -126,7 +126,8 @@ class SweepView:
 
 
 def grid_of(table: Mapping[str, Any]) -> Grid:
-    """The inverse of `to_table`. Raises ValueError for what is no grid, or one on an uploaded set that is gone."""
+    """Read a grid, the inverse of `to_table`. Raises ValueError for what is no grid, or one on an uploaded set that
+    is gone."""
     match table:
         case {"base": str(query), "axes": [*axes], "seeds": [*seeds]}:
             base, ignored = Experiment.from_query(query)
@@ -150,21 +151,21 @@ def grid_of(table: Mapping[str, Any]) -> Grid:
 
 
 def axis_names(base: Experiment) -> dict[str, str]:
-    """Setting → title, of all that an axis may have."""
+    """Return setting → title, of all that an axis may have."""
     params = {p.name: p.title for p in LOSSES[base.loss].params}
     others = {p.name: p.title for loss in LOSSES.values() for p in loss.params if p.name not in params}
     return {name: FIELDS[name].title for name in CHOICES} | params | others | {n: FIELDS[n].title for n in NUMBERS}
 
 
 def axis_field(base: Experiment, name: str) -> Field:
-    """The field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
+    """Return the field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
     if name in FIELDS:
         return FIELDS[name]
     return next(param for loss in (LOSSES[base.loss], *LOSSES.values()) if (param := loss.param(name)))
 
 
 def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
-    """ "0.5, 1, 2", or "0.5:2:0.5" for from, to and step. Raises GridError."""
+    """Read the values of an axis: "0.5, 1, 2", or "0.5:2:0.5" for from, to and step. Raises GridError."""
     kind, given = int if isinstance(field, IntField) else float, f"{field.name}={text[:60]}"
     may_be = f"may be numbers from {field.low:g} to {field.high:g}, such as {field.low:g}, {field.default:g}"
     to = min(field.high, field.default + 5 * field.step)

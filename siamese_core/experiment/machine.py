@@ -27,7 +27,7 @@ PRECISIONS = {"fp32": "32-bit (exact)", "bf16": "bfloat16 where it helps"}
 
 
 def devices() -> dict[str, str]:
-    """Key → title of what this machine can train on, the fastest first."""
+    """Return key → title of what this machine can train on, the fastest first."""
     import torch
 
     found = {}
@@ -39,7 +39,7 @@ def devices() -> dict[str, str]:
 
 
 def checked(machine: Machine) -> Machine:
-    """Raises `MachineError` where this machine has no such device or setting."""
+    """Return the settings; raise `MachineError` where this machine has no such device or setting."""
     found = devices()
     if machine.device not in found:
         raise MachineError("device={device}: this machine has {found}", device=machine.device, found=", ".join(found))

@@ -30,7 +30,7 @@ class Reach:
 
 
 def reach(output: str, measure: str, dim: int, classes: int) -> Reach:
-    """Of `classes` points with `dim` numbers each, for an output of the network and a distance.
+    """Return the reach of `classes` points with `dim` numbers each, for an output of the network and a distance.
 
     On the sphere: the simplex (Rankin 1955), neighbours on the circle for dim = 2. In the cube: Plotkin's bound (1960).
     """
@@ -75,12 +75,12 @@ def _cube(measure: str, dim: int, classes: int) -> Reach:
 
 
 def requested_distance(params: Mapping[str, float]) -> float:
-    """The distance that a loss asks for: its margin, or half of Q, where its branches cross."""
+    """Return the distance that a loss asks for: its margin, or half of Q, where its branches cross."""
     return params["q"] / 2 if "q" in params else params["margin"]
 
 
 def warning(experiment: Experiment) -> str | None:
-    """A sentence where the loss asks for a distance that is out of reach; it trains all the same."""
+    """Return a warning where the loss asks for a distance that is out of reach; it trains all the same."""
     loss = LOSSES[experiment.loss]
     if loss.input_kind not in ("distance", "triplet"):
         return None

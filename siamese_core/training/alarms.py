@@ -29,14 +29,14 @@ JUDGED_AFTER = 30
 
 
 def spread(embeddings: Tensor, measure: str = "euclidean") -> float:
-    """Root mean squared distance of embeddings (N, D) from their centre; of their directions, for the cosine."""
+    """Return the RMS distance of embeddings (N, D) from their centre; of their directions, for the cosine."""
     if measure == "cosine":
         embeddings = normalised(embeddings)
     return float((embeddings - embeddings.mean(0)).square().sum(1).mean().sqrt())
 
 
 def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) -> str | None:
-    """A sentence that names a failing embedding and its cause, or None."""
+    """Return a sentence that names a failing embedding and its cause, or None."""
     embeddings = torch.from_numpy(frame.embeddings)
     if step < JUDGED_AFTER or not frame.metrics or not embeddings.isfinite().all():
         return None
@@ -91,6 +91,7 @@ def _against_collapse(experiment: Experiment) -> str:
 
 
 def not_finite(experiment: Experiment, step: int) -> str:
+    """Return why a run ends at a step whose loss is not finite, and what to change."""
     small_q = experiment.params.get("q", math.inf) < 1
     remedy = " or raise q" if small_q else ""
     return (
@@ -100,5 +101,6 @@ def not_finite(experiment: Experiment, step: int) -> str:
 
 
 def out_of_memory(experiment: Experiment) -> str:
+    """Return why a run ends when the GPU is full, and what to change."""
     images = experiment.images_per_step
     return f"The GPU ran out of memory at batch_size {images}. Try batch_size {max(images // 2, 24)}."

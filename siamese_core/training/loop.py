@@ -25,7 +25,7 @@ __all__ = ["Frame", "Snapshot", "TrainingState", "every", "train"]
 
 
 def every(n: int) -> Callable[[], bool]:
-    """True at every n-th call."""
+    """Return a function that is true at every n-th call."""
     calls = 0
 
     def due() -> bool:
@@ -53,7 +53,8 @@ def train(
     wants_scores: Callable[[], bool] = always,
     wants_state: Callable[[], bool] = never,
 ) -> Iterator[Snapshot]:
-    """Yields after every optimiser step, from the first or from the one after `state`, until `experiment.steps`.
+    """Train, and yield a snapshot after every optimiser step, from the first or from the one after `state`, until
+    `experiment.steps`.
 
     A frame (every tenth by default) and a state are filled when asked for, and always in the last snapshot, whose
     metrics are over all test images. The metrics of a frame are empty where its scores are not wanted.
