@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 # Chosen by `python -m tests.benchmarks.projection`. 30 epochs a frame win little and cost a third more time, 15 follow
-# too slowly; from alpha 0.5 on, a resting picture trembles more and keeps fewer neighbours.
+# too slowly; from alpha 0.5 on, a layout at rest trembles more and preserves fewer neighbours.
 FIRST_EPOCHS, FIRST_ALPHA = 200, 1.0
 FRAME_EPOCHS, FRAME_ALPHA = 20, 0.2
 NEGATIVE_SAMPLES = 5

@@ -58,8 +58,8 @@ def _nearest_hits(h: Floats, y: npt.NDArray[np.intp], queries: npt.NDArray[np.in
     squared = np.hstack([-2 * h[queries], squares[queries], ones[queries]]) @ np.hstack([h, ones, squares]).T
     # What rounding leaves of the distance of two equal embeddings is 0: they are ties.
     squared[squared < ROUNDING * squares[queries]] = 0
-    # The answer rides in the last bit of the number that is sorted: a third of the time of sorting indices. The bits of
-    # numbers that are not negative are in the order of the numbers.
+    # Whether it is a hit rides in the last bit of the number that is sorted: a third of the time of sorting indices.
+    # The bits of numbers that are not negative are in the order of the numbers.
     bits = squared.view(np.int32)
     bits &= ~1
     bits |= y[queries, None] == y[None]

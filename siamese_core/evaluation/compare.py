@@ -1,4 +1,4 @@
-"""Pairs of images held against each other by a model, and each image against what the model was trained on."""
+"""Pairs of images compared by a model, and each image with what the model was trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEIGHBOURS = 5
 Arrays = dict[str, np.ndarray]
 
 
-def compare(trained: TrainedModel, first: np.ndarray, second: np.ndarray, known: Gallery | None) -> Arrays:
+def compare(trained: TrainedModel, first: np.ndarray, second: np.ndarray, gallery: Gallery | None) -> Arrays:
     """Return `value` (P,): distances or similarities of uint8 images (P, C, H, W) and (P, C, H, W), by the model's
     measure; `euclidean` (P,) and `cosine` (P,), the similarity of the directions from −1 to 1, whatever that is.
 
@@ -33,7 +33,7 @@ def compare(trained: TrainedModel, first: np.ndarray, second: np.ndarray, known:
         "euclidean": MEASURES["euclidean"].between(*h).numpy(),
         "cosine": 1 - MEASURES["cosine"].between(*h).numpy(),
     }
-    return found | (_near(known, [rows.numpy() for rows in h], inputs) if known is not None else {})
+    return found | (_near(gallery, [rows.numpy() for rows in h], inputs) if gallery is not None else {})
 
 
 def explain(trained: TrainedModel, first: np.ndarray, second: np.ndarray) -> Arrays:
@@ -50,15 +50,15 @@ def explain(trained: TrainedModel, first: np.ndarray, second: np.ndarray) -> Arr
     }
 
 
-def _near(known: Gallery, rows: list[np.ndarray], inputs: list[torch.Tensor]) -> Arrays:
+def _near(gallery: Gallery, rows: list[np.ndarray], inputs: list[torch.Tensor]) -> Arrays:
     near, distances, unlike = [], [], []
     for side, (h, images) in enumerate(zip(rows, inputs, strict=True)):
-        branch = min(side, len(known.embeddings) - 1)
-        found, d = neighbours.nearest(h, known.embeddings[branch], NEIGHBOURS)
-        strange = from_nearest(coarse(images), known.coarse[branch]) > known.unlike_coarse[branch]
-        near.append(known.indices[found])
+        branch = min(side, len(gallery.embeddings) - 1)
+        found, d = neighbours.nearest(h, gallery.embeddings[branch], NEIGHBOURS)
+        strange = from_nearest(coarse(images), gallery.coarse[branch]) > gallery.unlike_coarse[branch]
+        near.append(gallery.indices[found])
         distances.append(d)
-        unlike.append((d[:, 0] > known.unlike[branch]) | strange)
+        unlike.append((d[:, 0] > gallery.unlike[branch]) | strange)
     return {
         "near": np.stack(near).astype(np.int32),
         "near_distances": np.stack(distances),

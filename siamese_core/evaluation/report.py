@@ -73,7 +73,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a long work stands: `done` of `total` in one of its stages."""
+    """How far a long computation is: `done` of `total` in one of its stages."""
 
     stage: str
     done: int

@@ -86,31 +86,31 @@ def warning(experiment: Experiment) -> str | None:
         return None
     found = reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
     is_scale = "q" in experiment.params
-    asked = requested_distance(experiment.params)
+    requested = requested_distance(experiment.params)
     name = "q" if is_scale else "margin"
-    what = f"the crossing at q/2 = {asked:g}" if is_scale else f"the margin {asked:g}"
+    what = f"the crossing at q/2 = {requested:g}" if is_scale else f"the margin {requested:g}"
     where = f"with output={experiment.output}, measure={experiment.measure}"
-    if asked > found.two_points:
+    if requested > found.two_points:
         return (
             f"Out of reach: {where} no two points are farther apart than {found.two_points:.3g}, but {what} lies "
-            f"beyond. It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
+            f"beyond. It trains, but what it asks for is never reached. {_remedy(experiment, name, requested)}"
         )
-    if asked > found.all_classes and loss.input_kind == "distance":
+    if requested > found.all_classes and loss.input_kind == "distance":
         return (
             f"Out of reach for all at once: {where} and embedding_dim={experiment.embedding_dim}, "
             f"{len(experiment.seen)} classes are at most {found.all_classes:.3g} from each other, but {what} lies "
-            f"beyond. It trains, but some classes stay nearer. {_remedy(experiment, name, asked)}"
+            f"beyond. It trains, but some classes stay nearer. {_remedy(experiment, name, requested)}"
         )
     return None
 
 
-def _remedy(experiment: Experiment, name: str, asked: float) -> str:
+def _remedy(experiment: Experiment, name: str, requested: float) -> str:
     """Only what helps: on the sphere more dimensions do not, where there are enough; for cosine, linear is a sphere."""
     dimensions: Any = FIELDS["embedding_dim"]
     settings = {"set output=linear": ("linear", experiment.embedding_dim)}
     if PROJECTIONS[experiment.projection].only_dim is None:
         settings = {"raise embedding_dim": (experiment.output, dimensions.high)} | settings
     for setting, (output, dim) in settings.items():
-        if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= asked:
+        if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= requested:
             return f"Lower {name}, or {setting}."
     return f"Lower {name}."

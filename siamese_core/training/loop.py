@@ -60,7 +60,7 @@ def train(
     metrics are over all test images. The metrics of a frame are empty where its scores are not wanted.
 
     A resumed run gives the same bits as one that was never interrupted: for one machine, device, thread count and
-    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` sentence, at the last step
+    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` message, at the last step
     that was made. Raises MachineError where the GPU has no memory even for the network and the images.
     """
     wants_frame = wants_frame or every(10)
@@ -85,8 +85,8 @@ def train(
             break
         learner.seconds += perf_counter() - started
         last = learner.step == experiment.steps
-        asked = wants_frame()
-        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if asked or last else None
+        is_wanted = wants_frame()
+        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if is_wanted or last else None
         yield _snapshot(learner, loss, active, frame, state_of(learner) if wants_state() or last else None)
     else:
         return

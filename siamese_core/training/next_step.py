@@ -1,4 +1,4 @@
-"""What the next step of a run looks at: drawn from a copy of its generator, so it is what the run will draw itself."""
+"""The images of the next step of a run: drawn from a copy of its generator, so it is what the run will draw itself."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_intervals_and_baselines_of_many_pairs_are_of_some_of_each_kind(monkeypa
 def test_pairs_are_kept_in_their_order_as_many_of_each_kind_as_there_may_be() -> None:
     same = np.arange(100) % 10 == 0
     for at_most in (200, 20, 6):
-        kept_places = evaluation._some(same, at_most)
+        kept_places = evaluation._sampled(same, at_most)
         assert (np.diff(kept_places) > 0).all()
         assert same[kept_places].sum() == min(10, at_most // 2)
         assert (~same[kept_places]).sum() == min(90, at_most // 2)
