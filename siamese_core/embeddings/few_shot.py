@@ -22,7 +22,7 @@ class FewShot(NamedTuple):
 
 
 def most_ways(labels: npt.ArrayLike, shots: int) -> int:
-    """How many classes have the `shots` images to learn from and one more to ask about."""
+    """Return how many classes have the `shots` images to learn from and one more as a query."""
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     return int((counts > shots).sum())
 
@@ -30,7 +30,7 @@ def most_ways(labels: npt.ArrayLike, shots: int) -> int:
 def few_shot_accuracy(
     embeddings: npt.ArrayLike, labels: npt.ArrayLike, ways: int, shots: int, *, episodes: int = 400, seed: int = 0
 ) -> FewShot | None:
-    """N-way K-shot accuracy of embeddings (M, D) with labels (M,), by Euclidean distance.
+    """Return the N-way K-shot accuracy of embeddings (M, D) with labels (M,), by Euclidean distance.
 
     A class is the mean of its support embeddings (Snell, Swersky & Zemel 2017, "Prototypical Networks", eq. 1); with
     one shot, that is the nearest image (Koch, Zemel & Salakhutdinov 2015). A query is right where its own class is
@@ -57,7 +57,7 @@ def few_shot_accuracy(
 def draw(
     labels: npt.ArrayLike, ways: int, shots: int, episodes: int, generator: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Indices of the support images (episodes, ways, shots) and of one query of each class (episodes, ways).
+    """Draw indices of the support images (episodes, ways, shots) and of one query of each class (episodes, ways).
 
     In an episode all classes differ, and all images of a class; every choice of both is as likely as any other.
     """

@@ -21,7 +21,7 @@ SLICE = 16
 def nearest(
     queries: npt.ArrayLike, gallery: npt.ArrayLike, k: int, *, exclude_self: bool = False
 ) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The k nearest of a gallery (N, D) to each of the queries (Q, D), the nearest first, by Euclidean distance.
+    """Return the k nearest of a gallery (N, D) to each of the queries (Q, D), the nearest first, by Euclidean distance.
 
     With `exclude_self` the queries are the gallery, and no image is its own neighbour. Equal embeddings are exactly 0
     apart; of equally far ones, up to rounding, the lower index comes first.
@@ -99,8 +99,8 @@ def _nearest_from(origin: Doubles, q: Doubles, x: Doubles, k: int, itself: Indic
 
 
 def recall_at_k(neighbours: npt.ArrayLike, labels: npt.ArrayLike, k: int) -> float | None:
-    """Share of the images that have one of their class among their k nearest (Jégou, Douze & Schmid 2011; for
-    embeddings Oh Song et al. 2016). Images alone in their class do not count.
+    """Return the share of the images that have one of their class among their k nearest (Jégou, Douze & Schmid 2011;
+    for embeddings Oh Song et al. 2016). Images alone in their class do not count.
 
     Takes the neighbours (N, at least k) of `nearest(…, exclude_self=True)` and labels (N,). Ties stay as they lie
     there, while `retrieval_metrics` counts them as wrong. None where fewer than two classes are left, for every
@@ -117,7 +117,7 @@ def recall_at_k(neighbours: npt.ArrayLike, labels: npt.ArrayLike, k: int) -> flo
 
 
 def confusion(neighbours: npt.ArrayLike, labels: npt.ArrayLike, classes: int) -> Indices:
-    """How many images of each class (row) have their nearest neighbour in each class (column): int64 (C, C).
+    """Count the images of each class (row) whose nearest neighbour is in each class (column): int64 (C, C).
 
     Takes the neighbours (N, k) of `nearest(…, exclude_self=True)` and labels (N,) from 0 to `classes` - 1.
     """
@@ -131,7 +131,7 @@ def confusion(neighbours: npt.ArrayLike, labels: npt.ArrayLike, classes: int) ->
 def hardest(
     d: npt.ArrayLike, same: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, count: int
 ) -> tuple[Indices, Indices]:
-    """Which same pairs are farthest apart and which different pairs nearest, the hardest first, at most `count` each.
+    """Return the same pairs farthest apart and the different pairs nearest, the hardest first, at most `count` each.
 
     An image is in one same pair and in one different pair at most, so that an odd one does not fill the gallery: a pair
     is passed over where a harder one has taken one of its images. Ties in the order of the pairs; pairs whose distance

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.embeddings.neighbours import nearest
+from siamese_core.errors import Rejected
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 # Chosen by `python -m tests.benchmarks.projection`. 30 epochs a frame win little and cost a third more time, 15 follow
-# too slowly; from alpha 0.5 on, a resting picture trembles more and keeps fewer neighbours.
+# too slowly; from alpha 0.5 on, a layout at rest trembles more and preserves fewer neighbours.
 FIRST_EPOCHS, FIRST_ALPHA = 200, 1.0
 FRAME_EPOCHS, FRAME_ALPHA = 20, 0.2
 NEGATIVE_SAMPLES = 5
@@ -38,15 +39,15 @@ LARGEST = 1e18
 _one_umap_at_a_time = threading.RLock()
 
 
-class NotProjectable(ValueError):
-    """These embeddings have no picture; the message is one plain sentence that says why."""
+class NotProjectable(Rejected):
+    """Says why these embeddings have no layout."""
 
 
 class Projector(Protocol):
     """Made once a run. Each frame follows the one before it; the same frames in the same order give the same bits."""
 
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
-        """(n, D) → finite float32 (n, dim), or raises NotProjectable and forgets nothing."""
+        """Return finite float32 (n, dim) of (n, D), or raise NotProjectable and forget nothing."""
         ...
 
 
@@ -154,12 +155,12 @@ class Identity:
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
         points = _checked(embeddings)
         if points.shape[1] != 2:
-            raise NotProjectable(f"Raw shows embeddings of dimension 2, and these have {points.shape[1]}.")
+            raise NotProjectable("Raw shows embeddings of dimension 2, and these have {dim}.", dim=points.shape[1])
         return points.astype(np.float32)
 
 
 def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The exact Euclidean k nearest neighbours of each point, the nearest first, itself excluded.
+    """Return the exact Euclidean k nearest neighbours of each point, the nearest first, itself excluded.
 
     Returns indices int32 and distances float32, both (n, k), or (n, n - 1) where there are fewer points than k.
     """
@@ -170,13 +171,15 @@ def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32]
 def _checked(embeddings: npt.ArrayLike) -> Doubles:
     points = np.array(embeddings, np.float64)
     if points.ndim != 2:
-        raise NotProjectable(f"Embeddings come as a table with one row a point, not in the shape {points.shape}.")
+        raise NotProjectable(
+            "Embeddings come as a table with one row a point, not in the shape {shape}.", shape=points.shape
+        )
     if not len(points):
         raise NotProjectable("There are no points to draw.")
     if not np.isfinite(points).all():
         raise NotProjectable("Some embeddings are not finite numbers (NaN or infinity), so there is no picture.")
     if points.size and np.abs(points).max() > LARGEST:
-        raise NotProjectable(f"Some embeddings are larger than {LARGEST:.0e}, too far out to draw.")
+        raise NotProjectable("Some embeddings are larger than {largest:.0e}, too far out to draw.", largest=LARGEST)
     # What float32 cannot tell apart is no difference: below, quotients could overflow.
     return points.astype(np.float32).astype(np.float64)
 
@@ -217,7 +220,7 @@ def _umap() -> tuple[Any, Any, float, float]:
 
 
 def warm_up() -> None:
-    """Imports and compiles all that a first frame needs, in 2-D and 3-D: 5–20 s of one core."""
+    """Import and compile all that a first frame needs, in 2-D and 3-D: 5–20 s of one core."""
     points = np.random.RandomState(0).normal(size=(50, 4))
     for dim in (2, 3):
         live = LiveUmap(dim=dim)

@@ -22,7 +22,7 @@ class RetrievalMetrics(NamedTuple):
 
 
 def retrieval_metrics(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> RetrievalMetrics | None:
-    """Precision@1 and MAP@R (Musgrave, Belongie & Lim 2020) of embeddings (N, D) with labels (N,).
+    """Return precision@1 and MAP@R (Musgrave, Belongie & Lim 2020) of embeddings (N, D) with labels (N,).
 
     Each image is a query against all the others; R is the number of others of its class, and
     MAP@R = (1/R) Σ_{i ≤ R} P(i)·rel(i). Queries without another image of their class do not count.
@@ -58,8 +58,8 @@ def _nearest_hits(h: Floats, y: npt.NDArray[np.intp], queries: npt.NDArray[np.in
     squared = np.hstack([-2 * h[queries], squares[queries], ones[queries]]) @ np.hstack([h, ones, squares]).T
     # What rounding leaves of the distance of two equal embeddings is 0: they are ties.
     squared[squared < ROUNDING * squares[queries]] = 0
-    # The answer rides in the last bit of the number that is sorted: a third of the time of sorting indices. The bits of
-    # numbers that are not negative are in the order of the numbers.
+    # Whether it is a hit rides in the last bit of the number that is sorted: a third of the time of sorting indices.
+    # The bits of numbers that are not negative are in the order of the numbers.
     bits = squared.view(np.int32)
     bits &= ~1
     bits |= y[queries, None] == y[None]
@@ -76,7 +76,7 @@ class VerificationMetrics(NamedTuple):
 def verification_metrics(
     same_distances: npt.ArrayLike, different_distances: npt.ArrayLike
 ) -> VerificationMetrics | None:
-    """Area under the ROC curve and equal error rate of "the smaller the distance, the more likely the same".
+    """Return the area under the ROC curve and equal error rate of "the smaller the distance, the more likely the same".
 
     Distances (P,) of same and of different pairs; None where one of them is empty or a distance is not finite.
     """
@@ -91,7 +91,7 @@ def verification_metrics(
 
 
 def equal_error(false_accept: npt.ArrayLike, false_reject: npt.ArrayLike) -> float:
-    """Where the two rates (K,), one rising and one falling along the thresholds, cross: on the line between the last
-    threshold that rejects too much and the first that accepts too much."""
+    """Return where the two rates (K,), one rising and one falling along the thresholds, cross: on the line between
+    the last threshold that rejects too much and the first that accepts too much."""
     accept, reject = np.asarray(false_accept), np.asarray(false_reject)
     return float(np.interp(0, accept - reject, accept))

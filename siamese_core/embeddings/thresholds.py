@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from siamese_core.embeddings.verification import Distances, at_eer, at_false_accept, at_least_cost, rates
+from siamese_core.errors import Rejected
 from siamese_core.formats.text import shortened
 
 MAX_COST = 1_000_000.0
@@ -33,8 +34,8 @@ class Threshold:
     same: int
 
 
-class RuleError(ValueError):
-    """One sentence that says which part of a rule cannot be used, and what it may be."""
+class RuleError(Rejected):
+    """Says which part of a rule cannot be used, and what it may be."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,20 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not 0 <= self.wanted <= 1:
-            raise RuleError(f"far={self.wanted:g}: a rate is from 0 to 1, such as 0.01")
+            raise RuleError("far={wanted:g}: a rate is from 0 to 1, such as 0.01", wanted=self.wanted)
         if not all(0 < cost <= MAX_COST for cost in (self.accept_cost, self.reject_cost)):
             raise RuleError(
-                f"costs={self.accept_cost:g}:{self.reject_cost:g}: a cost is above 0, up to {MAX_COST:,.0f}"
+                "costs={accept:g}:{reject:g}: a cost is above 0, up to {most:,.0f}",
+                accept=self.accept_cost,
+                reject=self.reject_cost,
+                most=MAX_COST,
             )
         if not 0 < self.share_same < 1:
-            raise RuleError(f"costs: the share of same pairs is between 0 and 1, not {self.share_same:g}")
+            raise RuleError("costs: the share of same pairs is between 0 and 1, not {share:g}", share=self.share_same)
 
     @property
     def text(self) -> str:
-        """As on the command line: "eer", "far=0.01", "costs=10:1:0.5"."""
+        """Return it as on the command line: "eer", "far=0.01", "costs=10:1:0.5"."""
         if self.kind == "far":
             return f"far={_written(self.wanted)}"
         if self.kind == "costs":
@@ -80,7 +84,7 @@ EER = Rule()
 
 
 def rule_of(text: str) -> Rule:
-    """The inverse of `Rule.text`. Raises RuleError."""
+    """Read a rule, the inverse of `Rule.text`. Raises RuleError."""
     if text == "eer":
         return EER
     kind, _, numbers = text.partition("=")
@@ -93,15 +97,16 @@ def rule_of(text: str) -> Rule:
     if kind == "costs" and len(values) == 3:
         return Rule("costs", accept_cost=values[0], reject_cost=values[1], share_same=values[2])
     may_be = "eer, far=0.01 (false accepts) or costs=10:1:0.5 (accept:reject:share)"
-    raise RuleError(f"threshold={shortened(text)}: may be {may_be}")
+    raise RuleError("threshold={text}: may be {may_be}", text=shortened(text), may_be=may_be)
 
 
 def choose_threshold(
     chosen_on: Distances, reported_on: Distances, rule: Rule, group: str, is_similarity: bool
 ) -> Threshold | None:
-    """The threshold that a rule gives on one half, with its rates on the other; distances are 1 − p for a similarity.
+    """Return the threshold that a rule gives on one half, with its rates on the other.
 
-    None where either half lacks same or different pairs, or their distances are not finite.
+    Distances are 1 − p for a similarity. None where either half lacks same or different pairs, or their distances are
+    not finite.
     """
     sides = [side for half in (chosen_on, reported_on) for side in (half.same, half.different)]
     if not all(len(side) and math.isfinite(side[-1]) for side in sides):
@@ -116,7 +121,7 @@ def choose_threshold(
 
 
 def threshold_at(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
-    """A threshold at a distance, with its rates on one half of the test images."""
+    """Return a threshold at a distance, with its rates on one half of the test images."""
     found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.
     similarity = 1 - distance if distance >= 0 else math.nextafter(1, 2)

@@ -52,7 +52,7 @@ class Distances:
 
     @classmethod
     def of(cls, d: npt.ArrayLike, same: npt.ArrayLike) -> Distances:
-        """Of distances d (P,) and whether each pair is the same (P,).
+        """Return the sorted distances of d (P,), by whether each pair is the same (P,).
 
         A kind with more than MAX_STORED pairs is thinned evenly in rank; its smallest and its largest distance stay.
         """
@@ -61,7 +61,7 @@ class Distances:
         return cls(_thinned(np.sort(alike)), _thinned(np.sort(others)), np.array([len(alike), len(others)]))
 
     def similarities(self) -> Distances:
-        """The other way round: p where these are 1 − p."""
+        """Return the similarities: p where these are 1 − p."""
         return Distances(1 - self.same, 1 - self.different, self.counts)
 
 
@@ -72,7 +72,7 @@ def _thinned(ordered: Floats) -> Floats:
 
 
 def halves(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """(N,): True for the images on which a threshold is chosen, False for those on which it is judged.
+    """Return (N,): True for the images on which a threshold is chosen, False for those on which it is judged.
 
     Every other image of each class in the order they stand. The halves differ by at most one image, also in each class.
     """
@@ -89,7 +89,7 @@ class Rates(NamedTuple):
 
 
 def rates(distances: Distances, threshold: float) -> Rates:
-    """The errors when every pair at a distance ≤ threshold is accepted. NaN for a kind of which there is no pair."""
+    """Return the errors when every pair at a distance ≤ threshold is accepted. NaN for a kind without a pair."""
     false_accept, false_reject = _rates(distances, np.array([threshold]))
     return Rates(float(false_accept[0]), float(false_reject[0]))
 
@@ -127,13 +127,13 @@ def _steps(distances: Distances) -> _Steps:
 
 
 def at_eer(distances: Distances) -> float:
-    """The threshold at which false accept and false reject rate differ least."""
+    """Return the threshold at which false accept and false reject rate differ least."""
     steps = _steps(distances)
     return _cheapest(steps, np.abs(steps.false_accept - steps.false_reject))
 
 
 def at_false_accept(distances: Distances, wanted: float) -> float:
-    """The highest threshold whose false accept rate on these pairs is at most `wanted` (a share, 0.01 is 1 %).
+    """Return the highest threshold whose false accept rate on these pairs is at most `wanted` (a share, 0.01 is 1 %).
 
     Midway to the next distance; below all distances where even the nearest different pair is one too many.
     """
@@ -144,7 +144,7 @@ def at_false_accept(distances: Distances, wanted: float) -> float:
 
 
 def at_least_cost(distances: Distances, false_accept_cost: float, false_reject_cost: float, share_same: float) -> float:
-    """The threshold of the smallest expected cost, C_FA · FAR · (1 − share) + C_FR · FRR · share.
+    """Return the threshold of the smallest expected cost, C_FA · FAR · (1 − share) + C_FR · FRR · share.
 
     That is NIST's detection cost (Doddington et al. 2000). `share_same` is the share of same pairs where the
     threshold will be used. Of thresholds that cost the same, the lowest.
@@ -175,7 +175,7 @@ class Curves(NamedTuple):
 
 
 def curves(distances: Distances) -> Curves:
-    """The error rates along rising thresholds, from accepting no pair to accepting all; all values are finite."""
+    """Return the error rates, all finite, along rising thresholds: from accepting no pair to accepting all."""
     steps = _steps(distances)
     return Curves(*(values.astype(np.float32) for values in steps.at(_spread(steps, POINTS))))
 
@@ -203,7 +203,7 @@ class Summary(NamedTuple):
 
 
 def summary(distances: Distances) -> Summary | None:
-    """The scores of all thresholds together; None without pairs of both kinds, or with a distance not finite.
+    """Return the scores of all thresholds together; None without pairs of both kinds, or with a distance not finite.
 
     The true accept rates are those of a threshold, not interpolated: with fewer than 1,000 different pairs
     `tar_at_01` is the best that accepts none of them.
@@ -245,7 +245,7 @@ def intervals(
     replicates: int = 200,
     seed: int = 0,
 ) -> Intervals | None:
-    """How far the scores would move with other images: the percentile bootstrap over images, not over pairs.
+    """Return how far the scores would move with other images: the percentile bootstrap over images, not over pairs.
 
     Of distances d (P,), same (P,), and the indices of the two images of each pair, first and second (P,). Pairs that
     share an image are not independent, so what is drawn with replacement is images (Snijders & Borgatti 1999; for
@@ -327,8 +327,8 @@ def _replicates(thresholds: Floats, accepted: Doubles, truly_accepted: Doubles) 
 
 
 def band(intervals: Intervals, threshold: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in line;
-    beyond the last of them, anything from that one's to what accepts no pair, or all."""
+    """Return (low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in
+    line; beyond the last of them, anything from that one's to what accepts no pair, or all."""
     (far_low, far_high), (frr_low, frr_high) = (
         [float(np.interp(threshold, intervals.thresholds, limit)) for limit in limits]
         for limits in (intervals.false_accept, intervals.false_reject)

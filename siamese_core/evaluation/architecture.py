@@ -30,7 +30,7 @@ class _Setting:
 
 
 def check_architecture(model: Model) -> None:
-    """Raises ModelRejected for the first tensor that is missing, too many, or of another shape or dtype."""
+    """Raise ModelRejected for the first tensor that is missing, too many, or of another shape or dtype."""
     # On the meta device a module has shapes but no numbers.
     with torch.device("meta"):
         expected = _of_networks(model) | _of_head(model)

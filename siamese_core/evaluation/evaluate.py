@@ -1,5 +1,5 @@
-"""How good a model is on images that it was not trained on, and where its threshold comes from: generators that say how
-far they are, and give what they found last."""
+"""How good a model is on images that it was not trained on, and where its threshold comes from: generators that yield
+their progress, and at last what they found."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, encode_both, network_of
 
 GALLERY_SIZE = 10_000
-"""Training images among which neighbours are looked for, at most: the first of each class."""
+"""Training images among which neighbours are searched, at most: the first of each class."""
 
 UNLIKE = 0.995
 """An image further from every training image than this share of the test images are is unlike what was trained on: for
 the network, which may have drawn strange images into its classes, or by its pixels."""
 
 COARSE = 14
-"""Pixels a side by which images are held against each other without a network."""
+"""Pixels a side by which images are compared without a network."""
 
 COMPARED = 1_000
 """Test images, at most, by which the usual distance of pixels is measured."""
@@ -60,7 +60,7 @@ NO_CLASSES = (
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """What a pair is held against.
+    """What a pair is compared with.
 
     The training images `indices` (G,), their embeddings (branches, G, D) and `coarse` pixels (branches, G, K); for each
     branch the distances beyond which an image is unlike them all, `unlike` and `unlike_coarse` (branches,). The
@@ -77,7 +77,7 @@ class Gallery:
 
 
 def build_gallery(trained: TrainedModel) -> Iterator[Progress | Gallery]:
-    """Raises DatasetMissing where the images of the model are not here."""
+    """Yield the progress, then the gallery. Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     index = ClassIndex.of(torch.tensor(images.train_labels), experiment.seen, experiment.train_per_class or None)
@@ -123,22 +123,22 @@ def _coarse_gallery(
 
 
 def coarse(inputs: Tensor) -> np.ndarray:
-    """(N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
+    """Return (N, K) pixels from 0 to 1 of images (N, C, H, W), at most `COARSE` a side."""
     height, width = (min(COARSE, size) for size in inputs.shape[2:])
     pixels: np.ndarray = adaptive_avg_pool2d(inputs.float() / 255, (height, width)).flatten(1).numpy()
     return pixels
 
 
 def from_nearest(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
+    """Return (N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
     chunks = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
     distances: np.ndarray = torch.cat([torch.cdist(chunk, torch.tensor(known)).amin(1) for chunk in chunks]).numpy()
     return distances
 
 
 def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | None:
-    """The threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of their
-    images. Raises DatasetMissing where the images of the model are not here.
+    """Return the threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of
+    their images. Raises DatasetMissing where the images of the model are not here.
     """
     images = _images(trained)
     found = eval_subset_of(trained.model.experiment, images).groups[group]
@@ -149,15 +149,15 @@ def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | N
 
 
 def evaluate(trained: TrainedModel) -> Iterator[Progress | Report]:
-    """Raises DatasetMissing where the images of the model are not here."""
+    """Yield the progress, then the report. Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     rows = yield from _rows(trained, images.test_images, "test")
-    before = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
+    untrained_rows = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
     groups = {}
     for name, group in eval_subset_of(experiment, images).groups.items():
         if group is not None:
-            groups[name] = yield from _group(trained, name, group, images, rows, before)
+            groups[name] = yield from _group(trained, name, group, images, rows, untrained_rows)
     if not groups:
         raise DatasetMissing(NO_CLASSES)
     subset = select_eval_subset(images)
@@ -187,7 +187,7 @@ def _rows(trained: TrainedModel, images: np.ndarray, stage: str) -> Generator[Pr
 
 
 def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
-    """What a generator gives last, for somebody who does not want to hear how far it is."""
+    """Run a generator to its end, without its progress, and return what it gives."""
     while True:
         try:
             next(rows)
@@ -197,7 +197,7 @@ def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
 
 
 def _group(
-    trained: TrainedModel, name: str, group: Group, images: Images, rows: Tensor, before: Tensor
+    trained: TrainedModel, name: str, group: Group, images: Images, rows: Tensor, untrained_rows: Tensor
 ) -> Generator[Progress, None, GroupReport]:
     experiment, n = trained.model.experiment, len(images.test_labels)
     yield Progress(f"verification {name}", 0, 1)
@@ -207,7 +207,7 @@ def _group(
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
     yield Progress(f"intervals {name}", 0, 2)
-    some = _some(same, RESAMPLED_PAIRS)
+    some = _sampled(same, RESAMPLED_PAIRS)
     spread = intervals(d[some], same[some], first[some] % n, second[some] % n)
     yield Progress(f"intervals {name}", 1, 2)
     bands = _bands(trained, rows, _half(images, group, chosen=False), n)
@@ -222,7 +222,7 @@ def _group(
     found = summary(everything)
     yield Progress(f"baselines {name}", 0, 1)
     baselines = {
-        "untrained": _baseline(before, group, pairs),
+        "untrained": _baseline(untrained_rows, group, pairs),
         "pixels": _baseline(_pixels(trained, images), group, pairs),
     }
     return GroupReport(
@@ -275,12 +275,12 @@ def _bands(trained: TrainedModel, rows: Tensor, half: Group | None, n: int) -> I
     if half is None:
         return None
     value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.head_params)
-    some = _some(pairs.same.numpy(), RESAMPLED_PAIRS)
+    some = _sampled(pairs.same.numpy(), RESAMPLED_PAIRS)
     d, same = trained.model.measure.as_distance(value).numpy()[some], pairs.same.numpy()[some]
     return intervals(d, same, pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
 
 
-def _some(same: np.ndarray, at_most: int) -> np.ndarray:
+def _sampled(same: np.ndarray, at_most: int) -> np.ndarray:
     """Indices of pairs, in their order: of each kind all, or half of `at_most`. A rate is of one kind only."""
     rng, half = np.random.default_rng(0), at_most // 2
     kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
@@ -313,7 +313,7 @@ def _pixels(trained: TrainedModel, images: Images) -> Tensor:
 
 def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
     """Retrieval, and verification of the same pairs as the model's, or some of them, by Euclidean distance."""
-    some = torch.from_numpy(_some(pairs.same.numpy(), BASELINE_PAIRS))
+    some = torch.from_numpy(_sampled(pairs.same.numpy(), BASELINE_PAIRS))
     size = max(1, NUMBERS_AT_ONCE // rows.shape[1])
     chunks = zip(torch.split(pairs.first[some], size), torch.split(pairs.second[some], size), strict=True)
     d, same = torch.cat([(rows[i] - rows[j]).norm(dim=1) for i, j in chunks]), pairs.same[some]

@@ -48,13 +48,13 @@ def load(model: Model) -> TrainedModel:
 
 
 def branch_input(trained: TrainedModel, images: Tensor, second: bool) -> Tensor:
-    """uint8 images (N, C, H, W) as the network is shown them, as first or as second inputs."""
+    """Return uint8 images (N, C, H, W) as the network is shown them, as first or as second inputs."""
     return second_input(trained.model.experiment, images) if second else images
 
 
 @torch.no_grad()
 def embed(trained: TrainedModel, inputs: Tensor, second: bool = False) -> Tensor:
-    """Embeddings (N, D) of what the branch of first or of second inputs is shown, uint8 or float32 (N, C, H, W).
+    """Return embeddings (N, D) of what the branch of first or of second inputs is shown, uint8 or float32 (N, C, H, W).
 
     Raises ModelRejected where they are not finite: a file's weights may be, and yet be too large.
     """
@@ -66,6 +66,6 @@ def embed(trained: TrainedModel, inputs: Tensor, second: bool = False) -> Tensor
 
 
 def between(trained: TrainedModel, h1: Tensor, h2: Tensor) -> Tensor:
-    """(P,) distances or similarities of embeddings (P, D) and (P, D), by the model's measure."""
+    """Return (P,) distances or similarities of embeddings (P, D) and (P, D), by the model's measure."""
     value: Tensor = trained.model.measure.between(h1, h2, *trained.head_params)
     return value

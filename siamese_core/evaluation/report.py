@@ -73,7 +73,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a long work stands: `done` of `total` in one of its stages."""
+    """How far a long computation is: `done` of `total` in one of its stages."""
 
     stage: str
     done: int
@@ -87,7 +87,7 @@ PLAIN = ("indices", "labels", "neighbours", "distances", "confusion")
 
 
 def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A meta that is JSON, and arrays by name; the inverse is `from_wire`."""
+    """Return a meta that is JSON, and arrays by name; the inverse is `from_wire`."""
     meta: dict[str, Any] = {}
     arrays = {part: getattr(report, part) for part in SHOWN}
     for name, group in report.groups.items():
@@ -108,6 +108,7 @@ def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def from_wire(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Report:
+    """Read a report, the inverse of `to_wire`."""
     groups = {name: _group(table, _under(f"{name}/", arrays)) for name, table in meta.items()}
     return Report(groups, **{part: arrays[part] for part in SHOWN})
 

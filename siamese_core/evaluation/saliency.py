@@ -17,8 +17,8 @@ PATCH = 5
 
 
 def occlusion(trained: TrainedModel, first: Tensor, second: Tensor) -> Tensor:
-    """(2, H, W): how much nearer the two come, on average, where a patch covers this pixel of the first image, or of
-    the second; 0 where they come no nearer.
+    """Return (2, H, W): how much nearer the two come, on average, where a patch covers this pixel of the first image,
+    or of the second; 0 where they come no nearer.
 
     Images uint8 (C, H, W), as shown. A patch is covered with its mean colour: what is drawn in it goes, and an
     empty one stays as it is, where grey would be a mark. After Zeiler & Fergus 2014, "Visualizing and
@@ -40,8 +40,8 @@ def occlusion(trained: TrainedModel, first: Tensor, second: Tensor) -> Tensor:
 
 
 def gradient(trained: TrainedModel, first: Tensor, second: Tensor) -> Tensor:
-    """(2, H, W): how steeply the distance changes with each pixel of the first image and of the second, per 1/255;
-    the strongest channel's.
+    """Return (2, H, W): how steeply the distance changes with each pixel of the first image and of the second, per
+    1/255; the strongest channel's.
 
     Images uint8 (C, H, W), as shown. Simonyan, Vedaldi & Zisserman 2014, "Deep Inside Convolutional Networks",
     section 3.

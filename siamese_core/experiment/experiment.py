@@ -11,6 +11,7 @@ from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_upload
 from siamese_core.datasets.shapes import shapes
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.projection import PROJECTIONS
+from siamese_core.errors import Rejected
 from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
@@ -34,11 +35,11 @@ class Ignored:
         return f"{shortened(self.name)}={shortened(self.value)}: {self.why}"
 
 
-class ExperimentError(ValueError):
-    """One sentence that names the field, its value and what it may be."""
+class ExperimentError(Rejected, ValueError):
+    """Names the field, its value and what it may be."""
 
     def __init__(self, problem: Ignored) -> None:
-        super().__init__(str(problem))
+        super().__init__("{problem}", problem=problem)
         self.problem = problem
 
 
@@ -85,30 +86,30 @@ class Experiment:
 
     @property
     def images_per_step(self) -> int:
-        """Images that one step really takes: a P×K batch ends where the classes do."""
+        """Return how many images one step really takes: a P×K batch ends where the classes do."""
         if self.sampling == "all_pairs":
             return IMAGES_PER_CLASS * min(len(self.seen), self.batch_size // IMAGES_PER_CLASS)
         return self.batch_size
 
     @property
     def seen(self) -> tuple[int, ...]:
-        """The classes that are trained on."""
+        """Return the classes that are trained on."""
         return tuple(c for c in range(len(self.data.classes)) if c not in self.held_out)
 
     @property
     def data(self) -> Dataset:
-        """Raises DatasetMissing where it was uploaded, and has gone since."""
+        """Return the dataset; raise DatasetMissing where it was uploaded, and has gone since."""
         if self.dataset == "shapes":
             return shapes(self.shapes_classes, self.shapes_rotation, self.shapes_scale, self.shapes_noise)
         return dataset_of(self.dataset)
 
     @property
     def branches(self) -> int:
-        """2 where the second input of a pair is shown, or encoded, in another way than the first."""
+        """Return 2 where the second input of a pair is shown, or encoded, in another way than the first."""
         return 1 if self.view == "none" and self.shared else 2
 
     def to_query(self) -> str:
-        """Every field, so that a link means the same when a default changes."""
+        """Write every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []
         for name, f in FIELDS.items():
             if self._applies(name):
@@ -127,7 +128,7 @@ class Experiment:
 
     @classmethod
     def from_query(cls, query: str) -> tuple[Experiment, list[Ignored]]:
-        """Never raises: what cannot be used falls back to its default and is named in the list."""
+        """Read a link without ever raising: what cannot be used falls back to its default and is named in the list."""
         values, ignored = _read(parse_qsl(query.removeprefix("?"), keep_blank_values=True, errors="replace"))
         while True:
             try:
@@ -141,7 +142,7 @@ class Experiment:
 
 
 def as_classifier(experiment: Experiment) -> Experiment:
-    """The same experiment with a softmax classifier's loss, and what of its settings goes with that."""
+    """Return the same experiment with a softmax classifier's loss, and what of its settings goes with that."""
     return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
 
 

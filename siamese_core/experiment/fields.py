@@ -121,7 +121,7 @@ Field = ChoiceField[Any] | IntField | FloatField | ClassesField | KeysField
 
 
 def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField[str]:
-    """A field over a catalogue: of titles, or of records that have a title."""
+    """Return a field over a catalogue: of titles, or of records that have a title."""
     titles = {key: entry if isinstance(entry, str) else entry.title for key, entry in catalogue.items()}
     helps = {key: entry.help for key, entry in catalogue.items() if hasattr(entry, "help")}
     return ChoiceField(name, title, default, help, titles, helps)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError
 from siamese_core.experiment.fields import Field, FloatField, IntField
 from siamese_core.experiment.settings import FIELDS
@@ -26,8 +27,8 @@ CHOICES = ("loss", "measure", "encoder", "output", "sampling", "miner")
 """Settings that an axis may have, beside the parameters of losses; what only changes the look is none."""
 
 
-class GridError(ValueError):
-    """One sentence: which setting cannot be such an axis, and what it may be."""
+class GridError(Rejected, ValueError):
+    """Says which setting cannot be such an axis, and what it may be."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,19 @@ class Grid:
             raise GridError("A sweep has one or two different settings.")
         for name, values in self.axes:
             if not 1 <= len(values) <= MOST_VALUES or len(set(values)) < len(values):
-                raise GridError(f"{name}: may have 1 to {MOST_VALUES} different values")
+                raise GridError("{name}: may have 1 to {most} different values", name=name, most=MOST_VALUES)
         if not 1 <= len(self.seeds) <= MOST_SEEDS or len(set(self.seeds)) < len(self.seeds):
-            raise GridError(f"seed: may have 1 to {MOST_SEEDS} different values")
+            raise GridError("seed: may have 1 to {most} different values", most=MOST_SEEDS)
         count = len(self.seeds) * math.prod(len(values) for _, values in self.axes)
         if count > MOST_CELLS:
-            raise GridError(f"These are {count} runs; a sweep may have {MOST_CELLS}: leave out some values or seeds.")
+            raise GridError(
+                "These are {count} runs; a sweep may have {most}: leave out some values or seeds.",
+                count=count,
+                most=MOST_CELLS,
+            )
 
     def cells(self) -> Iterator[Cell]:
-        """Every combination, all seeds of it one after the other."""
+        """Yield every combination, all seeds of it one after the other."""
         for at in product(*(values for _, values in self.axes)):
             for seed in self.seeds:
                 try:
@@ -79,7 +84,7 @@ class Grid:
         return replace(base, **values, params={**base.params, **params}, seed=seed)
 
     def to_table(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return it as JSON holds it."""
         axes = [[name, [axis_field(self.base, name).text(value) for value in values]] for name, values in self.axes]
         return {"base": self.base.to_query(), "axes": axes, "seeds": list(self.seeds)}
 
@@ -108,7 +113,7 @@ class SweepView:
 
     @property
     def done(self) -> int:
-        """Runs that have come to their end."""
+        """Count the runs that have come to their end."""
         return sum(cell.status in SCORED for cell in self.cells)
 
     @property
@@ -121,7 +126,8 @@ class SweepView:
 
 
 def grid_of(table: Mapping[str, Any]) -> Grid:
-    """The inverse of `to_table`. Raises ValueError for what is no grid, or one on an uploaded set that is gone."""
+    """Read a grid, the inverse of `to_table`. Raises ValueError for what is no grid, or one on an uploaded set that
+    is gone."""
     match table:
         case {"base": str(query), "axes": [*axes], "seeds": [*seeds]}:
             base, ignored = Experiment.from_query(query)
@@ -145,22 +151,22 @@ def grid_of(table: Mapping[str, Any]) -> Grid:
 
 
 def axis_names(base: Experiment) -> dict[str, str]:
-    """Setting → title, of all that an axis may have."""
+    """Return setting → title, of all that an axis may have."""
     params = {p.name: p.title for p in LOSSES[base.loss].params}
     others = {p.name: p.title for loss in LOSSES.values() for p in loss.params if p.name not in params}
     return {name: FIELDS[name].title for name in CHOICES} | params | others | {n: FIELDS[n].title for n in NUMBERS}
 
 
 def axis_field(base: Experiment, name: str) -> Field:
-    """The field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
+    """Return the field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
     if name in FIELDS:
         return FIELDS[name]
     return next(param for loss in (LOSSES[base.loss], *LOSSES.values()) if (param := loss.param(name)))
 
 
 def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
-    """ "0.5, 1, 2", or "0.5:2:0.5" for from, to and step. Raises GridError."""
-    kind = int if isinstance(field, IntField) else float
+    """Read the values of an axis: "0.5, 1, 2", or "0.5:2:0.5" for from, to and step. Raises GridError."""
+    kind, given = int if isinstance(field, IntField) else float, f"{field.name}={text[:60]}"
     may_be = f"may be numbers from {field.low:g} to {field.high:g}, such as {field.low:g}, {field.default:g}"
     to = min(field.high, field.default + 5 * field.step)
     may_be += f", or from, to and step, such as {field.default:g}:{to:g}:{field.step:g}"
@@ -170,19 +176,21 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
             count = math.floor((high - low) / step + 1e-9) + 1
             if not 1 <= count <= MOST_VALUES:
                 gives = f"more than {MOST_VALUES}" if count > MOST_VALUES else "no"
-                raise GridError(f"{field.name}={text[:60]}: gives {gives} values; may give 1 to {MOST_VALUES}")
+                raise GridError(
+                    "{given}: gives {gives} values; may give 1 to {most}", given=given, gives=gives, most=MOST_VALUES
+                )
             steps = [round(low + number * step, 9) for number in range(count)]
             values = tuple(kind(value) for value in steps)
             if values != tuple(steps):
                 raise ValueError("a setting of whole numbers")
         else:
             values = tuple(dict.fromkeys(kind(part) for part in text.replace(";", ",").split(",") if part.strip()))
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        if isinstance(error, GridError):
-            raise
-        raise GridError(f"{field.name}={text[:60]}: {may_be}") from None
+    except GridError:
+        raise
+    except (ValueError, ZeroDivisionError, OverflowError):
+        values = ()
     if not values or any(field.problem(value) for value in values):
-        raise GridError(f"{field.name}={text[:60]}: {may_be}")
+        raise GridError("{given}: {may_be}", given=given, may_be=may_be)
     return values
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from siamese_core.errors import Rejected
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Each child keeps to one core: two cores shared by many threads are slower than one thread each, and other bits."""
 
 
-class MachineError(ValueError):
-    """One sentence that names the setting, its value and what it may be."""
+class MachineError(Rejected):
+    """Names the setting, its value and what it may be."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ PRECISIONS = {"fp32": "32-bit (exact)", "bf16": "bfloat16 where it helps"}
 
 
 def devices() -> dict[str, str]:
-    """Key → title of what this machine can train on, the fastest first."""
+    """Return key → title of what this machine can train on, the fastest first."""
     import torch
 
     found = {}
@@ -37,12 +39,12 @@ def devices() -> dict[str, str]:
 
 
 def checked(machine: Machine) -> Machine:
-    """Raises `MachineError` where this machine has no such device or setting."""
+    """Return the settings; raise `MachineError` where this machine has no such device or setting."""
     found = devices()
     if machine.device not in found:
-        raise MachineError(f"device={machine.device}: this machine has {', '.join(found)}")
+        raise MachineError("device={device}: this machine has {found}", device=machine.device, found=", ".join(found))
     if machine.precision not in PRECISIONS:
-        raise MachineError(f"precision={machine.precision}: may be {', '.join(PRECISIONS)}")
+        raise MachineError("precision={given}: may be {known}", given=machine.precision, known=", ".join(PRECISIONS))
     if not 1 <= machine.threads <= 64:
-        raise MachineError(f"threads={machine.threads}: may be a whole number from 1 to 64")
+        raise MachineError("threads={threads}: may be a whole number from 1 to 64", threads=machine.threads)
     return machine

@@ -39,12 +39,13 @@ class Myth:
     judge: Callable[[Mapping[str, Result]], Verdict]
 
     def experiments(self, seed: int) -> dict[str, Experiment]:
+        """Return title → experiment of all sides, with one seed."""
         common = f"&steps={STEPS}&projection=pca&seed={seed}"
         return {title: Experiment.from_query(query + common)[0] for title, query in self.sides.items()}
 
 
 def result(frame: Frame, metrics: Mapping[str, Scores]) -> Result:
-    """Of a run's last frame."""
+    """Return the result of a run's last frame."""
     score = metrics["map_at_r"]["seen"]
     return Result(0.0 if score is None else score, float(np.mean(frame.different_distances)))
 

@@ -30,7 +30,7 @@ class Reach:
 
 
 def reach(output: str, measure: str, dim: int, classes: int) -> Reach:
-    """Of `classes` points with `dim` numbers each, for an output of the network and a distance.
+    """Return the reach of `classes` points with `dim` numbers each, for an output of the network and a distance.
 
     On the sphere: the simplex (Rankin 1955), neighbours on the circle for dim = 2. In the cube: Plotkin's bound (1960).
     """
@@ -75,42 +75,42 @@ def _cube(measure: str, dim: int, classes: int) -> Reach:
 
 
 def requested_distance(params: Mapping[str, float]) -> float:
-    """The distance that a loss asks for: its margin, or half of Q, where its branches cross."""
+    """Return the distance that a loss asks for: its margin, or half of Q, where its branches cross."""
     return params["q"] / 2 if "q" in params else params["margin"]
 
 
 def warning(experiment: Experiment) -> str | None:
-    """A sentence where the loss asks for a distance that is out of reach; it trains all the same."""
+    """Return a warning where the loss asks for a distance that is out of reach; it trains all the same."""
     loss = LOSSES[experiment.loss]
     if loss.input_kind not in ("distance", "triplet"):
         return None
     found = reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
     is_scale = "q" in experiment.params
-    asked = requested_distance(experiment.params)
+    requested = requested_distance(experiment.params)
     name = "q" if is_scale else "margin"
-    what = f"the crossing at q/2 = {asked:g}" if is_scale else f"the margin {asked:g}"
+    what = f"the crossing at q/2 = {requested:g}" if is_scale else f"the margin {requested:g}"
     where = f"with output={experiment.output}, measure={experiment.measure}"
-    if asked > found.two_points:
+    if requested > found.two_points:
         return (
             f"Out of reach: {where} no two points are farther apart than {found.two_points:.3g}, but {what} lies "
-            f"beyond. It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
+            f"beyond. It trains, but what it asks for is never reached. {_remedy(experiment, name, requested)}"
         )
-    if asked > found.all_classes and loss.input_kind == "distance":
+    if requested > found.all_classes and loss.input_kind == "distance":
         return (
             f"Out of reach for all at once: {where} and embedding_dim={experiment.embedding_dim}, "
             f"{len(experiment.seen)} classes are at most {found.all_classes:.3g} from each other, but {what} lies "
-            f"beyond. It trains, but some classes stay nearer. {_remedy(experiment, name, asked)}"
+            f"beyond. It trains, but some classes stay nearer. {_remedy(experiment, name, requested)}"
         )
     return None
 
 
-def _remedy(experiment: Experiment, name: str, asked: float) -> str:
+def _remedy(experiment: Experiment, name: str, requested: float) -> str:
     """Only what helps: on the sphere more dimensions do not, where there are enough; for cosine, linear is a sphere."""
     dimensions: Any = FIELDS["embedding_dim"]
     settings = {"set output=linear": ("linear", experiment.embedding_dim)}
     if PROJECTIONS[experiment.projection].only_dim is None:
         settings = {"raise embedding_dim": (experiment.output, dimensions.high)} | settings
     for setting, (output, dim) in settings.items():
-        if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= asked:
+        if reach(output, experiment.measure, dim, len(experiment.seen)).all_classes >= requested:
             return f"Lower {name}, or {setting}."
     return f"Lower {name}."

@@ -43,7 +43,7 @@ class Snapshot:
 
     `images` counts the images of the batches that were trained on, each once, however many branches it passed;
     `seconds` the time that its optimiser steps took.
-    `halted` is the sentence with which a run ended early, `alarm` one that names a failing embedding.
+    `halted` is the message with which a run ended early, `alarm` one that names a failing embedding.
     """
 
     step: int

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def nt_xent(h: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
-    """Mean over the positive pairs of a batch (B, D): each against all negatives of its anchor (Sohn 2016, Chen 2020).
+    """Return the mean over the positive pairs of a batch (B, D): each against all negatives of its anchor.
 
-    As in SimCLR two images of each class meet at a time.
+    After Sohn 2016 and Chen 2020: as in SimCLR two images of each class meet at a time.
     """
     from pytorch_metric_learning.losses import NTXentLoss
 
@@ -30,7 +30,7 @@ def nt_xent(h: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
 
 
 def supcon(h: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
-    """Mean over the anchors of a batch (B, D): all their positives against all others (Khosla 2020)."""
+    """Return the mean over the anchors of a batch (B, D): all their positives against all others (Khosla 2020)."""
     from pytorch_metric_learning.losses import SupConLoss
 
     loss: Tensor = SupConLoss(temperature=temperature)(h, labels)
@@ -38,7 +38,7 @@ def supcon(h: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
 
 
 def multi_similarity(h: Tensor, labels: Tensor, *, alpha: float, beta: float, base: float) -> Tensor:
-    """Mean over the anchors of a batch (B, D) of two soft maxima, over positives and negatives (Wang 2019)."""
+    """Return the mean over the anchors of a batch (B, D): soft maxima over positives and negatives (Wang 2019)."""
     from pytorch_metric_learning.losses import MultiSimilarityLoss
 
     loss: Tensor = MultiSimilarityLoss(alpha=alpha, beta=beta, base=base)(h, labels)
@@ -46,7 +46,8 @@ def multi_similarity(h: Tensor, labels: Tensor, *, alpha: float, beta: float, ba
 
 
 def circle(h: Tensor, labels: Tensor, *, margin: float, gamma: float) -> Tensor:
-    """Mean over the anchors of a batch (B, D); each similarity weighs as much as it misses its goal (Sun 2020)."""
+    """Return the mean over the anchors of a batch (B, D); each similarity weighs as much as it misses its goal (Sun
+    2020)."""
     from pytorch_metric_learning.losses import CircleLoss
 
     loss: Tensor = CircleLoss(m=margin, gamma=gamma)(h, labels)
@@ -54,7 +55,8 @@ def circle(h: Tensor, labels: Tensor, *, margin: float, gamma: float) -> Tensor:
 
 
 def lifted_structure(h: Tensor, labels: Tensor, *, margin: float) -> Tensor:
-    """Mean over the positive pairs of a batch (B, D): each against the negatives of both its ends (Oh Song 2016).
+    """Return the mean over the positive pairs of a batch (B, D): each against the negatives of both its ends (Oh Song
+    2016).
 
     Four images of each class meet at a time.
     """
@@ -66,7 +68,8 @@ def lifted_structure(h: Tensor, labels: Tensor, *, margin: float) -> Tensor:
 
 
 def proxy_anchor(h: Tensor, labels: Tensor, proxies: Tensor, *, margin: float, alpha: float) -> Tensor:
-    """Soft maxima over a batch (B, D), for each of the trained points `proxies` (C, D) of the classes (Kim 2020)."""
+    """Return the soft maxima over a batch (B, D), for each of the trained points `proxies` (C, D) of the classes (Kim
+    2020)."""
     from pytorch_metric_learning.losses import ProxyAnchorLoss
     from torch.func import functional_call
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def softmax(logits: Tensor, labels: Tensor) -> Tensor:
-    """−log of the probability that the classifier gives to the right class."""
+    """Return −log of the probability that the classifier gives to the right class."""
     return -logits.log_softmax(-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
 
 

@@ -47,34 +47,37 @@ class Measure:
 
 
 def squared_euclidean(h1: Tensor, h2: Tensor) -> Tensor:
+    """Return Σ (h1 − h2)² over the last axis."""
     return (h1 - h2).square().sum(-1)
 
 
 def euclidean(h1: Tensor, h2: Tensor) -> Tensor:
+    """Return √Σ (h1 − h2)², with slope 0 where two embeddings coincide."""
     return _root(squared_euclidean(h1, h2))
 
 
 def manhattan(h1: Tensor, h2: Tensor) -> Tensor:
+    """Return Σ |h1 − h2| over the last axis."""
     return (h1 - h2).abs().sum(-1)
 
 
 def cosine(h1: Tensor, h2: Tensor) -> Tensor:
-    """1 - cos as half the squared distance of the normalised embeddings: never negative, exact near 0."""
+    """Return 1 − cos as half the squared distance of the normalised embeddings: never negative, exact near 0."""
     return squared_euclidean(normalised(h1), normalised(h2)) / 2
 
 
 def similarity_head(h1: Tensor, h2: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """p = σ(w · |h1 − h2| + b) with weight (1, D) and bias (1,) (Koch 2015)."""
+    """Return p = σ(w · |h1 − h2| + b) with weight (1, D) and bias (1,) (Koch 2015)."""
     return ((h1 - h2).abs() @ weight.flatten() + bias).sigmoid()
 
 
 def exponential_similarity(h1: Tensor, h2: Tensor) -> Tensor:
-    """p = exp(−‖h1 − h2‖₁) (Mueller & Thyagarajan 2016, the Manhattan LSTM)."""
+    """Return p = exp(−‖h1 − h2‖₁) (Mueller & Thyagarajan 2016, the Manhattan LSTM)."""
     return (-manhattan(h1, h2)).exp()
 
 
 def normalised(h: Tensor) -> Tensor:
-    """(..., D) scaled to length 1; a vector too short to have a direction becomes zero, with gradient zero."""
+    """Return (..., D) scaled to length 1; a vector too short to have a direction becomes zero, with gradient zero."""
     squared = h.square().sum(-1, keepdim=True)
     # Below this the square has lost its digits in float32. NaN is not below it: it stays NaN.
     has_direction = ~(squared <= 1e-30)

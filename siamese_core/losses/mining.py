@@ -27,7 +27,7 @@ class Miner:
 
 
 def mine(miner: str, d: Tensor, labels: Tensor, generator: Generator) -> Triplets:
-    """The triplets that a miner finds in a batch, by anchor; where two are as good, the lower index is taken.
+    """Return the triplets that a miner finds in a batch, by anchor; where two are as good, the lower index is taken.
 
     Args:
         miner: a key of ``MINERS``.
@@ -51,7 +51,7 @@ def mine(miner: str, d: Tensor, labels: Tensor, generator: Generator) -> Triplet
 
 
 def pairs_of(anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The distinct pairs (anchor, positive) and (anchor, negative) of mined triplets, each (T,).
+    """Return the distinct pairs (anchor, positive) and (anchor, negative) of mined triplets, each (T,).
 
     Returns:
         int64 ``first`` < ``second`` and bool ``same``, (P,) each, in the order of first and second.

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def contrastive(d: Tensor, same: Tensor, *, margin: float) -> Tensor:
-    """½ d² for a same pair, ½ max(margin − d, 0)² for a different one (Hadsell 2006, equation 4)."""
+    """Return ½ d² for a same pair, ½ max(margin − d, 0)² for a different one (Hadsell 2006, equation 4)."""
     return (d.square() / 2).where(same, (margin - d).clamp(min=0).square() / 2)
 
 
 def contrastive_mean(d: Tensor, same: Tensor, *, margin: float) -> Tensor:
-    """d² for a same pair, max(margin − d, 0)² for a different one: twice Hadsell's."""
+    """Return d² for a same pair, max(margin − d, 0)² for a different one: twice Hadsell's."""
     return d.square().where(same, (margin - d).clamp(min=0).square())
 
 
 def exponential(d: Tensor, same: Tensor, *, q: float) -> Tensor:
-    """(2/Q) d² for a same pair, 2Q exp(−2.77 d / Q) for a different one (Chopra 2005)."""
+    """Return (2/Q) d² for a same pair, 2Q exp(−2.77 d / Q) for a different one (Chopra 2005)."""
     return (2 / q * d.square()).where(same, 2 * q * (-2.77 / q * d).exp())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FloatField:
-    """A number that a person may set; see `experiment.fields` for the methods."""
+    """A number from `low` to `high` that a person may set."""
 
     name: str
     title: str
@@ -19,17 +19,20 @@ class FloatField:
     help: str
 
     def read(self, text: str) -> float | None:
+        """Return the number that a text is; None where it is none."""
         try:
             return float(text)
         except ValueError:
             return None
 
     def problem(self, value: Any) -> str | None:
+        """Return what a value may be where it is not that."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = is_number and self.low <= value <= self.high
         return None if fits else f"may be a number from {self.low:g} to {self.high:g}"
 
     def text(self, value: float) -> str:
+        """Return a value as `read` reads it."""
         return repr(float(value))
 
 

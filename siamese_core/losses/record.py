@@ -42,7 +42,7 @@ class Setting(Protocol):
 
 
 def no_head(setting: Setting) -> None:
-    """Nothing is trained beside the encoder."""
+    """Return None: nothing is trained beside the encoder."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class Loss:
 
     @property
     def on_pairs(self) -> bool:
-        """Whether it is a number of each pair, by its distance or similarity."""
+        """Return whether it is a number of each pair, by its distance or similarity."""
         return self.input_kind in ("distance", "similarity")
 
     @property
     def on_classes(self) -> bool:
-        """Whether it takes the classes of images, and no pairs or triplets: a classifier, a loss on a whole batch."""
+        """Return whether it takes classes, and no pairs or triplets: a classifier, or a loss on a whole batch."""
         return self.input_kind in ("logits", "batch")
 
     def param(self, name: str) -> FloatField | None:
@@ -106,13 +106,14 @@ class Loss:
 
     @property
     def formula(self) -> str:
+        """Return it as LaTeX, both branches in one where it has two."""
         if isinstance(self.written, str):
             return self.written
         same, different = self.written
         return rf"\begin{{cases}}{same} & \text{{same}}\\ {different} & \text{{different}}\end{{cases}}"
 
     def with_labels(self, one_is_similar: bool) -> str:
-        """The formula with a label y in {0, 1}, in either convention; as it is for a loss without pairs."""
+        """Return the formula with a label y in {0, 1}, in either convention; as it is for a loss without pairs."""
         if isinstance(self.written, str):
             return self.written
         same, different = self.written

@@ -16,18 +16,18 @@ EPSILON = 1e-7
 
 
 def log(p: Tensor, same: Tensor) -> Tensor:
-    """−log p for a same pair, −log(1 − p) for a different one: binary cross-entropy (Koch 2015)."""
+    """Return −log p for a same pair, −log(1 − p) for a different one: binary cross-entropy (Koch 2015)."""
     clipped = p.clamp(EPSILON, 1 - EPSILON)
     return -clipped.where(same, 1 - clipped).log()
 
 
 def absolute(p: Tensor, same: Tensor) -> Tensor:
-    """|1 − p| for a same pair, |p| for a different one."""
+    """Return |1 − p| for a same pair, |p| for a different one."""
     return (1 - p).where(same, p).abs()
 
 
 def squared(p: Tensor, same: Tensor) -> Tensor:
-    """(1 − p)² for a same pair, p² for a different one."""
+    """Return (1 − p)² for a same pair, p² for a different one."""
     return (1 - p).where(same, p).square()
 
 

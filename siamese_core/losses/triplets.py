@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def triplet(d_ap: Tensor, d_an: Tensor, *, margin: float) -> Tensor:
-    """max(d⁺ − d⁻ + margin, 0), on squared L2 distances (Schroff 2015)."""
+    """Return max(d⁺ − d⁻ + margin, 0), on squared L2 distances (Schroff 2015)."""
     return (d_ap - d_an + margin).clamp(min=0)
 
 

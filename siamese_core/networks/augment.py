@@ -41,7 +41,7 @@ class Augmentation:
 
 
 def augmented(images: Tensor, chosen: tuple[str, ...], generator: Generator) -> Tensor:
-    """The images after the chosen augmentations, in the catalogue's order, whatever order they are named in.
+    """Return the images after the chosen augmentations, in the catalogue's order, whatever order they are named in.
 
     Args:
         images: uint8 (B, C, H, W), grey or RGB, on any device; they stay as they are.
@@ -72,7 +72,7 @@ def augmented(images: Tensor, chosen: tuple[str, ...], generator: Generator) -> 
 
 
 def read_at(images: Tensor, move: Tensor) -> Tensor:
-    """Pixel (x, y) of each result is read, bilinearly, at ``move`` · (x, y, 1); from -1 to 1 across the image.
+    """Read pixel (x, y) of each result, bilinearly, at ``move`` · (x, y, 1); from -1 to 1 across the image.
 
     What lies outside the image repeats its edge. ``move`` is (B, 3, 3) with a last row of (0, 0, 1).
     """
@@ -89,7 +89,7 @@ def read_at(images: Tensor, move: Tensor) -> Tensor:
 
 
 def crops(area: Tensor, place: Tensor) -> Tensor:
-    """The moves (B, 3, 3) that scale a part of each image, of the image's proportions, up to the whole frame.
+    """Return the moves (B, 3, 3) that scale a part of each image, of the image's proportions, up to the whole frame.
 
     Args:
         area: (B,), the part's share of the image, over 0 to 1.
@@ -101,7 +101,8 @@ def crops(area: Tensor, place: Tensor) -> Tensor:
 
 
 def turns(degrees: Tensor, height: int, width: int) -> Tensor:
-    """The moves (B, 3, 3) that turn images of height x width clockwise about their middle by ``degrees`` (B,)."""
+    """Return the moves (B, 3, 3) that turn images of height x width clockwise about their middle by ``degrees``
+    (B,)."""
     radians = degrees.deg2rad()
     cosine, sine = radians.cos(), radians.sin()
     return _moves(cosine, sine * (height / width), 0 * sine, -sine * (width / height), cosine, 0 * sine)
@@ -116,13 +117,13 @@ def _moves(*entries: Tensor) -> Tensor:
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """The images where ``which`` (B,) is true are exchanged left for right."""
+    """Return the images, those where ``which`` (B,) is true exchanged left for right."""
     flipped: Tensor = vision.transforms().functional.horizontal_flip(images)
     return flipped.where(_each(which), images)
 
 
 def recoloured(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
-    """Brightness, contrast and saturation are multiplied, as by torchvision's ``adjust_...``; then hues are turned.
+    """Multiply brightness, contrast and saturation, as by torchvision's ``adjust_...``; then hues are turned.
 
     A grey image has neither saturation nor hue. The hue is a turn of the colours about the grey axis, a product with
     one matrix an image, where torchvision goes to HSV and back: a third of the circle is the same in both.

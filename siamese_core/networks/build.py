@@ -26,7 +26,7 @@ class Output:
 
 
 def build(encoder: str, output: str, shape: Shape, embedding_dim: int, generator: Generator) -> nn.Module:
-    """One network for both inputs of a pair: float32 (B, C, H, W) to embeddings (B, D), on the CPU.
+    """Return one network for both inputs of a pair: float32 (B, C, H, W) to embeddings (B, D), on the CPU.
 
     The two images of a pair go through it in one batch; there is nothing to share because there is only one.
     All weights come from ``generator`` (a CPU generator), none from torch's global one, so the same seed
@@ -59,7 +59,7 @@ def build(encoder: str, output: str, shape: Shape, embedding_dim: int, generator
 
 
 def pseudo_siamese(first: nn.Module, second: nn.Module) -> nn.Module:
-    """Two networks, one for each input of a pair, that share nothing but the space that they map to.
+    """Return two networks, one for each input of a pair, that share nothing but the space that they map to.
 
     References:
         Zagoruyko & Komodakis 2015, "Learning to Compare Image Patches via Convolutional Neural Networks", section 3.1.
@@ -85,7 +85,7 @@ def _siamese(encoder: nn.Module, output: Output) -> nn.Module:
 
 
 def drawn(make: Callable[[], nn.Module], generator: Generator) -> nn.Module:
-    """The module that ``make`` gives, on the CPU, with weights drawn from ``generator`` alone."""
+    """Return the module that ``make`` gives, on the CPU, with weights drawn from ``generator`` alone."""
     import torch
 
     # On the meta device a module has shapes but no numbers, so building it draws no random ones.

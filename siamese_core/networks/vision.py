@@ -21,12 +21,12 @@ _LIBRARIES: list[torch.library.Library] = []
 
 
 def transforms() -> ModuleType:
-    """The module ``torchvision.transforms.v2``. Raises ImportError where torchvision is not installed."""
+    """Return the module ``torchvision.transforms.v2``. Raises ImportError where torchvision is not installed."""
     return _imported("torchvision.transforms.v2")
 
 
 def models() -> ModuleType:
-    """The module ``torchvision.models``. Raises ImportError where torchvision is not installed."""
+    """Return the module ``torchvision.models``. Raises ImportError where torchvision is not installed."""
     return _imported("torchvision.models")
 
 

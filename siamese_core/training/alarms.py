@@ -1,4 +1,4 @@
-"""What goes wrong in training, and the sentence that says which setting to change."""
+"""What goes wrong in training, and the message that says which setting to change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLLAPSED_BELOW = 0.05
 PINNED_WITHIN = 0.05
 """Share of the loss of a network that sends every image to one point."""
 
-NOT_APART_ABOVE = 0.9
+INVERTED_ABOVE = 0.9
 """Mean distance of the same pairs, as a share of that of the different ones. Training with flipped labels ends at 0.92
 to 1, for every loss: test images cannot be learnt by heart, so their medians seldom change places."""
 
@@ -29,14 +29,14 @@ JUDGED_AFTER = 30
 
 
 def spread(embeddings: Tensor, measure: str = "euclidean") -> float:
-    """Root mean squared distance of embeddings (N, D) from their centre; of their directions, for the cosine."""
+    """Return the RMS distance of embeddings (N, D) from their centre; of their directions, for the cosine."""
     if measure == "cosine":
         embeddings = normalised(embeddings)
     return float((embeddings - embeddings.mean(0)).square().sum(1).mean().sqrt())
 
 
 def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) -> str | None:
-    """A sentence that names a failing embedding and its cause, or None."""
+    """Return a message that names a failing embedding and its cause, or None."""
     embeddings = torch.from_numpy(frame.embeddings)
     if step < JUDGED_AFTER or not frame.metrics or not embeddings.isfinite().all():
         return None
@@ -50,7 +50,7 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
         )
     as_distance = MEASURES[experiment.measure].as_distance
     same, different = as_distance(frame.same_distances), as_distance(frame.different_distances)
-    if np.median(same) >= np.median(different) or same.mean() > NOT_APART_ABOVE * different.mean():
+    if np.median(same) >= np.median(different) or same.mean() > INVERTED_ABOVE * different.mean():
         cause = (
             "The labels are flipped: set labels to right."
             if experiment.labels == "flipped"
@@ -91,6 +91,7 @@ def _against_collapse(experiment: Experiment) -> str:
 
 
 def not_finite(experiment: Experiment, step: int) -> str:
+    """Return why a run ends at a step whose loss is not finite, and what to change."""
     small_q = experiment.params.get("q", math.inf) < 1
     remedy = " or raise q" if small_q else ""
     return (
@@ -100,5 +101,6 @@ def not_finite(experiment: Experiment, step: int) -> str:
 
 
 def out_of_memory(experiment: Experiment) -> str:
+    """Return why a run ends when the GPU is full, and what to change."""
     images = experiment.images_per_step
     return f"The GPU ran out of memory at batch_size {images}. Try batch_size {max(images // 2, 24)}."

@@ -27,7 +27,7 @@ class Draw:
 
 
 def draw(experiment: Experiment, index: ClassIndex, generator: Generator) -> Draw:
-    """The images of the next step."""
+    """Draw the images of the next step."""
     if experiment.sampling == "all_pairs":
         return Draw("batch", pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator))
     if LOSSES[experiment.loss].input_kind == "triplet":

@@ -75,7 +75,7 @@ class EvalSubset:
 
 
 def eval_subset_of(experiment: Experiment, images: Images, per_class: int | None = None) -> EvalSubset:
-    """The eval subset of a run; `per_class=None` takes every test image."""
+    """Return the eval subset of a run; `per_class=None` takes every test image."""
     return _eval_subset(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
 
 
@@ -94,7 +94,8 @@ def _eval_subset(
 
 
 def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
-    """`offset`: where the images as second inputs begin; 0 where there is no difference."""
+    """Return the group of some classes, None where fewer than two have images. `offset` is where the images as
+    second inputs begin; 0 where there is no difference."""
     index = ClassIndex.of(labels, classes)
     if len(index) < 2:
         return None
@@ -156,7 +157,7 @@ def frame_of(
 def final_metrics(
     embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, head_params: HeadParams = ()
 ) -> dict[str, Scores]:
-    """All of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
+    """Return all of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
     groups = [name for name, group in eval_subset.groups.items() if group]
     return _by_metric(
         {name: _final_scores(embeddings, experiment, eval_subset, name, head_params) for name in groups}, METRICS
@@ -164,7 +165,7 @@ def final_metrics(
 
 
 def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int = 1) -> dict[str, np.ndarray]:
-    """`same` and `different` (P,): what a measure without weights says of pairs of embeddings (N, D), labels (N,).
+    """Return `same` and `different` (P,): pairs of embeddings (N, D), labels (N,), by a measure without weights.
 
     The pairs are those of a frame whose classes were all seen: with two branches, from the first half of the embeddings
     to the second. Empty where there are fewer than two classes.
@@ -181,7 +182,8 @@ def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches:
 
 
 def pixels_map_at_r(experiment: Experiment) -> Scores:
-    """MAP@R of the eval subset without a network: nearest neighbours on raw pixels, first and second inputs alike."""
+    """Return MAP@R of the eval subset without a network: nearest neighbours on raw pixels, first and second inputs
+    alike."""
     return _pixels(experiment.data, experiment.seen, experiment.held_out, experiment.view, experiment.branches)
 
 
@@ -220,7 +222,7 @@ def _final_scores(
 def scored_pairs(
     embeddings: Tensor, experiment: Experiment, group: Group, head_params: HeadParams = ()
 ) -> tuple[Tensor, Pairs]:
-    """(P,) by the run's measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
+    """Return (P,) by the run's measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
     measure_params = _measure_params(experiment, head_params)
     pairs = every_pair(group)
     if is_exact(group) and not group.offset and not measure_params:
@@ -229,13 +231,13 @@ def scored_pairs(
 
 
 def is_exact(group: Group) -> bool:
-    """Whether all pairs of a group are few enough to be looked at."""
+    """Return whether all pairs of a group are few enough to be measured."""
     n = len(group.index.images)
     return (n * n if group.offset else n * (n - 1) // 2) <= EXACT_UP_TO
 
 
 def every_pair(group: Group) -> Pairs:
-    """All pairs of a group, or `EXACT_UP_TO` of them, half same, half different, always the same ones."""
+    """Return all pairs of a group, or `EXACT_UP_TO` of them, half same, half different, always the same ones."""
     n = len(group.index.images)
     if not is_exact(group):
         generator, two_ways = torch.Generator().manual_seed(0), bool(group.offset)

@@ -23,6 +23,8 @@ from siamese_core.training.siamese import Siamese, network_of
 
 @dataclass
 class Learner:
+    """A run in memory: `index` and `train_images` are of the training images, `everything` has all test images."""
+
     experiment: Experiment
     machine: Machine
     siamese: Siamese
@@ -66,6 +68,7 @@ def forget_images() -> None:
 
 
 def learner_of(experiment: Experiment, machine: Machine) -> Learner:
+    """Return a network before its first step, on the machine's device. Raises DatasetMissing without its images."""
     dataset = experiment.data
     generator = Generator().manual_seed(experiment.seed)
     network = network_of(experiment, dataset.shape, generator).to(machine.device)
@@ -92,6 +95,7 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
 
 
 def state_of(learner: Learner) -> TrainingState:
+    """Return a copy of all that the run needs to go on bit for bit, as arrays."""
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in learner.head.state_dict().items()}
     for number, moments in learner.optimiser.state_dict()["state"].items():
@@ -103,7 +107,7 @@ def state_of(learner: Learner) -> TrainingState:
 
 
 def restore(learner: Learner, state: TrainingState) -> None:
-    """The inverse of `state_of`, on a learner of the same experiment."""
+    """Put a state into a learner of the same experiment: the inverse of `state_of`."""
     tensors = {name: torch.tensor(array) for name, array in state.tensors.items()}
     learner.network.load_state_dict(_under("network.", tensors))
     learner.head.load_state_dict(_under("head.", tensors))

@@ -9,6 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.machine import Machine, MachineError
 from siamese_core.experiment.snapshot import Frame, Snapshot, TrainingState
@@ -24,7 +25,7 @@ __all__ = ["Frame", "Snapshot", "TrainingState", "every", "train"]
 
 
 def every(n: int) -> Callable[[], bool]:
-    """True at every n-th call."""
+    """Return a function that is true at every n-th call."""
     calls = 0
 
     def due() -> bool:
@@ -52,13 +53,14 @@ def train(
     wants_scores: Callable[[], bool] = always,
     wants_state: Callable[[], bool] = never,
 ) -> Iterator[Snapshot]:
-    """Yields after every optimiser step, from the first or from the one after `state`, until `experiment.steps`.
+    """Train, and yield a snapshot after every optimiser step, from the first or from the one after `state`, until
+    `experiment.steps`.
 
     A frame (every tenth by default) and a state are filled when asked for, and always in the last snapshot, whose
     metrics are over all test images. The metrics of a frame are empty where its scores are not wanted.
 
     A resumed run gives the same bits as one that was never interrupted: for one machine, device, thread count and
-    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` sentence, at the last step
+    version. A loss that is not finite, or a GPU out of memory, ends the run with a `halted` message, at the last step
     that was made. Raises MachineError where the GPU has no memory even for the network and the images.
     """
     wants_frame = wants_frame or every(10)
@@ -83,8 +85,8 @@ def train(
             break
         learner.seconds += perf_counter() - started
         last = learner.step == experiment.steps
-        asked = wants_frame()
-        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if asked or last else None
+        is_wanted = wants_frame()
+        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if is_wanted or last else None
         yield _snapshot(learner, loss, active, frame, state_of(learner) if wants_state() or last else None)
     else:
         return
@@ -93,8 +95,8 @@ def train(
     )
 
 
-class _Halt(Exception):
-    """The sentence with which a run ends early."""
+class _Halt(Rejected):
+    """Says why a run ends early."""
 
 
 def _step(learner: Learner) -> tuple[float, float]:

@@ -17,7 +17,7 @@ NEARLY = 1e-6
 
 
 def curve(loss: Loss, params: Mapping[str, float], at: np.ndarray) -> Curve:
-    """Both branches of a loss, and their slopes, `at` (n,) distances; or similarities, for a loss on those.
+    """Return both branches of a loss, and their slopes, `at` (n,) distances; or similarities, for a loss on those.
 
     A classifier is drawn against the probability that it gives to the right class, or to a wrong one. A loss on a whole
     batch is drawn in the smallest one: an anchor, a classmate and two images of another class. Along the same branch
@@ -31,14 +31,14 @@ def curve(loss: Loss, params: Mapping[str, float], at: np.ndarray) -> Curve:
 
 
 def surface(loss: Loss, params: Mapping[str, float], at: np.ndarray) -> Array:
-    """(n, n): a triplet loss, d⁺ along the columns and d⁻ along the rows, both `at` (n,)."""
+    """Return (n, n): a triplet loss, d⁺ along the columns and d⁻ along the rows, both `at` (n,)."""
     d, n = torch.tensor(at, dtype=torch.float32), len(at)
     height: Array = loss.fn(d[None].expand(n, n), d[:, None].expand(n, n), **params).numpy()
     return height
 
 
 def drawn(key: str, params: Mapping[str, float], at: np.ndarray) -> dict[str, np.ndarray]:
-    """What a page asks for: the arrays of `curve`, or the `surface` of a loss on triplets."""
+    """Return what a page draws: the arrays of `curve`, or the `surface` of a loss on triplets."""
     loss = LOSSES[key]
     if loss.input_kind == "triplet":
         return {"at": np.asarray(at, np.float32), "surface": surface(loss, params, at)}

@@ -1,4 +1,4 @@
-"""What the next step of a run looks at: drawn from a copy of its generator, so it is what the run will draw itself."""
+"""The images of the next step of a run: drawn from a copy of its generator, so it is what the run will draw itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BY_DISTANCE = ("semi_hard", "hardest")
 
 
 def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 0) -> dict[str, np.ndarray]:
-    """The images of the next step, or of one `ahead` of it, and how the network that stands in `state` sees them.
+    """Return the images of the next step, or of one `ahead` of it, and how the network in `state` sees them.
 
     `pixels` uint8 (B, C, H, W) after augmentation; `second` the same as second inputs, where these look different;
     `labels` (B,) their classes. `i`, `j` (P,) indices into the batch, `same` (P,) uint8. `total` (1,): the images of

@@ -38,12 +38,12 @@ HeadParams = tuple[Tensor, ...]
 
 
 def values(experiment: Experiment, *inputs: Tensor) -> Tensor:
-    """The loss of each pair (d, same) or triplet (d_ap, d_an), elementwise."""
+    """Return the loss of each pair (d, same) or triplet (d_ap, d_an), elementwise."""
     return LOSSES[experiment.loss].fn(*inputs, **experiment.params)
 
 
 def balanced(each: Tensor, same: Tensor) -> Tensor:
-    """The mean over the same pairs plus the mean over the different ones; a side without pairs counts 0."""
+    """Return the mean over the same pairs plus the mean over the different ones; a side without pairs counts 0."""
     n_same = same.sum()
     weights = torch.where(same, 1 / n_same.clamp(min=1), 1 / (len(same) - n_same).clamp(min=1))
     return (each * weights.to(each.dtype)).sum()
@@ -58,7 +58,7 @@ def of_draw(
     head_params: HeadParams,
     generator: Generator,
 ) -> Objective:
-    """The objective of a loss on distances: `h1` (B, D) as first inputs, `h2` (B, D) as second ones.
+    """Return the objective of a loss on distances: `h1` (B, D) as first inputs, `h2` (B, D) as second ones.
 
     One and the same tensor where the inputs do not differ. A miner draws from `generator`.
     """
@@ -77,7 +77,8 @@ def of_draw(
 def of_two_branches(
     experiment: Experiment, h1: Tensor, h2: Tensor, per_class: int, head_params: HeadParams = ()
 ) -> Objective:
-    """Every first input (B, D) with every second one, the same image seen both ways included: B² pairs."""
+    """Return the objective of every first input (B, D) with every second one, the same image seen both ways
+    included: B² pairs."""
     batch = len(h1)
     d = MEASURES[experiment.measure].between(h1[:, None], h2[None], *head_params)
     group = torch.arange(batch, device=d.device) // per_class
@@ -91,7 +92,8 @@ def of_two_branches(
 def of_mined(
     experiment: Experiment, h: Tensor, per_class: int, head_params: HeadParams, generator: Generator
 ) -> Objective:
-    """The triplets that the experiment's miner finds in a P×K batch (B, D), or the pairs that they are made of."""
+    """Return the objective of the triplets that the experiment's miner finds in a P×K batch (B, D), or the pairs
+    that they are made of."""
     measure = MEASURES[experiment.measure]
     condensed = measure.within(h, *head_params)
     i, j = torch.triu_indices(len(h), len(h), offset=1, device=h.device)
@@ -106,7 +108,8 @@ def of_mined(
 
 
 def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, head_params: HeadParams = ()) -> Objective:
-    """Every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K = `per_class`, class after class."""
+    """Return the objective of every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K =
+    `per_class`, class after class."""
     d = MEASURES[experiment.measure].within(h, *head_params)
     if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, *all_triplets(d, len(h), per_class))
@@ -116,13 +119,13 @@ def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, head_params:
 def of_random_pairs(
     experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, head_params: HeadParams = ()
 ) -> Objective:
-    """Pairs of embeddings (P, D) and (P, D), `same` (P,)."""
+    """Return the objective of pairs of embeddings (P, D) and (P, D), `same` (P,)."""
     each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *head_params), pair_labels(experiment, same))
     return Objective(each.mean(), _active(each))
 
 
 def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, head_params: HeadParams = ()) -> Objective:
-    """Embeddings (B, D) with their classes (B,), numbered from 0 as the head numbers them."""
+    """Return the objective of embeddings (B, D) with their classes (B,), numbered from 0 as the head numbers them."""
     loss = LOSSES[experiment.loss]
     if loss.input_kind == "batch":
         return Objective(loss.fn(h, labels, *head_params, **experiment.params), h.new_tensor(math.nan))
@@ -131,13 +134,13 @@ def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, head_params: H
 
 
 def of_random_triplets(experiment: Experiment, anchor: Tensor, positive: Tensor, negative: Tensor) -> Objective:
-    """Triplets of embeddings, (T, D) each."""
+    """Return the objective of triplets of embeddings, (T, D) each."""
     between = MEASURES[experiment.measure].between
     return _of_triplets(experiment, between(anchor, positive), between(anchor, negative))
 
 
 def all_triplets(d: Tensor, batch: int, per_class: int) -> tuple[Tensor, Tensor]:
-    """(B, K−1, 1) anchor–positive and (B, 1, B−K) anchor–negative distances, which broadcast to every triplet.
+    """Return (B, K−1, 1) anchor–positive and (B, 1, B−K) anchor–negative distances, which broadcast to every triplet.
 
     `d` (B·(B−1)/2,) are the distances of all pairs i < j of a P×K batch, class after class.
     """
@@ -148,7 +151,7 @@ def all_triplets(d: Tensor, batch: int, per_class: int) -> tuple[Tensor, Tensor]
 # The batches of a run are all laid out alike: where their pairs and triplets are is worked out once.
 @lru_cache(maxsize=16)
 def same_pairs(batch: int, per_class: int, device: torch.device) -> Tensor:
-    """(B·(B−1)/2,) bool, for the pairs i < j of a P×K batch, row by row."""
+    """Return (B·(B−1)/2,) bool, for the pairs i < j of a P×K batch, row by row."""
     i, j = torch.triu_indices(batch, batch, offset=1, device=device) // per_class
     same: Tensor = i == j
     return same

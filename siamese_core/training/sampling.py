@@ -21,7 +21,7 @@ class ClassIndex:
 
     @classmethod
     def of(cls, labels: Tensor, classes: tuple[int, ...], per_class: int | None = None) -> ClassIndex:
-        """The images of `classes`, those without any left out; the first `per_class` of each, where that is given.
+        """Return the images of `classes`, those without any left out; at most the first `per_class` of each.
 
         `labels` is (N,) int64.
         """
@@ -36,7 +36,7 @@ class ClassIndex:
 
 
 def pk_batch(index: ClassIndex, batch_size: int, per_class: int, generator: Generator) -> Tensor:
-    """(P·K,) image indices: K different images of each of P = min(classes, batch_size // K) classes, class by class.
+    """Draw (P·K,) image indices, class by class: K different images of P = min(classes, batch_size // K) classes.
 
     A class with fewer than K images repeats some.
     """
@@ -54,7 +54,7 @@ def pk_batch(index: ClassIndex, batch_size: int, per_class: int, generator: Gene
 
 
 def random_pairs(index: ClassIndex, pairs: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,), (P,) image indices and (P,) bool `same`: the first half same, the second half different.
+    """Draw (P,), (P,) image indices and (P,) bool `same`: the first half same, the second half different.
 
     An image is never paired with itself, unless it is the only one of its class.
     """
@@ -69,7 +69,7 @@ def random_pairs(index: ClassIndex, pairs: int, generator: Generator) -> tuple[T
 def sampled_pairs(
     index: ClassIndex, pairs: int, generator: Generator, *, with_itself: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,), (P,) image indices and (P,) bool `same`, half of each kind, every pair of a kind as likely as any other.
+    """Draw (P,), (P,) image indices and (P,) bool `same`, half of each kind, all pairs of a kind equally likely.
 
     With `random_pairs` it is every class that is. With `with_itself` an image may meet itself, as in two branches.
     """
@@ -88,7 +88,7 @@ def sampled_pairs(
 
 
 def random_triplets(index: ClassIndex, triplets: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(T,), (T,), (T,) image indices of anchors, positives and negatives."""
+    """Draw (T,), (T,), (T,) image indices of anchors, positives and negatives."""
     c1, c2 = _two_classes(index, triplets, generator)
     anchor = _below(index.counts[c1], generator)
     positive = _another(anchor, index.counts[c1], generator)
@@ -117,6 +117,6 @@ def _another(indices: Tensor, counts: Tensor, generator: Generator) -> Tensor:
 
 
 def all_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,), (P,) indices i < j in a batch and (P,) bool `same`, for labels (B,)."""
+    """Return (P,), (P,) indices i < j in a batch and (P,) bool `same`, for labels (B,)."""
     i, j = torch.triu_indices(len(labels), len(labels), offset=1).to(labels.device)
     return i, j, labels[i] == labels[j]

@@ -27,7 +27,7 @@ class Siamese:
 
 
 def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn.Module:
-    """One network for both inputs, or one for each where weights are not shared."""
+    """Return one network for both inputs, or one for each where weights are not shared."""
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
     encoders = (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
     built = [
@@ -37,12 +37,13 @@ def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn
 
 
 def second_input(experiment: Experiment, images: Tensor) -> Tensor:
-    """uint8 images (B, C, H, W) as the second input of a pair is shown them."""
+    """Return uint8 images (B, C, H, W) as the second input of a pair is shown them."""
     return images if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].fn(images)
 
 
 def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
+    """Return embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present
+    mode."""
     experiment = siamese.experiment
     first_network, second_network = branch_networks(siamese)
     if experiment.branches == 1:
@@ -56,7 +57,7 @@ def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def branch_networks(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
-    """The network of first inputs and that of second ones: one and the same where weights are shared."""
+    """Return the network of first inputs and that of second ones: one and the same where weights are shared."""
     if siamese.experiment.shared:
         return siamese.network, siamese.network
     first, second = siamese.network.children()
@@ -64,7 +65,7 @@ def branch_networks(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
 
 
 def encode(siamese: Siamese, network: nn.Module, images: Tensor) -> Tensor:
-    """Embeddings (B, D) of what one branch is shown: pixels from 0 to 255 (B, C, H, W), uint8 or float."""
+    """Return embeddings (B, D) of what one branch is shown: pixels from 0 to 255 (B, C, H, W), uint8 or float."""
     scaled = images.to(torch.float32).mul(1 / (255 * siamese.std)).sub_(siamese.mean / siamese.std)
     embeddings: Tensor = network(scaled)
     return embeddings.float()
@@ -72,7 +73,10 @@ def encode(siamese: Siamese, network: nn.Module, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def embed_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
-    """`encode_both` for any number of images, in eval mode, on the CPU: BatchNorm's statistics are read, not moved."""
+    """Run `encode_both` for any number of images, in eval mode: BatchNorm's statistics do not move.
+
+    Returns two tensors (N, D) on the CPU.
+    """
     siamese.network.eval()
     both = [encode_both(siamese, part) for part in torch.split(images, EVALUATION_BATCH)]
     first, second = (torch.cat(part).cpu() for part in zip(*both, strict=True))

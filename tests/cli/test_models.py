@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from siamese_core.datasets import DATASETS, uploaded
-from siamese_core.embeddings.few_shot import few_shot
+from siamese_core.embeddings.few_shot import few_shot_accuracy
 from siamese_core.embeddings.thresholds import rule_of
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.evaluation.compare import compare
@@ -111,7 +111,7 @@ def test_json_has_what_the_evaluation_finds_for_both_groups(run: Any, model: Pat
         assert (said["images"], said["pairs"], said["exact"]) == (len(group.indices), group.pairs, True)
         assert said["baselines"] == group.baselines
         mine = np.isin(report.labels, group.classes)
-        tried = few_shot(report.embeddings[mine], report.labels[mine], min(5, len(group.classes)), 1)
+        tried = few_shot_accuracy(report.embeddings[mine], report.labels[mine], min(5, len(group.classes)), 1)
         assert tried is not None
         assert said["few_shot"] == tried._asdict()
     assert found["threshold"]["rule"] == "far=0.1"

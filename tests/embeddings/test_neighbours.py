@@ -21,12 +21,14 @@ def clusters(n: int, classes: int, dim: int, seed: int) -> tuple[np.ndarray, np.
     return (centres[labels] + rng.normal(size=(n, dim))).astype(np.float32), labels
 
 
-def naive_nearest(queries: np.ndarray, gallery: np.ndarray, k: int, own: bool) -> tuple[list[list[int]], np.ndarray]:
+def naive_nearest(
+    queries: np.ndarray, gallery: np.ndarray, k: int, exclude_self: bool
+) -> tuple[list[list[int]], np.ndarray]:
     """Query by query; of images equally far the lower index first."""
     near, distances = [], []
     for i, q in enumerate(queries.astype(np.float64)):
         all_of_them = np.sqrt(np.square(gallery.astype(np.float64) - q).sum(axis=1))
-        ranked = sorted((d, j) for j, d in enumerate(all_of_them) if not (own and i == j))[:k]
+        ranked = sorted((d, j) for j, d in enumerate(all_of_them) if not (exclude_self and i == j))[:k]
         near.append([j for _, j in ranked])
         distances.append([d for d, _ in ranked])
     return near, np.array(distances)
@@ -52,13 +54,13 @@ def test_an_image_of_the_gallery_is_not_its_own_neighbour() -> None:
     assert nearest(points, points, 1)[0].tolist() == [[0], [1], [2], [3]]
 
 
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("exclude_self", [False, True])
 @pytest.mark.parametrize(("n", "dim", "k"), [(60, 2, 5), (41, 32, 1), (7, 3, 100), (1, 2, 3), (2, 1, 1)])
-def test_neighbours_are_what_a_loop_over_the_queries_finds(n: int, dim: int, k: int, own: bool) -> None:
+def test_neighbours_are_what_a_loop_over_the_queries_finds(n: int, dim: int, k: int, exclude_self: bool) -> None:
     gallery, _ = clusters(n, 4, dim, seed=n)
-    queries = gallery if own else clusters(9, 4, dim, seed=1)[0]
-    near, distances = nearest(queries, gallery, k, exclude_self=own)
-    expected, measured = naive_nearest(queries, gallery, k, own)
+    queries = gallery if exclude_self else clusters(9, 4, dim, seed=1)[0]
+    near, distances = nearest(queries, gallery, k, exclude_self=exclude_self)
+    expected, measured = naive_nearest(queries, gallery, k, exclude_self)
     assert near.tolist() == expected
     assert distances == pytest.approx(measured, rel=1e-6)
 
@@ -84,7 +86,7 @@ GRID = hnp.arrays(np.float32, st.tuples(st.integers(1, 30), st.just(2)), element
 def test_of_images_equally_far_the_lower_index_comes_first(points: np.ndarray, k: int) -> None:
     """On a grid most distances are ties, and many points are duplicates."""
     near, distances = nearest(points, points, k, exclude_self=True)
-    expected, measured = naive_nearest(points, points, k, own=True)
+    expected, measured = naive_nearest(points, points, k, exclude_self=True)
     assert near.tolist() == expected
     assert (distances == measured.astype(np.float32)).all()
 
@@ -117,15 +119,15 @@ def test_of_more_duplicates_than_are_asked_for_the_lowest_indices_come() -> None
 
 
 @pytest.mark.parametrize("spread", [1e-3, 1e-5, 1e-6, 3e-7])
-@pytest.mark.parametrize("own", [False, True])
-def test_tight_classes_far_apart_keep_the_order_within(spread: float, own: bool) -> None:
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_tight_classes_far_apart_keep_the_order_within(spread: float, exclude_self: bool) -> None:
     """Between classes 1 apart, a product of float64 has few or no digits left for distances like these."""
     rng = np.random.default_rng(0)
     gallery = (np.repeat(rng.normal(size=(4, 8)), 40, axis=0) + spread * rng.normal(size=(160, 8))).astype(np.float32)
     rng.shuffle(gallery)
-    queries = gallery if own else gallery[::7] + np.float32(spread)
-    near, distances = nearest(queries, gallery, 3, exclude_self=own)
-    expected, measured = naive_nearest(queries, gallery, 3, own)
+    queries = gallery if exclude_self else gallery[::7] + np.float32(spread)
+    near, distances = nearest(queries, gallery, 3, exclude_self=exclude_self)
+    expected, measured = naive_nearest(queries, gallery, 3, exclude_self)
     assert near.tolist() == expected
     assert distances == pytest.approx(measured, rel=1e-6)
 
@@ -145,12 +147,12 @@ def test_neighbours_do_not_depend_on_the_unit(scale: float) -> None:
 
 def test_how_many_queries_are_searched_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points, _ = clusters(100, 5, 4, 0)
-    for own in (False, True):
-        near, distances = nearest(points, points, 5, exclude_self=own)
+    for exclude_self in (False, True):
+        near, distances = nearest(points, points, 5, exclude_self=exclude_self)
         for rows in (1, 7, 99):
             with monkeypatch.context() as patch:
                 patch.setattr(neighbours, "BLOCK_BYTES", 8 * 100 * rows)
-                again, measured = nearest(points, points, 5, exclude_self=own)
+                again, measured = nearest(points, points, 5, exclude_self=exclude_self)
             assert (again == near).all() and (measured == distances).all()
 
 
@@ -163,7 +165,7 @@ def test_without_images_there_are_no_neighbours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "gallery", "own", "said"),
+    ("queries", "gallery", "exclude_self", "message"),
     [
         (np.zeros((2, 3)), np.zeros((2, 4)), False, "3 dimensions"),
         (np.zeros((2, 3)), np.zeros((4, 3)), True, "must be the gallery"),
@@ -172,9 +174,11 @@ def test_without_images_there_are_no_neighbours() -> None:
         (np.full((2, 3), 1e300), np.zeros((4, 3)), False, "not finite"),
     ],
 )
-def test_what_has_no_neighbours_is_refused(queries: np.ndarray, gallery: np.ndarray, own: bool, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        nearest(queries, gallery, 1, exclude_self=own)
+def test_what_has_no_neighbours_is_refused(
+    queries: np.ndarray, gallery: np.ndarray, exclude_self: bool, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        nearest(queries, gallery, 1, exclude_self=exclude_self)
 
 
 # ---- recall@k

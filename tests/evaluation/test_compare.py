@@ -38,7 +38,7 @@ RUNS = {
 
 @lru_cache
 def run(name: str) -> tuple[TrainedModel, np.ndarray]:
-    """A model, and its run's own embeddings of all test images: as first inputs, then as second ones."""
+    """A model, and its run's embeddings of all test images: as first inputs, then as second ones."""
     start = "dataset=digits&embedding_dim=6&held_out=3,8&batch_size=48&steps=15"
     experiment, ignored = Experiment.from_query(f"{start}&{RUNS[name]}")
     assert not ignored
@@ -66,10 +66,10 @@ def pixels_themselves() -> tuple[TrainedModel, Gallery]:
 
 
 def gallery(trained: TrainedModel, branch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of all training images of seen classes, and their embeddings."""
-    places = np.flatnonzero(np.isin(DIGITS.train_labels, trained.model.experiment.seen))
-    images = branch_input(trained, torch.tensor(DIGITS.train_images[places]), bool(branch))
-    return places, embed(trained, images, bool(branch)).numpy()
+    """Indices of all training images of seen classes, and their embeddings."""
+    indices = np.flatnonzero(np.isin(DIGITS.train_labels, trained.model.experiment.seen))
+    images = branch_input(trained, torch.tensor(DIGITS.train_images[indices]), bool(branch))
+    return indices, embed(trained, images, bool(branch)).numpy()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -100,21 +100,21 @@ def test_the_neighbours_are_the_nearest_training_images_of_the_classes_trained_o
     trained, _ = run(name)
     found = compare(trained, FIRST, SECOND, known(name))
     for branch, images in enumerate((FIRST, SECOND)):
-        places, rows = gallery(trained, branch)
+        indices, rows = gallery(trained, branch)
         queries = embed(trained, branch_input(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
         distances, near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(rows).kneighbors(queries)
         np.testing.assert_allclose(found["near_distances"][branch], distances, rtol=1e-3, atol=1e-5)
         # Two training images that are equally far up to rounding may stand the other way round.
-        assert (found["near"][branch] == places[near]).mean() > 0.95
+        assert (found["near"][branch] == indices[near]).mean() > 0.95
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_training_image_is_its_own_nearest_one_as_either_input(name: str) -> None:
     trained, _ = run(name)
-    places = np.flatnonzero(np.isin(DIGITS.train_labels, trained.model.experiment.seen))[40:60]
-    images = DIGITS.train_images[places]
+    indices = np.flatnonzero(np.isin(DIGITS.train_labels, trained.model.experiment.seen))[40:60]
+    images = DIGITS.train_images[indices]
     found = compare(trained, images, images, known(name))
-    np.testing.assert_array_equal(found["near"][:, :, 0], [places, places])
+    np.testing.assert_array_equal(found["near"][:, :, 0], [indices, indices])
     np.testing.assert_allclose(found["near_distances"][:, :, 0], 0, atol=1e-5)
     assert not found["unlike"].any()
 
@@ -166,12 +166,12 @@ def test_an_image_exactly_at_the_limit_is_not_unlike() -> None:
 
 def test_each_branch_has_a_limit_and_a_gallery_of_its_own() -> None:
     trained, _ = run("two networks")
-    own = known("two networks")
-    assert own.embeddings.shape[0] == len(own.unlike) == 2
+    both = known("two networks")
+    assert both.embeddings.shape[0] == len(both.unlike) == 2
     never = np.full(2, np.inf, np.float32)
-    strict = replace(own, unlike=np.array([np.inf, -1], np.float32), unlike_coarse=never)
+    strict = replace(both, unlike=np.array([np.inf, -1], np.float32), unlike_coarse=never)
     assert compare(trained, FIRST, SECOND, strict)["unlike"].tolist() == [[0] * 12, [1] * 12]
-    strict = replace(own, unlike=never, unlike_coarse=np.array([-1, np.inf], np.float32))
+    strict = replace(both, unlike=never, unlike_coarse=np.array([-1, np.inf], np.float32))
     assert compare(trained, FIRST, SECOND, strict)["unlike"].tolist() == [[1] * 12, [0] * 12]
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation reports of a model: held against its run's own scores, and against loops over its embeddings."""
+"""What an evaluation reports of a model: held against its run's scores, and against loops over its embeddings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Run:
     trained: TrainedModel
     images: Images
     frame: Frame
-    said: list[Progress]
+    progress: list[Progress]
     report: Report
 
     @property
@@ -64,11 +64,11 @@ class Run:
 
     def rows(self, name: str) -> np.ndarray:
         """The embeddings of a group's rows."""
-        n, places = len(self.images.test_labels), self.report.groups[name].places
+        n, places = len(self.images.test_labels), self.report.groups[name].indices
         return self.frame.embeddings[np.concatenate([places + n * branch for branch in range(self.branches)])]
 
-    def apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """By the model's own measure, 1 − p for a similarity."""
+    def distances(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """By the model's measure, 1 − p for a similarity."""
         measure = MEASURES[self.trained.model.experiment.measure]
         value = measure.between(torch.tensor(first), torch.tensor(second), *self.trained.head_params).numpy()
         return 1 - value if measure.kind == "similarity" else value
@@ -83,7 +83,7 @@ class Run:
             if (self.branches == 2 or i < j) and (among is None or {group.indices[i], group.indices[j]} <= among)
         ]
         first, second = np.array(listed).T
-        d = self.apart(rows[first], rows[second])
+        d = self.distances(rows[first], rows[second])
         same = group.labels[first % n] == group.labels[second % n]
         yield from zip(first.tolist(), second.tolist(), d.tolist(), same.tolist(), strict=True)
 
@@ -98,9 +98,9 @@ def run(request: pytest.FixtureRequest, _own_folder: None) -> Run:
     assert last.state is not None
     assert last.frame is not None
     trained = load(model_of(experiment, last.state))
-    *said, found = evaluate(trained)
+    *progress, found = evaluate(trained)
     assert isinstance(found, Report)
-    return Run(trained, images, last.frame, [step for step in said if isinstance(step, Progress)], found)
+    return Run(trained, images, last.frame, [step for step in progress if isinstance(step, Progress)], found)
 
 
 GROUPS = pytest.mark.parametrize("name", ["seen", "held_out"])
@@ -209,7 +209,9 @@ def test_a_hardest_pair_names_the_rows_that_its_distance_is_between(run: Run, na
     n = len(group.indices)
     for is_same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
         assert len(pairs.value)
-        np.testing.assert_allclose(run.apart(rows[pairs.first], rows[pairs.second]), pairs.value, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(
+            run.distances(rows[pairs.first], rows[pairs.second]), pairs.value, rtol=1e-3, atol=1e-6
+        )
         assert ((group.labels[pairs.first % n] == group.labels[pairs.second % n]) == is_same).all()
         assert (pairs.first < n).all(), "first inputs"
         assert ((pairs.second >= n) == (run.branches == 2)).all(), "second inputs"
@@ -280,14 +282,14 @@ def test_the_untrained_network_is_the_one_that_the_run_began_with(run: Run, name
 
 
 def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
-    for step in run.said:
+    for step in run.progress:
         assert 0 <= step.done < step.total, step
     of_groups = [f"{stage} {name}" for name in ("seen", "held_out") for stage in
                  ("verification", "intervals", "retrieval", "baselines")]  # fmt: skip
-    stages = list(dict.fromkeys(step.stage for step in run.said))
+    stages = list(dict.fromkeys(step.stage for step in run.progress))
     assert stages == ["test", "untrained", *of_groups]
     for stage in stages:
-        steps = [step for step in run.said if step.stage == stage]
+        steps = [step for step in run.progress if step.stage == stage]
         assert steps[0].done == 0
         assert [step.done for step in steps] == sorted(step.done for step in steps)
         assert len({step.total for step in steps}) == 1
@@ -353,18 +355,18 @@ def test_images_are_made_coarse_by_the_mean_of_their_tiles() -> None:
 
 
 def test_a_reference_says_how_far_it_is(run: Run) -> None:
-    said = [step for step in build_gallery(run.trained) if isinstance(step, Progress)]
-    assert list(dict.fromkeys(step.stage for step in said)) == ["gallery", "test", "threshold"]
-    assert all(0 <= step.done < step.total for step in said)
+    progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress)]
+    assert list(dict.fromkeys(step.stage for step in progress)) == ["gallery", "test", "threshold"]
+    assert all(0 <= step.done < step.total for step in progress)
 
 
 def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 20)
-    said = [step for step in build_gallery(run.trained) if isinstance(step, Progress) and step.stage == "test"]
+    progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress) and step.stage == "test"]
     n = len(run.images.test_labels)
     starts = [n * branch + start for branch in range(run.branches) for start in range(0, n, 20)]
-    assert [step.done for step in said] == starts
-    assert {step.total for step in said} == {run.branches * n}
+    assert [step.done for step in progress] == starts
+    assert {step.total for step in progress} == {run.branches * n}
 
 
 def test_images_that_are_not_here_are_said_to_be_missing_and_no_others_taken_for_them(run: Run) -> None:

@@ -74,7 +74,7 @@ def test_fewer_than_two_classes_held_out_are_no_group(held_out: tuple[int, ...])
     trained = untrained(few_digits(4, (3, 3, 3, 3)), held_out=held_out)
     report = report_of(trained)
     assert list(report.groups) == ["seen"]
-    assert len(report.groups["seen"].places) == 12 - 3 * len(held_out)
+    assert len(report.groups["seen"].indices) == 12 - 3 * len(held_out)
     assert threshold_of(trained, EER, "held_out") is None
 
 
@@ -123,7 +123,7 @@ def test_intervals_and_baselines_of_many_pairs_are_of_some_of_each_kind(monkeypa
 def test_pairs_are_kept_in_their_order_as_many_of_each_kind_as_there_may_be() -> None:
     same = np.arange(100) % 10 == 0
     for at_most in (200, 20, 6):
-        kept_places = evaluation._some(same, at_most)
+        kept_places = evaluation._sampled(same, at_most)
         assert (np.diff(kept_places) > 0).all()
         assert same[kept_places].sum() == min(10, at_most // 2)
         assert (~same[kept_places]).sum() == min(90, at_most // 2)
@@ -133,13 +133,13 @@ def test_a_gallery_has_the_first_images_of_each_class(monkeypatch: pytest.Monkey
     images = few_digits(6, (3, 3, 3))
     monkeypatch.setattr(evaluation, "GALLERY_SIZE", 8)
     first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:2]]
-    assert gallery_of(untrained(images)).places.tolist() == first
+    assert gallery_of(untrained(images)).indices.tolist() == first
 
 
 def test_a_gallery_has_no_image_that_was_not_trained_on() -> None:
     images = few_digits(6, (3, 3, 3))
     first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:4]]
-    assert gallery_of(untrained(images, train_per_class=4)).places.tolist() == first
+    assert gallery_of(untrained(images, train_per_class=4)).indices.tolist() == first
 
 
 def test_images_that_lie_class_by_class_do_not_spoil_the_untrained_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,13 +85,13 @@ def loop(trained: TrainedModel, first: Tensor, second: Tensor, side: int, starts
 def in_doubles(trained: TrainedModel) -> Callable[[Tensor, Tensor], float]:
     """The distance of a pair of float64 images, in float64."""
     networks = [copy.deepcopy(network).double() for network in branch_networks(trained.siamese)]
-    parts = [part.double() for part in trained.head_params]
+    head_params = [param.double() for param in trained.head_params]
     mean, std = trained.siamese.mean, trained.siamese.std
 
     @torch.no_grad()
     def distance(*pair: Tensor) -> float:
         h = [network((image[None] / 255 - mean) / std) for network, image in zip(networks, pair, strict=True)]
-        return float(trained.model.measure.as_distance(trained.model.measure.between(*h, *parts)))
+        return float(trained.model.measure.as_distance(trained.model.measure.between(*h, *head_params)))
 
     return distance
 

@@ -42,7 +42,7 @@ WAYS: dict[str, dict[str, str]] = {
     "two kinds": {"view": "inverted", "shared": False, "encoder": "conv", "second_encoder": "mlp"},
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-apart = pytest.mark.parametrize("way", [WAYS[name] for name in WAYS if name != "shared"], ids=[*WAYS][1:])
+two_branches = pytest.mark.parametrize("way", [WAYS[name] for name in WAYS if name != "shared"], ids=[*WAYS][1:])
 
 
 def small(**settings: Any) -> Experiment:
@@ -100,11 +100,11 @@ def test_a_step_with_two_branches_is_two_passes_or_one_over_both_inputs(way: dic
     losses = []
     for _ in range(3):
         if sampling == "all_pairs":
-            places, same = pk_batch(INDEX, 24, IMAGES_PER_CLASS, generator), None
+            indices, same = pk_batch(INDEX, 24, IMAGES_PER_CLASS, generator), None
         else:
             first, second, same = random_pairs(INDEX, 12, generator)
-            places = torch.cat([first, second])
-        images = TRAIN[places]
+            indices = torch.cat([first, second])
+        images = TRAIN[indices]
         inputs = scaled(images), scaled(seen_second(experiment, images))
         if len(nets) == 1:
             h1, h2 = nets[0](torch.cat(inputs)).chunk(2)
@@ -213,12 +213,12 @@ def test_shared_weights_are_one_set_of_tensors_and_others_two() -> None:
     (one,), (shared,), (two,) = (steps_of(small(**way), 1) for way in ({}, WAYS["shared"], WAYS["not shared"]))
     assert names_of(shared.state) == names_of(one.state)
     assert set(names_of(one.state)) == {"encoder"}
-    own = names_of(two.state)
-    assert set(own) == {"first", "second"}
-    assert own["first"] == own["second"] == {f"encoder.{name}" for name in names_of(one.state)["encoder"]}
+    names = names_of(two.state)
+    assert set(names) == {"first", "second"}
+    assert names["first"] == names["second"] == {f"encoder.{name}" for name in names_of(one.state)["encoder"]}
 
 
-@apart
+@two_branches
 def test_two_networks_start_with_different_weights_from_the_one_seed(way: dict[str, str]) -> None:
     state = steps_of(small(learning_rate=1e-5, **way), 1)[0].state
     assert state is not None
@@ -231,10 +231,10 @@ def test_two_networks_start_with_different_weights_from_the_one_seed(way: dict[s
 
 
 def test_a_second_encoder_may_be_of_another_kind() -> None:
-    own = names_of(steps_of(small(**WAYS["two kinds"]), 1)[0].state)
+    names = names_of(steps_of(small(**WAYS["two kinds"]), 1)[0].state)
     (conv,), (mlp,) = (steps_of(small(encoder=encoder), 1) for encoder in ("conv", "mlp"))
     for branch, alone in (("first", conv), ("second", mlp)):
-        assert own[branch] == {f"encoder.{name}" for name in names_of(alone.state)["encoder"]}
+        assert names[branch] == {f"encoder.{name}" for name in names_of(alone.state)["encoder"]}
 
 
 @every_way
@@ -247,7 +247,7 @@ def test_a_run_goes_on_bit_for_bit(way: dict[str, str], settings: dict[str, str]
     assert [s.loss for s in resumed] == [s.loss for s in whole[2:]]
 
 
-@apart
+@two_branches
 def test_the_saved_file_holds_both_networks(way: dict[str, str], tmp_path: Path) -> None:
     *_, last = train(small(loss="softmax", **way), wants_frame=never)
     assert last.state is not None

@@ -70,9 +70,9 @@ def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: 
     monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.clone))
     shared, _ = shown(small(view="edges"))
     np.testing.assert_array_equal(shared.embeddings[:N], shared.embeddings[N:])
-    own, _ = shown(small(view="edges", shared=False))
+    unshared, _ = shown(small(view="edges", shared=False))
     bare, _ = shown(small(shared=False))
-    np.testing.assert_array_equal(own.embeddings, bare.embeddings)
+    np.testing.assert_array_equal(unshared.embeddings, bare.embeddings)
 
 
 def test_a_view_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
@@ -90,8 +90,8 @@ def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the
     group = eval_subset_of(experiment, DIGITS, EVAL_PER_CLASS).groups["seen"]
     assert group is not None
     first, second = frame.embeddings[:N], frame.embeddings[N:]
-    anchor, positive, negative = (places.numpy() for places in group.triplets)
-    expected = [((first[anchor] - second[places - N]) ** 2).sum(1) for places in (positive, negative)]
+    anchor, positive, negative = (indices.numpy() for indices in group.triplets)
+    expected = [((first[anchor] - second[indices - N]) ** 2).sum(1) for indices in (positive, negative)]
     np.testing.assert_allclose(frame.triplet_distances, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -116,12 +116,12 @@ def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_
         group = eval_subset.groups[name]
         assert group is not None
         assert group.offset == n
-        own = [place for place in range(n) if int(labels[place]) in classes]
-        assert group.indices.tolist() == own + [place + n for place in own]
+        indices = [index for index in range(n) if int(labels[index]) in classes]
+        assert group.indices.tolist() == indices + [index + n for index in indices]
         assert torch.equal(labels[group.indices], group.labels)
         anchor, positive, negative = group.triplets
-        assert all((places < n).all() for places in (group.pairs.first, anchor))
-        assert all((places >= n).all() for places in (group.pairs.second, positive, negative))
+        assert all((indices < n).all() for indices in (group.pairs.first, anchor))
+        assert all((indices >= n).all() for indices in (group.pairs.second, positive, negative))
         assert torch.equal(labels[group.pairs.first] == labels[group.pairs.second], group.pairs.same)
         assert torch.equal(labels[anchor], labels[positive])
         assert (labels[anchor] != labels[negative]).all()
@@ -149,12 +149,12 @@ def test_the_scores_of_two_branches_are_over_all_pairs_and_search_among_both() -
         assert expected is not None
         assert scores["precision_at_1"][name] == expected.precision_at_1
         assert scores["map_at_r"][name] == expected.map_at_r
-        apart = np.linalg.norm(first[:, None] - second[None], axis=2)
+        distances = np.linalg.norm(first[:, None] - second[None], axis=2)
         same = labels[:, None] == labels[None]
-        verified = verification_metrics(apart[same], apart[~same])
+        verified = verification_metrics(distances[same], distances[~same])
         assert verified is not None
         assert (scores["auc"][name], scores["eer"][name]) == pytest.approx(verified, abs=1e-5)
-        loss = (apart[same] ** 2 / 2).mean() + (np.maximum(1 - apart[~same], 0) ** 2 / 2).mean()
+        loss = (distances[same] ** 2 / 2).mean() + (np.maximum(1 - distances[~same], 0) ** 2 / 2).mean()
         assert scores["loss"][name] == pytest.approx(loss, rel=1e-4)
 
 

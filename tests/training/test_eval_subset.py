@@ -33,21 +33,21 @@ def points(n: int, dim: int = 3) -> Tensor:
     return centres[torch.tensor(LABELS[:n])] + torch.randn(n, dim, generator=generator)
 
 
-def test_a_probe_takes_so_many_test_images_of_each_class_held_out_or_not() -> None:
+def test_a_subset_takes_so_many_test_images_of_each_class_held_out_or_not() -> None:
     eval_subset = eval_subset_of(HELD_OUT, DIGITS, per_class=5)
     assert np.bincount(LABELS[eval_subset.indices]).tolist() == [5] * 10
     assert len(eval_subset_of(HELD_OUT, DIGITS).indices) == len(LABELS)
 
 
-def test_the_groups_of_a_probe_are_the_seen_classes_and_those_held_out() -> None:
+def test_the_groups_of_a_subset_are_the_seen_classes_and_those_held_out() -> None:
     eval_subset = eval_subset_of(HELD_OUT, DIGITS, per_class=5)
     for name, classes in (("seen", set(range(7))), ("held_out", {7, 8, 9})):
         group = eval_subset.groups[name]
         assert group is not None
         labels = torch.tensor(LABELS[eval_subset.indices])
         assert torch.equal(labels[group.indices], group.labels)
-        for places in (group.indices, group.pairs.first, group.pairs.second, *group.triplets):
-            assert set(labels[places].tolist()) == classes
+        for indices in (group.indices, group.pairs.first, group.pairs.second, *group.triplets):
+            assert set(labels[indices].tolist()) == classes
         assert torch.equal(labels[group.pairs.first] == labels[group.pairs.second], group.pairs.same)
 
 
@@ -69,9 +69,9 @@ def test_a_frame_has_the_distances_of_its_pairs_in_the_measure_of_the_run() -> N
     eval_subset = eval_subset_of(experiment, DIGITS)
     h, pairs = points(len(LABELS)), eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
     frame = frame_of(h, experiment, eval_subset)
-    apart = (h[pairs.first] - h[pairs.second]).abs().sum(1)
-    np.testing.assert_allclose(frame.same_distances, apart[pairs.same])
-    np.testing.assert_allclose(frame.different_distances, apart[~pairs.same])
+    distances = (h[pairs.first] - h[pairs.second]).abs().sum(1)
+    np.testing.assert_allclose(frame.same_distances, distances[pairs.same])
+    np.testing.assert_allclose(frame.different_distances, distances[~pairs.same])
     assert frame.triplet_distances.shape == (2, 0)
     assert frame.embeddings.dtype == frame.same_distances.dtype == np.float32
 
@@ -97,12 +97,12 @@ def test_the_scores_of_a_group_are_those_of_its_images_alone() -> None:
         assert scores["precision_at_1"][name] == expected.precision_at_1
         assert scores["map_at_r"][name] == expected.map_at_r
         i, j = np.triu_indices(len(labels), 1)
-        apart = np.linalg.norm(embeddings[i] - embeddings[j], axis=1)
+        distances = np.linalg.norm(embeddings[i] - embeddings[j], axis=1)
         same = labels[i] == labels[j]
-        verified = verification_metrics(apart[same], apart[~same])
+        verified = verification_metrics(distances[same], distances[~same])
         assert verified is not None
         assert (scores["auc"][name], scores["eer"][name]) == pytest.approx(verified, abs=1e-5)
-        loss = (apart[same] ** 2 / 2).mean() + (np.maximum(1 - apart[~same], 0) ** 2 / 2).mean()
+        loss = (distances[same] ** 2 / 2).mean() + (np.maximum(1 - distances[~same], 0) ** 2 / 2).mean()
         assert scores["loss"][name] == pytest.approx(loss, rel=1e-4)
 
 
@@ -158,7 +158,7 @@ def test_a_frame_of_a_similarity_has_the_similarities_of_its_pairs() -> None:
     experiment = Experiment(dataset="digits", loss="log")
     eval_subset, h = eval_subset_of(experiment, DIGITS), points(len(LABELS))
     pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
-    frame = frame_of(h, experiment, eval_subset, parts=HEAD)
+    frame = frame_of(h, experiment, eval_subset, head_params=HEAD)
     p = ((h[pairs.first] - h[pairs.second]).abs() @ HEAD[0][0] + 1.0).sigmoid()
     np.testing.assert_allclose(frame.same_distances, p[pairs.same], rtol=1e-5)
     np.testing.assert_allclose(frame.different_distances, p[~pairs.same], rtol=1e-5)
@@ -171,9 +171,9 @@ def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measur
     """exp(−L1), or σ(1 − L1): the order of the pairs is that of L1, so AUC and EER are its own."""
     similar = Experiment(dataset="digits", loss="log", measure=measure)
     distance = Experiment(dataset="digits", measure="manhattan")
-    parts = (-torch.ones(1, 3), torch.ones(1)) if measure == "similarity_head" else ()
+    head_params = (-torch.ones(1, 3), torch.ones(1)) if measure == "similarity_head" else ()
     h, eval_subset = points(len(LABELS)), eval_subset_of(distance, DIGITS)
-    found, expected = final_metrics(h, similar, eval_subset, parts), final_metrics(h, distance, eval_subset)
+    found, expected = final_metrics(h, similar, eval_subset, head_params), final_metrics(h, distance, eval_subset)
     for metric in ("auc", "eer", "map_at_r", "precision_at_1"):
         assert found[metric]["seen"] == pytest.approx(expected[metric]["seen"], abs=1e-4)
     assert expected["auc"]["seen"] > 0.6  # type: ignore[operator]
@@ -194,11 +194,11 @@ def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() 
 def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them(loss: str) -> None:
     experiment = Experiment(dataset="digits", loss=loss, held_out=(7, 8, 9))
     h, eval_subset = points(len(LABELS)), eval_subset_of(experiment, DIGITS)
-    own = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
-    parts = {"softmax": (own, torch.zeros(7)), "proxy_anchor": (own,)}.get(loss, ())
-    scores = final_metrics(h, experiment, eval_subset, parts)
+    weights = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
+    head_params = {"softmax": (weights, torch.zeros(7)), "proxy_anchor": (weights,)}.get(loss, ())
+    scores = final_metrics(h, experiment, eval_subset, head_params)
     assert scores["loss"]["seen"] is not None
-    assert (scores["loss"]["held_out"] is None) == bool(parts)
+    assert (scores["loss"]["held_out"] is None) == bool(head_params)
     assert scores["map_at_r"]["held_out"] is not None
 
 

@@ -231,7 +231,7 @@ def test_states_come_when_they_are_asked_for_and_at_the_end() -> None:
     assert [s.step for s in train(small(), wants_state=every(4)) if s.state] == [4, 6]
 
 
-def test_a_frame_holds_the_probe_images_and_what_is_drawn_live() -> None:
+def test_a_frame_holds_the_eval_subset_and_what_is_drawn_live() -> None:
     snapshot = next(train(small(embedding_dim=5), wants_frame=always))
     assert snapshot.frame is not None
     images = sum(min(EVAL_PER_CLASS, n) for n in np.bincount(DATASETS["digits"].load().test_labels))

@@ -58,9 +58,9 @@ def mean(values: list[Tensor]) -> Tensor:
 def naive(experiment: Experiment, h: Tensor) -> tuple[Tensor, float]:
     """The mean over the mined triplets; or over the same pairs that they are made of, plus over the different ones."""
     d = table(experiment.measure, h)
-    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
+    distances = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     flipped = experiment.labels == "flipped"
-    triplets = list(zip(*(t.tolist() for t in mine(experiment.miner, apart, LABELS, seeded())), strict=True))
+    triplets = list(zip(*(t.tolist() for t in mine(experiment.miner, distances, LABELS, seeded())), strict=True))
     if LOSSES[experiment.loss].input_kind == "triplet":
         ends = [(d[a, n], d[a, p]) if flipped else (d[a, p], d[a, n]) for a, p, n in triplets]
         each = [loss_of(experiment, *sides) for sides in ends]

@@ -1,4 +1,4 @@
-"""What is told of the next step is what the run then really does, and the run does not notice that it was asked."""
+"""What is shown of the next step is what the run then really does, and the run does not notice that it was asked."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def state_after(steps: int, experiment: Experiment) -> TrainingState | None:
 
 
 def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:
-    """The places that each step of a run draws, and the pixels that its network then meets."""
-    places: list[Tensor] = []
+    """The indices that each step of a run draws, and the pixels that its network then meets."""
+    indices: list[Tensor] = []
     pixels: list[Tensor] = []
 
     def spying_draw(*arguments: Any) -> Draw:
         found = draw(*arguments)
-        places.append(found.images)
+        indices.append(found.images)
         return found
 
     def spying_encode(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,16 +62,16 @@ def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(loop, "draw", spying_draw)
         patch.setattr(loop, "encode_both", spying_encode)
         state_after(steps, experiment)
-    return list(zip(places, pixels, strict=True))
+    return list(zip(indices, pixels, strict=True))
 
 
 def told_is_used(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = used(experiment, 5, monkeypatch)
     for made, ahead in ((0, 0), (0, 2), (2, 0), (2, 1), (3, 1)):
-        places, pixels = steps[made + ahead]
-        told = next_step(experiment, state_after(made, experiment), ahead)
-        np.testing.assert_array_equal(told["pixels"], pixels.numpy())
-        np.testing.assert_array_equal(told["labels"], DIGITS.train_labels[places])
+        indices, pixels = steps[made + ahead]
+        upcoming = next_step(experiment, state_after(made, experiment), ahead)
+        np.testing.assert_array_equal(upcoming["pixels"], pixels.numpy())
+        np.testing.assert_array_equal(upcoming["labels"], DIGITS.train_labels[indices])
 
 
 @kinds
@@ -96,10 +96,10 @@ def test_also_with_two_branches_or_with_images_that_repeat(
 
 @kinds
 def test_images_that_are_not_augmented_are_training_images(kind: dict[str, Any]) -> None:
-    told = next_step(small(train_per_class=5, **kind), None)
+    upcoming = next_step(small(train_per_class=5, **kind), None)
     known = {DIGITS.train_images[i].tobytes() for c in range(10) for i in np.flatnonzero(DIGITS.train_labels == c)[:5]}
-    assert {image.tobytes() for image in told["pixels"]} <= known
-    assert told["pixels"].dtype == np.uint8
+    assert {image.tobytes() for image in upcoming["pixels"]} <= known
+    assert upcoming["pixels"].dtype == np.uint8
 
 
 @kinds
@@ -120,33 +120,37 @@ def test_neither_the_state_nor_the_run_that_goes_on_from_it_is_changed(kind: dic
 
 @pytest.mark.parametrize("view", INPUT_TRANSFORMS)
 def test_second_inputs_are_told_where_they_look_different(view: str) -> None:
-    told = next_step(small(view=view, augment=("rotate",)), None)
-    np.testing.assert_array_equal(told["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(told["pixels"])).numpy())
+    upcoming = next_step(small(view=view, augment=("rotate",)), None)
+    np.testing.assert_array_equal(
+        upcoming["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(upcoming["pixels"])).numpy()
+    )
     assert "second" not in next_step(small(shared=False), None)
 
 
 # Which pairs meet
 
 
-def pairs_told(told: dict[str, np.ndarray]) -> list[tuple[int, int]]:
-    assert told["same"].tolist() == (told["labels"][told["i"]] == told["labels"][told["j"]]).tolist()
-    return list(zip(told["i"].tolist(), told["j"].tolist(), strict=True))
+def pairs_in(upcoming: dict[str, np.ndarray]) -> list[tuple[int, int]]:
+    assert (
+        upcoming["same"].tolist() == (upcoming["labels"][upcoming["i"]] == upcoming["labels"][upcoming["j"]]).tolist()
+    )
+    return list(zip(upcoming["i"].tolist(), upcoming["j"].tolist(), strict=True))
 
 
 def test_of_a_batch_every_pair_meets_once() -> None:
-    assert pairs_told(next_step(small(), None)) == list(combinations(range(24), 2))
+    assert pairs_in(next_step(small(), None)) == list(combinations(range(24), 2))
 
 
 @pytest.mark.parametrize("settings", [{"view": "edges"}, {"shared": False}], ids=str)
 def test_with_two_branches_every_first_input_meets_every_second_one(settings: dict[str, Any]) -> None:
-    assert pairs_told(next_step(small(**settings), None)) == list(product(range(24), repeat=2))
+    assert pairs_in(next_step(small(**settings), None)) == list(product(range(24), repeat=2))
 
 
 def test_random_pairs_and_triplets_meet_as_they_are_drawn() -> None:
-    assert pairs_told(next_step(small(**PAIRS), None)) == [(n, n + 12) for n in range(12)]
-    told = next_step(small(**TRIPLETS), None)
-    assert pairs_told(told) == [(n, n + 8) for n in range(8)] + [(n, n + 16) for n in range(8)]
-    assert told["same"].tolist() == [1] * 8 + [0] * 8
+    assert pairs_in(next_step(small(**PAIRS), None)) == [(n, n + 12) for n in range(12)]
+    upcoming = next_step(small(**TRIPLETS), None)
+    assert pairs_in(upcoming) == [(n, n + 8) for n in range(8)] + [(n, n + 16) for n in range(8)]
+    assert upcoming["same"].tolist() == [1] * 8 + [0] * 8
 
 
 # How the network sees them
@@ -171,18 +175,18 @@ def test_without_a_state_nothing_is_said_of_distances(kind: dict[str, Any]) -> N
 
 
 def test_without_a_state_a_batch_has_the_triplets_that_need_no_distance() -> None:
-    told = next_step(small(), None)
-    found = dict(zip(MINERS, told["counts"].tolist(), strict=True))
+    upcoming = next_step(small(), None)
+    found = dict(zip(MINERS, upcoming["counts"].tolist(), strict=True))
     # Two classes of twelve images: each has eleven classmates and twelve strangers.
     assert found == {"all": 24 * 11 * 12, "semi_hard": -1, "hardest": -1, "random": 24 * 11}
-    for anchor, positive, negative in told["triplets"][list(MINERS).index("all")].T:
-        assert told["labels"][anchor] == told["labels"][positive] != told["labels"][negative]
+    for anchor, positive, negative in upcoming["triplets"][list(MINERS).index("all")].T:
+        assert upcoming["labels"][anchor] == upcoming["labels"][positive] != upcoming["labels"][negative]
         assert anchor != positive
 
 
 def test_drawn_triplets_are_told_as_they_are() -> None:
-    told = next_step(small(**TRIPLETS), None)
-    anchor, positive, negative = told["labels"][told["drawn"]]
+    upcoming = next_step(small(**TRIPLETS), None)
+    anchor, positive, negative = upcoming["labels"][upcoming["drawn"]]
     assert (anchor == positive).all()
     assert (anchor != negative).all()
 
@@ -215,8 +219,8 @@ def test_what_the_optimiser_remembers_is_not_needed() -> None:
     bare = TrainingState(
         state.step, {name: t for name, t in state.tensors.items() if not name.startswith("optimiser.")}
     )
-    whole, told = next_step(small(), state), next_step(small(), bare)
-    assert all(np.array_equal(whole[name], told[name]) for name in whole)
+    whole, upcoming = next_step(small(), state), next_step(small(), bare)
+    assert all(np.array_equal(whole[name], upcoming[name]) for name in whole)
 
 
 @pytest.mark.parametrize("labels", ["right", "flipped"])
@@ -224,59 +228,59 @@ def test_what_the_optimiser_remembers_is_not_needed() -> None:
 def test_a_pair_has_its_distance_and_its_loss_as_the_run_counts_it(kind: dict[str, Any], labels: str) -> None:
     experiment = small(labels=labels, params={"margin": 0.1}, **kind)
     state = state_after(40, small(**kind))
-    told = next_step(experiment, state)
-    h = by_hand(experiment, state, told["pixels"])
-    d = (h[told["i"]] - h[told["j"]]).norm(dim=1).numpy()
-    pulled = told["same"].astype(bool) == (labels == "right")
+    upcoming = next_step(experiment, state)
+    h = by_hand(experiment, state, upcoming["pixels"])
+    d = (h[upcoming["i"]] - h[upcoming["j"]]).norm(dim=1).numpy()
+    pulled = upcoming["same"].astype(bool) == (labels == "right")
     loss = np.where(pulled, d**2 / 2, np.maximum(0.1 - d, 0) ** 2 / 2)
-    np.testing.assert_allclose(told["d"], d, atol=1e-5)
-    np.testing.assert_allclose(told["loss"], loss, atol=1e-5)
-    assert told["easy"] == pytest.approx([(loss == 0).mean()])
-    assert 0 < told["easy"][0] < 1
+    np.testing.assert_allclose(upcoming["d"], d, atol=1e-5)
+    np.testing.assert_allclose(upcoming["loss"], loss, atol=1e-5)
+    assert upcoming["easy"] == pytest.approx([(loss == 0).mean()])
+    assert 0 < upcoming["easy"][0] < 1
 
 
 @pytest.mark.parametrize("labels", ["right", "flipped"])
 def test_of_triplets_the_share_is_told_whose_loss_is_zero(labels: str) -> None:
     experiment = small(labels=labels, **TRIPLETS)
     state = state_after(40, small(**TRIPLETS))
-    told = next_step(experiment, state)
-    h = by_hand(experiment, state, told["pixels"])
+    upcoming = next_step(experiment, state)
+    h = by_hand(experiment, state, upcoming["pixels"])
     anchor, positive, negative = h.view(3, 8, -1)
     near, far = ((anchor - other).square().sum(1).numpy() for other in (positive, negative))
-    np.testing.assert_allclose(told["d"], np.concatenate([near, far]), rtol=1e-4)
-    assert "loss" not in told
+    np.testing.assert_allclose(upcoming["d"], np.concatenate([near, far]), rtol=1e-4)
+    assert "loss" not in upcoming
     missing = near - far + 1 if labels == "right" else far - near + 1
-    assert told["easy"] == pytest.approx([(missing <= 0).mean()])
+    assert upcoming["easy"] == pytest.approx([(missing <= 0).mean()])
 
 
 @pytest.mark.parametrize(("shared", "positives"), [(True, 11), (False, 12)])
 def test_of_a_batch_of_triplets_every_one_counts(shared: bool, positives: int) -> None:
     """With two branches an image's own second form is one of its positives, as in training."""
     experiment = small(loss="triplet", shared=shared, params={"margin": 3.0})
-    told = next_step(experiment, state_after(40, small(loss="triplet", shared=shared)))
+    upcoming = next_step(experiment, state_after(40, small(loss="triplet", shared=shared)))
     d = np.full((24, 24), np.nan)
-    d[told["i"], told["j"]] = told["d"]
+    d[upcoming["i"], upcoming["j"]] = upcoming["d"]
     if shared:
-        d[told["j"], told["i"]] = told["d"]
+        d[upcoming["j"], upcoming["i"]] = upcoming["d"]
     easy = [
         d[a, p] - d[a, n] + 3 <= 0
         for a, p, n in product(range(24), repeat=3)
         if a // 12 == p // 12 != n // 12 and (a != p or not shared)
     ]
     assert len(easy) == 24 * positives * 12
-    assert told["easy"] == pytest.approx([np.mean(easy)], abs=1e-3)
-    assert 0 < told["easy"][0] < 1
+    assert upcoming["easy"] == pytest.approx([np.mean(easy)], abs=1e-3)
+    assert 0 < upcoming["easy"][0] < 1
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_pair_has_a_loss_where_the_loss_knows_pairs(loss: str) -> None:
     experiment = small(loss=loss)
-    told = next_step(experiment, state_after(1, experiment))
+    upcoming = next_step(experiment, state_after(1, experiment))
     input_kind = LOSSES[loss].input_kind
-    assert ("loss" in told) == (input_kind in ("distance", "similarity"))
-    assert ("easy" in told) == (input_kind not in ("logits", "batch"))
-    assert told["d"].shape == told["i"].shape == (276,)
-    assert np.isfinite(told["d"]).all()
+    assert ("loss" in upcoming) == (input_kind in ("distance", "similarity"))
+    assert ("easy" in upcoming) == (input_kind not in ("logits", "batch"))
+    assert upcoming["d"].shape == upcoming["i"].shape == (276,)
+    assert np.isfinite(upcoming["d"]).all()
 
 
 @pytest.mark.parametrize("miner", MINERS)
@@ -293,20 +297,20 @@ def test_what_is_easy_does_not_hang_on_the_miner(miner: str) -> None:
 @pytest.mark.parametrize("loss", ["contrastive", "triplet", "squared", "softmax", "supcon"])
 def test_each_miner_tells_how_many_triplets_it_finds_and_some_of_them(loss: str) -> None:
     experiment = small(loss=loss)
-    told = next_step(experiment, state_after(2, experiment))
+    upcoming = next_step(experiment, state_after(2, experiment))
     square = torch.zeros(24, 24)
-    d = torch.tensor(told["d"])
-    square[told["i"], told["j"]] = square[told["j"], told["i"]] = 1 - d if loss == "squared" else d
+    d = torch.tensor(upcoming["d"])
+    square[upcoming["i"], upcoming["j"]] = square[upcoming["j"], upcoming["i"]] = 1 - d if loss == "squared" else d
     square.fill_diagonal_(0)
-    assert told["triplets"].shape == (len(MINERS), 3, SHOWN_TRIPLETS)
+    assert upcoming["triplets"].shape == (len(MINERS), 3, SHOWN_TRIPLETS)
     for number, key in enumerate(MINERS):
-        found = torch.stack(mine(key, square, torch.tensor(told["labels"]), Generator().manual_seed(0))).T.tolist()
-        assert told["counts"][number] == len(found)
-        shown = [t for t in told["triplets"][number].T.tolist() if t != [-1, -1, -1]]
+        found = torch.stack(mine(key, square, torch.tensor(upcoming["labels"]), Generator().manual_seed(0))).T.tolist()
+        assert upcoming["counts"][number] == len(found)
+        shown = [t for t in upcoming["triplets"][number].T.tolist() if t != [-1, -1, -1]]
         assert len(shown) == min(len(found), SHOWN_TRIPLETS)
         assert len({tuple(t) for t in shown}) == len(shown)
         assert all(t in found for t in shown)
-    counts = dict(zip(MINERS, told["counts"].tolist(), strict=True))
+    counts = dict(zip(MINERS, upcoming["counts"].tolist(), strict=True))
     assert counts["all"] == 24 * 11 * 12
     assert counts["hardest"] == 24
     assert counts["random"] == 24 * 11
@@ -314,5 +318,5 @@ def test_each_miner_tells_how_many_triplets_it_finds_and_some_of_them(loss: str)
 
 @pytest.mark.parametrize("kind", [PAIRS, TRIPLETS], ids=["pairs", "triplets"])
 def test_miners_look_at_batches_only(kind: dict[str, Any]) -> None:
-    told = next_step(small(**kind), state_after(1, small(**kind)))
-    assert not {"counts", "triplets"} & set(told)
+    upcoming = next_step(small(**kind), state_after(1, small(**kind)))
+    assert not {"counts", "triplets"} & set(upcoming)

@@ -78,9 +78,9 @@ def test_every_triplet_of_a_batch_is_there_once() -> None:
     d = MEASURES["squared_euclidean"].within(h)
     d_ap, d_an = torch.broadcast_tensors(*all_triplets(d, 12, PER_CLASS))
     assert d_ap.shape == (12, 2, 9)
-    apart = (h[:, None] - h[None]).square().sum(-1)
+    distances = (h[:, None] - h[None]).square().sum(-1)
     naive = [
-        (apart[a, p], apart[a, n])
+        (distances[a, p], distances[a, n])
         for a, p, n in product(range(12), repeat=3)
         if a != p and GROUPS[a] == GROUPS[p] and GROUPS[a] != GROUPS[n]
     ]
