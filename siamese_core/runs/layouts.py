@@ -53,7 +53,7 @@ def chained(kind: str, embeddings: np.ndarray) -> Iterator[tuple[np.ndarray, np.
 
 
 def packed_layouts(layouts: Layouts) -> bytes:
-    whole, scale = _quantised(layouts.xy)
+    whole, scale = quantised(layouts.xy)
     # The format knows no int16.
     arrays = {"xy": whole.view(np.uint16), "neighbours": layouts.neighbours}
     return packed({"kind": layouts.kind, "scale": scale}, arrays)
@@ -79,7 +79,7 @@ def read_layouts(content: bytes) -> Layouts:
     return Layouts(kind, xy, near)
 
 
-def _quantised(xy: np.ndarray) -> tuple[np.ndarray, float]:
+def quantised(xy: np.ndarray) -> tuple[np.ndarray, float]:
     """int16, and by what it is to be multiplied."""
     scale = float(np.abs(xy).max(initial=0)) / LARGEST_INT or 1.0
     return (xy.astype(np.float64) / scale).round().astype(np.int16), scale
