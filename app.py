@@ -5,11 +5,9 @@ import streamlit as st
 from pages.ui.home.film import film, query
 from pages.ui.runs.actions import open_settings
 from pages.ui.session import chrome
-from pages.ui.session.session import owner
 from pages.ui.text import home as text
 
 chrome.begin(chrome.TITLE)
-owner()
 st.title(chrome.TITLE)
 left, right = st.columns([4, 5], gap="large")
 with left:

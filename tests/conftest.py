@@ -3,13 +3,17 @@
 Runs are saved in a folder of this test run alone.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Imports no numpy, whose BLAS reads the environment once.
 from siamese_core.experiment.machine import ONE_THREAD
@@ -22,7 +26,35 @@ os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
 
 
+SHARED = ("tests/browser", "tests/pages")
+"""Whose files share a server, which takes longer to start than a test: all run on one worker, before all others."""
+
+
+def scope_of(file: str) -> str:
+    """Return what a worker takes at a time: a file, or all that share a server."""
+    name = file.removeprefix("tests/browser/test_")
+    if file.startswith("tests/pages/"):
+        return "tests/pages"
+    # The views by themselves need a browser, and no server.
+    return file if name == file or name.startswith(("embedding_", "plot_", "replay_")) else "tests/browser"
+
+
+class ByServer(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return ByServer(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: one that is left for the end would keep one of two cores waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    """The longest first: one that is left for the end would keep one of two cores waiting."""
+
+    def place(item: pytest.Item) -> int:
+        scope = scope_of(item.nodeid.partition("::")[0])
+        return SHARED.index(scope) if scope in SHARED else len(SHARED)
+
+    items.sort(key=place)

@@ -18,20 +18,19 @@ import numpy as np
 from siamese_core.cli.lines import GROUPS, TITLES, compared, evaluated
 from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
-from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, chosen, reported, rule_of
+from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.evaluation.report import GroupReport, Progress, Report, Scored
 from siamese_core.experiment.experiment import Experiment, as_classifier
 from siamese_core.experiment.settings import SHAPES
 from siamese_core.formats import images
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.formats.text import shortened
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, read_model, save_model
 
 if TYPE_CHECKING:
-    from siamese_core.evaluation.evaluate import Reference
-    from siamese_core.evaluation.inference import Trained
+    from siamese_core.evaluation.evaluate import Gallery
+    from siamese_core.evaluation.inference import TrainedModel
 
 IMAGES = ("dataset", *SHAPES)
 ELSEWHERE = ("dataset", "held_out", *SHAPES)
@@ -78,7 +77,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise Refused(f"MODEL={path}: {rejected}") from None
 
 
-def _loaded(path: Path) -> Trained:
+def _loaded(path: Path) -> TrainedModel:
     from siamese_core.evaluation.inference import load
 
     with _naming(path):
@@ -125,7 +124,7 @@ def _check_images(path: Path, model: Model) -> None:
         )
 
 
-def _elsewhere(trained: Trained, query: str) -> Trained:
+def _elsewhere(trained: TrainedModel, query: str) -> TrainedModel:
     """The model on other images of the same shape, or with other classes held out; what is not given stays."""
     if not query:
         return trained
@@ -150,7 +149,7 @@ def _elsewhere(trained: Trained, query: str) -> Trained:
     return replace(trained, model=replace(model, experiment=experiment, classes=data.classes, has_images=has_images))
 
 
-def _reported(trained: Trained) -> Report:
+def _reported(trained: TrainedModel) -> Report:
     """With a progress bar on stderr."""
     from tqdm import tqdm
 
@@ -170,10 +169,10 @@ def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold |
     if group not in report.groups:
         raise Refused(f"--group={group}: there are fewer than two such classes; it may be: {', '.join(report.groups)}")
     looked_at = report.groups[group]
-    return chosen(looked_at.chosen_on, looked_at.reported_on, rule, group, model.is_similarity)
+    return choose_threshold(looked_at.chosen_on, looked_at.reported_on, rule, group, model.is_similarity)
 
 
-def _classifier(trained: Trained, query: str) -> Mapping[str, Scored]:
+def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
     """By group, the scores of a softmax classifier that is trained here and now as the model was; empty where its
     training was halted."""
     from tqdm import tqdm
@@ -205,7 +204,7 @@ def _found(
         groups[name] = {
             "classes": classes,
             "trained_on": [each for each in classes if each in known],
-            "images": len(group.places),
+            "images": len(group.indices),
             "pairs": group.pairs,
             "exact": group.exact,
             "scores": _scores(group),
@@ -233,7 +232,7 @@ def _few_shot(report: Report, group: GroupReport) -> dict[str, Any] | None:
     mine = np.isin(report.labels, group.classes)
     labels, rows = report.labels[mine], report.embeddings[: len(report.labels)][mine]
     ways = min(WAYS, few_shot.most_ways(labels, SHOTS))
-    tried = few_shot.few_shot(rows, labels, ways, SHOTS) if ways >= 2 else None
+    tried = few_shot.few_shot_accuracy(rows, labels, ways, SHOTS) if ways >= 2 else None
     return None if tried is None else tried._asdict()
 
 
@@ -242,10 +241,10 @@ def _at_threshold(
 ) -> dict[str, float | None] | None:
     if threshold is None:
         return None
-    apart = 1 - threshold.value if model.is_similarity else threshold.value
     at = threshold
     if name != threshold.group:
-        at = reported(apart, group.reported_on, threshold.rule, name, model.is_similarity)
+        distance = model.measure.as_distance(threshold.value)
+        at = threshold_at(distance, group.reported_on, threshold.rule, name, model.is_similarity)
     # A group may have no pair of one kind.
     return {rate: v if math.isfinite(v := getattr(at, rate)) else None for rate in ("false_accept", "false_reject")}
 
@@ -287,20 +286,20 @@ def _picture(path: Path, model: Model) -> np.ndarray:
     return uploaded.fitted(square, model.shape)
 
 
-def _compared(trained: Trained, pair: list[np.ndarray], by_hand: float | None) -> dict[str, Any]:
+def _compared(trained: TrainedModel, pair: list[np.ndarray], by_hand: float | None) -> dict[str, Any]:
     from siamese_core.evaluation.compare import compare
-    from siamese_core.evaluation.evaluate import Reference, reference
+    from siamese_core.evaluation.evaluate import Gallery, build_gallery
 
     model = trained.model
-    steps = reference(trained) if model.has_images else ()
-    known = next((step for step in steps if isinstance(step, Reference)), None)
+    steps = build_gallery(trained) if model.has_images else ()
+    known = next((step for step in steps if isinstance(step, Gallery)), None)
     first, second = (picture[None] for picture in pair)
     answer = compare(trained, first, second, known)
     value = float(answer["value"][0])
     threshold, source = _judging(model, known, by_hand)
     found: dict[str, Any] = {
         "measure": model.experiment.measure,
-        "kind": MEASURES[model.experiment.measure].kind,
+        "kind": model.measure.kind,
         "value": value,
         "same": None if threshold is None else bool(model.says_same(value, threshold["value"])),
         "threshold": threshold,
@@ -321,14 +320,14 @@ def _compared(trained: Trained, pair: list[np.ndarray], by_hand: float | None) -
     return found
 
 
-def _judging(model: Model, known: Reference | None, by_hand: float | None) -> tuple[dict[str, Any] | None, str | None]:
+def _judging(model: Model, known: Gallery | None, by_hand: float | None) -> tuple[dict[str, Any] | None, str | None]:
     """The threshold, and where it comes from; of one given by hand, nothing but its value is known without images."""
     if by_hand is not None:
         unknown = dict.fromkeys(field.name for field in fields(Threshold))
         if known is None:
             return unknown | {"value": by_hand, "rule": "hand"}, "hand"
-        apart = 1 - by_hand if model.is_similarity else by_hand
-        measured = asdict(reported(apart, known.reported_on, "hand", "seen", model.is_similarity))
+        distance = model.measure.as_distance(by_hand)
+        measured = asdict(threshold_at(distance, known.reported_on, "hand", "seen", model.is_similarity))
         measured |= {rate: None for rate in ("false_accept", "false_reject") if not math.isfinite(measured[rate])}
         return measured | {"value": by_hand}, "hand"
     if model.threshold is not None:

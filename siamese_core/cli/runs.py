@@ -6,9 +6,8 @@ import argparse
 import json
 import math
 import sys
-import time
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from siamese_core.cli.models import Refused
+from siamese_core.embeddings.thresholds import EER, Threshold
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import PRECISIONS, Machine, checked
 from siamese_core.experiment.snapshot import Snapshot, TrainingState
@@ -23,8 +23,9 @@ from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, load, locked
 from siamese_core.runs.history import MOST_FRAMES, RUN, Scored
-from siamese_core.runs.info import RunInfo
-from siamese_core.runs.writer import RunWriter
+from siamese_core.runs.info import new_info
+from siamese_core.runs.model import Model
+from siamese_core.runs.writer import RunWriter, write_model
 
 FRAMES = 50
 """A thousand images take about as long to embed as a few steps to train."""
@@ -56,12 +57,12 @@ def _train(options: argparse.Namespace) -> int:
     machine = checked(Machine(options.device, options.threads, options.precision))
     experiment.data.load()
     if options.out is None:
-        return _told(experiment, _run(experiment, machine), options.json)
+        return _report(experiment, _run(experiment, machine), options.json)
     _make_folder(options.out)
     with locked(options.out):
         if (options.out / RUN).exists():
             raise Refused(f"--out={options.out}: holds a run; go on with: resume {options.out}, or name another folder")
-        return _kept(options.out, experiment, machine, None, options)
+        return _record(options.out, experiment, machine, None, options)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -72,28 +73,27 @@ def _resume(options: argparse.Namespace) -> int:
         saved.experiment.data.load()
         if saved.finished:
             # Only its model is missing.
-            _write(saved.experiment, saved.state, options.folder)
+            with _writing(options.folder):
+                write_model(options.folder, saved, _threshold_of)
             return 0
-        return _kept(options.folder, saved.experiment, checked(saved.machine), saved, options)
+        return _record(options.folder, saved.experiment, checked(saved.machine), saved, options)
 
 
-def _kept(
+def _record(
     folder: Path, experiment: Experiment, machine: Machine, saved: Checkpoint | None, options: argparse.Namespace
 ) -> int:
-    """Trains from where a run was saved last, and keeps in its folder where it is, and its model."""
+    """Train from where a run was saved last, and write into its folder where it is, and its model."""
     if not 1 <= options.frames <= MOST_FRAMES:
         raise Refused(f"--frames={options.frames}: may be a whole number from 1 to {MOST_FRAMES}")
-    kept = _Kept(folder, experiment, machine, saved, options)
-    last = _run(experiment, machine, kept)
-    # First the model: a run that is killed in between is gone on with, and writes it again.
-    assert last.state is not None, "the last snapshot of a run has its state"
-    _write(experiment, last.state, folder)
-    kept.end(last)
-    return _told(experiment, last, options.json)
+    recorder = _Recorder(folder, experiment, machine, saved, options)
+    last = _run(experiment, machine, recorder)
+    with _writing(folder):
+        recorder.end(last)
+    return _report(experiment, last, options.json)
 
 
-class _Kept:
-    """What a run in a folder has come to, and what of its next step is wanted."""
+class _Recorder:
+    """Gathers what a run in a folder has come to, and says what of its next step is wanted."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class _Kept:
     ) -> None:
         from siamese_core.training.eval_subset import pixels_map_at_r
 
-        self._experiment, self._machine, self._said = experiment, machine, False
+        self._experiment, self._machine, self._warned = experiment, machine, False
         self.state = saved.state if saved is not None else None
         self._step = self.state.step if self.state is not None else 0
         self._loss = saved.loss.tolist() if saved is not None else []
@@ -113,73 +113,73 @@ class _Kept:
         self._scores: Scored = saved.scores if saved is not None else []
         self._pixels = saved.pixels if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
-        now = time.time()
-        info = RunInfo(experiment.to_query(), machine, now, now, "running", step=self._step, total=experiment.steps)
-        self._keeper = RunWriter(folder, info, _viewed, options.save_every)
-        self._keeper.note()
+        info = new_info(experiment, machine, step=self._step)
+        self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
+        self._writer.note()
 
     def wants_frame(self) -> bool:
-        """Asked once a step."""
+        """Return whether the next step is to have a frame; called once a step."""
         self._step += 1
         return self._step == 1 or self._step % self._gap == 0
 
     def wants_state(self) -> bool:
-        return self._keeper.is_due()
+        return self._writer.is_due()
 
     def take(self, snapshot: Snapshot) -> None:
-        """A step. The last one is not saved here: first comes the model, then `end`."""
+        """Record a step; the last one is saved by `end`."""
         if not snapshot.halted:
             self._loss.append(snapshot.loss)
             self._active.append(snapshot.active)
         if snapshot.frame is not None:
             self._scores.append((snapshot.step, dict(snapshot.frame.metrics)))
-            self._keeper.add(snapshot.step, snapshot.frame)
+            self._writer.add(snapshot.step, snapshot.frame)
         if snapshot.state is not None and not snapshot.halted and snapshot.step < self._experiment.steps:
             self._save(snapshot.state, "running", "")
 
     def end(self, last: Snapshot) -> None:
+        """Write the run's model and its last state. Raises OSError."""
         assert last.state is not None, "the last snapshot of a run has its state"
         self._save(last.state, "halted" if last.halted else "finished", last.halted or "")
 
     def _save(self, state: TrainingState, status: str, message: str) -> None:
         loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
         saved = Checkpoint(self._experiment, self._machine, state, loss, active, self._scores, self._pixels)
-        self._keeper.save(saved, status=status, message=message)
-        if self._keeper.problem and not self._said:
-            print(self._keeper.problem, file=sys.stderr)
-            self._said = True
+        self._writer.save(saved, status, message)
+        if self._writer.problem and not self._warned:
+            print(self._writer.problem, file=sys.stderr)
+            self._warned = True
 
 
-def _viewed(view: str, images: np.ndarray) -> np.ndarray:
+def _transformed(view: str, images: np.ndarray) -> np.ndarray:
     import torch
 
     second: np.ndarray = INPUT_TRANSFORMS[view].fn(torch.tensor(images)).numpy()
     return second
 
 
-def _told(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
+def _report(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
     _print_result(experiment, last, as_json)
     if last.halted:
         print(last.halted, file=sys.stderr)
     return 1 if last.halted else 0
 
 
-def _run(experiment: Experiment, machine: Machine, kept: _Kept | None = None) -> Snapshot:
+def _run(experiment: Experiment, machine: Machine, recorder: _Recorder | None = None) -> Snapshot:
     """The last snapshot, with a progress bar on stderr."""
     from tqdm import tqdm
 
     from siamese_core.training.loop import never, train
 
-    state = kept.state if kept is not None else None
+    state = recorder.state if recorder is not None else None
     wanted: Any = {"wants_frame": never}
-    if kept is not None:
-        wanted = {"wants_frame": kept.wants_frame, "wants_state": kept.wants_state}
+    if recorder is not None:
+        wanted = {"wants_frame": recorder.wants_frame, "wants_state": recorder.wants_state}
     with tqdm(total=experiment.steps, initial=state.step if state else 0, unit="step") as bar:
         for last in train(experiment, machine=machine, state=state, **wanted):
             bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
             bar.update()
-            if kept is not None:
-                kept.take(last)
+            if recorder is not None:
+                recorder.take(last)
     return last
 
 
@@ -208,29 +208,27 @@ def _make_folder(folder: Path) -> None:
         raise Refused(f"--out={folder}: is a file; name a folder")
     if (folder / MODEL).is_dir():
         raise Refused(f"--out={folder}: holds a folder named {MODEL}; name another folder")
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise _not_writable(folder, error) from error
 
 
-def _write(experiment: Experiment, state: TrainingState, folder: Path) -> None:
-    from siamese_core.embeddings.thresholds import EER
+def _threshold_of(model: Model) -> Threshold | None:
+    """The threshold at the equal error rate, on the classes that were trained on."""
     from siamese_core.evaluation.evaluate import threshold_of
     from siamese_core.evaluation.inference import load
-    from siamese_core.runs.model import model_of
-    from siamese_core.runs.model_file import save_model
 
-    model = model_of(experiment, state)
     with suppress(ModelRejected):
-        model = replace(model, threshold=threshold_of(load(model), EER, "seen"))
+        return threshold_of(load(model), EER, "seen")
+    return None
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the disk refuses is said with the name of the folder."""
     try:
-        save_model(folder / MODEL, model)
+        yield
     except OSError as error:
-        raise _not_writable(folder, error) from error
-
-
-def _not_writable(folder: Path, error: OSError) -> Refused:
-    return Refused(f"--out={folder}: {error.strerror or error}; name a folder that can be written to")
+        why = error.strerror or error
+        raise Refused(f"--out={folder}: {why}; name a folder that can be written to") from error

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from siamese_core.datasets.idx import IdxSet, missing, mnist_like, read_set
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
 
-DATA = Path(__file__).resolve().parents[2] / "data"
-
 DIGIT_NAMES = tuple("0123456789")
 FASHION_NAMES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -54,13 +52,20 @@ MNIST_FILES = mnist_like(
 )
 
 
+def data_folder() -> Path:
+    """Return the folder with the bundled images, models and film: inside of an installed package, or the checkout's."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "data"
+    return installed if installed.is_dir() else package.with_name("data")
+
+
 def find_bundle(files: IdxSet, key: str) -> bool:
-    return not missing(files, DATA / key)
+    return not missing(files, data_folder() / key)
 
 
 def load_bundle(files: IdxSet, key: str) -> Images:
     remedy = f"restore the folder data/{key} (git checkout -- data), or run python data/make_bundles.py"
-    return read_set(files, DATA / key, remedy)
+    return read_set(files, data_folder() / key, remedy)
 
 
 DIGITS_TEST_PER_CLASS = 36

@@ -1,1 +1,1 @@
-"""What can be said of embeddings: projections, neighbours, retrieval, verification. Numpy only."""
+"""What embeddings show: projections, neighbours, retrieval, verification. Numpy only."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 class FewShot(NamedTuple):
@@ -27,7 +27,7 @@ def most_ways(labels: npt.ArrayLike, shots: int) -> int:
     return int((counts > shots).sum())
 
 
-def few_shot(
+def few_shot_accuracy(
     embeddings: npt.ArrayLike, labels: npt.ArrayLike, ways: int, shots: int, *, episodes: int = 400, seed: int = 0
 ) -> FewShot | None:
     """N-way K-shot accuracy of embeddings (M, D) with labels (M,), by Euclidean distance.
@@ -56,8 +56,8 @@ def few_shot(
 
 def draw(
     labels: npt.ArrayLike, ways: int, shots: int, episodes: int, generator: np.random.Generator
-) -> tuple[Places, Places]:
-    """Places of the support images (episodes, ways, shots) and of one query of each class (episodes, ways).
+) -> tuple[Indices, Indices]:
+    """Indices of the support images (episodes, ways, shots) and of one query of each class (episodes, ways).
 
     In an episode all classes differ, and all images of a class; every choice of both is as likely as any other.
     """
@@ -72,14 +72,14 @@ def draw(
             rank += rank >= earlier
         ranks = np.concatenate([ranks, rank[..., None]], axis=-1)
     by_class = np.argsort(y, kind="stable")
-    places = by_class[(counts.cumsum() - counts)[chosen][..., None] + ranks]
-    return places[..., :shots], places[..., shots]
+    indices = by_class[(counts.cumsum() - counts)[chosen][..., None] + ranks]
+    return indices[..., :shots], indices[..., shots]
 
 
 def _right(support: npt.NDArray[np.float64], queries: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """(ways,): whether a query (ways, D) is nearest to the mean of its own class's support (ways, shots, D)."""
+    """(ways,): whether a query (ways, D) is nearest to the mean of the support of its class (ways, shots, D)."""
     # By differences, which lose no digits: equal embeddings must be ties.
     squared = np.square(queries[:, None] - support.mean(axis=1)).sum(axis=-1)
-    own = squared.diagonal().copy()
+    to_true_class = squared.diagonal().copy()
     np.fill_diagonal(squared, np.inf)
-    return np.asarray(own < squared.min(axis=1))
+    return np.asarray(to_true_class < squared.min(axis=1))

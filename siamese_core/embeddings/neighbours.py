@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 BLOCK_BYTES = 16 * 2**20
 
@@ -19,12 +19,12 @@ SLICE = 16
 
 
 def nearest(
-    queries: npt.ArrayLike, gallery: npt.ArrayLike, k: int, *, own: bool = False
+    queries: npt.ArrayLike, gallery: npt.ArrayLike, k: int, *, exclude_self: bool = False
 ) -> tuple[npt.NDArray[np.int32], Floats]:
     """The k nearest of a gallery (N, D) to each of the queries (Q, D), the nearest first, by Euclidean distance.
 
-    With `own` the queries are the gallery, and no image is its own neighbour. Equal embeddings are exactly 0 apart;
-    of equally far ones, up to rounding, the lower index comes first.
+    With `exclude_self` the queries are the gallery, and no image is its own neighbour. Equal embeddings are exactly 0
+    apart; of equally far ones, up to rounding, the lower index comes first.
 
     Returns:
         Indices into the gallery and distances, (Q, k) each; k is cut to the images that there are.
@@ -35,9 +35,9 @@ def nearest(
     q, x = _points(queries), _points(gallery)
     if q.shape[1] != x.shape[1]:
         raise ValueError(f"The queries have {q.shape[1]} dimensions and the gallery {x.shape[1]}; make them the same.")
-    if own and len(q) != len(x):
-        raise ValueError(f"With own=True the {len(q)} queries must be the gallery, and that has {len(x)} images.")
-    k = max(0, min(k, len(x) - own))
+    if exclude_self and len(q) != len(x):
+        raise ValueError(f"With exclude_self the {len(q)} queries must be the gallery, and that has {len(x)} images.")
+    k = max(0, min(k, len(x) - exclude_self))
     near, distances = np.zeros((len(q), k), np.int32), np.zeros((len(q), k), np.float32)
     if k:
         rows = max(1, BLOCK_BYTES // (8 * max(len(x), k * x.shape[1])))
@@ -45,7 +45,7 @@ def nearest(
         middle = np.median(x, axis=0)
         for start in range(0, len(q), rows):
             block = slice(start, start + rows)
-            itself = np.arange(len(q))[block] if own else None
+            itself = np.arange(len(q))[block] if exclude_self else None
             near[block], squared = _nearest(q[block], x, k, itself, middle)
             distances[block] = np.minimum(np.sqrt(squared), np.finfo(np.float32).max)
     return near, distances
@@ -61,9 +61,9 @@ def _points(embeddings: npt.ArrayLike) -> Doubles:
     return points.astype(np.float64)
 
 
-def _nearest(q: Doubles, x: Doubles, k: int, itself: Places | None, middle: Doubles) -> tuple[Places, Doubles]:
+def _nearest(q: Doubles, x: Doubles, k: int, itself: Indices | None, middle: Doubles) -> tuple[Indices, Doubles]:
     """Neighbours and their squared distances (Q, k). Queries whose neighbours are so near, as seen from the middle,
-    that a product cannot tell them apart are seen again from one of their own.
+    that a product cannot tell them apart are measured again from one of them.
     """
     near, squared = _nearest_from(middle, q, x, k, itself)
     scale = np.square(q - middle).sum(axis=1)
@@ -71,13 +71,13 @@ def _nearest(q: Doubles, x: Doubles, k: int, itself: Places | None, middle: Doub
         origin = q[np.argmax(unsure)]
         nearby = np.square(q - origin).sum(axis=1)
         again = np.flatnonzero(unsure & (nearby <= 1e-4 * scale))
-        mine = None if itself is None else itself[again]
-        near[again], squared[again] = _nearest_from(origin, q[again], x, k, mine)
+        itself_again = None if itself is None else itself[again]
+        near[again], squared[again] = _nearest_from(origin, q[again], x, k, itself_again)
         scale[again] = nearby[again]
     return near, squared
 
 
-def _nearest_from(origin: Doubles, q: Doubles, x: Doubles, k: int, itself: Places | None) -> tuple[Places, Doubles]:
+def _nearest_from(origin: Doubles, q: Doubles, x: Doubles, k: int, itself: Indices | None) -> tuple[Indices, Doubles]:
     """Chosen by |q|² − 2 q·x + |x|², one product, then measured by differences, which lose no digits."""
     a, b = q - origin, x - origin
     a2, b2 = np.square(a).sum(axis=1, keepdims=True), np.square(b).sum(axis=1, keepdims=True)
@@ -102,9 +102,9 @@ def recall_at_k(neighbours: npt.ArrayLike, labels: npt.ArrayLike, k: int) -> flo
     """Share of the images that have one of their class among their k nearest (Jégou, Douze & Schmid 2011; for
     embeddings Oh Song et al. 2016). Images alone in their class do not count.
 
-    Takes the neighbours (N, at least k) of `nearest(…, own=True)` and labels (N,). Ties stay as they lie there, while
-    `metrics.retrieval` counts them as wrong. None where fewer than two classes are left, for every neighbour would be
-    right, or where every image is alone in its class.
+    Takes the neighbours (N, at least k) of `nearest(…, exclude_self=True)` and labels (N,). Ties stay as they lie
+    there, while `retrieval_metrics` counts them as wrong. None where fewer than two classes are left, for every
+    neighbour would be right, or where every image is alone in its class.
     """
     near, y = np.asarray(neighbours), np.asarray(labels)
     if k < 1 or near.shape[1] < min(k, len(y) - 1):
@@ -116,10 +116,10 @@ def recall_at_k(neighbours: npt.ArrayLike, labels: npt.ArrayLike, k: int) -> flo
     return float(hits[counts[inverse] > 1].mean())
 
 
-def confusion(neighbours: npt.ArrayLike, labels: npt.ArrayLike, classes: int) -> Places:
+def confusion(neighbours: npt.ArrayLike, labels: npt.ArrayLike, classes: int) -> Indices:
     """How many images of each class (row) have their nearest neighbour in each class (column): int64 (C, C).
 
-    Takes the neighbours (N, k) of `nearest(…, own=True)` and labels (N,) from 0 to `classes` - 1.
+    Takes the neighbours (N, k) of `nearest(…, exclude_self=True)` and labels (N,) from 0 to `classes` - 1.
     """
     near, y = np.asarray(neighbours), np.asarray(labels, np.int64)
     if len(y) and not 0 <= y.min() <= y.max() < classes:
@@ -130,7 +130,7 @@ def confusion(neighbours: npt.ArrayLike, labels: npt.ArrayLike, classes: int) ->
 
 def hardest(
     d: npt.ArrayLike, same: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, count: int
-) -> tuple[Places, Places]:
+) -> tuple[Indices, Indices]:
     """Which same pairs are farthest apart and which different pairs nearest, the hardest first, at most `count` each.
 
     An image is in one same pair and in one different pair at most, so that an odd one does not fill the gallery: a pair
@@ -144,7 +144,7 @@ def hardest(
         count: how many pairs of each kind.
 
     Returns:
-        Places in `d`, int64, of the same and of the different pairs.
+        Indices in `d`, int64, of the same and of the different pairs.
     """
     distances, is_same = np.asarray(d), np.asarray(same, bool)
     a, b = np.asarray(first, np.int64), np.asarray(second, np.int64)
@@ -155,19 +155,19 @@ def hardest(
     )
 
 
-def _smallest_disjoint(d: npt.NDArray[np.floating], left: Places, a: Places, b: Places, count: int) -> Places:
-    """Of the places left, those of the smallest d of which no two share an image."""
+def _smallest_disjoint(d: npt.NDArray[np.floating], remaining: Indices, a: Indices, b: Indices, count: int) -> Indices:
+    """Of the remaining indices, those of the smallest d of which no two share an image."""
     taken = np.zeros(max(a.max(initial=-1), b.max(initial=-1)) + 1, bool)
     found: list[int] = []
-    while len(left) and len(found) < count:
-        values = d[left]
-        size = min(len(left), SLICE * count)
-        top = left[values <= np.partition(values, size - 1)[size - 1]]
-        for place in top[np.argsort(d[top], kind="stable")]:
-            if not (taken[a[place]] or taken[b[place]]):
-                taken[[a[place], b[place]]] = True
-                found.append(int(place))
+    while len(remaining) and len(found) < count:
+        values = d[remaining]
+        size = min(len(remaining), SLICE * count)
+        top = remaining[values <= np.partition(values, size - 1)[size - 1]]
+        for pair in top[np.argsort(d[top], kind="stable")]:
+            if not (taken[a[pair]] or taken[b[pair]]):
+                taken[[a[pair], b[pair]]] = True
+                found.append(int(pair))
                 if len(found) == count:
                     break
-        left = left[~(taken[a[left]] | taken[b[left]])]
+        remaining = remaining[~(taken[a[remaining]] | taken[b[remaining]])]
     return np.array(found, np.int64)

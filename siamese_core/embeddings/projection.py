@@ -164,7 +164,7 @@ def neighbours(embeddings: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32]
     Returns indices int32 and distances float32, both (n, k), or (n, n - 1) where there are fewer points than k.
     """
     points = _checked(embeddings)
-    return nearest(points, points, k, own=True)
+    return nearest(points, points, k, exclude_self=True)
 
 
 def _checked(embeddings: npt.ArrayLike) -> Doubles:

@@ -16,12 +16,12 @@ ROUNDING = np.float32(1e-6)
 """Share of |q|² by which the squared distance of two equal embeddings can miss 0 in float32."""
 
 
-class Retrieval(NamedTuple):
+class RetrievalMetrics(NamedTuple):
     precision_at_1: float
     map_at_r: float
 
 
-def retrieval(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Retrieval | None:
+def retrieval_metrics(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> RetrievalMetrics | None:
     """Precision@1 and MAP@R (Musgrave, Belongie & Lim 2020) of embeddings (N, D) with labels (N,).
 
     Each image is a query against all the others; R is the number of others of its class, and
@@ -47,7 +47,7 @@ def retrieval(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Retrieval | N
         has_others = r > 0
         average.append((precision * counted).sum(axis=1)[has_others] / r[has_others])
         first.append(hits[has_others, 0])
-    return Retrieval(float(np.concatenate(first).mean()), float(np.concatenate(average).mean()))
+    return RetrievalMetrics(float(np.concatenate(first).mean()), float(np.concatenate(average).mean()))
 
 
 def _nearest_hits(h: Floats, y: npt.NDArray[np.intp], queries: npt.NDArray[np.intp], k: int) -> npt.NDArray[np.bool_]:
@@ -68,12 +68,14 @@ def _nearest_hits(h: Floats, y: npt.NDArray[np.intp], queries: npt.NDArray[np.in
     return (nearest.view(np.int32) & 1).astype(bool)
 
 
-class Verification(NamedTuple):
+class VerificationMetrics(NamedTuple):
     auc: float
     eer: float
 
 
-def verification(same_distances: npt.ArrayLike, different_distances: npt.ArrayLike) -> Verification | None:
+def verification_metrics(
+    same_distances: npt.ArrayLike, different_distances: npt.ArrayLike
+) -> VerificationMetrics | None:
     """Area under the ROC curve and equal error rate of "the smaller the distance, the more likely the same".
 
     Distances (P,) of same and of different pairs; None where one of them is empty or a distance is not finite.
@@ -85,7 +87,7 @@ def verification(same_distances: npt.ArrayLike, different_distances: npt.ArrayLi
         return None
     is_same = np.r_[np.ones(len(same), bool), np.zeros(len(different), bool)]
     false_accept, true_accept, _ = roc_curve(is_same, -np.r_[same, different])
-    return Verification(float(auc(false_accept, true_accept)), equal_error(false_accept, 1 - true_accept))
+    return VerificationMetrics(float(auc(false_accept, true_accept)), equal_error(false_accept, 1 - true_accept))
 
 
 def equal_error(false_accept: npt.ArrayLike, false_reject: npt.ArrayLike) -> float:

@@ -96,7 +96,7 @@ def rule_of(text: str) -> Rule:
     raise RuleError(f"threshold={shortened(text)}: may be {may_be}")
 
 
-def chosen(
+def choose_threshold(
     chosen_on: Distances, reported_on: Distances, rule: Rule, group: str, is_similarity: bool
 ) -> Threshold | None:
     """The threshold that a rule gives on one half, with its rates on the other; distances are 1 − p for a similarity.
@@ -112,16 +112,16 @@ def chosen(
         at = at_least_cost(chosen_on, rule.accept_cost, rule.reject_cost, rule.share_same)
     else:
         at = at_eer(chosen_on)
-    return reported(at, reported_on, rule.text, group, is_similarity)
+    return threshold_at(at, reported_on, rule.text, group, is_similarity)
 
 
-def reported(apart: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
-    """A threshold at the distance `apart`, with its rates on one half of the test images."""
-    found = rates(reported_on, apart)
+def threshold_at(distance: float, reported_on: Distances, rule: str, group: str, is_similarity: bool) -> Threshold:
+    """A threshold at a distance, with its rates on one half of the test images."""
+    found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.
-    similarity = 1 - apart if apart >= 0 else math.nextafter(1, 2)
+    similarity = 1 - distance if distance >= 0 else math.nextafter(1, 2)
     return Threshold(
-        value=similarity if is_similarity else apart,
+        value=similarity if is_similarity else distance,
         rule=rule,
         group=group,
         false_accept=found.false_accept,

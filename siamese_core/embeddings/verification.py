@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from siamese_core.embeddings.retrieval import Floats, equal_error, verification
+from siamese_core.embeddings.retrieval import Floats, equal_error, verification_metrics
 
 Doubles = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
-KEPT = 200_000
-"""Distances of each kind that are kept: a rate is then off by at most 1 / KEPT."""
+MAX_STORED = 200_000
+"""Distances of each kind that are stored, at most: a rate is then off by at most 1 / MAX_STORED."""
 
 POINTS = 1_000
 """Points of a drawn curve."""
@@ -54,7 +54,7 @@ class Distances:
     def of(cls, d: npt.ArrayLike, same: npt.ArrayLike) -> Distances:
         """Of distances d (P,) and whether each pair is the same (P,).
 
-        A kind with more than KEPT pairs is thinned evenly in rank, with its smallest and its largest distance kept.
+        A kind with more than MAX_STORED pairs is thinned evenly in rank; its smallest and its largest distance stay.
         """
         d, same = np.asarray(d, np.float32), np.asarray(same, bool)
         alike, others = d[same], d[~same]
@@ -66,9 +66,9 @@ class Distances:
 
 
 def _thinned(ordered: Floats) -> Floats:
-    if len(ordered) <= KEPT:
+    if len(ordered) <= MAX_STORED:
         return ordered
-    return ordered[np.arange(KEPT) * (len(ordered) - 1) // (KEPT - 1)]
+    return ordered[np.arange(MAX_STORED) * (len(ordered) - 1) // (MAX_STORED - 1)]
 
 
 def halves(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -108,8 +108,8 @@ class _Steps(NamedTuple):
     false_accept: Doubles
     false_reject: Doubles
 
-    def at(self, places: Places) -> _Steps:
-        return _Steps(self.thresholds[places], self.false_accept[places], self.false_reject[places])
+    def at(self, indices: Indices) -> _Steps:
+        return _Steps(self.thresholds[indices], self.false_accept[indices], self.false_reject[indices])
 
 
 def _steps(distances: Distances) -> _Steps:
@@ -161,7 +161,7 @@ def _cheapest(steps: _Steps, cost: Doubles) -> float:
     return float(steps.thresholds[np.argmax(cost <= cost.min() * NEARLY)])
 
 
-def _last_within(rising: Doubles, bound: npt.ArrayLike) -> Places:
+def _last_within(rising: Doubles, bound: npt.ArrayLike) -> Indices:
     """Place of the last of the rising rates (K,), which start at 0, that is at most `bound`."""
     return np.searchsorted(rising, bound, side="right") - 1
 
@@ -180,13 +180,13 @@ def curves(distances: Distances) -> Curves:
     return Curves(*(values.astype(np.float32) for values in steps.at(_spread(steps, POINTS))))
 
 
-def _spread(steps: _Steps, points: int) -> Places:
-    """At most `points` places among the steps: both ends, and between them even in each rate and in its logarithm."""
+def _spread(steps: _Steps, points: int) -> Indices:
+    """At most `points` indices among the steps: both ends, and between them even in each rate and in its logarithm."""
     count = len(steps.thresholds)
     if count <= points:
         return np.arange(count)
 
-    def even(rising: Doubles) -> Places:
+    def even(rising: Doubles) -> Indices:
         lowest, each = rising[rising > 0][0], points // 4
         return _last_within(rising, np.concatenate([np.linspace(0, 1, each), np.geomspace(lowest, 1, each)]))
 
@@ -208,7 +208,7 @@ def summary(distances: Distances) -> Summary | None:
     The true accept rates are those of a threshold, not interpolated: with fewer than 1,000 different pairs
     `tar_at_01` is the best that accepts none of them.
     """
-    verified = verification(distances.same, distances.different)
+    verified = verification_metrics(distances.same, distances.different)
     if verified is None:
         return None
     return Summary(*verified, *_true_accepts(_steps(distances)))
@@ -247,7 +247,7 @@ def intervals(
 ) -> Intervals | None:
     """How far the scores would move with other images: the percentile bootstrap over images, not over pairs.
 
-    Of distances d (P,), same (P,), and the places of the two images of each pair, first and second (P,). Pairs that
+    Of distances d (P,), same (P,), and the indices of the two images of each pair, first and second (P,). Pairs that
     share an image are not independent, so what is drawn with replacement is images (Snijders & Borgatti 1999; for
     matching, Bolle, Ratha & Pankanti 2004, who draw all scores of a subject together). Two images drawn wᵢ and wⱼ
     times make their pair count wᵢ·wⱼ times; a copy is never paired with its original, as no listed pair is.
@@ -311,11 +311,11 @@ def _binned(
         # All replicates of a pair lie side by side: one look-up serves 200. The sums are whole numbers below 2²⁴.
         one, other = first[pairs], second[pairs]
         weight = weights[one] * weights[other]
-        # An image seen in two ways is one image: drawn twice, its own pair is there twice, not four times.
+        # An image seen in two ways is one image: drawn twice, its pair with itself is there twice, not four times.
         itself = np.flatnonzero(one == other)
         weight[itself] = weights[one[itself]]
-        places, starts = np.unique(bins[pairs], return_index=True)
-        binned[places] += np.add.reduceat(weight, starts, axis=0)
+        indices, starts = np.unique(bins[pairs], return_index=True)
+        binned[indices] += np.add.reduceat(weight, starts, axis=0)
     return binned
 
 
@@ -328,7 +328,7 @@ def _replicates(thresholds: Floats, accepted: Doubles, truly_accepted: Doubles) 
 
 def band(intervals: Intervals, threshold: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """(low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in line;
-    beyond the last of them, anything from its own to what accepts no pair, or all."""
+    beyond the last of them, anything from that one's to what accepts no pair, or all."""
     (far_low, far_high), (frr_low, frr_high) = (
         [float(np.interp(threshold, intervals.thresholds, limit)) for limit in limits]
         for limits in (intervals.false_accept, intervals.false_reject)

@@ -54,7 +54,7 @@ def _of_networks(model: Model) -> dict[str, _Kind]:
     experiment = model.experiment
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
     branches = {"first.": experiment.encoder, "second.": second}
-    encoders = {"": experiment.encoder} if experiment.shared == "true" else branches
+    encoders = {"": experiment.encoder} if experiment.shared else branches
     kinds: dict[str, _Kind] = {}
     for branch, encoder in encoders.items():
         network = ENCODERS[encoder].build(model.shape, experiment.embedding_dim)

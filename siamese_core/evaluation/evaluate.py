@@ -13,16 +13,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from siamese_core.datasets import DatasetMissing, Images, select_eval_subset
 from siamese_core.embeddings import neighbours
-from siamese_core.embeddings.retrieval import retrieval, verification
-from siamese_core.embeddings.thresholds import EER, Rule, Threshold, chosen
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
+from siamese_core.embeddings.thresholds import EER, Rule, Threshold, choose_threshold
 from siamese_core.embeddings.verification import Distances, Intervals, curves, halves, intervals, summary
-from siamese_core.evaluation.inference import Trained, apart, embed, shown
+from siamese_core.evaluation.inference import TrainedModel, branch_input, embed
 from siamese_core.evaluation.report import GroupReport, Hardest, Progress, Report, Scored
-from siamese_core.training.eval_subset import Group, Pairs, group_of, is_exact, probe_of, scored_pairs
+from siamese_core.training.eval_subset import Group, Pairs, eval_subset_of, group_of, is_exact, scored_pairs
 from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, encode_both, network_of
 
-GALLERY = 10_000
+GALLERY_SIZE = 10_000
 """Training images among which neighbours are looked for, at most: the first of each class."""
 
 UNLIKE = 0.995
@@ -33,7 +33,7 @@ COARSE = 14
 """Pixels a side by which images are held against each other without a network."""
 
 COMPARED = 1_000
-"""Test images, at most, by which it is told how far pixels usually are."""
+"""Test images, at most, by which the usual distance of pixels is measured."""
 
 NEIGHBOURS = 10
 
@@ -59,15 +59,15 @@ NO_CLASSES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Gallery:
     """What a pair is held against.
 
-    The training images `places` (G,), their embeddings (branches, G, D) and `coarse` pixels (branches, G, K); for each
+    The training images `indices` (G,), their embeddings (branches, G, D) and `coarse` pixels (branches, G, K); for each
     branch the distances beyond which an image is unlike them all, `unlike` and `unlike_coarse` (branches,). The
     distances of test pairs, and the threshold that they give.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     embeddings: np.ndarray
     coarse: np.ndarray
     unlike: np.ndarray
@@ -76,44 +76,46 @@ class Reference:
     threshold: Threshold | None
 
 
-def reference(trained: Trained) -> Iterator[Progress | Reference]:
+def build_gallery(trained: TrainedModel) -> Iterator[Progress | Gallery]:
     """Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     index = ClassIndex.of(torch.tensor(images.train_labels), experiment.seen, experiment.train_per_class or None)
-    each = max(1, GALLERY // max(1, len(index)))
+    each = max(1, GALLERY_SIZE // max(1, len(index)))
     ends = zip(index.starts.tolist(), index.counts.tolist(), strict=True)
-    places = torch.cat([index.images[start : start + min(count, each)] for start, count in ends]).numpy()
-    gallery = yield from _rows(trained, images.train_images[places], "gallery")
+    indices = torch.cat([index.images[start : start + min(count, each)] for start, count in ends]).numpy()
+    gallery = yield from _rows(trained, images.train_images[indices], "gallery")
     test = yield from _rows(trained, images.test_images, "test")
-    by_branch = gallery.reshape(experiment.branches, len(places), -1).numpy()
-    group = probe_of(experiment, images).groups["seen"]
+    by_branch = gallery.reshape(experiment.branches, len(indices), -1).numpy()
+    group = eval_subset_of(experiment, images).groups["seen"]
     if group is None:
         raise DatasetMissing(NO_CLASSES)
     yield Progress("threshold", 0, 1)
-    tested = test[group.places].reshape(experiment.branches, len(group.index.images), -1).numpy()
+    tested = test[group.indices].reshape(experiment.branches, len(group.index.images), -1).numpy()
     nearest = [neighbours.nearest(rows, known, 1)[1] for rows, known in zip(tested, by_branch, strict=True)]
-    pixels, unlike_coarse = _pixels_known(trained, images, places, group)
+    pixels, unlike_coarse = _coarse_gallery(trained, images, indices, group)
     chosen_on, reported_on = _halves(trained, test, images, group)
-    yield Reference(
-        places,
+    yield Gallery(
+        indices,
         by_branch,
         pixels,
         np.array([np.quantile(d, UNLIKE) for d in nearest], np.float32),
         unlike_coarse,
         reported_on,
-        chosen(chosen_on, reported_on, EER, "seen", trained.model.is_similarity),
+        choose_threshold(chosen_on, reported_on, EER, "seen", trained.model.is_similarity),
     )
 
 
-def _pixels_known(trained: Trained, images: Images, places: np.ndarray, group: Group) -> tuple[np.ndarray, np.ndarray]:
+def _coarse_gallery(
+    trained: TrainedModel, images: Images, indices: np.ndarray, group: Group
+) -> tuple[np.ndarray, np.ndarray]:
     """The coarse pixels of training images (branches, G, K), and the limits (branches,) of how far others are."""
     chosen = group.index.images[:: -(-len(group.index.images) // COMPARED)].numpy()
     known, limits = [], []
     for branch in range(trained.model.experiment.branches):
         pixels, tested = (
-            coarse(shown(trained, torch.tensor(given), bool(branch)))
-            for given in (images.train_images[places], images.test_images[chosen])
+            coarse(branch_input(trained, torch.tensor(given), bool(branch)))
+            for given in (images.train_images[indices], images.test_images[chosen])
         )
         known.append(pixels)
         limits.append(np.quantile(from_nearest(tested, pixels), UNLIKE))
@@ -129,50 +131,50 @@ def coarse(inputs: Tensor) -> np.ndarray:
 
 def from_nearest(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(N,) Euclidean distances of `pixels` (N, K) from the nearest of `known` (G, K)."""
-    parts = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
-    distances: np.ndarray = torch.cat([torch.cdist(part, torch.tensor(known)).amin(1) for part in parts]).numpy()
+    chunks = torch.split(torch.tensor(pixels), EVALUATION_BATCH)
+    distances: np.ndarray = torch.cat([torch.cdist(chunk, torch.tensor(known)).amin(1) for chunk in chunks]).numpy()
     return distances
 
 
-def threshold_of(trained: Trained, rule: Rule, group: str) -> Threshold | None:
+def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | None:
     """The threshold by a rule, on the classes "seen" or "held_out"; None where there are too few of them, or of their
     images. Raises DatasetMissing where the images of the model are not here.
     """
     images = _images(trained)
-    found = probe_of(trained.model.experiment, images).groups[group]
+    found = eval_subset_of(trained.model.experiment, images).groups[group]
     if found is None:
         return None
     test = _at_once(_rows(trained, images.test_images, "test"))
-    return chosen(*_halves(trained, test, images, found), rule, group, trained.model.is_similarity)
+    return choose_threshold(*_halves(trained, test, images, found), rule, group, trained.model.is_similarity)
 
 
-def evaluate(trained: Trained) -> Iterator[Progress | Report]:
+def evaluate(trained: TrainedModel) -> Iterator[Progress | Report]:
     """Raises DatasetMissing where the images of the model are not here."""
     experiment = trained.model.experiment
     images = _images(trained)
     rows = yield from _rows(trained, images.test_images, "test")
     before = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
     groups = {}
-    for name, group in probe_of(experiment, images).groups.items():
+    for name, group in eval_subset_of(experiment, images).groups.items():
         if group is not None:
             groups[name] = yield from _group(trained, name, group, images, rows, before)
     if not groups:
         raise DatasetMissing(NO_CLASSES)
-    probed = select_eval_subset(images)
-    picture = np.concatenate([probed + branch * len(images.test_labels) for branch in range(experiment.branches)])
-    yield Report(groups, probed, images.test_labels[probed], rows[picture].numpy())
+    subset = select_eval_subset(images)
+    shown = np.concatenate([subset + branch * len(images.test_labels) for branch in range(experiment.branches)])
+    yield Report(groups, subset, images.test_labels[subset], rows[shown].numpy())
 
 
-def _images(trained: Trained) -> Images:
+def _images(trained: TrainedModel) -> Images:
     """Those that the model was trained on. Raises DatasetMissing where they are not here."""
     images = trained.model.experiment.data.load()
-    # Where somebody's own pictures are not, these are the default dataset's.
+    # Where an uploaded set is gone, these are the default dataset's.
     if not trained.model.has_images:
         raise DatasetMissing(NO_IMAGES)
     return images
 
 
-def _rows(trained: Trained, images: np.ndarray, stage: str) -> Generator[Progress, None, Tensor]:
+def _rows(trained: TrainedModel, images: np.ndarray, stage: str) -> Generator[Progress, None, Tensor]:
     """(N, D) embeddings of uint8 images (N, C, H, W); with two branches (2N, D), as first inputs, then as second."""
     branches = trained.model.experiment.branches
     total, rows = branches * len(images), []
@@ -180,7 +182,7 @@ def _rows(trained: Trained, images: np.ndarray, stage: str) -> Generator[Progres
         for start in range(0, len(images), EVALUATION_BATCH):
             yield Progress(stage, branch * len(images) + start, total)
             part = torch.tensor(images[start : start + EVALUATION_BATCH])
-            rows.append(embed(trained, shown(trained, part, bool(branch)), bool(branch)))
+            rows.append(embed(trained, branch_input(trained, part, bool(branch)), bool(branch)))
     return torch.cat(rows)
 
 
@@ -195,12 +197,12 @@ def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
 
 
 def _group(
-    trained: Trained, name: str, group: Group, images: Images, rows: Tensor, before: Tensor
+    trained: TrainedModel, name: str, group: Group, images: Images, rows: Tensor, before: Tensor
 ) -> Generator[Progress, None, GroupReport]:
     experiment, n = trained.model.experiment, len(images.test_labels)
     yield Progress(f"verification {name}", 0, 1)
-    value, pairs = scored_pairs(rows, experiment, group, trained.parts)
-    d, same = apart(trained, value).numpy(), pairs.same.numpy()
+    value, pairs = scored_pairs(rows, experiment, group, trained.head_params)
+    d, same = trained.model.measure.as_distance(value).numpy(), pairs.same.numpy()
     first, second = pairs.first.numpy(), pairs.second.numpy()
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
@@ -210,13 +212,13 @@ def _group(
     yield Progress(f"intervals {name}", 1, 2)
     bands = _bands(trained, rows, _half(images, group, chosen=False), n)
     yield Progress(f"retrieval {name}", 0, 1)
-    labels, own = group.labels.numpy(), rows[group.places].numpy()
-    near, distances = neighbours.nearest(own, own, NEIGHBOURS, own=True)
+    labels, h = group.labels.numpy(), rows[group.indices].numpy()
+    near, distances = neighbours.nearest(h, h, NEIGHBOURS, exclude_self=True)
     classes = tuple(np.unique(labels).tolist())
     local = np.searchsorted(classes, labels)
-    in_group = np.searchsorted(group.places.numpy(), np.stack([first, second])).astype(np.int32)
+    in_group = np.searchsorted(group.indices.numpy(), np.stack([first, second])).astype(np.int32)
     worst = neighbours.hardest(d, same, first % n, second % n, HARDEST)
-    hardest = [Hardest(in_group[0, kept], in_group[1, kept], d[kept]) for kept in worst]
+    hardest = [Hardest(in_group[0, pairs], in_group[1, pairs], d[pairs]) for pairs in worst]
     found = summary(everything)
     yield Progress(f"baselines {name}", 0, 1)
     baselines = {
@@ -224,7 +226,7 @@ def _group(
         "pixels": _baseline(_pixels(trained, images), group, pairs),
     }
     return GroupReport(
-        places=group.index.images.sort().values.numpy().astype(np.int32),
+        indices=group.index.images.sort().values.numpy().astype(np.int32),
         labels=labels[: len(group.index.images)].astype(np.int32),
         classes=classes,
         pairs=len(d),
@@ -235,7 +237,7 @@ def _group(
         summary=found,
         spread={} if spread is None else spread.summary,
         bands=bands,
-        scores=_retrieved(own, labels)
+        scores=_retrieved(h, labels)
         | {
             "recall_at_5": neighbours.recall_at_k(near, labels, min(5, near.shape[1])),
             "auc": found.auc if found else None,
@@ -256,37 +258,37 @@ def _half(images: Images, group: Group, chosen: bool) -> Group | None:
     return group_of(labels.where(in_half, -1), tuple(np.unique(group.labels.numpy()).tolist()), group.offset)
 
 
-def _halves(trained: Trained, rows: Tensor, images: Images, group: Group) -> tuple[Distances, Distances]:
+def _halves(trained: TrainedModel, rows: Tensor, images: Images, group: Group) -> tuple[Distances, Distances]:
     """Of pairs within the half that a threshold is chosen on, and within the one that it is reported on."""
     chosen_on, reported_on = (_distances(trained, rows, _half(images, group, chosen)) for chosen in (True, False))
     return chosen_on, reported_on
 
 
-def _distances(trained: Trained, rows: Tensor, group: Group | None) -> Distances:
+def _distances(trained: TrainedModel, rows: Tensor, group: Group | None) -> Distances:
     if group is None:
         return Distances.of(np.zeros(0, np.float32), np.zeros(0, bool))
-    value, pairs = scored_pairs(rows, trained.model.experiment, group, trained.parts)
-    return Distances.of(apart(trained, value).numpy(), pairs.same.numpy())
+    value, pairs = scored_pairs(rows, trained.model.experiment, group, trained.head_params)
+    return Distances.of(trained.model.measure.as_distance(value).numpy(), pairs.same.numpy())
 
 
-def _bands(trained: Trained, rows: Tensor, half: Group | None, n: int) -> Intervals | None:
+def _bands(trained: TrainedModel, rows: Tensor, half: Group | None, n: int) -> Intervals | None:
     if half is None:
         return None
-    value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.parts)
+    value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.head_params)
     some = _some(pairs.same.numpy(), RESAMPLED_PAIRS)
-    d, same = apart(trained, value).numpy()[some], pairs.same.numpy()[some]
+    d, same = trained.model.measure.as_distance(value).numpy()[some], pairs.same.numpy()[some]
     return intervals(d, same, pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
 
 
 def _some(same: np.ndarray, at_most: int) -> np.ndarray:
-    """Places of pairs, in their order: of each kind all, or half of `at_most`. A rate is of one kind only."""
+    """Indices of pairs, in their order: of each kind all, or half of `at_most`. A rate is of one kind only."""
     rng, half = np.random.default_rng(0), at_most // 2
     kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
-    kept = [kind if len(kind) <= half else rng.choice(kind, half, replace=False) for kind in kinds]
-    return np.sort(np.concatenate(kept))
+    sampled = [kind if len(kind) <= half else rng.choice(kind, half, replace=False) for kind in kinds]
+    return np.sort(np.concatenate(sampled))
 
 
-def _untrained(trained: Trained, images: Images) -> Trained:
+def _untrained(trained: TrainedModel, images: Images) -> TrainedModel:
     """The same network with the weights that its run began with; BatchNorm has met a batch of training images, from
     all over the set: they may lie class by class."""
     model = trained.model
@@ -299,28 +301,28 @@ def _untrained(trained: Trained, images: Images) -> Trained:
     with torch.no_grad():
         encode_both(siamese, torch.tensor(images.train_images[::every][:EVALUATION_BATCH]))
     network.eval()
-    return Trained(model, siamese, trained.parts)
+    return TrainedModel(model, siamese, trained.head_params)
 
 
-def _pixels(trained: Trained, images: Images) -> Tensor:
+def _pixels(trained: TrainedModel, images: Images) -> Tensor:
     """(rows, C·H·W): what the branches are shown, as it is."""
     test = torch.tensor(images.test_images)
     branches = range(trained.model.experiment.branches)
-    return torch.cat([shown(trained, test, bool(branch)) for branch in branches]).flatten(1).float() / 255
+    return torch.cat([branch_input(trained, test, bool(branch)) for branch in branches]).flatten(1).float() / 255
 
 
 def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
     """Retrieval, and verification of the same pairs as the model's, or some of them, by Euclidean distance."""
     some = torch.from_numpy(_some(pairs.same.numpy(), BASELINE_PAIRS))
     size = max(1, NUMBERS_AT_ONCE // rows.shape[1])
-    parts = zip(torch.split(pairs.first[some], size), torch.split(pairs.second[some], size), strict=True)
-    d, same = torch.cat([(rows[i] - rows[j]).norm(dim=1) for i, j in parts]), pairs.same[some]
-    verified = verification(d[same].numpy(), d[~same].numpy())
-    return _retrieved(rows[group.places].numpy(), group.labels.numpy()) | {"auc": verified.auc if verified else None}
+    chunks = zip(torch.split(pairs.first[some], size), torch.split(pairs.second[some], size), strict=True)
+    d, same = torch.cat([(rows[i] - rows[j]).norm(dim=1) for i, j in chunks]), pairs.same[some]
+    verified = verification_metrics(d[same].numpy(), d[~same].numpy())
+    return _retrieved(rows[group.indices].numpy(), group.labels.numpy()) | {"auc": verified.auc if verified else None}
 
 
 def _retrieved(rows: np.ndarray, labels: np.ndarray) -> Scored:
-    found = retrieval(rows, labels)
+    found = retrieval_metrics(rows, labels)
     return {
         "precision_at_1": found.precision_at_1 if found else None,
         "map_at_r": found.map_at_r if found else None,

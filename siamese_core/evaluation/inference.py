@@ -9,10 +9,9 @@ from torch import Generator, Tensor
 
 from siamese_core.evaluation.architecture import check_architecture
 from siamese_core.formats.safetensors import ModelRejected
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model
-from siamese_core.training.objective import Parts
-from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, branches, encode, network_of, second_input
+from siamese_core.training.objective import HeadParams
+from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, branch_networks, encode, network_of, second_input
 
 NOT_FINITE = (
     "The weights of this model are too large: it gives embeddings that are not finite. Train it again with a smaller "
@@ -21,54 +20,52 @@ NOT_FINITE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """`parts` are the trained tensors of a similarity head; none of any other head."""
+class TrainedModel:
+    """`head_params` are the trained tensors of a similarity head; none of any other head."""
 
     model: Model
     siamese: Siamese
-    parts: Parts
+    head_params: HeadParams
 
 
-def load(model: Model) -> Trained:
-    """The network of a model, in eval mode on the CPU. Raises ModelRejected where the tensors are not its own."""
+def load(model: Model) -> TrainedModel:
+    """Return the network of a model, in eval mode on the CPU.
+
+    Raises ModelRejected where the tensors are not those of its architecture.
+    """
     check_architecture(model)
     network = network_of(model.experiment, model.shape, Generator())
     network.load_state_dict(
         {name: torch.tensor(array) for name, array in model.tensors.items() if not name.startswith("head.")}
     )
     network.eval()
-    parts = ("head.weight", "head.bias") if model.experiment.measure == "similarity_head" else ()
-    return Trained(
+    names = ("head.weight", "head.bias") if model.experiment.measure == "similarity_head" else ()
+    return TrainedModel(
         model,
         Siamese(model.experiment, network, model.mean, model.std),
-        tuple(torch.tensor(model.tensors[name]) for name in parts),
+        tuple(torch.tensor(model.tensors[name]) for name in names),
     )
 
 
-def shown(trained: Trained, images: Tensor, second: bool) -> Tensor:
+def branch_input(trained: TrainedModel, images: Tensor, second: bool) -> Tensor:
     """uint8 images (N, C, H, W) as the network is shown them, as first or as second inputs."""
     return second_input(trained.model.experiment, images) if second else images
 
 
 @torch.no_grad()
-def embed(trained: Trained, inputs: Tensor, second: bool = False) -> Tensor:
+def embed(trained: TrainedModel, inputs: Tensor, second: bool = False) -> Tensor:
     """Embeddings (N, D) of what the branch of first or of second inputs is shown, uint8 or float32 (N, C, H, W).
 
     Raises ModelRejected where they are not finite: a file's weights may be, and yet be too large.
     """
-    network = branches(trained.siamese)[second]
+    network = branch_networks(trained.siamese)[second]
     rows = torch.cat([encode(trained.siamese, network, part) for part in torch.split(inputs, EVALUATION_BATCH)])
     if not rows.isfinite().all():
         raise ModelRejected(NOT_FINITE)
     return rows
 
 
-def between(trained: Trained, h1: Tensor, h2: Tensor) -> Tensor:
-    """(P,) distances or similarities of embeddings (P, D) and (P, D), by the model's own measure."""
-    value: Tensor = MEASURES[trained.model.experiment.measure].between(h1, h2, *trained.parts)
+def between(trained: TrainedModel, h1: Tensor, h2: Tensor) -> Tensor:
+    """(P,) distances or similarities of embeddings (P, D) and (P, D), by the model's measure."""
+    value: Tensor = trained.model.measure.between(h1, h2, *trained.head_params)
     return value
-
-
-def apart(trained: Trained, value: Tensor) -> Tensor:
-    """Distances as they are, similarities p as 1 − p: the smaller, the more alike."""
-    return 1 - value if trained.model.is_similarity else value

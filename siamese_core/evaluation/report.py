@@ -27,8 +27,8 @@ class Hardest:
 class GroupReport:
     """The test images of the classes that were seen, or of those held out.
 
-    `places` (n,) are theirs among all test images, `labels` (n,) their classes. Rows are images as first inputs, and
-    after these, with two branches, as second ones: row r shows image `places[r % n]`.
+    `indices` (n,) are theirs among all test images, `labels` (n,) their classes. Rows are images as first inputs, and
+    after these, with two branches, as second ones: row r shows image `indices[r % n]`.
 
     Distances are 1 − p for a similarity. `chosen_on` and `reported_on` are those of pairs within one half of the images
     and within the other; `summary` and `spread`, its intervals, of all `pairs`, which are a sample unless `exact`.
@@ -38,7 +38,7 @@ class GroupReport:
     the nearest neighbour, in the order of `classes`.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     labels: np.ndarray
     classes: tuple[int, ...]
     pairs: int
@@ -60,7 +60,7 @@ class GroupReport:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """`groups` holds "seen", and "held_out" where at least two classes are. For a picture, and for few-shot episodes,
+    """`groups` holds "seen", and "held_out" where at least two classes are. For a layout, and for few-shot episodes,
     some test images, `shown` (n,), with their `labels` (n,) and `embeddings` (rows, D): with two branches as first
     inputs, then as second ones.
     """
@@ -83,7 +83,7 @@ class Progress:
 PAIRED = ("chosen_on", "reported_on")
 HARDEST = ("hardest_same", "hardest_different")
 SHOWN = ("shown", "labels", "embeddings")
-PLAIN = ("places", "labels", "neighbours", "distances", "confusion")
+PLAIN = ("indices", "labels", "neighbours", "distances", "confusion")
 
 
 def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -108,26 +108,26 @@ def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def from_wire(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Report:
-    groups = {name: _group(said, _under(f"{name}/", arrays)) for name, said in meta.items()}
+    groups = {name: _group(table, _under(f"{name}/", arrays)) for name, table in meta.items()}
     return Report(groups, **{part: arrays[part] for part in SHOWN})
 
 
-def _group(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GroupReport:
+def _group(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GroupReport:
     curves, bands = _under("curves.", arrays), _under("bands.", arrays)
-    parts: dict[str, Any] = {part: arrays[part] for part in PLAIN}
-    parts |= {side: Distances(**_under(f"{side}.", arrays)) for side in PAIRED}
-    parts |= {side: Hardest(**_under(f"{side}.", arrays)) for side in HARDEST}
+    values: dict[str, Any] = {part: arrays[part] for part in PLAIN}
+    values |= {side: Distances(**_under(f"{side}.", arrays)) for side in PAIRED}
+    values |= {side: Hardest(**_under(f"{side}.", arrays)) for side in HARDEST}
     return GroupReport(
-        **parts,
-        classes=tuple(said["classes"]),
-        pairs=said["pairs"],
-        exact=said["exact"],
+        **values,
+        classes=tuple(meta["classes"]),
+        pairs=meta["pairs"],
+        exact=meta["exact"],
         curves=Curves(**curves) if curves else None,
-        summary=Summary(*said["summary"]) if said["summary"] else None,
-        spread=_tuples(said["spread"]),
-        bands=Intervals(summary=_tuples(said["bands"]), **bands) if bands else None,
-        scores=said["scores"],
-        baselines=said["baselines"],
+        summary=Summary(*meta["summary"]) if meta["summary"] else None,
+        spread=_tuples(meta["spread"]),
+        bands=Intervals(summary=_tuples(meta["bands"]), **bands) if bands else None,
+        scores=meta["scores"],
+        baselines=meta["baselines"],
     )
 
 

@@ -9,36 +9,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from siamese_core.evaluation.inference import Trained, apart, between, embed
-from siamese_core.training.siamese import branches, encode
+from siamese_core.evaluation.inference import TrainedModel, between, embed
+from siamese_core.training.siamese import branch_networks, encode
 
 PATCH = 5
 """A covering patch is this part of the image's side; patches overlap by half."""
 
 
-def occlusion(trained: Trained, first: Tensor, second: Tensor) -> Tensor:
+def occlusion(trained: TrainedModel, first: Tensor, second: Tensor) -> Tensor:
     """(2, H, W): how much nearer the two come, on average, where a patch covers this pixel of the first image, or of
     the second; 0 where they come no nearer.
 
-    Images uint8 (C, H, W), as shown. A patch is covered with its own mean colour: what is drawn in it goes, and an
-    empty one stays as it is, where grey would be a mark of its own. After Zeiler & Fergus 2014, "Visualizing and
+    Images uint8 (C, H, W), as shown. A patch is covered with its mean colour: what is drawn in it goes, and an
+    empty one stays as it is, where grey would be a mark. After Zeiler & Fergus 2014, "Visualizing and
     Understanding Convolutional Networks", section 4.2.
     """
+    as_distance = trained.model.measure.as_distance
     h = (embed(trained, first[None]), embed(trained, second[None], second=True))
-    whole = apart(trained, between(trained, *h))
+    uncovered = as_distance(between(trained, *h))
     maps = []
     for is_second, image in enumerate((first, second)):
         covered, masks = _covered(image)
         moved = embed(trained, covered, second=bool(is_second))
         pair = (h[0], moved) if is_second else (moved, h[1])
-        nearer = (whole - apart(trained, between(trained, *pair))).clamp(min=0)
+        nearer = (uncovered - as_distance(between(trained, *pair))).clamp(min=0)
         # Where a patch has one colour, there is nothing but how a larger batch rounds.
         nearer[(covered == image).flatten(1).all(1)] = 0
         maps.append((nearer[:, None, None] * masks).sum(0) / masks.sum(0))
     return torch.stack(maps)
 
 
-def gradient(trained: Trained, first: Tensor, second: Tensor) -> Tensor:
+def gradient(trained: TrainedModel, first: Tensor, second: Tensor) -> Tensor:
     """(2, H, W): how steeply the distance changes with each pixel of the first image and of the second, per 1/255;
     the strongest channel's.
 
@@ -46,9 +47,9 @@ def gradient(trained: Trained, first: Tensor, second: Tensor) -> Tensor:
     section 3.
     """
     inputs = [image.float()[None].requires_grad_() for image in (first, second)]
-    networks = branches(trained.siamese)
+    networks = branch_networks(trained.siamese)
     h = [encode(trained.siamese, network, image) for network, image in zip(networks, inputs, strict=True)]
-    slopes = torch.autograd.grad(apart(trained, between(trained, *h)).sum(), inputs)
+    slopes = torch.autograd.grad(trained.model.measure.as_distance(between(trained, *h)).sum(), inputs)
     return torch.cat(slopes).abs().amax(1)
 
 

@@ -11,11 +11,10 @@ from siamese_core.datasets import Dataset, DatasetMissing, dataset_of, is_upload
 from siamese_core.datasets.shapes import shapes
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.fields import Field, FloatField
+from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES, Loss
-from siamese_core.losses.param import Param
 
 IMAGES_PER_CLASS = 12
 """K of a P×K batch: twelve images of each of P classes."""
@@ -47,7 +46,7 @@ class ExperimentError(ValueError):
 class Experiment:
     """Raises `ExperimentError` where a field is out of its range or contradicts another.
 
-    `params` holds the loss's own parameters; those left out take their defaults. `measure=""` is the loss's first.
+    `params` holds the parameters of the loss; those left out take their defaults. `measure=""` is the loss's first.
     """
 
     dataset: str = DEFAULTS["dataset"]
@@ -63,7 +62,7 @@ class Experiment:
     embedding_dim: int = DEFAULTS["embedding_dim"]
     output: str = DEFAULTS["output"]
     view: str = DEFAULTS["view"]
-    shared: str = DEFAULTS["shared"]
+    shared: bool = DEFAULTS["shared"]
     second_encoder: str = DEFAULTS["second_encoder"]
     sampling: str = DEFAULTS["sampling"]
     miner: str = DEFAULTS["miner"]
@@ -98,32 +97,32 @@ class Experiment:
 
     @property
     def data(self) -> Dataset:
-        """Raises DatasetMissing where it was somebody's own, and has gone since."""
+        """Raises DatasetMissing where it was uploaded, and has gone since."""
         if self.dataset == "shapes":
             return shapes(self.shapes_classes, self.shapes_rotation, self.shapes_scale, self.shapes_noise)
         return dataset_of(self.dataset)
 
     @property
     def branches(self) -> int:
-        """2 where the second input of a pair is shown, or encoded, in a way of its own."""
-        return 1 if self.view == "none" and self.shared == "true" else 2
+        """2 where the second input of a pair is shown, or encoded, in another way than the first."""
+        return 1 if self.view == "none" and self.shared else 2
 
     def to_query(self) -> str:
         """Every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []
         for name, f in FIELDS.items():
-            if self._says(name):
+            if self._applies(name):
                 pairs.append((name, f.text(getattr(self, name))))
             if name == "loss":
-                pairs.extend((p.name, param_field(p).text(self.params[p.name])) for p in LOSSES[self.loss].params)
+                pairs.extend((p.name, p.text(self.params[p.name])) for p in LOSSES[self.loss].params)
         return urlencode(pairs, safe=",")
 
-    def _says(self, name: str) -> bool:
+    def _applies(self, name: str) -> bool:
         """Whether the field says anything in this experiment."""
         if name in SHAPES:
             return self.dataset == "shapes"
         if name == "second_encoder":
-            return self.shared == "false"
+            return not self.shared
         return name not in ("held_out", "augment") or bool(getattr(self, name))
 
     @classmethod
@@ -137,23 +136,13 @@ class Experiment:
                 ignored.append(contradiction.problem)
                 del values[contradiction.problem.name]
             except DatasetMissing as gone:
-                # Somebody's own, deleted while its name was being checked.
+                # An uploaded set, deleted while its name was being checked.
                 ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
 
 
 def as_classifier(experiment: Experiment) -> Experiment:
     """The same experiment with a softmax classifier's loss, and what of its settings goes with that."""
     return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
-
-
-def param_field(param: Param) -> FloatField:
-    """The field of a loss's own parameter."""
-    return FloatField(**vars(param))
-
-
-def loss_field(loss: Loss, name: str) -> FloatField | None:
-    """The field of the parameter `name` of `loss`; None where the loss has no such parameter."""
-    return next((param_field(param) for param in loss.params if param.name == name), None)
 
 
 def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
@@ -168,7 +157,7 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
     params: dict[str, Any] = {}
     values: dict[str, Any] = {"params": params}
     for name, text in last.items():
-        known = FIELDS.get(name) or loss_field(loss, name)
+        known = FIELDS.get(name) or loss.param(name)
         value = known.read(text) if known else None
         why = _problem(known, value) if known else _unknown(name, loss)
         if why:
@@ -192,8 +181,8 @@ def _problems(experiment: Experiment) -> Iterator[Ignored]:
             yield Ignored(name, str(value), why)
     loss = LOSSES[experiment.loss]
     for name, value in experiment.params.items():
-        own = loss_field(loss, name)
-        why = own.problem(value) if own else _unknown(name, loss)
+        param = loss.param(name)
+        why = param.problem(value) if param else _unknown(name, loss)
         if why:
             yield Ignored(name, str(value), why)
     yield from _contradictions(experiment, loss)
@@ -209,7 +198,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.measure and experiment.measure not in loss.measures:
         may_be = ", ".join(loss.measures)
         yield Ignored("measure", experiment.measure, f"the loss {loss.key} is not defined on it; it may be: {may_be}")
-    if experiment.labels == "flipped" and loss.input_kind in ("logits", "batch"):
+    if experiment.labels == "flipped" and loss.on_classes:
         why = f"the loss {loss.key} learns from classes, not from pairs whose label could be flipped; it may be: right"
         yield Ignored("labels", experiment.labels, why)
     if experiment.dataset != "shapes":
@@ -219,7 +208,7 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
                 yield Ignored(name, text, f"only the dataset shapes has it, {experiment.dataset} has not")
     if experiment.miner != "all":
         yield from _not_minable(experiment, loss)
-    if experiment.second_encoder != "same" and experiment.shared == "true":
+    if experiment.second_encoder != "same" and experiment.shared:
         why = "shared weights are one encoder for both inputs; it may be: same (or shared=false)"
         yield Ignored("second_encoder", experiment.second_encoder, why)
     if experiment.train_per_class == 1:
@@ -233,14 +222,14 @@ def _contradictions(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
 def _not_minable(experiment: Experiment, loss: Loss) -> Iterator[Ignored]:
     if experiment.sampling != "all_pairs":
         yield Ignored("miner", experiment.miner, "only P×K batches are mined; it may be: all (or sampling=all_pairs)")
-    elif loss.input_kind in ("logits", "batch"):
+    elif loss.on_classes:
         yield Ignored("miner", experiment.miner, f"the loss {loss.key} chooses for itself; it may be: all")
     elif experiment.branches == 2:
         yield Ignored("miner", experiment.miner, "two different inputs are not mined; it may be: all")
 
 
 def _unknown(name: str, loss: Loss) -> str:
-    own = ", ".join(param.name for param in loss.params) or "none"
+    params = ", ".join(param.name for param in loss.params) or "none"
     if name in PARAM_NAMES:
-        return f"the loss {loss.key} has no such parameter; its own are: {own}"
-    return f"no such field; the fields are: {', '.join(FIELDS)}, and of this loss: {own}"
+        return f"the loss {loss.key} has no such parameter; its own are: {params}"
+    return f"no such field; the fields are: {', '.join(FIELDS)}, and of this loss: {params}"

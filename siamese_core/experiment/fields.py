@@ -7,33 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+from siamese_core.losses.param import FloatField
+
+__all__ = ["BoolField", "ChoiceField", "ClassesField", "Field", "FloatField", "IntField", "KeysField", "one_of"]
 
 Value = TypeVar("Value")
+Key = TypeVar("Key", str, bool)
 
 
 @dataclass(frozen=True)
-class ChoiceField:
+class ChoiceField(Generic[Key]):
     name: str
     title: str
-    default: str
+    default: Key
     help: str
-    choices: Mapping[str, str]
+    choices: Mapping[Key, str]
     """Key → title."""
-    helps: Mapping[str, str] = field(default_factory=dict)
+    helps: Mapping[Key, str] = field(default_factory=dict)
     """Key → what is to be known of a choice, for those of which there is something."""
-    comes_and_goes: Callable[[str], bool] = lambda key: False
+    comes_and_goes: Callable[[Key], bool] = lambda key: False
     """Whether there is, at this moment, a choice of this key that is not in the table."""
 
-    def read(self, text: str) -> str:
+    def read(self, text: str) -> Any:
         return text
 
     def problem(self, value: Any) -> str | None:
-        known = isinstance(value, str) and (value in self.choices or self.comes_and_goes(value))
-        return None if known else f"may be: {', '.join(self.choices)}"
+        known = isinstance(value, type(self.default)) and (value in self.choices or self.comes_and_goes(value))
+        return None if known else f"may be: {', '.join(map(self.text, self.choices))}"
 
-    def text(self, value: str) -> str:
-        return value
+    def text(self, value: Any) -> str:
+        return str(value)
+
+
+class BoolField(ChoiceField[bool]):
+    """A choice between two, written true and false."""
+
+    def read(self, text: str) -> bool | None:
+        return {"true": True, "false": False}.get(text)
+
+    def text(self, value: bool) -> str:
+        return "true" if value else "false"
 
 
 @dataclass(frozen=True)
@@ -58,29 +73,8 @@ class IntField:
 
 
 @dataclass(frozen=True)
-class FloatField:
-    name: str
-    title: str
-    default: float
-    low: float
-    high: float
-    step: float
-    help: str
-
-    def read(self, text: str) -> float | None:
-        return _tried(float, text)
-
-    def problem(self, value: Any) -> str | None:
-        fits = (isinstance(value, float) or _is_whole(value)) and self.low <= value <= self.high
-        return None if fits else f"may be a number from {self.low:g} to {self.high:g}"
-
-    def text(self, value: float) -> str:
-        return repr(float(value))
-
-
-@dataclass(frozen=True)
 class ClassesField:
-    """Class numbers, separated by commas, kept in order and without repetition."""
+    """Class numbers, separated by commas, in order and without repetition."""
 
     name: str
     title: str
@@ -123,10 +117,10 @@ class KeysField:
         return ",".join(value)
 
 
-Field = ChoiceField | IntField | FloatField | ClassesField | KeysField
+Field = ChoiceField[Any] | IntField | FloatField | ClassesField | KeysField
 
 
-def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField:
+def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], help: str) -> ChoiceField[str]:
     """A field over a catalogue: of titles, or of records that have a title."""
     titles = {key: entry if isinstance(entry, str) else entry.title for key, entry in catalogue.items()}
     helps = {key: entry.help for key, entry in catalogue.items() if hasattr(entry, "help")}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, loss_field, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError
 from siamese_core.experiment.fields import Field, FloatField, IntField
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Scores
@@ -121,7 +121,7 @@ class SweepView:
 
 
 def grid_of(table: Mapping[str, Any]) -> Grid:
-    """The inverse of `to_table`. Raises ValueError for what is no grid, or one on pictures that are gone."""
+    """The inverse of `to_table`. Raises ValueError for what is no grid, or one on an uploaded set that is gone."""
     match table:
         case {"base": str(query), "axes": [*axes], "seeds": [*seeds]}:
             base, ignored = Experiment.from_query(query)
@@ -146,17 +146,16 @@ def grid_of(table: Mapping[str, Any]) -> Grid:
 
 def axis_names(base: Experiment) -> dict[str, str]:
     """Setting → title, of all that an axis may have."""
-    own = {p.name: p.title for p in LOSSES[base.loss].params}
-    others = {p.name: p.title for loss in LOSSES.values() for p in loss.params if p.name not in own}
-    return {name: FIELDS[name].title for name in CHOICES} | own | others | {n: FIELDS[n].title for n in NUMBERS}
+    params = {p.name: p.title for p in LOSSES[base.loss].params}
+    others = {p.name: p.title for loss in LOSSES.values() for p in loss.params if p.name not in params}
+    return {name: FIELDS[name].title for name in CHOICES} | params | others | {n: FIELDS[n].title for n in NUMBERS}
 
 
 def axis_field(base: Experiment, name: str) -> Field:
     """The field of an axis; of a parameter, that of the base's loss, or of the first that has it."""
     if name in FIELDS:
         return FIELDS[name]
-    own = loss_field(LOSSES[base.loss], name)
-    return own or next(param_field(p) for loss in LOSSES.values() for p in loss.params if p.name == name)
+    return next(param for loss in (LOSSES[base.loss], *LOSSES.values()) if (param := loss.param(name)))
 
 
 def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
@@ -188,7 +187,7 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
 
 
 def _with_loss(base: Experiment, loss: str) -> Experiment:
-    """Another loss begins with the distance and the numbers of its own paper, and with what it can be combined with."""
-    if LOSSES[loss].input_kind in ("logits", "batch"):
+    """Another loss begins with the distance and the numbers of its paper, and with what it can be combined with."""
+    if LOSSES[loss].on_classes:
         base = replace(base, miner="all", labels="right")
     return replace(base, loss=loss, params={}, measure="")

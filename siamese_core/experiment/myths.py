@@ -1,4 +1,4 @@
-"""What readers of tutorials get wrong, each with the experiments that test it: measured, not told."""
+"""What readers of tutorials get wrong, each with the experiments that test it."""
 
 from __future__ import annotations
 

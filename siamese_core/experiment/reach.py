@@ -1,4 +1,4 @@
-"""How far apart two embeddings can be at all: a margin beyond that asks for what no network can give."""
+"""The largest distance that embeddings can have: a margin beyond that asks for what no network can give."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Reach:
     `exact` says whether all classes can really be so far apart; otherwise it is a bound that none can pass.
     """
 
-    two: float
+    two_points: float
     all_classes: float
     exact: bool = True
 
     @property
-    def ends(self) -> bool:
-        return math.isfinite(self.two)
+    def is_bounded(self) -> bool:
+        return math.isfinite(self.two_points)
 
 
 def reach(output: str, measure: str, dim: int, classes: int) -> Reach:
@@ -42,11 +42,11 @@ def reach(output: str, measure: str, dim: int, classes: int) -> Reach:
 
 
 def _sphere(measure: str, dim: int, classes: int) -> Reach:
-    apart, exact = _on_the_sphere(dim, classes)
+    all_classes, exact = _on_the_sphere(dim, classes)
     if measure == "manhattan":
         # √D times the Euclidean distance bounds it; two opposite points with equal coordinates reach that.
-        return Reach(2 * math.sqrt(dim), math.sqrt(dim) * apart, exact=classes == 2)
-    return Reach(_of_euclidean(measure, 2.0), _of_euclidean(measure, apart), exact)
+        return Reach(2 * math.sqrt(dim), math.sqrt(dim) * all_classes, exact=classes == 2)
+    return Reach(_of_euclidean(measure, 2.0), _of_euclidean(measure, all_classes), exact)
 
 
 def _of_euclidean(measure: str, d: float) -> float:
@@ -69,11 +69,12 @@ def _cube(measure: str, dim: int, classes: int) -> Reach:
         return Reach(1.0, 1 - excess, exact=classes <= dim)
     halves = (classes // 2) * (classes - classes // 2)
     manhattan = dim * halves / (classes * (classes - 1) / 2)
-    two, apart = (math.sqrt(dim), math.sqrt(manhattan)) if measure == "euclidean" else (float(dim), manhattan)
-    return Reach(two, apart, exact=classes == 2)
+    if measure == "euclidean":
+        return Reach(math.sqrt(dim), math.sqrt(manhattan), exact=classes == 2)
+    return Reach(float(dim), manhattan, exact=classes == 2)
 
 
-def asked_of(params: Mapping[str, float]) -> float:
+def requested_distance(params: Mapping[str, float]) -> float:
     """The distance that a loss asks for: its margin, or half of Q, where its branches cross."""
     return params["q"] / 2 if "q" in params else params["margin"]
 
@@ -85,14 +86,14 @@ def warning(experiment: Experiment) -> str | None:
         return None
     found = reach(experiment.output, experiment.measure, experiment.embedding_dim, len(experiment.seen))
     is_scale = "q" in experiment.params
-    asked = asked_of(experiment.params)
+    asked = requested_distance(experiment.params)
     name = "q" if is_scale else "margin"
     what = f"the crossing at q/2 = {asked:g}" if is_scale else f"the margin {asked:g}"
     where = f"with output={experiment.output}, measure={experiment.measure}"
-    if asked > found.two:
+    if asked > found.two_points:
         return (
-            f"Out of reach: {where} no two points are farther apart than {found.two:.3g}, but {what} lies beyond. "
-            f"It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
+            f"Out of reach: {where} no two points are farther apart than {found.two_points:.3g}, but {what} lies "
+            f"beyond. It trains, but what it asks for is never reached. {_remedy(experiment, name, asked)}"
         )
     if asked > found.all_classes and loss.input_kind == "distance":
         return (

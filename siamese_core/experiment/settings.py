@@ -6,7 +6,16 @@ from typing import Any
 
 from siamese_core.datasets import DATASETS, find_uploaded, shapes
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, IntField, KeysField, one_of
+from siamese_core.experiment.fields import (
+    BoolField,
+    ChoiceField,
+    ClassesField,
+    Field,
+    FloatField,
+    IntField,
+    KeysField,
+    one_of,
+)
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS
@@ -42,15 +51,15 @@ FIELDS: dict[str, Field] = {
             "none",
             "What the second input of a pair is shown as: a photo on one side, its edges, say, on the other.",
             {"none": "another image"}
-            | {key: f"another image: {view.title.lower()}" for key, view in INPUT_TRANSFORMS.items()},
-            {key: view.help for key, view in INPUT_TRANSFORMS.items()},
+            | {key: f"another image: {transform.title.lower()}" for key, transform in INPUT_TRANSFORMS.items()},
+            {key: transform.help for key, transform in INPUT_TRANSFORMS.items()},
         ),
-        one_of(
+        BoolField(
             "shared",
             "Weights",
-            "true",
-            {"true": "shared (siamese)", "false": "not shared (pseudo-siamese)"},
+            True,
             "Shared: both inputs pass through one network. Not shared: each has a network of its own.",
+            {True: "shared (siamese)", False: "not shared (pseudo-siamese)"},
         ),
         one_of(
             "second_encoder",

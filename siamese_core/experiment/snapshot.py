@@ -15,9 +15,9 @@ Scores = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Frame:
-    """The probe images as the network sees them now.
+    """The images of the eval subset as the network sees them after a step.
 
-    `embeddings` (N, D). `same_distances`, `different_distances` (P,): pairs of probe images, by the run's measure.
+    `embeddings` (N, D). `same_distances`, `different_distances` (P,): pairs of these images, by the run's measure.
     `triplet_distances` (2, T): anchor–positive and anchor–negative; empty for a loss on pairs.
     """
 

@@ -119,7 +119,7 @@ def is_similarity(run_history: RunHistory) -> bool:
     """
     measure = MEASURES.get(run_history.settings.get("measure", ""))
     if measure is not None:
-        return measure.kind == "similarity"
+        return measure.is_similarity
     film = run_history.film
     values = np.concatenate([_finite(film.same), _finite(film.different)])
     same, different = (_finite(pairs[-1:]) for pairs in (film.same, film.different))
@@ -137,7 +137,7 @@ def _axis(run_history: RunHistory, text: Mapping[str, str]) -> str:
 
 def _branches(run_history: RunHistory, curve: Curve | None) -> np.ndarray:
     loss = LOSSES.get(run_history.settings.get("loss", ""))
-    if curve is None or loss is None or loss.input_kind not in ("distance", "similarity"):
+    if curve is None or loss is None or not loss.on_pairs:
         return np.zeros((3, 0), np.float32)
     return np.stack([curve.at, curve.same, curve.different]).astype(np.float32)
 

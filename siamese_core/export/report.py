@@ -19,7 +19,7 @@ import numpy as np
 
 from siamese_core.datasets import is_uploaded
 from siamese_core.datasets.atlas import atlas_png, reduced
-from siamese_core.experiment.experiment import Experiment, loss_field
+from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, ClassesField, FloatField, KeysField
 from siamese_core.experiment.machine import PRECISIONS, Machine
 from siamese_core.experiment.settings import DEFAULTS, FIELDS
@@ -171,7 +171,7 @@ def _settings(run_history: RunHistory, text: Table) -> dict[str, str]:
     loss = LOSSES.get(run_history.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
     rows = {}
     for name, value in run_history.settings.items():
-        field = FIELDS.get(name) or loss_field(loss, name)
+        field = FIELDS.get(name) or loss.param(name)
         rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value, text), 200)
     return rows
 
@@ -181,7 +181,7 @@ def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> s
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(text["own"] if is_uploaded(value) else field.choices.get(value, value))
+            return str(text["own"] if is_uploaded(value) else field.choices.get(read, value))
         case KeysField() | ClassesField() if read is not None:
             names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
             return ", ".join(str(names.get(key, key)) for key in read) or str(text["none"])

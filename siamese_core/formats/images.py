@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 16_000_000
@@ -55,12 +55,8 @@ APP0, EXIF, ADOBE, COMMENT, APP15, SCAN = 0xE0, 0xE1, 0xEE, 0xFE, 0xEF, 0xDA
 
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
-"""EXIF's orientation → what sets the image upright (EXIF 2.32, 2019, tag 0x0112)."""
+TURNED = range(2, 9)
+"""The orientations (EXIF 2.32, 2019, tag 0x0112) of an image that is not upright as it is stored."""
 
 PILLOW_FAILS_WITH = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError, AssertionError,
@@ -176,16 +172,18 @@ def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.I
     if _memory(file, len(stream.getbuffer())) > MAX_MEMORY:
         raise refusal("needs_too_much_memory")
     first_frame_only = frames > 1 or getattr(file, "is_animated", False)
-    turn = TURNS.get(_orientation(exif or file.info.get("exif", b"")))
+    orientation = _orientation(exif or file.info.get("exif", b""))
     key = _colour_key(file)
     file.load()
     # From here on each thing is let go as soon as the next one is there: two of the largest images fit, three do not.
     stream.close()
     image = _plain(file, key)
     del file
-    if turn is not None:
-        image = image.transpose(turn)
     image.info = {"first_frame_only": True} if first_frame_only else {}
+    if orientation in TURNED:
+        # In an EXIF of nothing else: a whole one Pillow would take apart.
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
@@ -277,7 +275,7 @@ def _orientation(exif: bytes) -> int:
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
         for i in range(count):
             tag, value = struct.unpack_from(f"{order}H6xH", tiff, start + 2 + 12 * i)
-            if tag == 0x0112:
+            if tag == ExifTags.Base.Orientation:
                 return int(value)
     return 1
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from siamese_core.losses.heads import proxies as proxies_head
 from siamese_core.losses.pairs import MARGIN
-from siamese_core.losses.param import Citation, Param
+from siamese_core.losses.param import Citation, FloatField
 from siamese_core.losses.record import Library, Loss
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _in_groups(h: Tensor, labels: Tensor, size: int, loss: Callable[[Tensor, Ten
     The library holds every positive of a batch against every negative: 17 million numbers for 120 images, 0.7 s a step.
     """
     alike = labels[:, None] == labels
-    # The place of each image among those of its class: how many before it are of the same.
+    # The rank of each image among those of its class: how many before it are of the same.
     group = alike.tril(-1).sum(1) // size
     total, pairs = h.sum() * 0, 0
     for number in sorted(set(group.tolist())):
@@ -94,8 +94,8 @@ def _in_groups(h: Tensor, labels: Tensor, size: int, loss: Callable[[Tensor, Ten
     return total / max(pairs, 1)
 
 
-def _temperature(default: float) -> Param:
-    return Param(
+def _temperature(default: float) -> FloatField:
+    return FloatField(
         name="temperature",
         title="Temperature τ",
         default=default,
@@ -147,9 +147,9 @@ MULTI_SIMILARITY = Loss(
     input_kind="batch",
     fn=multi_similarity,
     params=(
-        Param("alpha", "Pull α", 2.0, 0.1, 50.0, 0.1, "How sharply the farthest positives are preferred."),
-        Param("beta", "Push β", 50.0, 0.1, 100.0, 0.1, "How sharply the nearest negatives are preferred."),
-        Param("base", "Threshold λ", 0.5, -1.0, 1.0, 0.05, "The similarity above which a negative is too near."),
+        FloatField("alpha", "Pull α", 2.0, 0.1, 50.0, 0.1, "How sharply the farthest positives are preferred."),
+        FloatField("beta", "Push β", 50.0, 0.1, 100.0, 0.1, "How sharply the nearest negatives are preferred."),
+        FloatField("base", "Threshold λ", 0.5, -1.0, 1.0, 0.05, "The similarity above which a negative is too near."),
     ),
     written=r"\tfrac1\alpha\log\Big[1+\sum_{p} e^{-\alpha(s_{ap}-\lambda)}\Big]"
     r" + \tfrac1\beta\log\Big[1+\sum_{n} e^{\beta(s_{an}-\lambda)}\Big]",
@@ -172,8 +172,8 @@ CIRCLE = Loss(
     input_kind="batch",
     fn=circle,
     params=(
-        Param("margin", "Relaxation m", 0.4, 0.0, 1.0, 0.05, "Goals are 1 − m for positives and m for negatives."),
-        Param("gamma", "Scale γ", 80.0, 1.0, 256.0, 1.0, "How sharply the worst pairs are preferred."),
+        FloatField("margin", "Relaxation m", 0.4, 0.0, 1.0, 0.05, "Goals are 1 − m for positives and m for negatives."),
+        FloatField("gamma", "Scale γ", 80.0, 1.0, 256.0, 1.0, "How sharply the worst pairs are preferred."),
     ),
     written=r"\log\Big[1+\sum_{n} e^{\gamma[s_{an}+m]_+(s_{an}-m)}"
     r"\sum_{p} e^{-\gamma[1+m-s_{ap}]_+(s_{ap}-1+m)}\Big]",
@@ -216,8 +216,10 @@ PROXY_ANCHOR = Loss(
     input_kind="batch",
     fn=proxy_anchor,
     params=(
-        Param("margin", "Margin δ", 0.1, 0.0, 1.0, 0.05, "Goals are a cosine above δ to the own proxy, below −δ else."),
-        Param("alpha", "Scale α", 32.0, 1.0, 128.0, 1.0, "How sharply the worst images are preferred."),
+        FloatField(
+            "margin", "Margin δ", 0.1, 0.0, 1.0, 0.05, "Goals are a cosine above δ to the own proxy, below −δ else."
+        ),
+        FloatField("alpha", "Scale α", 32.0, 1.0, 128.0, 1.0, "How sharply the worst images are preferred."),
     ),
     written=r"\frac{1}{|P^+|}\sum_{p\in P^+}\log\Big[1+\sum_{h\in X_p^+} e^{-\alpha(s_{hp}-\delta)}\Big]"
     r" + \frac{1}{|P|}\sum_{p\in P}\log\Big[1+\sum_{h\in X_p^-} e^{\alpha(s_{hp}+\delta)}\Big]",

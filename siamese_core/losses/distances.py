@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
+
+Value = TypeVar("Value", float, "Tensor", "npt.NDArray[Any]")
 
 
 @dataclass(frozen=True)
 class Measure:
     """A distance, or a similarity p in 0 to 1.
 
-    `between(h1, h2, *parts)` takes (P, D) and (P, D), or shapes that broadcast, and gives (P,).
-    `within(h, *parts)` takes (B, D) and gives the same of all pairs i < j, (B·(B−1)/2,), row by row.
-    `parts` are the trained tensors of a similarity head; nothing for all other measures.
+    `between(h1, h2, *head_params)` takes (P, D) and (P, D), or shapes that broadcast, and gives (P,).
+    `within(h, *head_params)` takes (B, D) and gives the same of all pairs i < j, (B·(B−1)/2,), row by row.
+    `head_params` are the trained tensors of a similarity head; nothing for all other measures.
     """
 
     key: str
@@ -29,6 +32,18 @@ class Measure:
     between: Callable[..., Tensor]
     within: Callable[..., Tensor]
     kind: Literal["distance", "similarity"] = "distance"
+
+    @property
+    def is_similarity(self) -> bool:
+        return self.kind == "similarity"
+
+    def as_distance(self, value: Value) -> Value:
+        """Return a distance as it is and a similarity p as 1 − p: the smaller, the more alike."""
+        distance: Value = 1 - value if self.is_similarity else value
+        return distance
+
+    from_distance = as_distance
+    """The inverse, which is the same: 1 − (1 − p) = p."""
 
 
 def squared_euclidean(h1: Tensor, h2: Tensor) -> Tensor:
@@ -68,13 +83,13 @@ def normalised(h: Tensor) -> Tensor:
 
 def _root(squared: Tensor) -> Tensor:
     # Not "> 0", which would make the distance of NaN 0.
-    apart = squared != 0
+    differ = squared != 0
     # The slope of the root is infinite at 0: both `where`s are needed to keep NaN out of the gradient.
-    return squared.where(apart, 1.0).sqrt().where(apart, 0.0)
+    return squared.where(differ, 1.0).sqrt().where(differ, 0.0)
 
 
 def _pdist(between: Callable[[Tensor, Tensor], Tensor], norm: float, h: Tensor) -> Tensor:
-    """torch's own kernel where it has one: 12 times faster, forward and backward, than gathering the pairs."""
+    """torch's kernel where it has one: 12 times faster, forward and backward, than gathering the pairs."""
     import torch
 
     if h.device.type in ("cpu", "cuda"):

@@ -1,4 +1,4 @@
-"""What is trained beside the encoder: plain layers, whose weights are drawn from the run's own generator."""
+"""What is trained beside the encoder: plain layers, whose weights are drawn from the run's generator."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 Triplets: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
-"""Places in a batch, int64 (T,) each: anchors, positives, negatives."""
+"""Indices into a batch, int64 (T,) each: anchors, positives, negatives."""
 
 
 @dataclass(frozen=True)

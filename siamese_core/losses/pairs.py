@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.param import Citation, Param
+from siamese_core.losses.param import Citation, FloatField
 from siamese_core.losses.record import Library, Loss
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def exponential(d: Tensor, same: Tensor, *, q: float) -> Tensor:
     return (2 / q * d.square()).where(same, 2 * q * (-2.77 / q * d).exp())
 
 
-MARGIN = Param(
+MARGIN = FloatField(
     name="margin",
     title="Margin m",
     default=1.0,
@@ -110,7 +110,7 @@ EXPONENTIAL = Loss(
     input_kind="distance",
     fn=exponential,
     params=(
-        Param(
+        FloatField(
             name="q",
             title="Scale Q",
             default=5.0,

@@ -1,13 +1,14 @@
-"""What a number that a person may set looks like, and where a formula comes from."""
+"""The kind of field that a loss's parameters are, and where a formula comes from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
-class Param:
-    """One number of a loss: its range is checked by `Experiment`, its widget is drawn by the page."""
+class FloatField:
+    """A number that a person may set; see `experiment.fields` for the methods."""
 
     name: str
     title: str
@@ -16,6 +17,20 @@ class Param:
     high: float
     step: float
     help: str
+
+    def read(self, text: str) -> float | None:
+        try:
+            return float(text)
+        except ValueError:
+            return None
+
+    def problem(self, value: Any) -> str | None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = is_number and self.low <= value <= self.high
+        return None if fits else f"may be a number from {self.low:g} to {self.high:g}"
+
+    def text(self, value: float) -> str:
+        return repr(float(value))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy.typing as npt
 
-from siamese_core.losses.param import Citation, Param
+from siamese_core.losses.param import Citation, FloatField
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,33 +55,54 @@ class Library:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, defined once: training, the curve, its slope and the code to copy all come from `fn`.
-
-    `takes="distance"`: fn(d, same, *, ...) with d (...) a distance and same (...) bool.
-    `takes="similarity"`: fn(p, same) with p (...) a similarity in 0 to 1.
-    `takes="triplet"`: fn(d_ap, d_an, *, ...) with both (...) a distance of anchor and positive, anchor and negative.
-    `takes="logits"`: fn(logits, labels) with logits (..., C) and labels (...) int64, in 0 to C − 1.
-    These are elementwise, on float32 or float64 tensors of any shape.
-    `takes="batch"`: fn(h, labels, *parts, ...) with h (B, D) and labels (B,) int64 gives one number; `parts` are the
-    tensors of the head, where the loss has one.
-    The keywords are the names of `params`. `measures` are those it may be used with, its default first.
-    `head(experiment)` is what is trained beside the encoder: a classifier, proxies, a similarity head; or None.
-    `written` is LaTeX: one expression, or that of a same pair and that of a different one.
-    `gradient` says in two sentences what the slope does to a pair.
-    """
+    """A loss, defined once: training, the curve, its slope and the code to copy all come from `fn`."""
 
     key: str
+    """Its name in links, in files and on the command line."""
     title: str
+    """Its name on the screen."""
     input_kind: InputKind
+    """What `fn` takes first; the rest are keywords, the names of `params`.
+
+    "distance": fn(d, same), with d (...) a distance and same (...) bool.
+    "similarity": fn(p, same), with p (...) a similarity in 0 to 1.
+    "triplet": fn(d_ap, d_an), with both (...) a distance of anchor and positive, anchor and negative.
+    "logits": fn(logits, labels), with logits (..., C) and labels (...) int64, in 0 to C − 1.
+    These are elementwise, on float32 or float64 tensors of any shape.
+    "batch": fn(h, labels, *head_params), with h (B, D) and labels (B,) int64, gives one number.
+    """
     fn: Callable[..., Tensor]
-    params: tuple[Param, ...]
+    """The formula, in torch; autograd gives its slope."""
+    params: tuple[FloatField, ...]
+    """The numbers that a person may set, such as a margin."""
     written: str | tuple[str, str]
+    """LaTeX: one expression, or that of a same pair and that of a different one."""
     citation: Citation
+    """Where the formula comes from."""
     measures: tuple[str, ...]
+    """The keys of the measures that it may be used with, its default first."""
     gradient: str
+    """What the slope does to a pair, in two sentences."""
     convention: Convention
+    """What its source calls a similar pair."""
     head: Callable[[Setting], nn.Module | None] = no_head
+    """What is trained beside the encoder: a classifier, proxies, a similarity head; or None."""
     library: Library | None = None
+    """The loss in pytorch-metric-learning, where that has it."""
+
+    @property
+    def on_pairs(self) -> bool:
+        """Whether it is a number of each pair, by its distance or similarity."""
+        return self.input_kind in ("distance", "similarity")
+
+    @property
+    def on_classes(self) -> bool:
+        """Whether it takes the classes of images, and no pairs or triplets: a classifier, a loss on a whole batch."""
+        return self.input_kind in ("logits", "batch")
+
+    def param(self, name: str) -> FloatField | None:
+        """Return the parameter of this name; None where the loss has no such parameter."""
+        return next((param for param in self.params if param.name == name), None)
 
     @property
     def formula(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EPSILON = 1e-7
-"""p is kept this far from 0 and 1, where its logarithm would be infinite."""
+"""p is clipped this far from 0 and 1, where its logarithm would be infinite."""
 
 
 def log(p: Tensor, same: Tensor) -> Tensor:

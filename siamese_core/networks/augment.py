@@ -1,7 +1,7 @@
 """Augmentations: random changes of the training images that leave their class as it is.
 
-Each image of a batch is changed in its own way, by numbers from the run's own generator alone. torchvision's transforms
-v2 draw from torch's global generator, so the numbers are drawn here. Its functionals change a whole batch in one way:
+Each image of a batch is changed in another way, by numbers from the run's generator alone. torchvision's transforms v2
+draw from torch's global generator, so the numbers are drawn here. Its functionals change a whole batch in one way:
 they do what takes no number (mirroring, grey). Where each image has a number of its own they would be called once an
 image, so there one operation of torch takes the batch.
 """

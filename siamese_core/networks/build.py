@@ -1,4 +1,4 @@
-"""The Siamese: one encoder for both inputs of a pair, its output, and weights from the run's own generator.
+"""The Siamese: one encoder for both inputs of a pair, its output, and weights from the run's generator.
 
 torch is imported inside the functions, so that a page can list the outputs without paying for it.
 """
@@ -97,7 +97,7 @@ def drawn(make: Callable[[], nn.Module], generator: Generator) -> nn.Module:
 
 
 def _initialise(module: nn.Module, generator: Generator) -> None:
-    """torch's own defaults for linear, convolutional and embedding layers, drawn from ``generator`` alone."""
+    """torch's defaults for linear, convolutional and embedding layers, drawn from ``generator`` alone."""
     from torch import nn
 
     for layer in module.modules():

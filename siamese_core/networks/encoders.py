@@ -74,7 +74,7 @@ def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
 def _patch_conv(inputs: int, outputs: int, patch: int) -> nn.Conv2d:
     """A convolution whose stride is its kernel, as one matrix product over patches.
 
-    torch's own backward pass of it took half of a training step on a CPU (2.4 of 4.7 ms).
+    torch's backward pass of it took half of a training step on a CPU (2.4 of 4.7 ms).
     """
     from torch import nn
 

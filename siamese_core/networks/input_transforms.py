@@ -1,7 +1,7 @@
-"""Views: what the second branch of a pseudo-siamese network sees in place of the image.
+"""Input transforms: what the second branch of a pseudo-siamese network sees in place of the image.
 
-Every view is a pure function, uint8 (B, C, H, W) to uint8 of the same shape on the same device: the same image always
-gives the same view, whatever else is in the batch. torch is imported inside, so that a page can list the views.
+Each is a pure function, uint8 (B, C, H, W) to uint8 of the same shape on the same device: the same image is always
+changed in the same way, whatever else is in the batch. torch is imported inside, so that a page can list them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _noisy(images: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _noise(shape: tuple[int, int, int]) -> Tensor:
-    """Gaussian patterns, int16 (31, C, H, W), from a generator of their own."""
+    """Gaussian patterns, int16 (31, C, H, W), from a generator of fixed seed."""
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from siamese_core.experiment.machine import Machine
 from siamese_core.formats import archives
 from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
-from siamese_core.formats.run_format import packed, unpacked
+from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.folder import TENSOR, FolderRejected, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
 from siamese_core.runs.info import RunInfo

@@ -10,9 +10,8 @@ lock                held by whoever writes
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_whole
-from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs.history import (
     EVAL_IMAGES,
     FRAMES,
@@ -228,29 +227,21 @@ def _scored(entries: list[Any]) -> Scored:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """For as long as somebody writes. Raises FolderRejected where somebody else does, or nobody can."""
+    """Hold the lock of whoever writes a run; the system releases it when this process ends, however it ends.
+
+    Raises FolderRejected at once where somebody else holds it, or nobody can.
+    """
+    from filelock import FileLock, Timeout
+
+    # Threads take turns in holding one lock; a lock that outlives its process would be none of the system's.
+    lock = FileLock(folder / LOCK, mode=0o600, blocking=False, thread_local=False, fallback_to_soft=False)
     try:
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock.acquire()
+    except Timeout:
+        raise FolderRejected(f"{folder}: another process writes this run; wait for it, or stop it") from None
     except OSError as error:
         raise FolderRejected(f"{folder}: {error.strerror or error}; name a folder that can be written to") from None
     try:
-        if not _lock(handle):
-            raise FolderRejected(f"{folder}: another process writes this run; wait for it, or stop it")
         yield
     finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Whether the file is now ours; the system lets go of it when this process ends, however it ends."""
-    with suppress(OSError):
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        return True
-    return False
+        lock.release()

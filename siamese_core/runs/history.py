@@ -14,8 +14,7 @@ import numpy as np
 
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Frame, Scores
-from siamese_core.formats.run_format import Damaged, packed, unpacked
-from siamese_core.formats.safetensors import is_whole
+from siamese_core.formats.safetensors import Damaged, is_whole, packed, unpacked
 
 MOST_FRAMES = 200
 """A film of a run; between two frames the view moves the points by itself."""

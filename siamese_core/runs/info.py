@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.run_format import Damaged
-from siamese_core.formats.safetensors import is_number, is_whole, read_json
+from siamese_core.formats.safetensors import Damaged, is_number, is_whole, read_json
 
 RECORD = "run.json"
 SCHEMA = 1
 
 STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")
+ENDED = ("finished", "halted")
+"""With a model; there is nothing to go on with."""
+
 RESUMABLE = ("interrupted", "stopped", "failed")
 
 MAX_NAME = 60
@@ -59,6 +63,12 @@ class RunInfo:
 
     def score(self, metric: str, group: str = "seen") -> float | None:
         return self.scores.get(metric, {}).get(group)
+
+
+def new_info(experiment: Experiment, machine: Machine, **details: Any) -> RunInfo:
+    """Return what is known of a run that begins now."""
+    now = time.time()
+    return RunInfo(experiment.to_query(), machine, now, now, "running", total=experiment.steps, **details)
 
 
 def packed_info(info: RunInfo) -> bytes:

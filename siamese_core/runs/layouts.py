@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from siamese_core.embeddings.projection import PROJECTIONS, NotProjectable, neighbours
-from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, packed, unpacked
 
 NEIGHBOURS = 5
 
@@ -54,9 +54,7 @@ def chained(kind: str, embeddings: np.ndarray) -> Iterator[tuple[np.ndarray, np.
 
 def packed_layouts(layouts: Layouts) -> bytes:
     whole, scale = quantised(layouts.xy)
-    # The format knows no int16.
-    arrays = {"xy": whole.view(np.uint16), "neighbours": layouts.neighbours}
-    return packed({"kind": layouts.kind, "scale": scale}, arrays)
+    return packed({"kind": layouts.kind, "scale": scale}, {"xy": whole, "neighbours": layouts.neighbours})
 
 
 def read_layouts(content: bytes) -> Layouts:
@@ -67,13 +65,16 @@ def read_layouts(content: bytes) -> Layouts:
             pass
         case _:
             raise Damaged
-    if whole.dtype != np.uint16 or near.dtype != np.int32 or whole.ndim != 3:
+    if whole.dtype == np.uint16:
+        # Written before the format knew int16.
+        whole = whole.view(np.int16)
+    if whole.dtype != np.int16 or near.dtype != np.int32 or whole.ndim != 3:
         raise Damaged
     frames, n, dim = whole.shape
     if dim != PROJECTIONS[kind].dim or n == 0 or near.shape != (frames, n, min(NEIGHBOURS, n - 1)):
         raise Damaged
     with np.errstate(over="ignore", invalid="ignore"):
-        xy = (whole.view(np.int16) * scale).astype(np.float32)
+        xy = (whole * scale).astype(np.float32)
     if not np.isfinite(xy).all() or near.min(initial=0) < -1 or near.max(initial=0) >= n:
         raise Damaged
     return Layouts(kind, xy, near)

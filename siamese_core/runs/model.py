@@ -10,7 +10,7 @@ import numpy as np
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import TrainingState
-from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.distances import MEASURES, Measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,12 @@ class Model:
     threshold: Threshold | None = None
 
     @property
+    def measure(self) -> Measure:
+        return MEASURES[self.experiment.measure]
+
+    @property
     def is_similarity(self) -> bool:
-        return MEASURES[self.experiment.measure].kind == "similarity"
+        return self.measure.is_similarity
 
     def says_same(self, value: np.ndarray | float, threshold: float) -> np.ndarray | np.bool_:
         """The verdict on pairs (P,) at this distance or similarity; a pair exactly at the threshold is the same."""

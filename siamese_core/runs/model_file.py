@@ -1,7 +1,7 @@
 """A trained network on disk: safetensors, with all that is needed to use it in its metadata.
 
-A file that somebody uploads is not to be trusted: `model_format` reads its tensors, and here it is checked what it says
-of itself.
+A file that somebody uploads is not to be trusted: `formats.safetensors` reads its tensors, and here is checked what it
+says of itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import numpy as np
+
 from siamese_core.datasets import Dataset, DatasetMissing, find_uploaded, is_uploaded
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
@@ -25,10 +27,11 @@ from siamese_core.formats.safetensors import (
     ModelRejected,
     is_number,
     is_whole,
+    packed_tensors,
     read_array,
     read_header,
+    read_infos,
     read_json,
-    read_places,
     refuse,
     shown,
     sizes,
@@ -58,8 +61,6 @@ KEYS = {
 
 def packed(model: Model) -> bytes:
     """The file: the network's tensors, and under "head." those of the loss's head."""
-    from safetensors.numpy import save
-
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
         "experiment": model.experiment.to_query(),
@@ -69,15 +70,7 @@ def packed(model: Model) -> bytes:
     }
     if model.threshold is not None:
         metadata["threshold"] = _written(asdict(model.threshold))
-    return _in_order(save(dict(model.tensors), metadata))
-
-
-def _in_order(file: bytes) -> bytes:
-    """The same file for the same model: the library writes metadata in an order that chance picks."""
-    end = 8 + int.from_bytes(file[:8], "little")
-    header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + file[end:]
+    return packed_tensors(model.tensors, metadata)
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -94,7 +87,7 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
     """
     header, start = read_header(data)
     metadata = _metadata(header.pop("__metadata__", None))
-    places = read_places(header, len(data) - start)
+    infos = read_infos(header, len(data) - start)
     experiment, dataset = _experiment(metadata["experiment"], uploaded_sets)
     classes = _classes(metadata["classes"])
     shape, mean, std = _normalisation(metadata["normalisation"])
@@ -102,9 +95,15 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
         _compare(dataset, classes, shape, mean, std)
     steps = _steps(metadata["steps"])
     threshold = _threshold(metadata["threshold"]) if "threshold" in metadata else None
-    tensors = {name: read_array(name, place, data, start) for name, place in places.items()}
+    tensors = {name: _finite(name, read_array(info, data, start)) for name, info in infos.items()}
     has_images = dataset is not None and dataset.find()
     return Model(experiment, classes, shape, mean, std, steps, tensors, has_images, threshold)
+
+
+def _finite(name: str, array: np.ndarray) -> np.ndarray:
+    if not np.isfinite(array).all():
+        refuse(f"holds numbers that are not finite (NaN) in {shown(name)}: train again, with a smaller learning rate")
+    return array
 
 
 # What it says of itself
@@ -235,7 +234,6 @@ def _threshold(text: str) -> Threshold:
 
 
 def _written(value: Any) -> str:
-    # Six bytes for each character that is not ASCII would fill the header with the names of two thousand classes.
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 

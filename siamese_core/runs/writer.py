@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from siamese_core.datasets import DatasetMissing
+from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.formats.files import write_whole
 from siamese_core.runs.folder import (
+    MODEL,
     SAVE_AT_LEAST_EVERY,
     SAVE_EVERY,
     SAVE_SHARE,
@@ -23,24 +27,40 @@ from siamese_core.runs.folder import (
     write_eval_images,
 )
 from siamese_core.runs.history import EVAL_IMAGES, gap_of
-from siamese_core.runs.info import RECORD, RunInfo, packed_info
+from siamese_core.runs.info import ENDED, RECORD, RunInfo, packed_info
+from siamese_core.runs.model import Model, model_of
+from siamese_core.runs.model_file import save_model
 
 NOT_SAVED = "Not saved: {why}. The training goes on."
 
 
+def no_threshold(model: Model) -> None:
+    """Return None: what a process without torch knows of a model's threshold."""
+
+
 class RunWriter:
-    """For a folder that the caller has locked. A full disk stops nothing: `problem` says so until it is over."""
+    """Writes one run into a folder that the caller has locked.
+
+    A full disk stops nothing: `problem` says so until it is over. `saved` is the checkpoint on disk.
+    `transform(view, images)` shows images as second inputs. `threshold_of(model)` measures the threshold of a finished
+    model, which takes torch and the test images: the command line does it at once; the server, which has no torch,
+    writes its models without, and the Compare page measures it when it is asked for.
+    """
 
     def __init__(
         self,
         folder: Path,
         info: RunInfo,
-        viewed: Callable[[str, np.ndarray], np.ndarray],
+        transform: Callable[[str, np.ndarray], np.ndarray],
         every: float = SAVE_EVERY,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        saved: Checkpoint | None = None,
+        threshold_of: Callable[[Model], Threshold | None] = no_threshold,
     ) -> None:
-        self.folder, self.info, self.problem = folder, info, ""
-        self._viewed, self._every, self._clock = viewed, every, clock
+        self.folder, self.info, self.saved, self.problem = folder, info, saved, ""
+        self._transform, self._threshold_of = transform, threshold_of
+        self._every, self._clock = every, clock
         self._frames: list[tuple[int, Frame]] = []
         self._gap = gap_of(info.total)
         self._next_frame = info.step + 1
@@ -48,54 +68,73 @@ class RunWriter:
         rewind(folder, info.step)
 
     def is_due(self) -> bool:
+        """Return whether it is time for the next save."""
         return self._clock() >= self._due
 
     def wants(self, step: int) -> bool:
-        """Whether a frame of this step belongs into the film."""
+        """Return whether a frame of this step belongs into the film."""
         return step >= self._next_frame
 
     def add(self, step: int, frame: Frame) -> None:
-        """A frame, kept until the next save; dropped where the film has one nearby. The last step's always counts."""
+        """Hold a frame until the next save; drop it where the film has one nearby. The last step's always counts."""
         is_new = not self._frames or step > self._frames[-1][0]
         if is_new and (step >= self.info.total or self.wants(step)):
             self._frames.append((step, replace(frame, metrics={})))
             self._next_frame = (step // self._gap + 1) * self._gap
 
-    def save(self, saved: Checkpoint, **changes: Any) -> None:
-        """The run as it is now, and what of its record has changed."""
-        begun = self._clock()
-        step = saved.state.step
-        frames = [(at, frame) for at, frame in self._frames if at <= step]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / EVAL_IMAGES).exists():
-                of = saved.experiment
-                write_eval_images(self.folder, eval_images_of(of.data, of.view, of.branches, self._viewed))
-                # Once a run: it says nothing of how long the next save takes.
-                begun = self._clock()
-            save(self.folder, saved, frames)
-            self._frames = self._frames[len(frames) :]
-            seconds = float(saved.state.tensors["counters"][1])
-            scores = saved.scores[-1][1] if saved.scores else {}
-            self._write(step=step, seconds=seconds, scores=scores, **changes)
-            self.problem = ""
-        except OSError as error:
-            self.problem = NOT_SAVED.format(why=error.strerror or error)
-        now = self._clock()
-        self._due = now + max(self._every, min((now - begun) / SAVE_SHARE, SAVE_AT_LEAST_EVERY))
+    def save(self, checkpoint: Checkpoint, status: str = "running", message: str = "") -> None:
+        """Write the run as it is now, at its end with its model. Raises OSError where that cannot be written."""
+        if status in ENDED:
+            # First the model: a run that is killed in between is gone on with, and writes it again.
+            write_model(self.folder, checkpoint, self._threshold_of)
+        if checkpoint is self.saved:
+            self.note(status=status, message=message)
+        else:
+            self._save(checkpoint, status, message)
 
     def note(self, **changes: Any) -> None:
-        """Only the record changes."""
+        """Write what has changed of the run's `info`, and nothing else."""
         try:
-            self._write(**changes)
+            self._write_info(**changes)
             self.problem = ""
         except OSError as error:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
 
     def put_off(self) -> None:
-        """Not due again at once."""
+        """Let the next save be due a while from now."""
         self._due = self._clock() + self._every
 
-    def _write(self, **changes: Any) -> None:
+    def _save(self, checkpoint: Checkpoint, status: str, message: str) -> None:
+        begun = self._clock()
+        step = checkpoint.state.step
+        frames = [(at, frame) for at, frame in self._frames if at <= step]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / EVAL_IMAGES).exists():
+                of = checkpoint.experiment
+                write_eval_images(self.folder, eval_images_of(of.data, of.view, of.branches, self._transform))
+                # Once a run: it says nothing of how long the next save takes.
+                begun = self._clock()
+            save(self.folder, checkpoint, frames)
+            self._frames = self._frames[len(frames) :]
+            seconds = float(checkpoint.state.tensors["counters"][1])
+            scores = checkpoint.scores[-1][1] if checkpoint.scores else {}
+            self._write_info(step=step, seconds=seconds, scores=scores, status=status, message=message)
+            self.saved, self.problem = checkpoint, ""
+        except OSError as error:
+            self.problem = NOT_SAVED.format(why=error.strerror or error)
+        now = self._clock()
+        self._due = now + max(self._every, min((now - begun) / SAVE_SHARE, SAVE_AT_LEAST_EVERY))
+
+    def _write_info(self, **changes: Any) -> None:
         self.info = replace(self.info, updated=time.time(), **changes)
         write_whole(self.folder / RECORD, packed_info(self.info))
+
+
+def write_model(
+    folder: Path, checkpoint: Checkpoint, threshold_of: Callable[[Model], Threshold | None] = no_threshold
+) -> None:
+    """Write the model that a run has come to; none where its images have gone. Raises OSError."""
+    with suppress(DatasetMissing):
+        model = model_of(checkpoint.experiment, checkpoint.state)
+        save_model(folder / MODEL, replace(model, threshold=threshold_of(model)))

@@ -48,9 +48,8 @@ def alarm(experiment: Experiment, step: int, start_spread: float, frame: Frame) 
             f"Collapsed: the embedding has shrunk to {share:.1%} of its spread at the start{pinned if known else ''}. "
             f"{_against_collapse(experiment)}"
         )
-    same, different = frame.same_distances, frame.different_distances
-    if MEASURES[experiment.measure].kind == "similarity":
-        same, different = 1 - same, 1 - different
+    as_distance = MEASURES[experiment.measure].as_distance
+    same, different = as_distance(frame.same_distances), as_distance(frame.different_distances)
     if np.median(same) >= np.median(different) or same.mean() > NOT_APART_ABOVE * different.mean():
         cause = (
             "The labels are flipped: set labels to right."

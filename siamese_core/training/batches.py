@@ -15,7 +15,7 @@ from siamese_core.training.sampling import ClassIndex, pk_batch, random_pairs, r
 
 @dataclass(frozen=True)
 class Draw:
-    """`images` (B,): places among the training images.
+    """`images` (B,): indices among the training images.
 
     kind "batch": K images of each of P classes, class after class. "pairs": the first inputs, then the second ones,
     with `same` (B/2,). "triplets": the anchors, the positives, the negatives.

@@ -1,8 +1,7 @@
-"""The test images that a run is looked at through: the same ones, and the same pairs of them, for the whole run."""
+"""The test images that a run is measured on: the same ones, and the same pairs of them, for the whole run."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,13 +10,13 @@ import torch
 from torch import Tensor
 
 from siamese_core.datasets import EVAL_PER_CLASS, Dataset, Images, select_eval_subset
-from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.experiment.snapshot import Frame, Scores
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
-from siamese_core.training.objective import Parts, balanced, of_classes, values
+from siamese_core.training.objective import HeadParams, balanced, of_classes, values
 from siamese_core.training.sampling import ClassIndex, all_pairs, pk_batch, random_pairs, random_triplets, sampled_pairs
 
 SHOWN_PAIRS = 4_000
@@ -40,7 +39,7 @@ METRICS = (*LIVE_METRICS, "auc", "eer")
 
 @dataclass(frozen=True)
 class Pairs:
-    """Places of P pairs, `same` (P,) bool."""
+    """Indices of P pairs, `same` (P,) bool."""
 
     first: Tensor
     second: Tensor
@@ -49,19 +48,19 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Group:
-    """The probe images of the classes that were seen, or of those held out.
+    """The images of the eval subset of the classes that were seen, or of those held out.
 
-    Places are rows of the embeddings: with two branches, those of N images as first inputs, then as second ones; every
+    Indices are rows of the embeddings: with two branches, those of N images as first inputs, then as second ones; every
     pair and triplet goes from the first to the second.
     """
 
-    places: Tensor
+    indices: Tensor
     labels: Tensor
     index: ClassIndex
     pairs: Pairs
     triplets: tuple[Tensor, Tensor, Tensor]
     batches: tuple[Tensor, ...]
-    """SCORED_BATCHES of (P·K,) places."""
+    """SCORED_BATCHES of (P·K,) indices."""
     offset: int
     """How much further down an image stands as a second input; 0 where there is no difference."""
 
@@ -75,12 +74,12 @@ class EvalSubset:
     groups: dict[str, Group | None]
 
 
-def probe_of(experiment: Experiment, images: Images, per_class: int | None = None) -> EvalSubset:
-    """The probe of a run; `per_class=None` takes every test image."""
-    return _probe(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
+def eval_subset_of(experiment: Experiment, images: Images, per_class: int | None = None) -> EvalSubset:
+    """The eval subset of a run; `per_class=None` takes every test image."""
+    return _eval_subset(images, experiment.seen, experiment.held_out, experiment.branches, per_class)
 
 
-def _probe(
+def _eval_subset(
     images: Images, seen: tuple[int, ...], held_out: tuple[int, ...], branches: int, per_class: int | None
 ) -> EvalSubset:
     chosen = np.arange(len(images.test_labels)) if per_class is None else select_eval_subset(images, per_class)
@@ -99,17 +98,17 @@ def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | N
     index = ClassIndex.of(labels, classes)
     if len(index) < 2:
         return None
-    # Not the run's generator: what is looked at must not change what is learnt.
+    # Not the run's generator: what is measured must not change what is learnt.
     generator = torch.Generator().manual_seed(0)
-    own = index.images.sort().values
+    images = index.images.sort().values
     first, second, same = random_pairs(index, SHOWN_PAIRS, generator)
     anchor, positive, negative = random_triplets(index, SHOWN_TRIPLETS, generator)
     size = IMAGES_PER_CLASS * len(index)
     batches = [pk_batch(index, size, IMAGES_PER_CLASS, generator) for _ in range(SCORED_BATCHES)]
-    places = torch.cat([own, own + offset]) if offset else own
+    indices = torch.cat([images, images + offset]) if offset else images
     return Group(
-        places,
-        labels[own].repeat(len(places) // len(own)),
+        indices,
+        labels[images].repeat(len(indices) // len(images)),
         index,
         Pairs(first, second + offset, same),
         (anchor, positive + offset, negative + offset),
@@ -119,19 +118,28 @@ def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | N
 
 
 def frame_of(
-    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, scored: bool = True, parts: Parts = ()
+    embeddings: Tensor,
+    experiment: Experiment,
+    eval_subset: EvalSubset,
+    scored: bool = True,
+    head_params: HeadParams = (),
 ) -> Frame:
-    """What a page draws. `embeddings` (N, D) of the probe images, `parts` of the loss's head: float32 on the CPU."""
+    """Return what a page draws of embeddings (N, D) of the eval subset; `head_params` are of the loss's head.
+
+    All are float32, on the CPU.
+    """
     seen = eval_subset.groups["seen"]
     assert seen is not None, "an experiment has at least two seen classes"
     is_triplet = LOSSES[experiment.loss].input_kind == "triplet"
     triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
     groups = {name: group for name, group in eval_subset.groups.items() if group}
-    own = _of_measure(experiment, parts)
-    distances = {name: _distances(embeddings, experiment, group.pairs, own) for name, group in groups.items()}
+    measure_params = _measure_params(experiment, head_params)
+    distances = {
+        name: _distances(embeddings, experiment, group.pairs, measure_params) for name, group in groups.items()
+    }
     live = {
         name: _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, parts)
+        | _test_loss(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, head_params)
         for name, group in groups.items()
         if scored
     }
@@ -146,12 +154,12 @@ def frame_of(
 
 
 def final_metrics(
-    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, parts: Parts = ()
+    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, head_params: HeadParams = ()
 ) -> dict[str, Scores]:
     """All of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
     groups = [name for name, group in eval_subset.groups.items() if group]
     return _by_metric(
-        {name: _final_scores(embeddings, experiment, eval_subset, name, parts) for name in groups}, METRICS
+        {name: _final_scores(embeddings, experiment, eval_subset, name, head_params) for name in groups}, METRICS
     )
 
 
@@ -173,14 +181,14 @@ def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches:
 
 
 def pixels_map_at_r(experiment: Experiment) -> Scores:
-    """MAP@R of the probe images without a network: nearest neighbours on raw pixels, first and second inputs alike."""
+    """MAP@R of the eval subset without a network: nearest neighbours on raw pixels, first and second inputs alike."""
     return _pixels(experiment.data, experiment.seen, experiment.held_out, experiment.view, experiment.branches)
 
 
 @lru_cache(maxsize=64)
 def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], view: str, branches: int) -> Scores:
     images = data.load()
-    eval_subset = _probe(images, seen, held_out, branches, EVAL_PER_CLASS)
+    eval_subset = _eval_subset(images, seen, held_out, branches, EVAL_PER_CLASS)
     shown = torch.tensor(images.test_images[eval_subset.indices])
     if branches == 2:
         shown = torch.cat([shown, shown if view == "none" else INPUT_TRANSFORMS[view].fn(shown)])
@@ -194,28 +202,30 @@ def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) 
 
 
 def _final_scores(
-    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, name: str, parts: Parts
+    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, name: str, head_params: HeadParams
 ) -> dict[str, float]:
     group = eval_subset.groups[name]
     assert group is not None
-    d, pairs = scored_pairs(embeddings, experiment, group, parts)
+    d, pairs = scored_pairs(embeddings, experiment, group, head_params)
     same = pairs.same
-    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
-    verified = verification(apart[same].numpy(), apart[~same].numpy())
+    distances = MEASURES[experiment.measure].as_distance(d)
+    verified = verification_metrics(distances[same].numpy(), distances[~same].numpy())
     return (
         _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, eval_subset, name, d, same, parts)
+        | _test_loss(embeddings, experiment, eval_subset, name, d, same, head_params)
         | ({} if verified is None else verified._asdict())
     )
 
 
-def scored_pairs(embeddings: Tensor, experiment: Experiment, group: Group, parts: Parts = ()) -> tuple[Tensor, Pairs]:
-    """(P,) by the run's own measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
-    own = _of_measure(experiment, parts)
+def scored_pairs(
+    embeddings: Tensor, experiment: Experiment, group: Group, head_params: HeadParams = ()
+) -> tuple[Tensor, Pairs]:
+    """(P,) by the run's measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
+    measure_params = _measure_params(experiment, head_params)
     pairs = every_pair(group)
-    if is_exact(group) and not group.offset and not own:
-        return MEASURES[experiment.measure].within(embeddings[group.places]), pairs
-    return _distances(embeddings, experiment, pairs, own), pairs
+    if is_exact(group) and not group.offset and not measure_params:
+        return MEASURES[experiment.measure].within(embeddings[group.indices]), pairs
+    return _distances(embeddings, experiment, pairs, measure_params), pairs
 
 
 def is_exact(group: Group) -> bool:
@@ -232,20 +242,20 @@ def every_pair(group: Group) -> Pairs:
         first, second, same = sampled_pairs(group.index, EXACT_UP_TO, generator, with_itself=two_ways)
         return Pairs(first, second + group.offset, same)
     if group.offset:
-        places, labels = group.places[:n], group.labels[:n]
-        first, second = places.repeat_interleave(n), places.repeat(n) + group.offset
+        indices, labels = group.indices[:n], group.labels[:n]
+        first, second = indices.repeat_interleave(n), indices.repeat(n) + group.offset
         return Pairs(first, second, (labels[:, None] == labels).flatten())
     first, second, same = all_pairs(group.labels)
-    return Pairs(group.places[first], group.places[second], same)
+    return Pairs(group.indices[first], group.indices[second], same)
 
 
-def _of_measure(experiment: Experiment, parts: Parts) -> Parts:
+def _measure_params(experiment: Experiment, head_params: HeadParams) -> HeadParams:
     """The trained tensors that belong to the measure: a classifier's do not."""
-    return parts if MEASURES[experiment.measure].kind == "similarity" else ()
+    return head_params if MEASURES[experiment.measure].is_similarity else ()
 
 
 def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
-    found = retrieval(embeddings[group.places].numpy(), group.labels.numpy())
+    found = retrieval_metrics(embeddings[group.indices].numpy(), group.labels.numpy())
     return {} if found is None else found._asdict()
 
 
@@ -256,38 +266,38 @@ def _test_loss(
     name: str,
     d: Tensor,
     same: Tensor,
-    parts: Parts,
+    head_params: HeadParams,
 ) -> dict[str, float]:
     """The loss of a group with the right labels, averaged as over all pairs of a batch; left out where not finite.
 
     Of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same` (P,). A
     classifier and proxies know the classes that were seen, and no others.
     """
-    group, input_kind = eval_subset.groups[name], LOSSES[experiment.loss].input_kind
+    group, loss = eval_subset.groups[name], LOSSES[experiment.loss]
     assert group is not None
-    if input_kind == "triplet":
-        loss = float(values(experiment, *_triplets(embeddings, experiment, group)).mean())
-    elif input_kind not in ("logits", "batch"):
-        loss = float(balanced(values(experiment, d, same), same))
-    elif parts and name != "seen":
+    if loss.on_pairs:
+        value = balanced(values(experiment, d, same), same)
+    elif loss.input_kind == "triplet":
+        value = values(experiment, *_triplets(embeddings, experiment, group)).mean()
+    elif head_params and name != "seen":
         return {}
     else:
         numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), eval_subset.labels)
-        batches = (group.places,) if input_kind == "logits" else group.batches
-        each = [of_classes(experiment, embeddings[batch], numbered[batch], parts).value for batch in batches]
-        loss = float(torch.stack(each).mean())
-    return {"loss": loss} if math.isfinite(loss) else {}
+        batches = (group.indices,) if loss.input_kind == "logits" else group.batches
+        each = [of_classes(experiment, embeddings[batch], numbered[batch], head_params).value for batch in batches]
+        value = torch.stack(each).mean()
+    return {"loss": float(value)} if value.isfinite() else {}
 
 
-def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, own: Parts = ()) -> Tensor:
-    """(P,), by the run's own measure; `own` are its trained tensors."""
+def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, measure_params: HeadParams = ()) -> Tensor:
+    """(P,), by the run's measure; with its trained tensors."""
     between = MEASURES[experiment.measure].between
-    # In parts: the embeddings of two million pairs are gigabytes.
+    # In chunks: the embeddings of two million pairs are gigabytes.
     chunks = zip(torch.split(pairs.first, PAIRS_AT_ONCE), torch.split(pairs.second, PAIRS_AT_ONCE), strict=True)
-    return torch.cat([between(embeddings[i], embeddings[j], *own) for i, j in chunks])
+    return torch.cat([between(embeddings[i], embeddings[j], *measure_params) for i, j in chunks])
 
 
 def _triplets(embeddings: Tensor, experiment: Experiment, group: Group) -> tuple[Tensor, Tensor]:
-    anchor, positive, negative = (embeddings[places] for places in group.triplets)
+    anchor, positive, negative = (embeddings[indices] for indices in group.triplets)
     between = MEASURES[experiment.measure].between
     return between(anchor, positive), between(anchor, negative)

@@ -16,7 +16,7 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks import build
-from siamese_core.training.eval_subset import EvalSubset, probe_of
+from siamese_core.training.eval_subset import EvalSubset, eval_subset_of
 from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import Siamese, network_of
 
@@ -33,8 +33,8 @@ class Learner:
     generator: Generator
     index: ClassIndex
     train_images: Tensor
-    train_places: Tensor
-    """(N,) the place of each training image's class among the seen ones, as the head numbers them."""
+    train_targets: Tensor
+    """(N,) the class of each training image by its index among the seen ones, as the head numbers them."""
     test_images: Tensor
     eval_subset: EvalSubset
     everything: EvalSubset
@@ -60,7 +60,7 @@ def _on_device(dataset: Dataset, device: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def forget_images() -> None:
-    """Lets go of all pictures, some of which the server has deleted; a run that learns from them keeps its own."""
+    """Clear the cache of images, some of which the server has deleted; a run that learns from them still holds them."""
     _on_device.cache_clear()
     let_go()
 
@@ -84,10 +84,10 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
         generator=generator,
         index=ClassIndex.of(labels, experiment.seen, experiment.train_per_class or None),
         train_images=train_images,
-        train_places=torch.searchsorted(torch.tensor(experiment.seen), labels).to(machine.device),
+        train_targets=torch.searchsorted(torch.tensor(experiment.seen), labels).to(machine.device),
         test_images=test_images,
-        eval_subset=probe_of(experiment, dataset.load(), EVAL_PER_CLASS),
-        everything=probe_of(experiment, dataset.load()),
+        eval_subset=eval_subset_of(experiment, dataset.load(), EVAL_PER_CLASS),
+        everything=eval_subset_of(experiment, dataset.load()),
     )
 
 

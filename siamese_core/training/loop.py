@@ -18,7 +18,7 @@ from siamese_core.training import alarms, objective
 from siamese_core.training.batches import draw
 from siamese_core.training.eval_subset import EvalSubset, final_metrics, frame_of
 from siamese_core.training.learner import Learner, learner_of, restore, state_of
-from siamese_core.training.siamese import embedded, encode_both
+from siamese_core.training.siamese import embed_both, encode_both
 
 __all__ = ["Frame", "Snapshot", "TrainingState", "every", "train"]
 
@@ -72,7 +72,7 @@ def train(
     if state is not None:
         restore(learner, state)
     while learner.step < experiment.steps:
-        # Again at each step: another run of this process may have set its own since.
+        # Again at each step: another run of this process may have set another number since.
         torch.set_num_threads(machine.threads)
         started = perf_counter()
         try:
@@ -114,8 +114,8 @@ def _step(learner: Learner) -> tuple[float, float]:
         learner.optimiser.step()
     except (_Halt, torch.OutOfMemoryError) as error:
         # A forward pass that overflowed has already spoilt the running statistics of BatchNorm.
-        for buffer, kept in zip(learner.buffers, before, strict=True):
-            buffer.copy_(kept)
+        for buffer, saved in zip(learner.buffers, before, strict=True):
+            buffer.copy_(saved)
         if isinstance(error, _Halt):
             raise
         raise _Halt(alarms.out_of_memory(experiment)) from error
@@ -127,17 +127,17 @@ def _step(learner: Learner) -> tuple[float, float]:
 def _objective(learner: Learner) -> tuple[objective.Objective, int]:
     """The objective of the next batch, and how many images it took."""
     experiment, index, generator = learner.experiment, learner.index, learner.generator
-    parts = tuple(learner.head.parameters())
+    head_params = tuple(learner.head.parameters())
     drawn = draw(experiment, index, generator)
     images = learner.train_images[drawn.images.to(learner.train_images.device)]
     h1, h2 = _forward(learner, augmented(images, experiment.augment, generator))
-    if LOSSES[experiment.loss].input_kind in ("logits", "batch"):
-        labels = learner.train_places[drawn.images.to(h1.device)]
+    if LOSSES[experiment.loss].on_classes:
+        labels = learner.train_targets[drawn.images.to(h1.device)]
         if experiment.branches == 2:
             # An image's two embeddings side by side: losses that work in small groups then hold them together.
             h1, labels = torch.stack([h1, h2], dim=1).flatten(0, 1), labels.repeat_interleave(2)
-        return objective.of_classes(experiment, h1, labels, parts), len(images)
-    return objective.of_draw(experiment, drawn, h1, h2, IMAGES_PER_CLASS, parts, generator), len(images)
+        return objective.of_classes(experiment, h1, labels, head_params), len(images)
+    return objective.of_draw(experiment, drawn, h1, h2, IMAGES_PER_CLASS, head_params, generator), len(images)
 
 
 def _forward(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,22 +157,22 @@ def _embed(learner: Learner, eval_subset: EvalSubset) -> Tensor:
     images = learner.test_images
     if len(eval_subset.indices) < len(images):
         images = images[torch.from_numpy(eval_subset.indices).to(images.device)]
-    return torch.cat(embedded(learner.siamese, images)[: learner.experiment.branches])
+    return torch.cat(embed_both(learner.siamese, images)[: learner.experiment.branches])
 
 
 def _frame(learner: Learner, scored: bool, final: bool) -> Frame:
-    parts = tuple(part.detach().cpu() for part in learner.head.parameters())
+    head_params = tuple(param.detach().cpu() for param in learner.head.parameters())
     frame = frame_of(
-        _embed(learner, learner.eval_subset), learner.experiment, learner.eval_subset, scored and not final, parts
+        _embed(learner, learner.eval_subset), learner.experiment, learner.eval_subset, scored and not final, head_params
     )
     if not final:
         return frame
-    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, parts)
+    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, head_params)
     return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
 
 
 def _frame_if_it_fits(learner: Learner, scored: bool, final: bool) -> Frame | None:
-    """None where the GPU has no memory left for a picture: the run itself goes on."""
+    """None where the GPU has no memory left for a frame: the run itself goes on."""
     try:
         return _frame(learner, scored, final)
     except torch.OutOfMemoryError:

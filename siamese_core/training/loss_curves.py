@@ -71,7 +71,7 @@ def _smallest_batch(loss: Loss, x: Tensor, same: bool) -> tuple[Tensor, ...]:
     if measure != "cosine":
         anchor = torch.zeros(3, dtype=x.dtype)
     if loss.head is not no_head:
-        # Its own proxy is the anchor's place, or that of the other class.
+        # The proxy of its class is the anchor, or that of the other class is.
         return moved[None], torch.tensor([0 if same else 1]), torch.stack([anchor, away])
     mate, other = (moved, away) if same else (anchor, moved)
     return torch.stack([anchor, mate, other, other]), torch.tensor([0, 0, 1, 1])

@@ -18,14 +18,14 @@ from siamese_core.networks.augment import augmented
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.batches import Draw, draw
 from siamese_core.training.learner import Learner, learner_of, restore
-from siamese_core.training.objective import named, of_draw, values
-from siamese_core.training.siamese import embedded
+from siamese_core.training.objective import of_draw, pair_labels, values
+from siamese_core.training.siamese import embed_both
 
 SHOWN_TRIPLETS = 200
-"""Of each miner's triplets, so many are told."""
+"""Triplets of each miner that are returned, at most."""
 
 SHOWN_IMAGES = 480
-"""Of a batch, so many are told: all triplets of four thousand images would be the memory of the machine."""
+"""Images of a batch that are returned, at most: the triplets of 4,000 would fill the memory."""
 
 BY_DISTANCE = ("semi_hard", "hardest")
 """Miners that find nothing where nobody knows the distances."""
@@ -35,12 +35,12 @@ def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 
     """The images of the next step, or of one `ahead` of it, and how the network that stands in `state` sees them.
 
     `pixels` uint8 (B, C, H, W) after augmentation; `second` the same as second inputs, where these look different;
-    `labels` (B,) their classes. `i`, `j` (P,) places in the batch, `same` (P,) uint8. `total` (1,): the images of the
-    whole batch, of which B are told, at most `SHOWN_IMAGES`; `step` (1,) that of the state, 0 without one.
+    `labels` (B,) their classes. `i`, `j` (P,) indices into the batch, `same` (P,) uint8. `total` (1,): the images of
+    the batch, of which B are returned, at most `SHOWN_IMAGES`; `step` (1,) that of the state, 0 without one.
     Of triplets `drawn` (3, T). Of a batch `counts` (M,), how many triplets each of `MINERS` finds, −1 where it needs
     distances that nobody knows, and `triplets` (M, 3, T) some of them, padded with −1.
 
-    With a state also `d` (P,), and where a pair has a loss of its own, `loss` (P,), as the run counts it. `easy` (1,):
+    With a state also `d` (P,), and where a single pair has a loss, `loss` (P,), as the run counts it. `easy` (1,):
     the share of all pairs or triplets, mined or not, whose loss is 0, where they have one each.
     """
     learner = learner_of(experiment, Machine())
@@ -63,7 +63,7 @@ def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 
     found |= {"i": i, "j": j, "same": same.byte()}
     if drawn.kind == "triplets":
         found["drawn"] = torch.stack(torch.arange(len(images)).chunk(3))
-    first, second = (None, None) if state is None else embedded(learner.siamese, images)
+    first, second = (None, None) if state is None else embed_both(learner.siamese, images)
     if drawn.kind == "batch":
         found |= _mined(learner, found["labels"], first, second)
     if first is not None and second is not None:
@@ -78,17 +78,17 @@ def _drawn(learner: Learner) -> tuple[Draw, Tensor]:
 
 
 def _first(drawn: Draw, images: Tensor) -> tuple[Draw, Tensor]:
-    """At most SHOWN_IMAGES: of a batch whole classes, of pairs and triplets whole ones."""
+    """At most SHOWN_IMAGES: of a batch complete classes, of the others complete pairs and triplets."""
     roles = {"batch": 1, "pairs": 2, "triplets": 3}[drawn.kind]
     each = len(images) // roles
-    kept = min(each, SHOWN_IMAGES // roles)
-    places = torch.cat([torch.arange(kept) + role * each for role in range(roles)])
-    same = None if drawn.same is None else drawn.same[:kept]
-    return Draw(drawn.kind, drawn.images[places], same), images[places]
+    count = min(each, SHOWN_IMAGES // roles)
+    indices = torch.cat([torch.arange(count) + role * each for role in range(roles)])
+    same = None if drawn.same is None else drawn.same[:count]
+    return Draw(drawn.kind, drawn.images[indices], same), images[indices]
 
 
-def _labels(experiment: Experiment, places: Tensor) -> Tensor:
-    return torch.tensor(experiment.data.load().train_labels)[places]
+def _labels(experiment: Experiment, indices: Tensor) -> Tensor:
+    return torch.tensor(experiment.data.load().train_labels)[indices]
 
 
 def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,9 +104,9 @@ def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, 
     return i, j, labels[i] == labels[j]
 
 
-def _parts(learner: Learner) -> tuple[Tensor, ...]:
+def _measure_params(learner: Learner) -> tuple[Tensor, ...]:
     """The trained tensors of the measure."""
-    is_similarity = MEASURES[learner.experiment.measure].kind == "similarity"
+    is_similarity = MEASURES[learner.experiment.measure].is_similarity
     return tuple(learner.head.parameters()) if is_similarity else ()
 
 
@@ -114,32 +114,32 @@ def _parts(learner: Learner) -> tuple[Tensor, ...]:
 def _seen(
     learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
 ) -> dict[str, Tensor]:
-    experiment, parts = learner.experiment, _parts(learner)
-    input_kind = LOSSES[experiment.loss].input_kind
-    found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *parts)}
-    if input_kind in ("distance", "similarity"):
-        found["loss"] = values(experiment, found["d"], named(experiment, same))
-    if input_kind not in ("logits", "batch"):
+    experiment, head_params = learner.experiment, _measure_params(learner)
+    loss = LOSSES[experiment.loss]
+    found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *head_params)}
+    if loss.on_pairs:
+        found["loss"] = values(experiment, found["d"], pair_labels(experiment, same))
+    if not loss.on_classes:
         unmined = replace(experiment, miner="all")
-        step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, parts, torch.Generator())
+        step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, head_params, torch.Generator())
         found["easy"] = 1 - step.active[None]
     return found
 
 
 @torch.no_grad()
 def _mined(learner: Learner, labels: Tensor, first: Tensor | None, second: Tensor | None) -> dict[str, Tensor]:
-    apart = torch.zeros(len(labels), len(labels))
+    distances = torch.zeros(len(labels), len(labels))
     if first is not None and second is not None:
         measure = MEASURES[learner.experiment.measure]
-        apart = measure.between(first[:, None], second[None], *_parts(learner))
-        apart = 1 - apart if measure.kind == "similarity" else apart
+        distances = measure.as_distance(measure.between(first[:, None], second[None], *_measure_params(learner)))
     counts = torch.full((len(MINERS),), -1)
     triplets = torch.full((len(MINERS), 3, SHOWN_TRIPLETS), -1)
     for number, key in enumerate(MINERS):
         if first is None and key in BY_DISTANCE:
             continue
         # All of them would be millions: some of them are what chance picks.
-        found = torch.stack(mine("random" if key == "all" else key, apart, labels, torch.Generator().manual_seed(0)))
+        miner, generator = "random" if key == "all" else key, torch.Generator().manual_seed(0)
+        found = torch.stack(mine(miner, distances, labels, generator))
         counts[number] = _all_triplets(labels) if key == "all" else found.shape[1]
         # Evenly out of all: the first ones would all be of one anchor.
         chosen = torch.linspace(0, found.shape[1] - 1, min(SHOWN_TRIPLETS, found.shape[1])).long()

@@ -4,7 +4,7 @@ Averaging decides what is learnt. All pairs of a batch: the mean over the same p
 ones, for there are ten times more of the latter. Random pairs, half of each: the mean over the pairs, as in the papers.
 Triplets: the mean over the triplets. Classifier: the mean over the images. A loss on a whole batch averages by itself.
 
-`parts` are the tensors of the loss's head, everywhere; none for a loss that has no head.
+`head_params` are the tensors of the loss's head, everywhere; none for a loss that has no head.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from siamese_core.training.batches import Draw
 class Objective(NamedTuple):
     """`value` is a scalar with a gradient; `active` the share of the pairs or triplets whose loss is not zero.
 
-    NaN for a loss on a whole batch, which has no value of its own for each pair.
+    NaN for a loss on a whole batch, which has no value for a single pair.
     """
 
     value: Tensor
     active: Tensor
 
 
-Parts = tuple[Tensor, ...]
+HeadParams = tuple[Tensor, ...]
 
 
 def values(experiment: Experiment, *inputs: Tensor) -> Tensor:
@@ -50,7 +50,13 @@ def balanced(each: Tensor, same: Tensor) -> Tensor:
 
 
 def of_draw(
-    experiment: Experiment, drawn: Draw, h1: Tensor, h2: Tensor, per_class: int, parts: Parts, generator: Generator
+    experiment: Experiment,
+    drawn: Draw,
+    h1: Tensor,
+    h2: Tensor,
+    per_class: int,
+    head_params: HeadParams,
+    generator: Generator,
 ) -> Objective:
     """The objective of a loss on distances: `h1` (B, D) as first inputs, `h2` (B, D) as second ones.
 
@@ -58,20 +64,22 @@ def of_draw(
     """
     if drawn.kind == "pairs":
         assert drawn.same is not None, "pairs know whether they are of the same class"
-        return of_random_pairs(experiment, h1.chunk(2)[0], h2.chunk(2)[1], drawn.same.to(h1.device), parts)
+        return of_random_pairs(experiment, h1.chunk(2)[0], h2.chunk(2)[1], drawn.same.to(h1.device), head_params)
     if drawn.kind == "triplets":
         return of_random_triplets(experiment, h1.chunk(3)[0], *h2.chunk(3)[1:])
     if experiment.branches == 2:
-        return of_two_branches(experiment, h1, h2, per_class, parts)
+        return of_two_branches(experiment, h1, h2, per_class, head_params)
     if experiment.miner != "all":
-        return of_mined(experiment, h1, per_class, parts, generator)
-    return of_all_pairs(experiment, h1, per_class, parts)
+        return of_mined(experiment, h1, per_class, head_params, generator)
+    return of_all_pairs(experiment, h1, per_class, head_params)
 
 
-def of_two_branches(experiment: Experiment, h1: Tensor, h2: Tensor, per_class: int, parts: Parts = ()) -> Objective:
+def of_two_branches(
+    experiment: Experiment, h1: Tensor, h2: Tensor, per_class: int, head_params: HeadParams = ()
+) -> Objective:
     """Every first input (B, D) with every second one, the same image seen both ways included: B² pairs."""
     batch = len(h1)
-    d = MEASURES[experiment.measure].between(h1[:, None], h2[None], *parts)
+    d = MEASURES[experiment.measure].between(h1[:, None], h2[None], *head_params)
     group = torch.arange(batch, device=d.device) // per_class
     same = group[:, None] == group
     if LOSSES[experiment.loss].input_kind == "triplet":
@@ -80,41 +88,45 @@ def of_two_branches(experiment: Experiment, h1: Tensor, h2: Tensor, per_class: i
     return _of_pairs(experiment, d.flatten(), same.flatten())
 
 
-def of_mined(experiment: Experiment, h: Tensor, per_class: int, parts: Parts, generator: Generator) -> Objective:
+def of_mined(
+    experiment: Experiment, h: Tensor, per_class: int, head_params: HeadParams, generator: Generator
+) -> Objective:
     """The triplets that the experiment's miner finds in a P×K batch (B, D), or the pairs that they are made of."""
-    condensed = MEASURES[experiment.measure].within(h, *parts)
+    measure = MEASURES[experiment.measure]
+    condensed = measure.within(h, *head_params)
     i, j = torch.triu_indices(len(h), len(h), offset=1, device=h.device)
     d = condensed.new_zeros(len(h), len(h))
     d[i, j] = d[j, i] = condensed
-    apart = 1 - d if MEASURES[experiment.measure].kind == "similarity" else d
     labels = torch.arange(len(h), device=h.device) // per_class
-    anchor, positive, negative = mine(experiment.miner, apart, labels, generator)
+    anchor, positive, negative = mine(experiment.miner, measure.as_distance(d), labels, generator)
     if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, d[anchor, positive], d[anchor, negative])
     first, second, same = pairs_of(anchor, positive, negative)
     return _of_pairs(experiment, d[first, second], same)
 
 
-def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, parts: Parts = ()) -> Objective:
+def of_all_pairs(experiment: Experiment, h: Tensor, per_class: int, head_params: HeadParams = ()) -> Objective:
     """Every pair i < j, or every triplet, of a P×K batch of embeddings (B, D): K = `per_class`, class after class."""
-    d = MEASURES[experiment.measure].within(h, *parts)
+    d = MEASURES[experiment.measure].within(h, *head_params)
     if LOSSES[experiment.loss].input_kind == "triplet":
         return _of_triplets(experiment, *all_triplets(d, len(h), per_class))
     return _of_pairs(experiment, d, same_pairs(len(h), per_class, h.device))
 
 
-def of_random_pairs(experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, parts: Parts = ()) -> Objective:
+def of_random_pairs(
+    experiment: Experiment, h1: Tensor, h2: Tensor, same: Tensor, head_params: HeadParams = ()
+) -> Objective:
     """Pairs of embeddings (P, D) and (P, D), `same` (P,)."""
-    each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *parts), named(experiment, same))
+    each = values(experiment, MEASURES[experiment.measure].between(h1, h2, *head_params), pair_labels(experiment, same))
     return Objective(each.mean(), _active(each))
 
 
-def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, parts: Parts = ()) -> Objective:
+def of_classes(experiment: Experiment, h: Tensor, labels: Tensor, head_params: HeadParams = ()) -> Objective:
     """Embeddings (B, D) with their classes (B,), numbered from 0 as the head numbers them."""
     loss = LOSSES[experiment.loss]
     if loss.input_kind == "batch":
-        return Objective(loss.fn(h, labels, *parts, **experiment.params), h.new_tensor(math.nan))
-    each = values(experiment, linear(h, *parts), labels)
+        return Objective(loss.fn(h, labels, *head_params, **experiment.params), h.new_tensor(math.nan))
+    each = values(experiment, linear(h, *head_params), labels)
     return Objective(_mean(each), _active(each))
 
 
@@ -129,7 +141,7 @@ def all_triplets(d: Tensor, batch: int, per_class: int) -> tuple[Tensor, Tensor]
 
     `d` (B·(B−1)/2,) are the distances of all pairs i < j of a P×K batch, class after class.
     """
-    positives, negatives = _triplet_places(batch, per_class, d.device)
+    positives, negatives = _triplet_indices(batch, per_class, d.device)
     return d[positives], d[negatives]
 
 
@@ -143,20 +155,20 @@ def same_pairs(batch: int, per_class: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _triplet_places(batch: int, per_class: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of each anchor, (B, K−1, 1) its positives and (B, 1, B−K) its negatives: places in the pairs i < j."""
+def _triplet_indices(batch: int, per_class: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each anchor, (B, K−1, 1) its positives and (B, 1, B−K) its negatives: indices in the pairs i < j."""
     i, j = torch.triu_indices(batch, batch, offset=1, device=device)
-    place = torch.zeros(batch, batch, dtype=torch.int64, device=device)
-    place[i, j] = place[j, i] = torch.arange(len(i), device=device)
+    index = torch.zeros(batch, batch, dtype=torch.int64, device=device)
+    index[i, j] = index[j, i] = torch.arange(len(i), device=device)
     group = torch.arange(batch, device=device) // per_class
     same = group[:, None] == group
     other = ~torch.eye(batch, dtype=torch.bool, device=device)
-    positives = place[same & other].view(batch, per_class - 1, 1)
-    return positives, place[~same].view(batch, 1, batch - per_class)
+    positives = index[same & other].view(batch, per_class - 1, 1)
+    return positives, index[~same].view(batch, 1, batch - per_class)
 
 
 def _of_pairs(experiment: Experiment, d: Tensor, same: Tensor) -> Objective:
-    each = values(experiment, d, named(experiment, same))
+    each = values(experiment, d, pair_labels(experiment, same))
     return Objective(balanced(each, same), _active(each))
 
 
@@ -171,8 +183,8 @@ def _mean(each: Tensor) -> Tensor:
     return each.sum() / max(each.numel(), 1)
 
 
-def named(experiment: Experiment, same: Tensor) -> Tensor:
-    """(P,) bool, what the loss is told of pairs that are `same` (P,) or not: the opposite where labels are flipped."""
+def pair_labels(experiment: Experiment, same: Tensor) -> Tensor:
+    """Return what the loss is given for pairs that are `same`, (P,) bool: the opposite where labels are flipped."""
     return ~same if experiment.labels == "flipped" else same
 
 

@@ -1,4 +1,4 @@
-"""Which images meet in a step: index tensors drawn from the run's own generator, always on the CPU.
+"""Which images meet in a step: index tensors drawn from the run's generator, always on the CPU.
 
 Drawn on the CPU, the same seed draws the same batches on every device.
 """
@@ -43,14 +43,14 @@ def pk_batch(index: ClassIndex, batch_size: int, per_class: int, generator: Gene
     p = min(len(index), batch_size // per_class)
     chosen = torch.randperm(len(index), generator=generator)[:p].sort().values
     counts = index.counts[chosen]
-    places = _below(counts[:, None].expand(p, per_class), generator)
-    ordered = places.sort(dim=1).values
+    indices = _below(counts[:, None].expand(p, per_class), generator)
+    ordered = indices.sort(dim=1).values
     # Drawing with repetition and shuffling only the rows that repeat is uniform, and far cheaper than shuffling all.
     repeats = (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
     for row in repeats.nonzero().flatten().tolist():
         if counts[row] >= per_class:
-            places[row] = torch.randperm(int(counts[row]), generator=generator)[:per_class]
-    return index.images[index.starts[chosen][:, None] + places].flatten()
+            indices[row] = torch.randperm(int(counts[row]), generator=generator)[:per_class]
+    return index.images[index.starts[chosen][:, None] + indices].flatten()
 
 
 def random_pairs(index: ClassIndex, pairs: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,7 +81,7 @@ def sampled_pairs(
     counts, starts = index.counts[c1], index.starts[c1]
     first = _below(counts, generator)
     mate = _below(counts, generator) if with_itself else _another(first, counts, generator)
-    # A place among the images of all other classes, which stand before and behind those of its own.
+    # An index into the images of all other classes, which stand before and behind those of this one.
     stranger = _below(total - counts, generator)
     stranger = torch.where(stranger < starts, stranger, stranger + counts)
     return index.images[starts + first], index.images[torch.where(same, starts + mate, stranger)], same
@@ -110,13 +110,13 @@ def _below(counts: Tensor, generator: Generator) -> Tensor:
     return (torch.rand(counts.shape, generator=generator, dtype=torch.float64) * counts).long()
 
 
-def _another(places: Tensor, counts: Tensor, generator: Generator) -> Tensor:
-    """A place in each class that is not the given one; the same one where the class has no other."""
+def _another(indices: Tensor, counts: Tensor, generator: Generator) -> Tensor:
+    """An index into each class that is not the given one; the same one where the class has no other."""
     shift = _below((counts - 1).clamp(min=1), generator) + 1
-    return (places + shift) % counts
+    return (indices + shift) % counts
 
 
 def all_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,), (P,) places i < j in a batch and (P,) bool `same`, for labels (B,)."""
+    """(P,), (P,) indices i < j in a batch and (P,) bool `same`, for labels (B,)."""
     i, j = torch.triu_indices(len(labels), len(labels), offset=1).to(labels.device)
     return i, j, labels[i] == labels[j]

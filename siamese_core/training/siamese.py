@@ -29,7 +29,7 @@ class Siamese:
 def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn.Module:
     """One network for both inputs, or one for each where weights are not shared."""
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    encoders = (experiment.encoder,) if experiment.shared == "true" else (experiment.encoder, second)
+    encoders = (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
     built = [
         build.build(encoder, experiment.output, shape, experiment.embedding_dim, generator) for encoder in encoders
     ]
@@ -44,20 +44,20 @@ def second_input(experiment: Experiment, images: Tensor) -> Tensor:
 def encode_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings (B, D) of uint8 images (B, C, H, W) as first and as second inputs, in the network's present mode."""
     experiment = siamese.experiment
-    first_network, second_network = branches(siamese)
+    first_network, second_network = branch_networks(siamese)
     if experiment.branches == 1:
         h = encode(siamese, first_network, images)
         return h, h
     seen_second = second_input(experiment, images)
-    if experiment.shared == "true":
+    if experiment.shared:
         first, second = encode(siamese, first_network, torch.cat([images, seen_second])).chunk(2)
         return first, second
     return encode(siamese, first_network, images), encode(siamese, second_network, seen_second)
 
 
-def branches(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
+def branch_networks(siamese: Siamese) -> tuple[nn.Module, nn.Module]:
     """The network of first inputs and that of second ones: one and the same where weights are shared."""
-    if siamese.experiment.shared == "true":
+    if siamese.experiment.shared:
         return siamese.network, siamese.network
     first, second = siamese.network.children()
     return first, second
@@ -71,7 +71,7 @@ def encode(siamese: Siamese, network: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def embedded(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
+def embed_both(siamese: Siamese, images: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_both` for any number of images, in eval mode, on the CPU: BatchNorm's statistics are read, not moved."""
     siamese.network.eval()
     both = [encode_both(siamese, part) for part in torch.split(images, EVALUATION_BATCH)]

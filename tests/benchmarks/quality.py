@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from siamese_core.datasets import DATASETS
-from siamese_core.embeddings.retrieval import retrieval
+from siamese_core.embeddings.retrieval import retrieval_metrics
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks import build
 from siamese_core.training.loop import every, never, train
@@ -112,7 +112,7 @@ def _score(network: nn.Module) -> float:
 
 def _map_at_r(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     embeddings = torch.cat([network(part) for part in images.split(250)])
-    found = retrieval(embeddings.numpy(), labels.numpy())
+    found = retrieval_metrics(embeddings.numpy(), labels.numpy())
     assert found is not None
     return found.map_at_r
 

@@ -54,6 +54,7 @@ def opened(page: Page, server: Server, section: str) -> None:
     expect(page.get_by_text(text.INTRO)).to_be_visible(timeout=PATIENT)
 
 
+@pytest.mark.slow
 def test_somebodys_own_pictures_are_trained_on_and_classes_held_out_separate(page: Page, server: Server) -> None:
     opened(page, server, "own")
     upload(page, pictures())

@@ -105,6 +105,7 @@ def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: Browse
     assert losses.complaints == []
 
 
+@pytest.mark.slow
 def test_a_claim_is_tried_and_answered(context: BrowserContext, server: Server) -> None:  # noqa: F811
     page = context.new_page()
     page.goto(f"{server.url}/Losses?section=myths")

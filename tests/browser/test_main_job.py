@@ -232,6 +232,7 @@ def test_a_phone_has_everything_in_reach(browser: Browser, server: Server) -> No
     context.close()
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_server_leaves_no_process(browser: Browser) -> None:
     server = Server()
     page = browser.new_page()

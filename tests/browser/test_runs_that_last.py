@@ -64,6 +64,7 @@ def ended(tab: Tab, folder: Path) -> None:
     until(lambda: (folder / "model.safetensors").exists(), "its model")
 
 
+@pytest.mark.slow
 def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
     context: BrowserContext, browser: Browser, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         second.kill()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_stops_no_training(context: BrowserContext, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.write_text("a file where a folder should be")

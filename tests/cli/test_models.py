@@ -108,7 +108,7 @@ def test_json_has_what_the_evaluation_finds_for_both_groups(run: Any, model: Pat
         assert group.summary is not None
         assert said["scores"]["eer"]["value"] == group.summary.eer
         assert (said["scores"]["auc"]["low"], said["scores"]["auc"]["high"]) == tuple(group.spread["auc"])
-        assert (said["images"], said["pairs"], said["exact"]) == (len(group.places), group.pairs, True)
+        assert (said["images"], said["pairs"], said["exact"]) == (len(group.indices), group.pairs, True)
         assert said["baselines"] == group.baselines
         mine = np.isin(report.labels, group.classes)
         tried = few_shot(report.embeddings[mine], report.labels[mine], min(5, len(group.classes)), 1)

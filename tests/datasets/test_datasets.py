@@ -21,13 +21,14 @@ from PIL import Image
 
 from siamese_core.datasets import DATASETS, DatasetMissing, Images, select_eval_subset
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.datasets.bundled import DATA, FASHION_MNIST_FILES, MNIST_FILES, find_bundle, load_bundle
+from siamese_core.datasets.bundled import FASHION_MNIST_FILES, MNIST_FILES, data_folder, find_bundle, load_bundle
 from siamese_core.datasets.full import FASHION_MNIST_FULL_SET, MNIST_FULL_SET, FullSet, find_full, load_full
 from siamese_core.datasets.idx import IdxFile, IdxSet
 
 HERE = ["digits", "fashion_mnist", "mnist"]
 BUNDLES = {"fashion_mnist": FASHION_MNIST_FILES, "mnist": MNIST_FILES}
 NAMES = [file.name for file in MNIST_FILES.files]
+DATA = data_folder()
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 needs_debian = pytest.mark.skipif(
     not DEBIAN.is_dir(), reason="needs Debian's package: apt install dataset-fashion-mnist"
@@ -199,7 +200,7 @@ def test_a_licence_lies_beside_each_bundle(key: str, words: str) -> None:
 
 
 def test_a_missing_bundle_says_how_to_restore_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("siamese_core.datasets.bundled.DATA", tmp_path)
+    monkeypatch.setattr("siamese_core.datasets.bundled.data_folder", lambda: tmp_path)
     assert not find_bundle(MNIST_FILES, "mnist")
     message = refusal(lambda: load_bundle(MNIST_FILES, "mnist"))
     assert NAMES[0] in message and "git checkout -- data" in message and "make_bundles.py" in message

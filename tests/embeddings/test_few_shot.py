@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.embeddings import few_shot as few_shot_module
-from siamese_core.embeddings.few_shot import FewShot, draw, few_shot, most_ways
+from siamese_core.embeddings.few_shot import FewShot, draw, few_shot_accuracy, most_ways
 
 
 def noisy_classes(noise: float, classes: int = 8, each: int = 12, dim: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def noisy_classes(noise: float, classes: int = 8, each: int = 12, dim: int = 6) 
 
 
 def score(embeddings: np.ndarray, labels: np.ndarray, ways: int, shots: int, episodes: int = 400) -> FewShot:
-    found = few_shot(embeddings, labels, ways, shots, episodes=episodes)
+    found = few_shot_accuracy(embeddings, labels, ways, shots, episodes=episodes)
     assert found is not None
     return found
 
@@ -40,7 +40,7 @@ def naive_shares(embeddings: np.ndarray, support: np.ndarray, queries: np.ndarra
 def test_accuracy_is_what_a_loop_over_the_same_episodes_finds(ways: int, shots: int) -> None:
     embeddings, labels = noisy_classes(1.0)
     shares = naive_shares(embeddings, *draw(labels, ways, shots, 50, np.random.default_rng(7)))
-    found = few_shot(embeddings, labels, ways, shots, episodes=50, seed=7)
+    found = few_shot_accuracy(embeddings, labels, ways, shots, episodes=50, seed=7)
     assert found is not None
     assert found.accuracy == pytest.approx(np.mean(shares))
     margin = 1.96 * np.std(shares, ddof=1) / np.sqrt(50)
@@ -134,14 +134,14 @@ def test_the_interval_stays_between_0_and_1() -> None:
 def test_the_interval_holds_what_many_more_episodes_find_nearly_always() -> None:
     embeddings, labels = noisy_classes(1.0)
     truth = score(embeddings, labels, 5, 1, episodes=8_000).accuracy
-    found = [few_shot(embeddings, labels, 5, 1, episodes=50, seed=seed) for seed in range(150)]
+    found = [few_shot_accuracy(embeddings, labels, 5, 1, episodes=50, seed=seed) for seed in range(150)]
     held = np.mean([f.low <= truth <= f.high for f in found if f is not None])
     assert 0.9 <= held <= 0.99
 
 
 def test_a_seed_draws_the_same_episodes_and_another_draws_others() -> None:
     embeddings, labels = noisy_classes(1.0)
-    first, again, other = (few_shot(embeddings, labels, 5, 1, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (few_shot_accuracy(embeddings, labels, 5, 1, seed=seed) for seed in (3, 3, 4))
     assert first == again != other
 
 
@@ -198,17 +198,17 @@ def test_a_class_of_one_image_is_never_asked_about() -> None:
     labels = np.array([0, 0, 1, 2, 2])
     _, queries = draw(labels, 2, 1, 50, np.random.default_rng(0))
     assert set(labels[queries].ravel()) == {0, 2}
-    assert few_shot(np.eye(5), labels, 3, 1) is None
+    assert few_shot_accuracy(np.eye(5), labels, 3, 1) is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_embedding_that_is_not_finite_has_no_score(bad: float) -> None:
     embeddings, labels = noisy_classes(1.0)
     embeddings[3, 2] = bad
-    assert few_shot(embeddings, labels, 5, 1) is None
+    assert few_shot_accuracy(embeddings, labels, 5, 1) is None
 
 
 @pytest.mark.parametrize(("ways", "shots", "episodes"), [(1, 1, 400), (2, 0, 400), (2, 1, 1)])
 def test_a_question_without_meaning_is_refused(ways: int, shots: int, episodes: int) -> None:
     with pytest.raises(ValueError, match="at least"):
-        few_shot(np.eye(4), [0, 0, 1, 1], ways, shots, episodes=episodes)
+        few_shot_accuracy(np.eye(4), [0, 0, 1, 1], ways, shots, episodes=episodes)

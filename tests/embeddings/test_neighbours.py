@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from siamese_core.embeddings import neighbours
 from siamese_core.embeddings.neighbours import confusion, hardest, nearest, recall_at_k
-from siamese_core.embeddings.retrieval import retrieval
+from siamese_core.embeddings.retrieval import retrieval_metrics
 
 
 def clusters(n: int, classes: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def test_neighbours_on_a_line() -> None:
 
 def test_an_image_of_the_gallery_is_not_its_own_neighbour() -> None:
     points = line(0, 1, 3, 7)
-    assert nearest(points, points, 1, own=True)[0].tolist() == [[1], [0], [1], [2]]
+    assert nearest(points, points, 1, exclude_self=True)[0].tolist() == [[1], [0], [1], [2]]
     assert nearest(points, points, 1)[0].tolist() == [[0], [1], [2], [3]]
 
 
@@ -57,7 +57,7 @@ def test_an_image_of_the_gallery_is_not_its_own_neighbour() -> None:
 def test_neighbours_are_what_a_loop_over_the_queries_finds(n: int, dim: int, k: int, own: bool) -> None:
     gallery, _ = clusters(n, 4, dim, seed=n)
     queries = gallery if own else clusters(9, 4, dim, seed=1)[0]
-    near, distances = nearest(queries, gallery, k, own=own)
+    near, distances = nearest(queries, gallery, k, exclude_self=own)
     expected, measured = naive_nearest(queries, gallery, k, own)
     assert near.tolist() == expected
     assert distances == pytest.approx(measured, rel=1e-6)
@@ -70,7 +70,7 @@ def test_neighbours_are_what_scikit_learn_finds() -> None:
     theirs = NearestNeighbors(n_neighbors=7, algorithm="kd_tree").fit(gallery)
     for found, (measured, expected) in (
         (nearest(queries, gallery, 7), theirs.kneighbors(queries)),
-        (nearest(gallery, gallery, 7, own=True), theirs.kneighbors()),
+        (nearest(gallery, gallery, 7, exclude_self=True), theirs.kneighbors()),
     ):
         np.testing.assert_array_equal(found[0], expected)
         np.testing.assert_allclose(found[1], measured, rtol=1e-5)
@@ -83,7 +83,7 @@ GRID = hnp.arrays(np.float32, st.tuples(st.integers(1, 30), st.just(2)), element
 @given(points=GRID, k=st.integers(1, 8))
 def test_of_images_equally_far_the_lower_index_comes_first(points: np.ndarray, k: int) -> None:
     """On a grid most distances are ties, and many points are duplicates."""
-    near, distances = nearest(points, points, k, own=True)
+    near, distances = nearest(points, points, k, exclude_self=True)
     expected, measured = naive_nearest(points, points, k, own=True)
     assert near.tolist() == expected
     assert (distances == measured.astype(np.float32)).all()
@@ -92,7 +92,7 @@ def test_of_images_equally_far_the_lower_index_comes_first(points: np.ndarray, k
 @pytest.mark.parametrize("point", [0.0, 0.1, -1e3, 3e38])
 def test_a_collapsed_embedding_is_neighbours_at_distance_0(point: float) -> None:
     points = np.full((20, 5), point, np.float32)
-    near, distances = nearest(points, points, 2, own=True)
+    near, distances = nearest(points, points, 2, exclude_self=True)
     assert near.tolist() == [[1, 2], [0, 2], *[[0, 1]] * 18]
     assert not distances.any()
 
@@ -124,7 +124,7 @@ def test_tight_classes_far_apart_keep_the_order_within(spread: float, own: bool)
     gallery = (np.repeat(rng.normal(size=(4, 8)), 40, axis=0) + spread * rng.normal(size=(160, 8))).astype(np.float32)
     rng.shuffle(gallery)
     queries = gallery if own else gallery[::7] + np.float32(spread)
-    near, distances = nearest(queries, gallery, 3, own=own)
+    near, distances = nearest(queries, gallery, 3, exclude_self=own)
     expected, measured = naive_nearest(queries, gallery, 3, own)
     assert near.tolist() == expected
     assert distances == pytest.approx(measured, rel=1e-6)
@@ -132,25 +132,25 @@ def test_tight_classes_far_apart_keep_the_order_within(spread: float, own: bool)
 
 def test_one_image_far_out_does_not_blur_the_others() -> None:
     points = line(0, 1.3125, 3, 1e15)
-    assert nearest(points, points, 1, own=True)[1][:2].tolist() == [[1.3125], [1.3125]]
+    assert nearest(points, points, 1, exclude_self=True)[1][:2].tolist() == [[1.3125], [1.3125]]
 
 
 @pytest.mark.parametrize("scale", [1e-40, 1e-20, 1e18, 3e38])
 def test_neighbours_do_not_depend_on_the_unit(scale: float) -> None:
     points = line(0, 1, -0.25, -1)
-    near, distances = nearest(points * scale, points * scale, 3, own=True)
-    assert near.tolist() == nearest(points, points, 3, own=True)[0].tolist()
+    near, distances = nearest(points * scale, points * scale, 3, exclude_self=True)
+    assert near.tolist() == nearest(points, points, 3, exclude_self=True)[0].tolist()
     assert np.isfinite(distances).all()
 
 
 def test_how_many_queries_are_searched_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points, _ = clusters(100, 5, 4, 0)
     for own in (False, True):
-        near, distances = nearest(points, points, 5, own=own)
+        near, distances = nearest(points, points, 5, exclude_self=own)
         for rows in (1, 7, 99):
             with monkeypatch.context() as patch:
                 patch.setattr(neighbours, "BLOCK_BYTES", 8 * 100 * rows)
-                again, measured = nearest(points, points, 5, own=own)
+                again, measured = nearest(points, points, 5, exclude_self=own)
             assert (again == near).all() and (measured == distances).all()
 
 
@@ -158,8 +158,8 @@ def test_without_images_there_are_no_neighbours() -> None:
     nobody, points = np.zeros((0, 2)), np.zeros((3, 2))
     assert nearest(nobody, points, 2)[0].shape == (0, 2)
     assert nearest(points, nobody, 2)[0].shape == (3, 0)
-    assert nearest(nobody, nobody, 2, own=True)[1].shape == (0, 0)
-    assert nearest(points[:1], points[:1], 2, own=True)[1].shape == (1, 0)
+    assert nearest(nobody, nobody, 2, exclude_self=True)[1].shape == (0, 0)
+    assert nearest(points[:1], points[:1], 2, exclude_self=True)[1].shape == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_without_images_there_are_no_neighbours() -> None:
 )
 def test_what_has_no_neighbours_is_refused(queries: np.ndarray, gallery: np.ndarray, own: bool, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        nearest(queries, gallery, 1, own=own)
+        nearest(queries, gallery, 1, exclude_self=own)
 
 
 # ---- recall@k
@@ -182,7 +182,7 @@ def test_what_has_no_neighbours_is_refused(queries: np.ndarray, gallery: np.ndar
 
 def recall_on_a_line(places: list[float], labels: str, k: int) -> float | None:
     points = line(*places)
-    return recall_at_k(nearest(points, points, k, own=True)[0], np.array(list(labels)), k)
+    return recall_at_k(nearest(points, points, k, exclude_self=True)[0], np.array(list(labels)), k)
 
 
 def test_recall_counted_by_hand() -> None:
@@ -194,7 +194,7 @@ def test_recall_counted_by_hand() -> None:
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_recall_is_what_a_loop_finds(k: int) -> None:
     points, labels = clusters(80, 12, 4, 0)
-    near, _ = nearest(points, points, 5, own=True)
+    near, _ = nearest(points, points, 5, exclude_self=True)
     having = [i for i in range(80) if (labels == labels[i]).sum() > 1]
     found = [any(labels[j] == labels[i] for j in near[i][:k]) for i in having]
     assert recall_at_k(near, labels, k) == pytest.approx(np.mean(found))
@@ -202,9 +202,11 @@ def test_recall_is_what_a_loop_finds(k: int) -> None:
 
 def test_recall_at_1_is_precision_at_1() -> None:
     points, labels = clusters(150, 20, 4, 3)
-    found = retrieval(points, labels)
+    found = retrieval_metrics(points, labels)
     assert found is not None
-    assert recall_at_k(nearest(points, points, 1, own=True)[0], labels, 1) == pytest.approx(found.precision_at_1)
+    assert recall_at_k(nearest(points, points, 1, exclude_self=True)[0], labels, 1) == pytest.approx(
+        found.precision_at_1
+    )
 
 
 def test_recall_at_1_and_the_neighbours_are_those_of_pytorch_metric_learning() -> None:
@@ -214,7 +216,7 @@ def test_recall_at_1_and_the_neighbours_are_those_of_pytorch_metric_learning() -
     from pytorch_metric_learning.utils.inference import CustomKNN
 
     points, labels = clusters(150, 6, 8, 0)
-    near, distances = nearest(points, points, 4, own=True)
+    near, distances = nearest(points, points, 4, exclude_self=True)
     search_of_theirs = CustomKNN(LpDistance(normalize_embeddings=False))
     measured, expected = search_of_theirs(torch.tensor(points), 5, torch.tensor(points), ref_includes_query=True)
     np.testing.assert_array_equal(near, expected[:, :4].numpy())
@@ -252,7 +254,7 @@ def test_recall_among_all_there_are_may_ask_for_more() -> None:
 def test_confusion_counted_by_hand() -> None:
     """Class 0 at 0, 1 and 2; class 1 at 2.6; class 2 at 9, nearest to class 1; nobody in class 3."""
     points = line(0, 1, 2, 2.6, 9)
-    near, _ = nearest(points, points, 2, own=True)
+    near, _ = nearest(points, points, 2, exclude_self=True)
     assert confusion(near, [0, 0, 0, 1, 2], 4).tolist() == [[2, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
 
 
@@ -260,7 +262,7 @@ def test_confusion_is_that_of_scikit_learn() -> None:
     from sklearn.metrics import confusion_matrix
 
     points, labels = clusters(200, 7, 3, 0)
-    near, _ = nearest(points, points, 3, own=True)
+    near, _ = nearest(points, points, 3, exclude_self=True)
     found = confusion(near, labels, 7)
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, confusion_matrix(labels, labels[near[:, 0]], labels=range(7)))

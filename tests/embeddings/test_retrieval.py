@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from siamese_core.embeddings import retrieval as metrics
-from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
 
 
 def clusters(n: int, classes: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +40,7 @@ def naive_retrieval(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, 
 )
 def test_retrieval_is_what_a_loop_over_the_queries_finds(n: int, classes: int, dim: int, seed: int) -> None:
     embeddings, labels = clusters(n, classes, dim, seed)
-    assert retrieval(embeddings, labels) == pytest.approx(naive_retrieval(embeddings, labels))
+    assert retrieval_metrics(embeddings, labels) == pytest.approx(naive_retrieval(embeddings, labels))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -58,11 +58,11 @@ def test_retrieval_is_what_pytorch_metric_learning_finds(seed: int) -> None:
         knn_func=CustomKNN(LpDistance(normalize_embeddings=False)),
         device=torch.device("cpu"),
     ).get_accuracy(torch.tensor(embeddings), torch.tensor(labels))
-    assert retrieval(embeddings, labels) == pytest.approx([theirs[name] for name in names], abs=1e-5)
+    assert retrieval_metrics(embeddings, labels) == pytest.approx([theirs[name] for name in names], abs=1e-5)
 
 
 def on_a_line(places: list[float], labels: str) -> Any:
-    return retrieval(np.array(places)[:, None], np.array(list(labels)))
+    return retrieval_metrics(np.array(places)[:, None], np.array(list(labels)))
 
 
 def test_two_classes_far_apart_are_perfect() -> None:
@@ -97,7 +97,7 @@ def test_duplicates_are_neighbours_like_all_others() -> None:
 @pytest.mark.parametrize("point", [[0.0, 0.0], [0.1, 0.3], [-1e3, 1 / 3], np.linspace(-1, 1, 256)])
 def test_a_collapsed_embedding_scores_nothing(point: Any) -> None:
     """0.1 is not its own mean in float32: what rounding leaves must not be taken for an answer."""
-    assert retrieval(np.tile(point, (50, 1)), np.arange(50) % 5) == (0, 0)
+    assert retrieval_metrics(np.tile(point, (50, 1)), np.arange(50) % 5) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,7 +105,9 @@ def test_a_class_that_lies_in_two_points_with_another_is_ties_all_over(seed: int
     """Far from the origin, rounding leaves something of the distance of equal points."""
     points = np.random.default_rng(seed).normal(size=(2, 16))
     labels = np.arange(40) % 2
-    assert retrieval(np.repeat(points, 20, axis=0), labels) == retrieval(np.repeat([[0], [1]], 20, axis=0), labels)
+    assert retrieval_metrics(np.repeat(points, 20, axis=0), labels) == retrieval_metrics(
+        np.repeat([[0], [1]], 20, axis=0), labels
+    )
 
 
 def test_one_class_alone_has_no_score() -> None:
@@ -128,23 +130,25 @@ def test_an_embedding_that_is_not_finite_has_no_score(bad: float) -> None:
 
 def test_how_many_queries_are_ranked_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, labels = clusters(100, 5, 4, 0)
-    at_once = retrieval(embeddings, labels)
+    at_once = retrieval_metrics(embeddings, labels)
     for chunk in (1, 7, 99):
         monkeypatch.setattr(metrics, "CHUNK", chunk)
-        assert retrieval(embeddings, labels) == pytest.approx(at_once)
+        assert retrieval_metrics(embeddings, labels) == pytest.approx(at_once)
 
 
 @pytest.mark.parametrize("factor", [2.0**-60, 2.0**10, 2.0**100])
 def test_the_scale_of_an_embedding_changes_no_neighbour(factor: float) -> None:
     embeddings, labels = clusters(100, 5, 4, 0)
-    assert retrieval(embeddings * factor, labels) == retrieval(embeddings, labels)
+    assert retrieval_metrics(embeddings * factor, labels) == retrieval_metrics(embeddings, labels)
 
 
 def test_moving_or_shuffling_an_embedding_changes_no_neighbour() -> None:
     embeddings, labels = clusters(100, 5, 4, 0)
     order = np.random.default_rng(0).permutation(100)
-    assert retrieval(embeddings[order], labels[order]) == pytest.approx(retrieval(embeddings, labels))
-    assert retrieval(embeddings + 100, labels) == pytest.approx(retrieval(embeddings, labels), abs=0.005)
+    assert retrieval_metrics(embeddings[order], labels[order]) == pytest.approx(retrieval_metrics(embeddings, labels))
+    assert retrieval_metrics(embeddings + 100, labels) == pytest.approx(
+        retrieval_metrics(embeddings, labels), abs=0.005
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def test_moving_or_shuffling_an_embedding_changes_no_neighbour() -> None:
     ids=["perfect", "reversed", "all equal", "the same two", "interleaved", "one in four"],
 )
 def test_verification_counted_by_hand(same: list[float], different: list[float], auc: float, eer: float) -> None:
-    assert verification(same, different) == pytest.approx((auc, eer))
+    assert verification_metrics(same, different) == pytest.approx((auc, eer))
 
 
 def spread_pairs(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +175,7 @@ def spread_pairs(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(3))
 def test_auc_is_what_scikit_learn_finds_and_where_the_rates_cross_is_the_eer(seed: int) -> None:
     same, different = spread_pairs(seed)
-    found = verification(same, different)
+    found = verification_metrics(same, different)
     assert found is not None
     assert found.auc == pytest.approx(roc_auc_score([1] * 300 + [0] * 700, -np.r_[same, different]))
     thresholds = np.unique(np.r_[same, different])
@@ -184,11 +188,11 @@ def test_auc_is_what_scikit_learn_finds_and_where_the_rates_cross_is_the_eer(see
 
 def test_neither_the_order_of_pairs_nor_their_scale_changes_verification() -> None:
     same, different = spread_pairs(0)
-    expected = verification(same, different)
-    assert verification(same[::-1], np.random.default_rng(0).permutation(different)) == expected
-    assert verification(same * 1e-6, different * 1e-6) == pytest.approx(expected)
+    expected = verification_metrics(same, different)
+    assert verification_metrics(same[::-1], np.random.default_rng(0).permutation(different)) == expected
+    assert verification_metrics(same * 1e-6, different * 1e-6) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("same", "different"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0]), ([1.0], [np.inf])])
 def test_without_finite_distances_of_both_kinds_there_is_no_verification(same: Any, different: Any) -> None:
-    assert verification(same, different) is None
+    assert verification_metrics(same, different) is None

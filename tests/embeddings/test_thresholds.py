@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_core.embeddings.thresholds import EER, Rule, RuleError, Threshold, chosen, reported, rule_of
+from siamese_core.embeddings.thresholds import EER, Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
@@ -30,7 +30,7 @@ GRID = st.integers(0, 2**24).map(lambda n: n / 2**24)
 
 
 def by(rule: Rule, is_similarity: bool = False, chosen_on: Distances = CHOSEN_ON) -> Threshold:
-    found = chosen(chosen_on, REPORTED_ON, rule, "seen", is_similarity)
+    found = choose_threshold(chosen_on, REPORTED_ON, rule, "seen", is_similarity)
     assert found is not None
     return found
 
@@ -146,8 +146,8 @@ def test_of_a_similarity_the_value_is_1_less_the_distance_and_all_else_the_same(
 @pytest.mark.parametrize("lacks", [True, False])
 def test_without_same_or_different_pairs_in_either_half_there_is_no_threshold(rule: Rule, lacks: bool) -> None:
     one_kind = Distances.of([1, 2], [not lacks] * 2)
-    assert chosen(one_kind, REPORTED_ON, rule, "seen", False) is None
-    assert chosen(CHOSEN_ON, one_kind, rule, "seen", False) is None
+    assert choose_threshold(one_kind, REPORTED_ON, rule, "seen", False) is None
+    assert choose_threshold(CHOSEN_ON, one_kind, rule, "seen", False) is None
 
 
 @given(st.lists(TYPED, min_size=2, max_size=6), st.integers(0, 20))
@@ -177,7 +177,7 @@ def test_a_models_verdict_on_similarities_makes_the_errors_that_were_reported(
     if same.all() or not same.any():
         return
     half = Distances.of(1 - p, same)
-    found = chosen(half, half, rule_of(text), "seen", True)
+    found = choose_threshold(half, half, rule_of(text), "seen", True)
     assert found is not None
     experiment = Experiment(dataset="digits", loss="log")
     says_same = Model(experiment, (), (1, 8, 8), 0, 1, 1, {}).says_same(p, found.value)
@@ -196,14 +196,14 @@ def test_a_threshold_between_two_neighbours_in_float32_tells_them_apart() -> Non
 
 def test_where_even_a_similarity_of_1_is_wrong_no_pair_is_accepted() -> None:
     alike = Distances.of(np.zeros(4), [True, True, False, False])
-    found = chosen(alike, alike, Rule("far", wanted=0), "seen", True)
+    found = choose_threshold(alike, alike, Rule("far", wanted=0), "seen", True)
     assert found is not None
     assert (found.false_accept, found.false_reject) == (0, 1)
     assert found.value > 1
 
 
 def test_a_threshold_set_by_hand_is_reported_like_any_other() -> None:
-    assert reported(3.0, REPORTED_ON, "hand", "held_out", False) == Threshold(
+    assert threshold_at(3.0, REPORTED_ON, "hand", "held_out", False) == Threshold(
         3.0, "hand", "held_out", 1 / 2, 2 / 3, different=2, same=3
     )
-    assert reported(0.25, REPORTED_ON, "hand", "seen", True).value == 0.75
+    assert threshold_at(0.25, REPORTED_ON, "hand", "seen", True).value == 0.75

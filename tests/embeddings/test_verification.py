@@ -58,7 +58,7 @@ def test_distances_are_sorted_by_kind() -> None:
 
 @pytest.mark.parametrize("n", [101, 102, 150, 1000, 12_345])
 def test_a_rate_of_thinned_distances_is_off_by_at_most_one_in_kept(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "KEPT", 100)
+    monkeypatch.setattr(verification, "MAX_STORED", 100)
     values = np.random.default_rng(n).permutation(n)
     thinned = of(values, values)
     assert len(thinned.same) == len(thinned.different) == 100
@@ -70,7 +70,7 @@ def test_a_rate_of_thinned_distances_is_off_by_at_most_one_in_kept(n: int, monke
 
 
 def test_as_many_distances_as_are_kept_all_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "KEPT", 100)
+    monkeypatch.setattr(verification, "MAX_STORED", 100)
     assert of(range(100), range(99)).same.tolist() == list(range(100))
 
 
@@ -274,7 +274,7 @@ def test_a_summary_is_what_scikit_learn_finds(decimals: int) -> None:
     assert found is not None
     is_same, near = as_scores(distances)
     assert found.auc == pytest.approx(roc_auc_score(is_same, near))
-    assert found[:2] == retrieval.verification(distances.same, distances.different)
+    assert found[:2] == retrieval.verification_metrics(distances.same, distances.different)
     false_accept, true_accept, _ = roc_curve(is_same, near, drop_intermediate=False)
     assert found.tar_at_1 == pytest.approx(true_accept[false_accept <= 0.01].max())
     assert found.tar_at_01 == pytest.approx(true_accept[false_accept <= 0.001].max())

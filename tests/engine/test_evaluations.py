@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import DIED, Evaluations, ModelFile, file_of
 from siamese_core.engine.rpc.client import Refused
-from siamese_core.evaluation.evaluate import NO_IMAGES, Reference, evaluate, reference
+from siamese_core.evaluation.evaluate import NO_IMAGES, Gallery, build_gallery, evaluate
 from siamese_core.evaluation.inference import embed, load
 from siamese_core.evaluation.report import Report, from_wire, to_wire
 from siamese_core.experiment.experiment import Experiment
@@ -79,9 +79,9 @@ def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
     before = evaluations.compare(file, first, second).result(PATIENCE)
     assert set(before) == {"value", "euclidean", "cosine"}
     done = until_status(evaluations, "reference", file, "done")
-    expected = found_by(reference(load(model)), Reference)
+    expected = found_by(build_gallery(load(model)), Gallery)
     assert expected.threshold is not None
-    assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.places)}
+    assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.indices)}
     assert done.arrays.keys() == {"same", "different", "counts", "unlike"}
     np.testing.assert_array_equal(done.arrays["same"], expected.reported_on.same)
     np.testing.assert_array_equal(done.arrays["different"], expected.reported_on.different)

@@ -53,7 +53,7 @@ def test_every_loss_has_the_head_of_its_model(loss: str) -> None:
 
 @pytest.mark.parametrize("second", ["same", "lenet"])
 def test_two_branches_are_two_networks(second: str) -> None:
-    check_architecture(model(shared="false", second_encoder=second))
+    check_architecture(model(shared=False, second_encoder=second))
 
 
 def test_a_trained_model_that_was_written_and_read_is_still_one() -> None:
@@ -82,7 +82,7 @@ def test_nothing_is_allocated_to_find_out(encoder: str, softmax: Model, monkeypa
 
     original = ENCODERS[encoder]
     monkeypatch.setitem(ENCODERS, encoder, replace(original, build=build))
-    experiment = replace(softmax.experiment, encoder=encoder, shared="false", embedding_dim=256)
+    experiment = replace(softmax.experiment, encoder=encoder, shared=False, embedding_dim=256)
     with pytest.raises(ModelRejected, match=f"is missing first.encoder.*, which .* {encoder} network has"):
         check_architecture(replace(softmax, experiment=experiment, shape=(3, 256, 256)))
     assert devices == {"meta"}

@@ -14,8 +14,8 @@ from torch import nn
 from siamese_core.datasets import DATASETS
 from siamese_core.evaluation import evaluate, saliency
 from siamese_core.evaluation.compare import NEIGHBOURS, compare, explain
-from siamese_core.evaluation.evaluate import UNLIKE, Reference, reference
-from siamese_core.evaluation.inference import Trained, embed, load, shown
+from siamese_core.evaluation.evaluate import UNLIKE, Gallery, build_gallery
+from siamese_core.evaluation.inference import TrainedModel, branch_input, embed, load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.wire import pack, unpack
 from siamese_core.losses.distances import MEASURES
@@ -37,7 +37,7 @@ RUNS = {
 
 
 @lru_cache
-def run(name: str) -> tuple[Trained, np.ndarray]:
+def run(name: str) -> tuple[TrainedModel, np.ndarray]:
     """A model, and its run's own embeddings of all test images: as first inputs, then as second ones."""
     start = "dataset=digits&embedding_dim=6&held_out=3,8&batch_size=48&steps=15"
     experiment, ignored = Experiment.from_query(f"{start}&{RUNS[name]}")
@@ -49,26 +49,26 @@ def run(name: str) -> tuple[Trained, np.ndarray]:
 
 
 @lru_cache
-def known(name: str) -> Reference:
-    *_, found = reference(run(name)[0])
-    assert isinstance(found, Reference)
+def known(name: str) -> Gallery:
+    *_, found = build_gallery(run(name)[0])
+    assert isinstance(found, Gallery)
     return found
 
 
 @lru_cache
-def pixels_themselves() -> tuple[Trained, Reference]:
+def pixels_themselves() -> tuple[TrainedModel, Gallery]:
     """A network that gives an image's pixels back, and what it knows."""
     trained, _ = run("distance")
-    of_pixels = Trained(trained.model, Siamese(trained.model.experiment, nn.Flatten(), 0.0, 1.0), ())
-    *_, found = reference(of_pixels)
-    assert isinstance(found, Reference)
+    of_pixels = TrainedModel(trained.model, Siamese(trained.model.experiment, nn.Flatten(), 0.0, 1.0), ())
+    *_, found = build_gallery(of_pixels)
+    assert isinstance(found, Gallery)
     return of_pixels, found
 
 
-def gallery(trained: Trained, branch: int) -> tuple[np.ndarray, np.ndarray]:
+def gallery(trained: TrainedModel, branch: int) -> tuple[np.ndarray, np.ndarray]:
     """Places of all training images of seen classes, and their embeddings."""
     places = np.flatnonzero(np.isin(DIGITS.train_labels, trained.model.experiment.seen))
-    images = shown(trained, torch.tensor(DIGITS.train_images[places]), bool(branch))
+    images = branch_input(trained, torch.tensor(DIGITS.train_images[places]), bool(branch))
     return places, embed(trained, images, bool(branch)).numpy()
 
 
@@ -77,7 +77,7 @@ def test_the_value_of_a_pair_is_the_measure_of_its_runs_own_embeddings(name: str
     trained, embeddings = run(name)
     h1 = torch.tensor(embeddings[:12])
     h2 = torch.tensor(embeddings[12:24] if trained.model.experiment.branches == 1 else embeddings[len(TEST) :][12:24])
-    expected = MEASURES[trained.model.experiment.measure].between(h1, h2, *trained.parts)
+    expected = MEASURES[trained.model.experiment.measure].between(h1, h2, *trained.head_params)
     found = compare(trained, FIRST, SECOND, None)
     np.testing.assert_allclose(found["value"], expected, rtol=1e-4, atol=1e-6)
     assert found["value"].dtype == np.float32
@@ -101,7 +101,7 @@ def test_the_neighbours_are_the_nearest_training_images_of_the_classes_trained_o
     found = compare(trained, FIRST, SECOND, known(name))
     for branch, images in enumerate((FIRST, SECOND)):
         places, rows = gallery(trained, branch)
-        queries = embed(trained, shown(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
+        queries = embed(trained, branch_input(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
         distances, near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(rows).kneighbors(queries)
         np.testing.assert_allclose(found["near_distances"][branch], distances, rtol=1e-3, atol=1e-5)
         # Two training images that are equally far up to rounding may stand the other way round.
@@ -177,12 +177,14 @@ def test_each_branch_has_a_limit_and_a_gallery_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["distance", "two networks"])
 def test_a_small_gallery_gives_as_many_neighbours_as_it_has(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "GALLERY", 1)
+    monkeypatch.setattr(evaluate, "GALLERY_SIZE", 1)
     trained, _ = run(name)
-    *_, small = reference(trained)
-    assert isinstance(small, Reference)
-    assert len(small.places) == 8, "one of each seen class"
-    found = compare(trained, FIRST, SECOND, replace(small, places=small.places[:3], embeddings=small.embeddings[:, :3]))
+    *_, small = build_gallery(trained)
+    assert isinstance(small, Gallery)
+    assert len(small.indices) == 8, "one of each seen class"
+    found = compare(
+        trained, FIRST, SECOND, replace(small, indices=small.indices[:3], embeddings=small.embeddings[:, :3])
+    )
     assert found["near"].shape == found["near_distances"].shape == (2, 12, 3)
 
 
@@ -191,7 +193,7 @@ def test_whatever_the_measure_the_euclidean_distance_and_the_cosine_are_told(nam
     trained, _ = run(name)
     found = compare(trained, FIRST, SECOND, None)
     h = [
-        embed(trained, shown(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
+        embed(trained, branch_input(trained, torch.tensor(images), bool(branch)), bool(branch)).numpy()
         for branch, images in enumerate((FIRST, SECOND))
     ]
     np.testing.assert_allclose(found["euclidean"], np.linalg.norm(h[0] - h[1], axis=1), rtol=1e-4, atol=1e-6)

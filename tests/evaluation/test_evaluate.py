@@ -13,12 +13,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from siamese_core.datasets import DatasetMissing, Images, uploaded
-from siamese_core.embeddings.retrieval import retrieval, verification
-from siamese_core.embeddings.thresholds import EER, Rule, chosen
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
+from siamese_core.embeddings.thresholds import EER, Rule, choose_threshold
 from siamese_core.embeddings.verification import halves, intervals
 from siamese_core.evaluation import evaluate as evaluation
-from siamese_core.evaluation.evaluate import evaluate, reference, threshold_of
-from siamese_core.evaluation.inference import Trained, load, shown
+from siamese_core.evaluation.evaluate import build_gallery, evaluate, threshold_of
+from siamese_core.evaluation.inference import TrainedModel, branch_input, load
 from siamese_core.evaluation.report import Progress, Report, from_wire, to_wire
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
@@ -28,7 +28,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import model_of
 from siamese_core.training.learner import learner_of, state_of
 from siamese_core.training.loop import never, train
-from tests.support.evaluating import few_digits, kept, reference_of, report_of
+from tests.support.evaluating import few_digits, gallery_of, kept, report_of
 
 RUNS = {
     "distance": "encoder=mlp",
@@ -52,7 +52,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class Run:
     """A model, its run's last frame, with embeddings of all test images, and its evaluation."""
 
-    trained: Trained
+    trained: TrainedModel
     images: Images
     frame: Frame
     said: list[Progress]
@@ -70,17 +70,17 @@ class Run:
     def apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """By the model's own measure, 1 − p for a similarity."""
         measure = MEASURES[self.trained.model.experiment.measure]
-        value = measure.between(torch.tensor(first), torch.tensor(second), *self.trained.parts).numpy()
+        value = measure.between(torch.tensor(first), torch.tensor(second), *self.trained.head_params).numpy()
         return 1 - value if measure.kind == "similarity" else value
 
     def pairs(self, name: str, among: set[int] | None = None) -> Iterator[tuple[int, int, float, bool]]:
         """Rows, distance, and whether they are the same class, of all pairs whose images are `among` these places."""
         group, rows = self.report.groups[name], self.rows(name)
-        n = len(group.places)
+        n = len(group.indices)
         listed = [
             (i, n + j if self.branches == 2 else j)
             for i, j in product(range(n), range(n))
-            if (self.branches == 2 or i < j) and (among is None or {group.places[i], group.places[j]} <= among)
+            if (self.branches == 2 or i < j) and (among is None or {group.indices[i], group.indices[j]} <= among)
         ]
         first, second = np.array(listed).T
         d = self.apart(rows[first], rows[second])
@@ -119,7 +119,7 @@ def test_a_report_scores_as_the_last_step_of_its_run_did(run: Run, name: str) ->
 @GROUPS
 def test_all_pairs_of_a_group_are_looked_at_where_they_are_few(run: Run, name: str) -> None:
     group = run.report.groups[name]
-    n = len(group.places)
+    n = len(group.indices)
     assert group.exact
     assert group.pairs == (n * n if run.branches == 2 else n * (n - 1) // 2)
 
@@ -129,7 +129,7 @@ def test_a_group_has_the_test_images_of_its_classes_in_their_order(run: Run, nam
     group = run.report.groups[name]
     labels = run.images.test_labels
     expected = [place for place, label in enumerate(labels) if (label in HELD_OUT) == (name == "held_out")]
-    assert group.places.tolist() == expected
+    assert group.indices.tolist() == expected
     assert group.labels.tolist() == labels[expected].tolist()
     assert group.classes == ((1, 4) if name == "held_out" else (0, 2, 3, 5))
 
@@ -139,9 +139,9 @@ def test_a_threshold_is_chosen_and_reported_on_pairs_of_images_that_do_not_meet(
     """Each half against a loop over the pairs within it; together the halves are all images of the group."""
     group = run.report.groups[name]
     in_first = halves(run.images.test_labels)
-    places = [{int(place) for place in group.places if in_first[place] == half} for half in (True, False)]
+    places = [{int(place) for place in group.indices if in_first[place] == half} for half in (True, False)]
     assert not places[0] & places[1]
-    assert places[0] | places[1] == set(group.places.tolist())
+    assert places[0] | places[1] == set(group.indices.tolist())
     for half, distances in zip(places, (group.chosen_on, group.reported_on), strict=True):
         pairs = list(run.pairs(name, half))
         for is_same, found in ((True, distances.same), (False, distances.different)):
@@ -154,7 +154,7 @@ def test_a_threshold_is_chosen_and_reported_on_pairs_of_images_that_do_not_meet(
 def test_a_threshold_asked_for_by_itself_is_that_of_the_report(run: Run, name: str, rule: Rule) -> None:
     group = run.report.groups[name]
     is_similarity = run.trained.model.is_similarity
-    expected = chosen(group.chosen_on, group.reported_on, rule, name, is_similarity)
+    expected = choose_threshold(group.chosen_on, group.reported_on, rule, name, is_similarity)
     assert expected is not None
     assert threshold_of(run.trained, rule, name) == expected
     assert (expected.rule, expected.group) == (rule.text, name)
@@ -164,7 +164,7 @@ def test_a_threshold_asked_for_by_itself_is_that_of_the_report(run: Run, name: s
 def test_a_row_is_an_image_as_first_input_or_after_all_of_these_as_second_one(run: Run, name: str) -> None:
     """Neighbours by Euclidean distance, each row's own images and their views among them, against a loop."""
     group, rows = run.report.groups[name], run.rows(name)
-    assert len(group.neighbours) == len(group.distances) == len(rows) == run.branches * len(group.places)
+    assert len(group.neighbours) == len(group.distances) == len(rows) == run.branches * len(group.indices)
     for row, (near, distances) in enumerate(zip(group.neighbours, group.distances, strict=True)):
         away = np.linalg.norm(rows - rows[row], axis=1)
         assert row not in near
@@ -190,7 +190,7 @@ def test_the_confusion_counts_the_class_of_each_rows_nearest_neighbour(run: Run,
 @GROUPS
 def test_the_hardest_pairs_are_what_a_loop_from_the_worst_one_on_finds(run: Run, name: str) -> None:
     group = run.report.groups[name]
-    n = len(group.places)
+    n = len(group.indices)
     for is_same, found in ((True, group.hardest_same), (False, group.hardest_different)):
         pairs = [pair for pair in run.pairs(name) if pair[3] == is_same]
         pairs.sort(key=lambda pair: -pair[2] if is_same else pair[2])
@@ -206,7 +206,7 @@ def test_the_hardest_pairs_are_what_a_loop_from_the_worst_one_on_finds(run: Run,
 @GROUPS
 def test_a_hardest_pair_names_the_rows_that_its_distance_is_between(run: Run, name: str) -> None:
     group, rows = run.report.groups[name], run.rows(name)
-    n = len(group.places)
+    n = len(group.indices)
     for is_same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
         assert len(pairs.value)
         np.testing.assert_allclose(run.apart(rows[pairs.first], rows[pairs.second]), pairs.value, rtol=1e-3, atol=1e-6)
@@ -222,7 +222,7 @@ def test_the_curves_are_of_the_reporting_half_and_the_intervals_of_all_pairs(run
     assert group.curves is not None
     assert group.bands is not None
     area = np.trapezoid(1 - group.curves.false_reject, group.curves.false_accept)
-    reported = verification(group.reported_on.same, group.reported_on.different)
+    reported = verification_metrics(group.reported_on.same, group.reported_on.different)
     assert reported is not None
     assert area == pytest.approx(reported.auc, abs=0.01)
     for metric, (low, high) in group.spread.items():
@@ -234,7 +234,7 @@ def test_the_curves_are_of_the_reporting_half_and_the_intervals_of_all_pairs(run
 def test_an_image_as_first_and_as_second_input_is_one_image_to_an_interval(run: Run, name: str) -> None:
     """It is drawn once for both; the bands of the reporting half as well."""
     group = run.report.groups[name]
-    places = np.tile(group.places, run.branches)
+    places = np.tile(group.indices, run.branches)
     judged = set(np.flatnonzero(~halves(run.images.test_labels)).tolist())
     for among, found in ((None, group.spread), (judged, group.bands.summary if group.bands else None)):
         first, second, d, same = (np.array(column) for column in zip(*run.pairs(name, among), strict=True))
@@ -252,15 +252,15 @@ def test_pixels_are_a_baseline_on_the_same_pairs(run: Run, name: str) -> None:
     views = [run.images.test_images, run.images.test_images]
     if run.branches == 2:
         view = run.trained.model.experiment.view
-        views[1] = evaluation.shown(run.trained, torch.tensor(views[1]), True).numpy()
+        views[1] = evaluation.branch_input(run.trained, torch.tensor(views[1]), True).numpy()
         assert view != "none"
-    first, second = (images[group.places].reshape(len(group.places), -1) / 255 for images in views)
+    first, second = (images[group.indices].reshape(len(group.indices), -1) / 255 for images in views)
     rows = np.concatenate([first, second]) if run.branches == 2 else first
     listed = list(run.pairs(name))
     d = [np.linalg.norm(rows[i] - rows[j]) for i, j, _, _ in listed]
     found = group.baselines["pixels"]
     assert found["auc"] == pytest.approx(roc_auc_score([same for *_, same in listed], -np.array(d)), abs=1e-4)
-    expected = retrieval(rows, np.tile(group.labels, run.branches))
+    expected = retrieval_metrics(rows, np.tile(group.labels, run.branches))
     assert expected is not None
     assert found["precision_at_1"] == pytest.approx(expected.precision_at_1)
     assert found["map_at_r"] == pytest.approx(expected.map_at_r, abs=1e-5)
@@ -317,9 +317,9 @@ def test_nothing_of_the_model_changes(run: Run) -> None:
 
 
 def test_a_reference_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
-    found, seen = reference_of(run.trained), run.report.groups["seen"]
+    found, seen = gallery_of(run.trained), run.report.groups["seen"]
     learnt = [place for place, label in enumerate(run.images.train_labels) if label not in HELD_OUT]
-    assert sorted(found.places.tolist()) == learnt
+    assert sorted(found.indices.tolist()) == learnt
     assert found.embeddings.shape == (run.branches, len(learnt), 4)
     assert found.threshold == threshold_of(run.trained, EER, "seen")
     np.testing.assert_array_equal(found.reported_on.same, seen.reported_on.same)
@@ -327,20 +327,20 @@ def test_a_reference_has_the_training_images_of_the_seen_classes_and_the_thresho
 
 
 def test_an_image_is_unlike_beyond_what_nearly_all_test_images_keep_to(run: Run) -> None:
-    found, rows = reference_of(run.trained), run.rows("seen").reshape(run.branches, -1, 4)
+    found, rows = gallery_of(run.trained), run.rows("seen").reshape(run.branches, -1, 4)
     for branch, limit in enumerate(found.unlike):
         away = [np.linalg.norm(found.embeddings[branch] - row, axis=1).min() for row in rows[branch]]
         assert limit == pytest.approx(np.quantile(away, evaluation.UNLIKE), rel=1e-3)
 
 
 def test_how_far_pixels_usually_are_is_told_without_the_network(run: Run) -> None:
-    found = reference_of(run.trained)
-    assert found.coarse.shape == (run.branches, len(found.places), 64)
+    found = gallery_of(run.trained)
+    assert found.coarse.shape == (run.branches, len(found.indices), 64)
     seen = np.flatnonzero(np.isin(run.images.test_labels, run.trained.model.experiment.seen))
     for branch in range(run.branches):
         known, tested = (
-            shown(run.trained, torch.tensor(images), bool(branch)).flatten(1).numpy() / 255
-            for images in (run.images.train_images[found.places], run.images.test_images[seen])
+            branch_input(run.trained, torch.tensor(images), bool(branch)).flatten(1).numpy() / 255
+            for images in (run.images.train_images[found.indices], run.images.test_images[seen])
         )
         away = [np.linalg.norm(known - image, axis=1).min() for image in tested]
         assert found.unlike_coarse[branch] == pytest.approx(np.quantile(away, evaluation.UNLIKE), rel=1e-3)
@@ -353,14 +353,14 @@ def test_images_are_made_coarse_by_the_mean_of_their_tiles() -> None:
 
 
 def test_a_reference_says_how_far_it_is(run: Run) -> None:
-    said = [step for step in reference(run.trained) if isinstance(step, Progress)]
+    said = [step for step in build_gallery(run.trained) if isinstance(step, Progress)]
     assert list(dict.fromkeys(step.stage for step in said)) == ["gallery", "test", "threshold"]
     assert all(0 <= step.done < step.total for step in said)
 
 
 def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 20)
-    said = [step for step in reference(run.trained) if isinstance(step, Progress) and step.stage == "test"]
+    said = [step for step in build_gallery(run.trained) if isinstance(step, Progress) and step.stage == "test"]
     n = len(run.images.test_labels)
     starts = [n * branch + start for branch in range(run.branches) for start in range(0, n, 20)]
     assert [step.done for step in said] == starts
@@ -371,7 +371,7 @@ def test_images_that_are_not_here_are_said_to_be_missing_and_no_others_taken_for
     """As a reader sees somebody else's model: its experiment names the default images, which would fit in size."""
     experiment = replace(run.trained.model.experiment, dataset="digits", held_out=())
     elsewhere = replace(run.trained, model=replace(run.trained.model, experiment=experiment, has_images=False))
-    for work in (reference, evaluate):
+    for work in (build_gallery, evaluate):
         with pytest.raises(DatasetMissing, match="not here"):
             list(work(elsewhere))  # type: ignore[operator]
     with pytest.raises(DatasetMissing, match="not here"):

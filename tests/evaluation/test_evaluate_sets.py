@@ -14,10 +14,10 @@ from siamese_core.datasets import DatasetMissing, uploaded
 from siamese_core.embeddings.thresholds import EER
 from siamese_core.embeddings.verification import Distances
 from siamese_core.evaluation import evaluate as evaluation
-from siamese_core.evaluation.evaluate import evaluate, reference, threshold_of
+from siamese_core.evaluation.evaluate import build_gallery, evaluate, threshold_of
 from siamese_core.evaluation.report import GroupReport, Hardest
 from siamese_core.training import eval_subset
-from tests.support.evaluating import few_digits, reference_of, report_of, untrained
+from tests.support.evaluating import few_digits, gallery_of, report_of, untrained
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,7 +28,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         uploaded.let_go()
 
 
-@pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": "false", "view": "edges"}])
+@pytest.mark.parametrize("settings", [{}, {"loss": "log"}, {"shared": False, "view": "edges"}])
 @pytest.mark.parametrize("test", [(1, 1), (1, 1, 1, 1), (2, 1), (2, 2), (2, 1, 1, 2), (3, 2, 1), (5, 1)])
 def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], settings: dict[str, str]) -> None:
     trained = untrained(few_digits(4, test), **settings)
@@ -36,7 +36,7 @@ def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], s
     n, branches = sum(test), trained.model.experiment.branches
     assert group.confusion.sum() == branches * n
     assert group.neighbours.shape == (branches * n, min(10, branches * n - 1))
-    assert reference_of(trained).threshold == threshold_of(trained, EER, "seen")
+    assert gallery_of(trained).threshold == threshold_of(trained, EER, "seen")
     has_same_pairs = branches == 2 or max(test) > 1
     assert (group.summary is not None) == has_same_pairs
     assert (group.curves is not None) == (len(group.reported_on.same) > 0 and len(group.reported_on.different) > 0)
@@ -46,7 +46,7 @@ def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], s
 
 def test_where_fewer_than_two_classes_have_test_images_it_is_said() -> None:
     trained = untrained(few_digits(4, (3, 0)))
-    for work in (reference, evaluate):
+    for work in (build_gallery, evaluate):
         with pytest.raises(DatasetMissing, match="Fewer than two"):
             list(work(trained))  # type: ignore[operator]
 
@@ -78,7 +78,7 @@ def test_fewer_than_two_classes_held_out_are_no_group(held_out: tuple[int, ...])
     assert threshold_of(trained, EER, "held_out") is None
 
 
-@pytest.mark.parametrize("settings", [{}, {"shared": "false"}])
+@pytest.mark.parametrize("settings", [{}, {"shared": False}])
 def test_of_too_many_pairs_a_sample_is_taken_always_the_same_one(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +100,7 @@ def test_of_too_many_pairs_a_sample_is_taken_always_the_same_one(
 
 
 def assert_pairs_are_of_the_group(group: GroupReport) -> None:
-    n = len(group.places)
+    n = len(group.indices)
     for is_same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
         assert isinstance(pairs, Hardest)
         assert ((group.labels[pairs.first % n] == group.labels[pairs.second % n]) == is_same).all()
@@ -131,15 +131,15 @@ def test_pairs_are_kept_in_their_order_as_many_of_each_kind_as_there_may_be() ->
 
 def test_a_gallery_has_the_first_images_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
     images = few_digits(6, (3, 3, 3))
-    monkeypatch.setattr(evaluation, "GALLERY", 8)
+    monkeypatch.setattr(evaluation, "GALLERY_SIZE", 8)
     first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:2]]
-    assert reference_of(untrained(images)).places.tolist() == first
+    assert gallery_of(untrained(images)).places.tolist() == first
 
 
 def test_a_gallery_has_no_image_that_was_not_trained_on() -> None:
     images = few_digits(6, (3, 3, 3))
     first = [place for c in range(3) for place in np.flatnonzero(images.train_labels == c)[:4]]
-    assert reference_of(untrained(images, train_per_class=4)).places.tolist() == first
+    assert gallery_of(untrained(images, train_per_class=4)).places.tolist() == first
 
 
 def test_images_that_lie_class_by_class_do_not_spoil_the_untrained_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from siamese_core.datasets import DATASETS
-from siamese_core.evaluation.inference import apart, between, embed, load, shown
+from siamese_core.evaluation.inference import between, branch_input, embed, load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.losses.distances import MEASURES
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
-from siamese_core.training.eval_subset import probe_of
+from siamese_core.training.eval_subset import eval_subset_of
 from siamese_core.training.loop import never, train
 
 DIGITS = DATASETS["digits"].load()
@@ -57,7 +57,9 @@ def test_a_model_out_of_its_file_embeds_as_its_run_did(name: str) -> None:
     model, frame = run(name)
     trained = load(model)
     branches = model.experiment.branches
-    found = [embed(trained, shown(trained, TEST, bool(branch)), bool(branch)).numpy() for branch in range(branches)]
+    found = [
+        embed(trained, branch_input(trained, TEST, bool(branch)), bool(branch)).numpy() for branch in range(branches)
+    ]
     np.testing.assert_array_equal(np.concatenate(found), frame.embeddings)
 
 
@@ -77,7 +79,7 @@ def test_it_measures_pairs_as_its_run_did(name: str) -> None:
     """With the head of the last step, where the loss has one that measures."""
     model, frame = run(name)
     trained = load(model)
-    group = probe_of(model.experiment, DIGITS).groups["seen"]
+    group = eval_subset_of(model.experiment, DIGITS).groups["seen"]
     assert group is not None
     h, pairs = torch.tensor(frame.embeddings), group.pairs
     value = between(trained, h[pairs.first], h[pairs.second])
@@ -93,24 +95,25 @@ def test_a_similarity_head_is_that_of_the_file(name: str) -> None:
     weight, bias = model.tensors["head.weight"], model.tensors["head.bias"]
     p = [1 / (1 + np.exp(-(weight[0] @ np.abs(a - b) + bias[0]))) for a, b in zip(h1.numpy(), h2.numpy(), strict=True)]
     np.testing.assert_allclose(between(trained, h1, h2), p, rtol=1e-5)
-    np.testing.assert_allclose(apart(trained, between(trained, h1, h2)), 1 - np.array(p), rtol=1e-4)
+    np.testing.assert_allclose(trained.model.measure.as_distance(between(trained, h1, h2)), 1 - np.array(p), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["softmax", "proxy anchor", "triplet", "exponential similarity"])
 def test_a_head_that_does_not_measure_is_no_part_of_a_pair(name: str) -> None:
     trained = load(run(name)[0])
-    assert trained.parts == ()
+    assert trained.head_params == ()
     h1, h2 = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
     expected = MEASURES[trained.model.experiment.measure].between(h1, h2)
     assert torch.equal(between(trained, h1, h2), expected)
-    assert torch.equal(apart(trained, expected), 1 - expected if name == "exponential similarity" else expected)
+    distances = trained.model.measure.as_distance(expected)
+    assert torch.equal(distances, 1 - expected if name == "exponential similarity" else expected)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_images_alone_and_in_a_batch_are_embedded_alike(name: str) -> None:
     trained = load(run(name)[0])
     for second in (False, True):
-        inputs = shown(trained, TEST[:7], second)
+        inputs = branch_input(trained, TEST[:7], second)
         alone = torch.cat([embed(trained, image[None], second) for image in inputs])
         torch.testing.assert_close(alone, embed(trained, inputs, second), rtol=1e-4, atol=1e-6)
 
@@ -129,10 +132,10 @@ def test_pixels_may_be_whole_numbers_or_not() -> None:
 
 def test_only_second_inputs_are_shown_in_another_way() -> None:
     trained = load(run("two networks")[0])
-    assert torch.equal(shown(trained, TEST, second=False), TEST)
-    assert torch.equal(shown(trained, TEST, second=True), INPUT_TRANSFORMS["edges"].fn(TEST))
+    assert torch.equal(branch_input(trained, TEST, second=False), TEST)
+    assert torch.equal(branch_input(trained, TEST, second=True), INPUT_TRANSFORMS["edges"].fn(TEST))
     same = load(run("contrastive")[0])
-    assert torch.equal(shown(same, TEST, second=True), TEST)
+    assert torch.equal(branch_input(same, TEST, second=True), TEST)
 
 
 def test_each_branch_has_its_own_network_where_weights_are_not_shared() -> None:
@@ -185,7 +188,7 @@ def test_a_counter_in_a_list_of_one_is_read_as_well() -> None:
         ({"encoder": "conv"}, "is missing"),
         ({"embedding_dim": 7}, "has encoder"),
         ({"loss": "log", "measure": "similarity_head", "params": {}}, r"is missing head\.weight"),
-        ({"shared": "false"}, r"is missing first\.encoder"),
+        ({"shared": False}, r"is missing first\.encoder"),
     ],
 )
 def test_tensors_of_another_network_are_rejected(changed: dict[str, object], names: str) -> None:

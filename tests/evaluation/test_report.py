@@ -38,7 +38,7 @@ def group(seed: int, **changed: object) -> GroupReport:
     spread = intervals(d, same, first, second, replicates=10)
     assert spread is not None
     found = GroupReport(
-        places=np.arange(12, dtype=np.int32) * 3,
+        indices=np.arange(12, dtype=np.int32) * 3,
         labels=rng.integers(0, 3, 12, np.int32),
         classes=(0, 2, 9),
         pairs=200,

@@ -12,57 +12,57 @@ import torch
 from torch import Tensor, nn
 
 from siamese_core.datasets import DATASETS
-from siamese_core.evaluation.inference import Trained, apart, between, embed, shown
+from siamese_core.evaluation.inference import TrainedModel, between, branch_input, embed
 from siamese_core.evaluation.saliency import PATCH, gradient, occlusion
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model
-from siamese_core.training.siamese import Siamese, branches, network_of
+from siamese_core.training.siamese import Siamese, branch_networks, network_of
 
 DIGITS = torch.tensor(DATASETS["digits"].load().test_images)
 FIRST, SECOND = DIGITS[3], DIGITS[8]
 
 LOSS_OF = {measure: next(key for key, loss in LOSSES.items() if measure in loss.measures) for measure in MEASURES}
 
-TWO_BRANCHES = {"shared": "false", "second_encoder": "lenet", "view": "edges"}
+TWO_BRANCHES = {"shared": False, "second_encoder": "lenet", "view": "edges"}
 
 MAPS = [occlusion, gradient]
 
 
 @lru_cache(maxsize=64)
-def untrained(**settings: str) -> Trained:
+def untrained(**settings: str) -> TrainedModel:
     values = {"dataset": "digits", "encoder": "mlp", "embedding_dim": 6} | settings
     experiment = Experiment(**values)  # type: ignore[arg-type]
     data, generator = experiment.data, torch.Generator().manual_seed(0)
     network = network_of(experiment, data.shape, generator).eval()
     # As training makes a head: the further apart, the less alike.
     head = (-torch.rand(1, 6, generator=generator), torch.tensor([0.5]))
-    return Trained(
+    return TrainedModel(
         Model(experiment, data.classes, data.shape, data.mean, data.std, 1, {}),
         Siamese(experiment, network, data.mean, data.std),
         head if experiment.measure == "similarity_head" else (),
     )
 
 
-def of_measure(measure: str, **settings: str) -> Trained:
+def of_measure(measure: str, **settings: str) -> TrainedModel:
     return untrained(loss=LOSS_OF[measure], measure=measure, **settings)
 
 
-def pixels_themselves(*, of_std: float = 1.0) -> Trained:
+def pixels_themselves(*, of_std: float = 1.0) -> TrainedModel:
     """The embedding of an image is its pixels, from 0 to 1 over the std; measured by squared Euclidean distance."""
     experiment = Experiment(dataset="digits", measure="squared_euclidean")
-    return Trained(
+    return TrainedModel(
         Model(experiment, (), (1, 8, 8), 0.0, of_std, 1, {}), Siamese(experiment, nn.Flatten(), 0.0, of_std), ()
     )
 
 
-def loop(trained: Trained, first: Tensor, second: Tensor, side: int, starts: list[int]) -> np.ndarray:
+def loop(trained: TrainedModel, first: Tensor, second: Tensor, side: int, starts: list[int]) -> np.ndarray:
     """Patch by patch, each alone in its batch; then pixel by pixel, the mean over the patches that cover it."""
 
     def distance(*pair: Tensor) -> float:
         h = [embed(trained, image[None], bool(branch)) for branch, image in enumerate(pair)]
-        return float(apart(trained, between(trained, *h)))
+        return float(trained.model.measure.as_distance(between(trained, *h)))
 
     maps = np.zeros((2, *first.shape[1:]))
     for which, image in enumerate((first, second)):
@@ -82,16 +82,16 @@ def loop(trained: Trained, first: Tensor, second: Tensor, side: int, starts: lis
     return maps
 
 
-def in_doubles(trained: Trained) -> Callable[[Tensor, Tensor], float]:
+def in_doubles(trained: TrainedModel) -> Callable[[Tensor, Tensor], float]:
     """The distance of a pair of float64 images, in float64."""
-    networks = [copy.deepcopy(network).double() for network in branches(trained.siamese)]
-    parts = [part.double() for part in trained.parts]
+    networks = [copy.deepcopy(network).double() for network in branch_networks(trained.siamese)]
+    parts = [part.double() for part in trained.head_params]
     mean, std = trained.siamese.mean, trained.siamese.std
 
     @torch.no_grad()
     def distance(*pair: Tensor) -> float:
         h = [network((image[None] / 255 - mean) / std) for network, image in zip(networks, pair, strict=True)]
-        return float(apart(trained, MEASURES[trained.model.experiment.measure].between(*h, *parts)))
+        return float(trained.model.measure.as_distance(trained.model.measure.between(*h, *parts)))
 
     return distance
 
@@ -185,7 +185,7 @@ def test_occlusion_is_what_a_loop_over_patches_finds(measure: str) -> None:
 
 def test_occlusion_of_two_branches_covers_what_each_is_shown() -> None:
     trained = untrained(**TWO_BRANCHES)
-    edges = shown(trained, SECOND[None], second=True)[0]
+    edges = branch_input(trained, SECOND[None], second=True)[0]
     expected = loop(trained, FIRST, edges, side=2, starts=list(range(7)))
     np.testing.assert_allclose(occlusion(trained, FIRST, edges), expected, rtol=1e-3, atol=2e-7)
 
@@ -235,13 +235,13 @@ def test_the_gradient_is_per_grey_level_and_that_of_the_strongest_channel() -> N
 def test_each_map_is_of_its_own_branch(find: Callable[..., Tensor]) -> None:
     """A second network that answers everything alike: nothing in the second image matters, in the first one it does."""
     trained = untrained(**TWO_BRANCHES)
-    first, second = branches(trained.siamese)
+    first, second = branch_networks(trained.siamese)
     deaf = copy.deepcopy(second)
     *_, last = (layer for layer in deaf.modules() if isinstance(layer, nn.Linear))
     nn.init.zeros_(last.weight)
     network = nn.ModuleDict({"first": first, "second": deaf})
     siamese = Siamese(trained.siamese.experiment, network, trained.siamese.mean, trained.siamese.std)
-    maps = find(Trained(trained.model, siamese, ()), FIRST, SECOND)
+    maps = find(TrainedModel(trained.model, siamese, ()), FIRST, SECOND)
     assert maps[0].any()
     assert not maps[1].any()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from siamese_core.datasets import DATASETS
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, Ignored, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, Ignored
 from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, IntField, KeysField
 from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
@@ -30,7 +30,7 @@ LONGEST_MESSAGE = 600
 
 no_clock = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-OWN_FIELDS = {(loss.key, param.name): param_field(param) for loss in LOSSES.values() for param in loss.params}
+OWN_FIELDS = {(loss.key, param.name): param for loss in LOSSES.values() for param in loss.params}
 CHOICES = {name: list(field.choices) for name, field in FIELDS.items() if isinstance(field, ChoiceField)}
 
 every_field = pytest.mark.parametrize("name", FIELDS)
@@ -62,17 +62,17 @@ def experiments(draw: st.DrawFn) -> Experiment:
     loss = LOSSES[values["loss"]]
     values["held_out"] = tuple(sorted(draw(st.sets(st.integers(0, classes - 1), max_size=classes - 2))))
     values["measure"] = draw(st.sampled_from(loss.measures))
-    values["params"] = {p.name: draw(in_range(param_field(p))) for p in loss.params}
+    values["params"] = {p.name: draw(in_range(p)) for p in loss.params}
     if values["projection"] == "raw":
         values["embedding_dim"] = 2
-    if loss.input_kind in ("logits", "batch"):
+    if loss.on_classes:
         values["labels"] = "right"
     if values["train_per_class"] == 1:
         values["train_per_class"] = 2
-    if values["shared"] == "true":
+    if values["shared"]:
         values["second_encoder"] = "same"
-    minable = values["sampling"] == "all_pairs" and loss.input_kind not in ("logits", "batch")
-    if not minable or values["view"] != "none" or values["shared"] == "false":
+    minable = values["sampling"] == "all_pairs" and not loss.on_classes
+    if not minable or values["view"] != "none" or not values["shared"]:
         values["miner"] = "all"
     return Experiment(**values)
 
@@ -128,7 +128,7 @@ class TestFields:
         assert field.choices == {key: entry.title for key, entry in catalogue.items()}
 
     def test_that_are_no_catalogue_have_their_agreed_choices(self) -> None:
-        assert CHOICES["shared"] == ["true", "false"]
+        assert CHOICES["shared"] == [True, False]
         assert CHOICES["view"] == ["none", *INPUT_TRANSFORMS]
         assert CHOICES["second_encoder"] == ["same", *ENCODERS]
         assert CHOICES["sampling"] == ["all_pairs", "random_pairs"]
@@ -150,7 +150,7 @@ class TestRoundTrip:
         sometimes = {
             "held_out": bool(experiment.held_out),
             "augment": bool(experiment.augment),
-            "second_encoder": experiment.shared == "false",
+            "second_encoder": not experiment.shared,
         } | dict.fromkeys(SHAPES, experiment.dataset == "shapes")
         assert set(named) - set(sometimes) == (set(FIELDS) | set(experiment.params)) - set(sometimes)
         assert {name: name in named for name in sometimes} == sometimes
@@ -173,8 +173,8 @@ class TestRoundTrip:
         "values",
         [
             {"view": "edges"},
-            {"shared": "false"},
-            {"shared": "false", "second_encoder": "mlp", "view": "noisy"},
+            {"shared": False},
+            {"shared": False, "second_encoder": "mlp", "view": "noisy"},
             {"miner": "semi_hard"},
             {"augment": ("crop", "colour")},
             {"dataset": "shapes", "shapes_classes": 4, "shapes_rotation": 90.0, "shapes_scale": 0.0},
@@ -218,7 +218,7 @@ class TestDefaults:
             "proxy_anchor": ({"margin": 0.1, "alpha": 32.0}, "cosine"),
         }
 
-    @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("logits", "batch")])
+    @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.on_classes])
     def test_labels_of_classes_cannot_be_flipped(self, loss: str) -> None:
         found, problem = only_problem(f"loss={loss}&labels=flipped")
         assert (problem.name, problem.value) == ("labels", "flipped")
@@ -246,7 +246,7 @@ class TestDefaults:
 
     @pytest.mark.parametrize(
         ("values", "branches"),
-        [({}, 1), ({"view": "edges"}, 2), ({"shared": "false"}, 2), ({"view": "edges", "shared": "false"}, 2)],
+        [({}, 1), ({"view": "edges"}, 2), ({"shared": False}, 2), ({"view": "edges", "shared": False}, 2)],
     )
     def test_there_are_two_branches_where_second_inputs_are_seen_differently(
         self, values: dict[str, Any], branches: int
@@ -264,7 +264,7 @@ class TestDefaults:
 def bad_texts(field: Field) -> list[str]:
     match field:
         case ChoiceField():
-            return ["", "nonsense", next(iter(field.choices)).upper()]
+            return ["", "nonsense", field.text(next(iter(field.choices))).upper()]
         case KeysField():
             return ["nonsense", "crop,,flip", next(iter(field.choices)).upper()]
         case ClassesField():
@@ -278,7 +278,9 @@ def bad_texts(field: Field) -> list[str]:
 def may_be(field: Field) -> list[str]:
     """What a message about a bad value must hold."""
     match field:
-        case ChoiceField() | KeysField():
+        case ChoiceField():
+            return [field.text(key) for key in field.choices]
+        case KeysField():
             return list(field.choices)
         case ClassesField():
             return ["class numbers", "8,9"]
@@ -439,7 +441,7 @@ SAID = st.one_of(
     st.text(max_size=20),
     NUMBERS,
     st.lists(st.integers(-1, 11), max_size=12).map(lambda numbers: ",".join(map(str, numbers))),
-    st.sampled_from([key for keys in CHOICES.values() for key in keys]),
+    st.sampled_from([FIELDS[name].text(key) for name, keys in CHOICES.items() for key in keys]),
 )
 PAIRS = st.lists(st.tuples(st.sampled_from([*FIELDS, *sorted(PARAM_NAMES)]) | st.text(max_size=12), SAID), max_size=25)
 ANYTHING = st.text(st.characters() | st.sampled_from("&=%;+,?#\ud800\udfff\x00\n\u202e"), max_size=200)
@@ -453,6 +455,8 @@ def says(text: str, value: Any) -> bool:
             return text == value
         case tuple():
             return {int(part) for part in text.split(",") if part} == set(value)
+        case bool():
+            return text == str(value).lower()
         case _:
             return float(text) == value
 

@@ -83,8 +83,8 @@ def test_a_draw_of_photo_and_sketch_is_no_win_and_the_sentence_says_what_would_b
 
 def test_photo_and_sketch_are_two_kinds_of_input_and_only_the_weights_differ() -> None:
     apart, shared = MYTHS["sketch"].experiments(0).values()
-    assert (apart.view, apart.shared, apart.branches) == ("edges", "false", 2)
-    assert replace(apart, shared="true") == shared
+    assert (apart.view, apart.shared, apart.branches) == ("edges", False, 2)
+    assert replace(apart, shared=True) == shared
     assert shared.branches == 2
 
 

@@ -27,7 +27,7 @@ DISTANCES = [key for key, measure in MEASURES.items() if measure.kind == "distan
     ],
 )  # fmt: skip
 def test_the_farthest_two_points_in_nine_dimensions(output: str, measure: str, two: float) -> None:
-    assert reach(output, measure, 9, 2).two == pytest.approx(two)
+    assert reach(output, measure, 9, 2).two_points == pytest.approx(two)
 
 
 def test_all_ten_classes_on_the_sphere_reach_149_and_on_the_circle_062() -> None:
@@ -55,7 +55,7 @@ def points(output: str, dim: int, classes: int, seed: int) -> torch.Tensor:
 def test_no_points_pass_the_bounds(output: str, measure: str, dim: int, classes: int, seed: int) -> None:
     d = MEASURES[measure].within(points(output, dim, classes, seed))
     found = reach(output, measure, dim, classes)
-    assert d.max() <= found.two * (1 + 1e-9)
+    assert d.max() <= found.two_points * (1 + 1e-9)
     assert d.min() <= found.all_classes * (1 + 1e-9)
 
 
@@ -143,7 +143,11 @@ def test_two_opposite_corners_reach_what_two_points_can(output: str, corner: flo
     two = torch.stack([torch.full((4,), corner), torch.full((4,), corner + 1)])
     found = reach(output, measure, 4, 2)
     assert found.exact
-    assert MEASURES[measure].within(two).tolist() == pytest.approx([found.two]) == [pytest.approx(found.all_classes)]
+    assert (
+        MEASURES[measure].within(two).tolist()
+        == pytest.approx([found.two_points])
+        == [pytest.approx(found.all_classes)]
+    )
 
 
 @pytest.mark.parametrize(("margin", "warned"), [(3.0, False), (4.0, False), (4.5, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import struct
@@ -27,7 +28,7 @@ from siamese_core.export.figures.base import (
     class_style,
 )
 from siamese_core.export.replay_message import end_of_axis, replay_message
-from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.formats.wire import unpack
 from siamese_core.losses import LOSSES
 from siamese_core.losses.record import Curve
@@ -139,6 +140,22 @@ def test_layouts_come_back_from_a_file(scale: float, n: int) -> None:
     np.testing.assert_allclose(found.xy, kept.xy, atol=half_a_step * 1.001, rtol=1e-6)
     np.testing.assert_array_equal(found.neighbours, kept.neighbours)
     assert packed_layouts(found) == packed_layouts(kept), "what is read and written again does not drift"
+
+
+OLD_LAYOUTS = (
+    "IAEAAAAAAAB7Inh5Ijp7ImR0eXBlIjoiVTE2Iiwic2hhcGUiOlsyLDIsMl0sImRhdGFfb2Zmc2V0cyI6WzAsMTZdfSwibmVpZ2hib3VycyI6eyJkdHlw"
+    "ZSI6IkkzMiIsInNoYXBlIjpbMiwyLDFdLCJkYXRhX29mZnNldHMiOlsxNiwzMl19LCJfX21ldGFkYXRhX18iOnsicnVuIjoie1wia2luZFwiOiBcInBj"
+    "YVwiLCBcInNjYWxlXCI6IDYuMTAzNzAxODk1MTk5NDM4ZS0wNX0iLCJzaGEyNTYiOiIwNDNjZTkxYzA3NDQzZjI5NmU4MzdhMmQxYjRmOGY2Y2UzZTVh"
+    "M2E2MzkyZjQxMTA1YTk1NGFmZGVmZjBhZjJmIn19ICAgICAAAABAAYAAIABAAED/fwDwAQAAAAAAAAABAAAA/////w=="
+)
+"""As the first versions wrote: the int16 of the coordinates in the guise of uint16."""
+
+
+def test_layouts_of_the_first_versions_are_read() -> None:
+    found = read_layouts(base64.b64decode(OLD_LAYOUTS))
+    assert (found.kind, found.neighbours.tolist()) == ("pca", [[[1], [0]], [[1], [-1]]])
+    np.testing.assert_allclose(found.xy, [[[0, 1], [-2, 0.5]], [[1, 1], [2, -0.25]]], atol=1e-4)
+    assert read_layouts(packed_layouts(found)).xy.tolist() == found.xy.tolist()
 
 
 GOOD_META, GOOD_ARRAYS = unpacked(packed_layouts(layouts(film())))
@@ -290,7 +307,7 @@ def test_a_measure_of_another_version_is_what_its_numbers_look_like() -> None:
 def test_the_curve_goes_along_with_a_loss_of_one_distance_or_similarity_only() -> None:
     for key, loss in LOSSES.items():
         _, arrays = said(run_history(Experiment(loss=key)), CURVE)
-        if loss.input_kind in ("distance", "similarity"):
+        if loss.on_pairs:
             np.testing.assert_array_equal(arrays["curve"], np.float32([CURVE.at, CURVE.same, CURVE.different]))
         else:
             assert arrays["curve"].shape == (3, 0)

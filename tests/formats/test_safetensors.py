@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
-from siamese_core.formats.run_format import DTYPES, Damaged, packed, unpacked
+from siamese_core.formats.safetensors import DTYPES, Damaged, packed, unpacked
 
 FEW = 30 * 2**20
 """A header of a million bytes can be some 300,000 small objects."""
@@ -34,6 +35,7 @@ ARRAYS: dict[str, np.ndarray] = {
     "one": np.array(7, np.int64),
     "none": np.zeros((0, 3), np.int32),
     "shorts": np.array([65535], np.uint16),
+    "signed": np.array([-32768, 32767], np.int16),
 }
 
 
@@ -75,6 +77,28 @@ def test_the_same_contents_give_the_same_bytes() -> None:
     column = np.arange(6, dtype=np.float32).reshape(2, 3).T
     assert packed({}, {"a": column}) == packed({}, {"a": np.ascontiguousarray(column)})
     assert packed({}, {"a": column}) == packed({}, {"a": column.astype(">f4")}), "whatever the order of the bytes"
+
+
+def test_numbers_that_are_wider_come_first_so_each_is_read_where_it_lies() -> None:
+    content = packed(META, ARRAYS)
+    for array in unpacked(content)[1].values():
+        assert array.size == 0 or np.shares_memory(array, np.frombuffer(content, np.uint8))
+
+
+OLD_FILE = (
+    "AAEAAAAAAAB7Im9kZCI6eyJkdHlwZSI6IlU4Iiwic2hhcGUiOlszXSwiZGF0YV9vZmZzZXRzIjpbMCwzXX0sImxvc3MiOnsiZHR5cGUiOiJGMzIiLCJz"
+    "aGFwZSI6WzJdLCJkYXRhX29mZnNldHMiOlszLDExXX0sIl9fbWV0YWRhdGFfXyI6eyJydW4iOiJ7XCJjbGFzc2VzXCI6IFtcIlxcdTAzYjFcIl0sIFwi"
+    "c3RlcFwiOiAzfSIsInNoYTI1NiI6IjlhZDczOTIwNzhkOTJiMjVjZmM3NzUxODFkMjdjY2Y1MWQyZjVhZTYwODYwYmVkNmU4ZjhhOTg3OWExMmYzNjIi"
+    "fX0gAAECAADAPwAAAMA="
+)
+"""As the first versions wrote: arrays in any order, so that numbers may follow three bytes."""
+
+
+def test_a_file_of_the_first_versions_is_read() -> None:
+    meta, arrays = unpacked(base64.b64decode(OLD_FILE))
+    assert meta == {"classes": ["α"], "step": 3}
+    assert {name: array.tolist() for name, array in arrays.items()} == {"odd": [0, 1, 2], "loss": [1.5, -2]}
+    assert all(array.flags.aligned and not array.flags.writeable for array in arrays.values())
 
 
 def test_the_library_of_the_format_reads_the_same() -> None:

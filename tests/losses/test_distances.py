@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -198,3 +199,14 @@ def test_a_point_that_is_not_a_number_is_at_no_distance(measure: Measure) -> Non
     h[0, 0] = math.nan
     assert measure.between(h[:1], h[1:]).isnan().all()
     assert measure.within(h).isnan().all()
+
+
+@pytest.mark.parametrize(("key", "distance"), [("cosine", 0.25), ("similarity_head", 0.75)])
+def test_numbers_arrays_and_tensors_become_distances_and_come_back(key: str, distance: float) -> None:
+    measure = MEASURES[key]
+    assert measure.as_distance(0.25) == distance
+    for value in (np.array([0.25], np.float32), torch.tensor([0.25])):
+        found = measure.as_distance(value)
+        assert (type(found), found.dtype, found.tolist()) == (type(value), value.dtype, [distance])
+        assert measure.from_distance(found).tolist() == [0.25]
+    assert measure.from_distance(distance) == 0.25

@@ -64,7 +64,7 @@ def test_an_experiment_takes_the_measures_of_its_loss_and_refuses_all_others(los
 
 @every_loss
 def test_pairs_have_a_formula_for_each_branch_and_all_others_one(loss: Loss) -> None:
-    has_pairs = loss.input_kind in ("distance", "similarity")
+    has_pairs = loss.on_pairs
     assert isinstance(loss.written, tuple) == has_pairs
     assert (loss.convention == "classes") == (not has_pairs)
     for formula in (loss.formula, loss.with_labels(True), loss.with_labels(False)):

@@ -1,4 +1,4 @@
-"""The server's processes end with the module that began them."""
+"""All pages have one server, as in use; its processes end with the last of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.ui.session.session import downloads, engine, evaluations, sweeps, uploads
+from pages.ui.session.engine import downloads, engine, evaluations, sweeps, uploads
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _processes_end_with_the_module() -> Iterator[None]:
+@pytest.fixture(scope="package", autouse=True)
+def _processes_end_with_the_pages() -> Iterator[None]:
     yield
     for resource in (sweeps, uploads, engine, evaluations):
         resource().close()

@@ -197,7 +197,7 @@ class TestThePage:
         assert text.STILL_CHOSEN.format(count=1) in words(judged(app))
         click(app, text.REMOVE)
         assert not app.dataframe
-        assert not [run_state for run_state in many.SLOTS if run_state in app.session_state]
+        assert not [name for name in many.ENTRIES if name in app.session_state]
 
 
 def test_an_example_is_a_list_that_the_page_reads() -> None:

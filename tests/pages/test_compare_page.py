@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.session import model_picker
-from pages.ui.session.session import engine, evaluations
+from pages.ui.session.engine import engine, evaluations
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png

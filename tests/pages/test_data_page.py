@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.session.session import downloads, engine, uploads
+from pages.ui.session.engine import downloads, engine, uploads
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.engine.rpc.pipes import ROOT

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.evaluate import save
 from pages.ui.evaluate.found import Found
 from pages.ui.session import model_picker
-from pages.ui.session.session import engine, evaluations, uploads
+from pages.ui.session.engine import engine, evaluations, uploads
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import compare as compare_text
 from pages.ui.text import evaluate as text

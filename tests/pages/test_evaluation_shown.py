@@ -15,7 +15,7 @@ from pages.ui.evaluate.found import Found, percent, with_interval
 from pages.ui.session import model_picker
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
-from siamese_core.embeddings.thresholds import EER, Rule, chosen
+from siamese_core.embeddings.thresholds import EER, Rule, choose_threshold
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.evaluation.evaluate import evaluate
 from siamese_core.evaluation.inference import load
@@ -25,6 +25,7 @@ from tests.pages.app import ran, words
 from tests.support.waiting import until
 
 EVALUATE = "pages/5_Evaluate.py"
+UPLOADED = f"{model_picker.UPLOAD}_saved"
 
 
 def opened(part: str = "", model: str = "fashion_mnist") -> AppTest:
@@ -80,7 +81,7 @@ def test_both_groups_stand_beside_each_other_with_intervals() -> None:
 def test_a_threshold_by_each_rule_is_handed_to_the_compare_page(kind: str, rule: Rule) -> None:
     app = chosen_by(evaluated(), kind)
     group = report().groups["seen"]
-    expected = chosen(group.chosen_on, group.reported_on, rule, "seen", False)
+    expected = choose_threshold(group.chosen_on, group.reported_on, rule, "seen", False)
     assert expected is not None
     assert f"at most **{expected.value:.3g}**" in words(app)
     app.switch_page("pages/4_Compare.py")
@@ -91,7 +92,7 @@ def test_a_threshold_by_each_rule_is_handed_to_the_compare_page(kind: str, rule:
 def test_wanted_false_accepts_are_held_on_the_half_that_they_were_not_chosen_on() -> None:
     app = chosen_by(evaluated(), "far")
     group = report().groups["seen"]
-    found = chosen(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
+    found = choose_threshold(group.chosen_on, group.reported_on, Rule("far", wanted=0.01), "seen", False)
     assert found is not None
     assert found.false_accept < 0.02
     assert percent(found.false_accept) in words(app)
@@ -101,7 +102,7 @@ def test_it_can_be_chosen_on_the_classes_that_were_held_out() -> None:
     app = evaluated()
     app.session_state["threshold_group"] = "held_out"
     group = report().groups["held_out"]
-    found = chosen(group.chosen_on, group.reported_on, EER, "held_out", False)
+    found = choose_threshold(group.chosen_on, group.reported_on, EER, "held_out", False)
     assert found is not None
     assert f"at most **{found.value:.3g}**" in words(ran(app))
 
@@ -162,7 +163,7 @@ def test_a_model_without_its_images_says_so() -> None:
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
     elsewhere = replace(model_picker.bundled("mnist").model, has_images=False)
-    app.session_state["model_upload"] = model_picker.file_of(elsewhere)
+    app.session_state[UPLOADED] = model_picker.file_of(elsewhere)
     until(lambda: text.NO_IMAGES in words(ran(app)), "the sentence")
     assert models_text.SAVE not in words(app)
 
@@ -251,7 +252,7 @@ def test_a_rule_that_the_widgets_cannot_say_is_left_as_it_is() -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
-    app.session_state["model_upload"] = model_picker.file_of(replace(file.model, threshold=rare))
+    app.session_state[UPLOADED] = model_picker.file_of(replace(file.model, threshold=rare))
     until(lambda: text.SAVE in words(ran(app)), "the evaluation")
     assert "at most **0.321**" in words(app)
     assert text.BY_HAND.partition(":")[0] in words(app)

@@ -24,7 +24,10 @@ class Worker:
         self.busy = False
         self._late: list[tuple[Asked, Future[Any]]] = []
 
-    def curve(self, *asked: Any) -> Future[Any]:
+    def devices(self) -> dict[str, str]:
+        return {"cpu": "CPU"}
+
+    def loss_curve(self, *asked: Any) -> Future[Any]:
         answer: Future[Any] = Future()
         if self.busy:
             self._late.append((asked, answer))  # type: ignore[arg-type]
@@ -42,7 +45,7 @@ class Worker:
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     worker = Worker()
     monkeypatch.setattr(loss_curves, "st", SimpleNamespace(session_state={}))
-    monkeypatch.setattr(loss_curves, "engine", lambda: SimpleNamespace(devices={"cpu": "CPU"}, ask=worker))
+    monkeypatch.setattr(loss_curves, "engine", worker)
     return worker
 
 
@@ -101,9 +104,8 @@ def test_what_comes_while_the_rest_is_drawn_is_drawn_where_it_was_missing(worker
 
 def test_a_worker_that_starts_while_the_page_is_drawn_is_asked(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     axis = along("contrastive", 2.0)
-    without = SimpleNamespace(devices={}, ask=worker)
     with monkeypatch.context() as starting:
-        starting.setattr(loss_curves, "engine", lambda: without)
+        starting.setattr(worker, "devices", dict)
         assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None
         assert not has_come()
     assert is_waiting()

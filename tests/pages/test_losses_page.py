@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.losses.address import GROUPS
-from pages.ui.session.session import engine
+from pages.ui.session.engine import engine
 from pages.ui.text import losses as text
 from siamese_core.datasets import DATASETS
 from siamese_core.engine.rpc.pipes import ROOT

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.session.session import engine, sweeps, uploads
+from pages.ui.session import model_picker
+from pages.ui.session.engine import engine, sweeps, uploads
 from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
@@ -288,7 +289,7 @@ def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgott
     assert models_text.SAVED_RUN.format(about="Contrastive (Hadsell 2006) on Digits, 8×8", steps=30) in choice.options
     choice.set_value(run)
     ran(app)
-    kept_run, file = app.session_state["model_kept"]
+    kept_run, file = app.session_state[model_picker.OF_RUN]
     assert (kept_run, file.model.steps) == (run, 30)
 
 

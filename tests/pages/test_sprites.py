@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pages.ui.components.embedding import sprites
-from pages.ui.shims import futures
+from pages.ui.shims import widgets
 from siamese_core.datasets import DATASETS
 from siamese_core.engine.rpc.client import Answer
 
@@ -16,13 +16,13 @@ from siamese_core.engine.rpc.client import Answer
 def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor kept for the one that asks later, in the same tab."""
 
-    def viewed(view: str, images: np.ndarray) -> Answer:
+    def transformed(view: str, images: np.ndarray) -> Answer:
         answer = Answer()
         answer.set_result({"images": 255 - images})
         return answer
 
-    monkeypatch.setattr(futures, "st", SimpleNamespace(session_state={}))
-    monkeypatch.setattr(sprites, "engine", lambda: SimpleNamespace(ask=SimpleNamespace(viewed=viewed)))
+    monkeypatch.setattr(widgets, "st", SimpleNamespace(session_state={}))
+    monkeypatch.setattr(sprites, "engine", SimpleNamespace(transformed=transformed))
     for key in ("fashion_mnist", "mnist"):
         images = DATASETS[key].load().test_images[:5]
         np.testing.assert_array_equal(sprites._viewed(DATASETS[key], "inverted", images), 255 - images)

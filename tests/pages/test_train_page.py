@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.session.session import engine
+from pages.ui.session.engine import engine
 from pages.ui.text import train as text
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment

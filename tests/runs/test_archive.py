@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from siamese_core.__main__ import main
-from siamese_core.formats.run_format import packed, unpacked
+from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.archive import NO_WEIGHTS, of_files, of_zip, packed_run, record_of
 from siamese_core.runs.folder import FolderRejected, files_of, load, run_history_of
 from siamese_core.runs.model import model_of

@@ -13,7 +13,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Scores
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import read_model
-from siamese_core.training.eval_subset import final_metrics, probe_of
+from siamese_core.training.eval_subset import eval_subset_of, final_metrics
 from siamese_core.training.loop import never, train
 
 COMMANDS = dict(
@@ -31,7 +31,7 @@ def bundled(name: str) -> Model:
 
 def scores(model: Model) -> dict[str, Scores]:
     images = model.experiment.data.load()
-    everything = probe_of(model.experiment, images)
+    everything = eval_subset_of(model.experiment, images)
     return final_metrics(embed(load(model), torch.tensor(images.test_images)), model.experiment, everything)
 
 

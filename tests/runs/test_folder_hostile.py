@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from siamese_core.formats.run_format import packed, unpacked
+from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.archive import record_of
 from siamese_core.runs.folder import FolderRejected, load, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.experiment.snapshot import Frame
-from siamese_core.formats.run_format import Damaged, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs.history import (
     MOST_FRAMES,
     NO_FILM,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.experiment.machine import Machine
-from siamese_core.formats.run_format import Damaged
+from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.info import MAX_NAME, SCHEMA, STATUSES, RunInfo, packed_info, read_info
 
 RECORD = RunInfo(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs import folder, writer
 from siamese_core.runs.history import FRAMES, MOST_FRAMES, EvalImages
-from siamese_core.runs.info import RunInfo
+from siamese_core.runs.info import RECORD, RunInfo, new_info, read_info
+from siamese_core.runs.model_file import packed, read_model
 from siamese_core.runs.writer import RunWriter
-from tests.support.saving import TOTAL, Clock, eval_images, frame_at, saved_at
+from tests.support.saving import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
 
 EVERY = 2.0
 
@@ -24,16 +27,16 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
 
 
-def kept_in(folder: Path, clock: Clock, total: int = TOTAL) -> RunWriter:
+def writer_in(folder: Path, clock: Clock, total: int = TOTAL) -> RunWriter:
     info = RunInfo("", Machine(), 0, 0, "running", total=total)
     return RunWriter(folder, info, lambda view, images: images, EVERY, clock)
 
 
 def test_a_picture_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: Path) -> None:
-    kept = kept_in(tmp_path, Clock())
+    run = writer_in(tmp_path, Clock())
     for step in (1, 5, TOTAL, 5, TOTAL):
-        kept.add(step, frame_at(step))
-    kept.save(saved_at(TOTAL))
+        run.add(step, frame_at(step))
+    run.save(saved_at(TOTAL))
     assert [path.stem for path in (tmp_path / FRAMES).iterdir()] == ["000000001"]
     film = folder.run_history_of(folder.files_of(tmp_path), "").film
     np.testing.assert_array_equal(film.steps, [1, 5, TOTAL])
@@ -41,14 +44,14 @@ def test_a_picture_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path
 
 def test_a_long_run_has_a_film_of_a_bounded_number_of_frames(tmp_path: Path) -> None:
     total = 100_000
-    kept = kept_in(tmp_path, Clock(), total)
-    wanted = [step for step in range(1, total + 1) if kept.wants(step) and kept.add(step, frame_at(step)) is None]
+    run = writer_in(tmp_path, Clock(), total)
+    wanted = [step for step in range(1, total + 1) if run.wants(step) and run.add(step, frame_at(step)) is None]
     assert MOST_FRAMES - 1 <= len(wanted) <= MOST_FRAMES + 1
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    kept = kept_in(tmp_path, clock)
+    run = writer_in(tmp_path, clock)
 
     took = 0.5
 
@@ -56,31 +59,77 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
         clock.now += took
 
     monkeypatch.setattr(writer, "save", slowly)
-    assert not kept.is_due()
+    assert not run.is_due()
     clock.now += EVERY
-    assert kept.is_due()
-    kept.save(saved_at(1))
+    assert run.is_due()
+    run.save(saved_at(1))
     clock.now += took / writer.SAVE_SHARE - 0.01
-    assert not kept.is_due()
+    assert not run.is_due()
     clock.now += 0.02
-    assert kept.is_due()
+    assert run.is_due()
     took = 30.0
-    kept.save(saved_at(2))
+    run.save(saved_at(2))
     clock.now += writer.SAVE_AT_LEAST_EVERY + 0.01
-    assert kept.is_due(), "again, however slow the disk is"
+    assert run.is_due(), "again, however slow the disk is"
 
 
 def test_the_first_save_which_reads_the_pictures_puts_off_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    kept = kept_in(tmp_path, clock)
+    run = writer_in(tmp_path, clock)
 
     def slowly(*_: object) -> EvalImages:
         clock.now += 30
         return eval_images()
 
     monkeypatch.setattr(writer, "eval_images_of", slowly)
-    kept.save(saved_at(1))
+    run.save(saved_at(1))
     clock.now += EVERY
-    assert kept.is_due()
+    assert run.is_due()
+
+
+# The model of a run at its end
+
+THRESHOLD = Threshold(0.25, "eer", "seen", 0.01, 0.125, 90, 10)
+
+
+def test_the_model_of_the_command_line_and_of_the_server_differ_in_the_threshold_only(tmp_path: Path) -> None:
+    models = []
+    for name, options in (("line", {"threshold_of": lambda model: THRESHOLD}), ("server", {})):
+        run = RunWriter(tmp_path / name, new_info(EXPERIMENT, Machine()), lambda view, images: images, **options)
+        run.folder.mkdir()
+        run.save(saved_at(TOTAL), "finished")
+        assert (run.problem, run.info.status) == ("", "finished")
+        models.append(read_model((run.folder / folder.MODEL).read_bytes()))
+    of_line, of_server = models
+    assert (of_line.threshold, of_server.threshold) == (THRESHOLD, None)
+    assert packed(replace(of_line, threshold=None)) == packed(of_server)
+
+
+def test_a_model_that_cannot_be_written_leaves_the_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = writer_in(tmp_path, Clock())
+    run.save(saved_at(3))
+    before = everything(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "save_model", full)
+    with pytest.raises(OSError, match="No space"):
+        run.save(saved_at(TOTAL), "finished")
+    assert everything(tmp_path) == before
+    assert run.info.status == "running"
+
+
+def test_a_run_that_ends_where_it_was_saved_writes_its_model_and_its_record_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = writer_in(tmp_path, Clock())
+    run.save(last := saved_at(TOTAL))
+    monkeypatch.setattr(writer, "save", lambda *_: pytest.fail("saved again"))
+    run.save(last, "finished")
+    assert read_model((tmp_path / folder.MODEL).read_bytes()).steps == TOTAL
+    assert read_info((tmp_path / RECORD).read_bytes()).status == "finished"

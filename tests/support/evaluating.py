@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from siamese_core.datasets import DATASETS, Images, uploaded
-from siamese_core.evaluation.evaluate import Reference, evaluate, reference
-from siamese_core.evaluation.inference import Trained, load
+from siamese_core.evaluation.evaluate import Gallery, build_gallery, evaluate
+from siamese_core.evaluation.inference import TrainedModel, load
 from siamese_core.evaluation.report import Report
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
@@ -34,19 +34,19 @@ def kept(images: Images) -> str:
     return uploaded.keep("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
 
 
-def untrained(images: Images, **settings: object) -> Trained:
+def untrained(images: Images, **settings: object) -> TrainedModel:
     values = {"dataset": kept(images), "encoder": "mlp", "embedding_dim": 4} | settings
     experiment = Experiment(**values)  # type: ignore[arg-type]
     return load(model_of(experiment, state_of(learner_of(experiment, Machine()))))
 
 
-def report_of(trained: Trained) -> Report:
+def report_of(trained: TrainedModel) -> Report:
     *_, found = evaluate(trained)
     assert isinstance(found, Report)
     return found
 
 
-def reference_of(trained: Trained) -> Reference:
-    *_, found = reference(trained)
-    assert isinstance(found, Reference)
+def gallery_of(trained: TrainedModel) -> Gallery:
+    *_, found = build_gallery(trained)
+    assert isinstance(found, Gallery)
     return found

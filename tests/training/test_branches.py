@@ -37,9 +37,9 @@ INDEX = ClassIndex.of(torch.tensor(DIGITS.train_labels), tuple(range(10)))
 
 WAYS: dict[str, dict[str, str]] = {
     "shared": {"view": "edges"},
-    "not shared": {"view": "edges", "shared": "false"},
-    "same images": {"shared": "false"},
-    "two kinds": {"view": "inverted", "shared": "false", "encoder": "conv", "second_encoder": "mlp"},
+    "not shared": {"view": "edges", "shared": False},
+    "same images": {"shared": False},
+    "two kinds": {"view": "inverted", "shared": False, "encoder": "conv", "second_encoder": "mlp"},
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 apart = pytest.mark.parametrize("way", [WAYS[name] for name in WAYS if name != "shared"], ids=[*WAYS][1:])
@@ -57,7 +57,7 @@ def steps_of(experiment: Experiment, steps: int, state: TrainingState | None = N
 
 def built(experiment: Experiment, generator: Generator) -> list[nn.Module]:
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    encoders = [experiment.encoder] if experiment.shared == "true" else [experiment.encoder, second]
+    encoders = [experiment.encoder] if experiment.shared else [experiment.encoder, second]
     return [build.build(encoder, "linear", SCALE.shape, 32, generator) for encoder in encoders]
 
 

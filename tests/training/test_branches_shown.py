@@ -10,13 +10,20 @@ import torch
 from torch import Generator, Tensor, nn
 
 from siamese_core.datasets import EVAL_PER_CLASS
-from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
-from siamese_core.training import eval_subset as probe_module
-from siamese_core.training.eval_subset import METRICS, final_metrics, frame_of, pairs_by, pixels_map_at_r, probe_of
+from siamese_core.training import eval_subset as eval_subset_module
+from siamese_core.training.eval_subset import (
+    METRICS,
+    eval_subset_of,
+    final_metrics,
+    frame_of,
+    pairs_by,
+    pixels_map_at_r,
+)
 from siamese_core.training.loop import never, train
 from tests.training.test_branches import DIGITS, built, every_way, scaled, seen_second, small
 from tests.training.test_eval_subset import LABELS, points
@@ -63,8 +70,8 @@ def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: 
     monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.clone))
     shared, _ = shown(small(view="edges"))
     np.testing.assert_array_equal(shared.embeddings[:N], shared.embeddings[N:])
-    own, _ = shown(small(view="edges", shared="false"))
-    bare, _ = shown(small(shared="false"))
+    own, _ = shown(small(view="edges", shared=False))
+    bare, _ = shown(small(shared=False))
     np.testing.assert_array_equal(own.embeddings, bare.embeddings)
 
 
@@ -80,7 +87,7 @@ def test_a_view_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
 def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the_second() -> None:
     experiment = small(loss="triplet", view="edges")
     frame, _ = shown(experiment)
-    group = probe_of(experiment, DIGITS, EVAL_PER_CLASS).groups["seen"]
+    group = eval_subset_of(experiment, DIGITS, EVAL_PER_CLASS).groups["seen"]
     assert group is not None
     first, second = frame.embeddings[:N], frame.embeddings[N:]
     anchor, positive, negative = (places.numpy() for places in group.triplets)
@@ -91,7 +98,7 @@ def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the
 # Pairs and scores
 
 
-TWO = Experiment(dataset="digits", shared="false", held_out=(7, 8, 9))
+TWO = Experiment(dataset="digits", shared=False, held_out=(7, 8, 9))
 
 
 def both_inputs() -> Tensor:
@@ -101,7 +108,7 @@ def both_inputs() -> Tensor:
 
 
 def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_input() -> None:
-    eval_subset = probe_of(TWO, DIGITS, per_class=5)
+    eval_subset = eval_subset_of(TWO, DIGITS, per_class=5)
     n = len(eval_subset.indices)
     labels = torch.tensor(LABELS[eval_subset.indices]).repeat(2)
     assert torch.equal(eval_subset.labels, labels)
@@ -110,8 +117,8 @@ def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_
         assert group is not None
         assert group.offset == n
         own = [place for place in range(n) if int(labels[place]) in classes]
-        assert group.places.tolist() == own + [place + n for place in own]
-        assert torch.equal(labels[group.places], group.labels)
+        assert group.indices.tolist() == own + [place + n for place in own]
+        assert torch.equal(labels[group.indices], group.labels)
         anchor, positive, negative = group.triplets
         assert all((places < n).all() for places in (group.pairs.first, anchor))
         assert all((places >= n).all() for places in (group.pairs.second, positive, negative))
@@ -123,7 +130,7 @@ def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_
 def test_two_branches_are_looked_at_through_the_pairs_of_one() -> None:
     """So that two such runs can be compared."""
     runs = Experiment(dataset="digits"), Experiment(dataset="digits", view="edges")
-    one, two = (probe_of(experiment, DIGITS).groups["seen"] for experiment in runs)
+    one, two = (eval_subset_of(experiment, DIGITS).groups["seen"] for experiment in runs)
     assert one is not None
     assert two is not None
     assert one.offset == 0
@@ -133,18 +140,18 @@ def test_two_branches_are_looked_at_through_the_pairs_of_one() -> None:
 
 def test_the_scores_of_two_branches_are_over_all_pairs_and_search_among_both() -> None:
     """N² pairs, an image with its own second form included; 2N images that each look for their nearest."""
-    h, eval_subset = both_inputs(), probe_of(TWO, DIGITS)
+    h, eval_subset = both_inputs(), eval_subset_of(TWO, DIGITS)
     scores = final_metrics(h, TWO, eval_subset)
     for name, classes in (("seen", range(7)), ("held_out", (7, 8, 9))):
         inside = np.isin(LABELS, classes)
         first, second, labels = h[:N].numpy()[inside], h[N:].numpy()[inside], LABELS[inside]
-        expected = retrieval(np.concatenate([first, second]), np.concatenate([labels, labels]))
+        expected = retrieval_metrics(np.concatenate([first, second]), np.concatenate([labels, labels]))
         assert expected is not None
         assert scores["precision_at_1"][name] == expected.precision_at_1
         assert scores["map_at_r"][name] == expected.map_at_r
         apart = np.linalg.norm(first[:, None] - second[None], axis=2)
         same = labels[:, None] == labels[None]
-        verified = verification(apart[same], apart[~same])
+        verified = verification_metrics(apart[same], apart[~same])
         assert verified is not None
         assert (scores["auc"][name], scores["eer"][name]) == pytest.approx(verified, abs=1e-5)
         loss = (apart[same] ** 2 / 2).mean() + (np.maximum(1 - apart[~same], 0) ** 2 / 2).mean()
@@ -152,9 +159,9 @@ def test_the_scores_of_two_branches_are_over_all_pairs_and_search_among_both() -
 
 
 def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    h, eval_subset = both_inputs(), probe_of(TWO, DIGITS)
+    h, eval_subset = both_inputs(), eval_subset_of(TWO, DIGITS)
     exact = final_metrics(h, TWO, eval_subset)
-    monkeypatch.setattr(probe_module, "EXACT_UP_TO", 20_000)
+    monkeypatch.setattr(eval_subset_module, "EXACT_UP_TO", 20_000)
     sampled = final_metrics(h, TWO, eval_subset)
     assert sampled["auc"] != exact["auc"], "not the same pairs"
     for metric in METRICS:
@@ -162,8 +169,8 @@ def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> None:
-    experiment = Experiment(dataset="digits", loss="supcon", shared="false", held_out=(7, 8, 9))
-    h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
+    experiment = Experiment(dataset="digits", loss="supcon", shared=False, held_out=(7, 8, 9))
+    h, eval_subset = both_inputs(), eval_subset_of(experiment, DIGITS)
     batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
     labels = torch.tensor(LABELS).repeat(2)
     for batch in batches:
@@ -173,12 +180,12 @@ def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> 
     assert frame_of(h, experiment, eval_subset).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
 
 
-@pytest.mark.parametrize(("view", "shared"), [("inverted", "true"), ("inverted", "false"), ("none", "false")])
-def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: str) -> None:
+@pytest.mark.parametrize(("view", "shared"), [("inverted", True), ("inverted", False), ("none", False)])
+def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: bool) -> None:
     """Without a network there are no weights to share: two branches on the same images are each image twice."""
     pixels = DIGITS.test_images.reshape(N, -1)
     second = 255 - pixels if view == "inverted" else pixels
-    expected = retrieval(np.concatenate([pixels, second]), np.concatenate([LABELS, LABELS]))
+    expected = retrieval_metrics(np.concatenate([pixels, second]), np.concatenate([LABELS, LABELS]))
     assert expected is not None
     found = pixels_map_at_r(Experiment(dataset="digits", view=view, shared=shared))
     assert found["seen"] == pytest.approx(expected.map_at_r, abs=1e-4)
@@ -186,8 +193,8 @@ def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: str) 
 
 
 def test_another_measure_sees_the_pairs_of_a_frame_from_first_to_second_inputs() -> None:
-    experiment = Experiment(dataset="digits", measure="manhattan", shared="false")
-    h, eval_subset = both_inputs(), probe_of(experiment, DIGITS)
+    experiment = Experiment(dataset="digits", measure="manhattan", shared=False)
+    h, eval_subset = both_inputs(), eval_subset_of(experiment, DIGITS)
     found, frame = (
         pairs_by("manhattan", h.numpy(), np.tile(LABELS, 2), branches=2),
         frame_of(h, experiment, eval_subset),

@@ -8,11 +8,18 @@ import torch
 from torch import Tensor
 
 from siamese_core.datasets import DATASETS
-from siamese_core.embeddings.retrieval import retrieval, verification
+from siamese_core.embeddings.retrieval import retrieval_metrics, verification_metrics
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
-from siamese_core.training import eval_subset as probe_module
-from siamese_core.training.eval_subset import METRICS, final_metrics, frame_of, pairs_by, pixels_map_at_r, probe_of
+from siamese_core.training import eval_subset as eval_subset_module
+from siamese_core.training.eval_subset import (
+    METRICS,
+    eval_subset_of,
+    final_metrics,
+    frame_of,
+    pairs_by,
+    pixels_map_at_r,
+)
 
 DIGITS = DATASETS["digits"].load()
 HELD_OUT = Experiment(dataset="digits", held_out=(7, 8, 9))
@@ -27,30 +34,30 @@ def points(n: int, dim: int = 3) -> Tensor:
 
 
 def test_a_probe_takes_so_many_test_images_of_each_class_held_out_or_not() -> None:
-    eval_subset = probe_of(HELD_OUT, DIGITS, per_class=5)
+    eval_subset = eval_subset_of(HELD_OUT, DIGITS, per_class=5)
     assert np.bincount(LABELS[eval_subset.indices]).tolist() == [5] * 10
-    assert len(probe_of(HELD_OUT, DIGITS).indices) == len(LABELS)
+    assert len(eval_subset_of(HELD_OUT, DIGITS).indices) == len(LABELS)
 
 
 def test_the_groups_of_a_probe_are_the_seen_classes_and_those_held_out() -> None:
-    eval_subset = probe_of(HELD_OUT, DIGITS, per_class=5)
+    eval_subset = eval_subset_of(HELD_OUT, DIGITS, per_class=5)
     for name, classes in (("seen", set(range(7))), ("held_out", {7, 8, 9})):
         group = eval_subset.groups[name]
         assert group is not None
         labels = torch.tensor(LABELS[eval_subset.indices])
-        assert torch.equal(labels[group.places], group.labels)
-        for places in (group.places, group.pairs.first, group.pairs.second, *group.triplets):
+        assert torch.equal(labels[group.indices], group.labels)
+        for places in (group.indices, group.pairs.first, group.pairs.second, *group.triplets):
             assert set(labels[places].tolist()) == classes
         assert torch.equal(labels[group.pairs.first] == labels[group.pairs.second], group.pairs.same)
 
 
 @pytest.mark.parametrize("held_out", [(), (3,)])
 def test_fewer_than_two_classes_held_out_are_no_group(held_out: tuple[int, ...]) -> None:
-    assert probe_of(Experiment(dataset="digits", held_out=held_out), DIGITS).groups["held_out"] is None
+    assert eval_subset_of(Experiment(dataset="digits", held_out=held_out), DIGITS).groups["held_out"] is None
 
 
 def test_two_runs_of_an_experiment_are_looked_at_through_the_same_pairs() -> None:
-    one, two = (probe_of(Experiment(dataset="digits", seed=seed), DIGITS).groups["seen"] for seed in (0, 1))
+    one, two = (eval_subset_of(Experiment(dataset="digits", seed=seed), DIGITS).groups["seen"] for seed in (0, 1))
     assert one is not None
     assert two is not None
     assert torch.equal(one.pairs.first, two.pairs.first)
@@ -59,7 +66,7 @@ def test_two_runs_of_an_experiment_are_looked_at_through_the_same_pairs() -> Non
 
 def test_a_frame_has_the_distances_of_its_pairs_in_the_measure_of_the_run() -> None:
     experiment = Experiment(dataset="digits", measure="manhattan")
-    eval_subset = probe_of(experiment, DIGITS)
+    eval_subset = eval_subset_of(experiment, DIGITS)
     h, pairs = points(len(LABELS)), eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
     frame = frame_of(h, experiment, eval_subset)
     apart = (h[pairs.first] - h[pairs.second]).abs().sum(1)
@@ -71,7 +78,7 @@ def test_a_frame_has_the_distances_of_its_pairs_in_the_measure_of_the_run() -> N
 
 def test_a_frame_of_a_triplet_loss_has_the_distances_of_triplets() -> None:
     experiment = Experiment(dataset="digits", loss="triplet")
-    eval_subset = probe_of(experiment, DIGITS)
+    eval_subset = eval_subset_of(experiment, DIGITS)
     h = points(len(LABELS))
     anchor, positive, negative = eval_subset.groups["seen"].triplets  # type: ignore[union-attr]
     expected = torch.stack([(h[anchor] - h[other]).square().sum(1) for other in (positive, negative)])
@@ -79,20 +86,20 @@ def test_a_frame_of_a_triplet_loss_has_the_distances_of_triplets() -> None:
 
 
 def test_the_scores_of_a_group_are_those_of_its_images_alone() -> None:
-    eval_subset, h = probe_of(HELD_OUT, DIGITS), points(len(LABELS))
+    eval_subset, h = eval_subset_of(HELD_OUT, DIGITS), points(len(LABELS))
     scores = final_metrics(h, HELD_OUT, eval_subset)
     assert tuple(scores) == METRICS
     for name, classes in (("seen", range(7)), ("held_out", (7, 8, 9))):
         inside = np.isin(LABELS, classes)
         embeddings, labels = h.numpy()[inside], LABELS[inside]
-        expected = retrieval(embeddings, labels)
+        expected = retrieval_metrics(embeddings, labels)
         assert expected is not None
         assert scores["precision_at_1"][name] == expected.precision_at_1
         assert scores["map_at_r"][name] == expected.map_at_r
         i, j = np.triu_indices(len(labels), 1)
         apart = np.linalg.norm(embeddings[i] - embeddings[j], axis=1)
         same = labels[i] == labels[j]
-        verified = verification(apart[same], apart[~same])
+        verified = verification_metrics(apart[same], apart[~same])
         assert verified is not None
         assert (scores["auc"][name], scores["eer"][name]) == pytest.approx(verified, abs=1e-5)
         loss = (apart[same] ** 2 / 2).mean() + (np.maximum(1 - apart[~same], 0) ** 2 / 2).mean()
@@ -102,15 +109,15 @@ def test_the_scores_of_a_group_are_those_of_its_images_alone() -> None:
 def test_the_labels_of_a_score_are_right_where_those_of_the_training_are_flipped() -> None:
     flipped = Experiment(dataset="digits", labels="flipped")
     right = Experiment(dataset="digits")
-    h, eval_subset = points(len(LABELS)), probe_of(right, DIGITS)
+    h, eval_subset = points(len(LABELS)), eval_subset_of(right, DIGITS)
     assert final_metrics(h, flipped, eval_subset) == final_metrics(h, right, eval_subset)
 
 
 def test_too_many_pairs_are_sampled_and_give_nearly_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = Experiment(dataset="digits")
-    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
+    h, eval_subset = points(len(LABELS)), eval_subset_of(experiment, DIGITS)
     exact = final_metrics(h, experiment, eval_subset)
-    monkeypatch.setattr(probe_module, "EXACT_UP_TO", 20_000)
+    monkeypatch.setattr(eval_subset_module, "EXACT_UP_TO", 20_000)
     sampled = final_metrics(h, experiment, eval_subset)
     assert sampled != exact, "not the same pairs"
     for metric in METRICS:
@@ -119,14 +126,14 @@ def test_too_many_pairs_are_sampled_and_give_nearly_the_same_scores(monkeypatch:
 
 def test_a_score_that_is_not_finite_is_none() -> None:
     experiment = Experiment(dataset="digits")
-    eval_subset = probe_of(experiment, DIGITS)
+    eval_subset = eval_subset_of(experiment, DIGITS)
     scores = final_metrics(torch.full((len(LABELS), 2), torch.nan), experiment, eval_subset)
     assert scores == {metric: {"seen": None, "held_out": None} for metric in METRICS}
 
 
 def test_pixels_are_scored_like_an_embedding() -> None:
     pixels = DIGITS.test_images.reshape(len(LABELS), -1)
-    expected = retrieval(pixels, LABELS)
+    expected = retrieval_metrics(pixels, LABELS)
     assert expected is not None
     found = pixels_map_at_r(Experiment(dataset="digits"))
     assert found == {"seen": pytest.approx(expected.map_at_r, abs=1e-4), "held_out": None}
@@ -134,7 +141,7 @@ def test_pixels_are_scored_like_an_embedding() -> None:
 
 
 def test_shown_pairs_are_half_same_and_many_enough_for_a_histogram() -> None:
-    eval_subset = probe_of(Experiment(dataset="digits"), DIGITS, per_class=20)
+    eval_subset = eval_subset_of(Experiment(dataset="digits"), DIGITS, per_class=20)
     pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
     assert len(pairs.same) == 2 * int(pairs.same.sum()) == 4_000
     assert len(set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))) > 2_500
@@ -149,7 +156,7 @@ HEAD = torch.tensor([[-0.5, -0.4, -0.6]]), torch.tensor([1.0])
 
 def test_a_frame_of_a_similarity_has_the_similarities_of_its_pairs() -> None:
     experiment = Experiment(dataset="digits", loss="log")
-    eval_subset, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    eval_subset, h = eval_subset_of(experiment, DIGITS), points(len(LABELS))
     pairs = eval_subset.groups["seen"].pairs  # type: ignore[union-attr]
     frame = frame_of(h, experiment, eval_subset, parts=HEAD)
     p = ((h[pairs.first] - h[pairs.second]).abs() @ HEAD[0][0] + 1.0).sigmoid()
@@ -165,7 +172,7 @@ def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measur
     similar = Experiment(dataset="digits", loss="log", measure=measure)
     distance = Experiment(dataset="digits", measure="manhattan")
     parts = (-torch.ones(1, 3), torch.ones(1)) if measure == "similarity_head" else ()
-    h, eval_subset = points(len(LABELS)), probe_of(distance, DIGITS)
+    h, eval_subset = points(len(LABELS)), eval_subset_of(distance, DIGITS)
     found, expected = final_metrics(h, similar, eval_subset, parts), final_metrics(h, distance, eval_subset)
     for metric in ("auc", "eer", "map_at_r", "precision_at_1"):
         assert found[metric]["seen"] == pytest.approx(expected[metric]["seen"], abs=1e-4)
@@ -175,7 +182,7 @@ def test_a_similarity_verifies_as_well_as_the_distance_that_it_falls_with(measur
 def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() -> None:
     """Seven classes of ten: number 7 of the labels has no place among the weights."""
     experiment = Experiment(dataset="digits", loss="softmax", held_out=(0, 1, 2))
-    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
+    h, eval_subset = points(len(LABELS)), eval_subset_of(experiment, DIGITS)
     weight, bias = torch.randn(7, 3, generator=torch.Generator().manual_seed(1)), torch.zeros(7)
     inside = torch.tensor(LABELS) >= 3
     expected = torch.nn.functional.cross_entropy(h[inside] @ weight.T, torch.tensor(LABELS)[inside] - 3)
@@ -183,10 +190,10 @@ def test_the_test_loss_of_a_classifier_is_over_all_images_of_the_classes_seen() 
     assert found["loss"]["seen"] == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind in ("logits", "batch")])
+@pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.on_classes])
 def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them(loss: str) -> None:
     experiment = Experiment(dataset="digits", loss=loss, held_out=(7, 8, 9))
-    h, eval_subset = points(len(LABELS)), probe_of(experiment, DIGITS)
+    h, eval_subset = points(len(LABELS)), eval_subset_of(experiment, DIGITS)
     own = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     parts = {"softmax": (own, torch.zeros(7)), "proxy_anchor": (own,)}.get(loss, ())
     scores = final_metrics(h, experiment, eval_subset, parts)
@@ -197,7 +204,7 @@ def test_classes_held_out_have_a_test_loss_unless_a_head_would_have_to_know_them
 
 def test_a_batch_loss_is_scored_on_batches_that_stay_the_same() -> None:
     experiment = Experiment(dataset="digits", loss="supcon")
-    eval_subset, h = probe_of(experiment, DIGITS), points(len(LABELS))
+    eval_subset, h = eval_subset_of(experiment, DIGITS), points(len(LABELS))
     batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
     assert [np.bincount(LABELS[batch]).tolist() for batch in batches] == [[12] * 10] * 4
     fn, params = LOSSES["supcon"].fn, experiment.params
@@ -208,7 +215,7 @@ def test_a_batch_loss_is_scored_on_batches_that_stay_the_same() -> None:
 def test_another_measure_sees_the_pairs_of_a_frame() -> None:
     experiment = Experiment(dataset="digits", measure="manhattan")
     h = points(len(LABELS))
-    found, frame = pairs_by("manhattan", h.numpy(), LABELS), frame_of(h, experiment, probe_of(experiment, DIGITS))
+    found, frame = pairs_by("manhattan", h.numpy(), LABELS), frame_of(h, experiment, eval_subset_of(experiment, DIGITS))
     np.testing.assert_array_equal(found["same"], frame.same_distances)
     np.testing.assert_array_equal(found["different"], frame.different_distances)
 

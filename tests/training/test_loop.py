@@ -33,9 +33,7 @@ every_way = pytest.mark.parametrize(
     ("loss", "sampling"), [(loss, sampling) for loss in LOSSES for sampling in SAMPLINGS]
 )
 
-flippable = pytest.mark.parametrize(
-    "loss", [key for key, loss in LOSSES.items() if loss.input_kind not in ("logits", "batch")]
-)
+flippable = pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if not loss.on_classes])
 
 
 def small(**settings: Any) -> Experiment:

@@ -22,12 +22,7 @@ from tests.training.test_loop import always, bits, small
 PER_CLASS = 3
 LABELS = torch.arange(12) // PER_CLASS
 
-MINABLE = [
-    (key, measure)
-    for key, loss in LOSSES.items()
-    if loss.input_kind not in ("logits", "batch")
-    for measure in loss.measures
-]
+MINABLE = [(key, measure) for key, loss in LOSSES.items() if not loss.on_classes for measure in loss.measures]
 every_measure = pytest.mark.parametrize(("loss", "measure"), MINABLE)
 every_miner = pytest.mark.parametrize("miner", MINERS)
 

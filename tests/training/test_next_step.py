@@ -87,7 +87,7 @@ def test_a_miner_that_draws_shifts_what_comes_after_it(miner: str, monkeypatch: 
     told_is_used(small(miner=miner, augment=("flip",)), monkeypatch)
 
 
-@pytest.mark.parametrize("settings", [{"view": "noisy"}, {"shared": "false"}, {"train_per_class": 5}], ids=str)
+@pytest.mark.parametrize("settings", [{"view": "noisy"}, {"shared": False}, {"train_per_class": 5}], ids=str)
 def test_also_with_two_branches_or_with_images_that_repeat(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +122,7 @@ def test_neither_the_state_nor_the_run_that_goes_on_from_it_is_changed(kind: dic
 def test_second_inputs_are_told_where_they_look_different(view: str) -> None:
     told = next_step(small(view=view, augment=("rotate",)), None)
     np.testing.assert_array_equal(told["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(told["pixels"])).numpy())
-    assert "second" not in next_step(small(shared="false"), None)
+    assert "second" not in next_step(small(shared=False), None)
 
 
 # Which pairs meet
@@ -137,7 +137,7 @@ def test_of_a_batch_every_pair_meets_once() -> None:
     assert pairs_told(next_step(small(), None)) == list(combinations(range(24), 2))
 
 
-@pytest.mark.parametrize("settings", [{"view": "edges"}, {"shared": "false"}], ids=str)
+@pytest.mark.parametrize("settings", [{"view": "edges"}, {"shared": False}], ids=str)
 def test_with_two_branches_every_first_input_meets_every_second_one(settings: dict[str, Any]) -> None:
     assert pairs_told(next_step(small(**settings), None)) == list(product(range(24), repeat=2))
 
@@ -249,19 +249,19 @@ def test_of_triplets_the_share_is_told_whose_loss_is_zero(labels: str) -> None:
     assert told["easy"] == pytest.approx([(missing <= 0).mean()])
 
 
-@pytest.mark.parametrize(("shared", "positives"), [("true", 11), ("false", 12)])
-def test_of_a_batch_of_triplets_every_one_counts(shared: str, positives: int) -> None:
+@pytest.mark.parametrize(("shared", "positives"), [(True, 11), (False, 12)])
+def test_of_a_batch_of_triplets_every_one_counts(shared: bool, positives: int) -> None:
     """With two branches an image's own second form is one of its positives, as in training."""
     experiment = small(loss="triplet", shared=shared, params={"margin": 3.0})
     told = next_step(experiment, state_after(40, small(loss="triplet", shared=shared)))
     d = np.full((24, 24), np.nan)
     d[told["i"], told["j"]] = told["d"]
-    if shared == "true":
+    if shared:
         d[told["j"], told["i"]] = told["d"]
     easy = [
         d[a, p] - d[a, n] + 3 <= 0
         for a, p, n in product(range(24), repeat=3)
-        if a // 12 == p // 12 != n // 12 and (a != p or shared == "false")
+        if a // 12 == p // 12 != n // 12 and (a != p or not shared)
     ]
     assert len(easy) == 24 * positives * 12
     assert told["easy"] == pytest.approx([np.mean(easy)], abs=1e-3)

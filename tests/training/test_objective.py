@@ -166,7 +166,7 @@ def test_two_branches_have_their_anchors_in_the_first_and_the_others_in_the_seco
 @pytest.mark.parametrize(("n", "per_class"), [(4, 4), (4, 1)])
 def test_two_branches_without_one_of_the_sides_have_a_finite_gradient(loss: str, n: int, per_class: int) -> None:
     h1, h2 = embeddings(n, 1).requires_grad_(), embeddings(n, 2).requires_grad_()
-    found = of_two_branches(Experiment(loss=loss, shared="false"), h1, h2, per_class)
+    found = of_two_branches(Experiment(loss=loss, shared=False), h1, h2, per_class)
     found.value.backward()
     assert found.value.isfinite()
     assert all(h.grad is not None and h.grad.isfinite().all() for h in (h1, h2))
@@ -181,7 +181,7 @@ def of(experiment: Experiment, drawn: Draw, h1: Tensor, h2: Tensor) -> Tensor:
 
 
 def test_of_a_random_pair_the_second_image_goes_through_the_second_branch() -> None:
-    experiment, same = Experiment(sampling="random_pairs", shared="false"), torch.arange(12) < 6
+    experiment, same = Experiment(sampling="random_pairs", shared=False), torch.arange(12) < 6
     first, second = embeddings(seed=1), embeddings(seed=2)
     drawn = Draw("pairs", torch.arange(24), same)
     found = of(experiment, drawn, torch.cat([first, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, second]))
@@ -190,7 +190,7 @@ def test_of_a_random_pair_the_second_image_goes_through_the_second_branch() -> N
 
 
 def test_of_a_random_triplet_the_anchor_goes_through_the_first_branch_alone() -> None:
-    experiment = Experiment(loss="triplet", sampling="random_pairs", shared="false")
+    experiment = Experiment(loss="triplet", sampling="random_pairs", shared=False)
     a, p, n = (embeddings(seed=seed) for seed in range(3))
     drawn = Draw("triplets", torch.arange(36))
     found = of(experiment, drawn, torch.cat([a, NOT_LOOKED_AT, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, p, n]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.pictures import Pixels
+from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.embeddings.thresholds import Threshold
@@ -127,7 +127,6 @@ def thumbnails(images: Mapping[int, Pixels], pairs: int) -> dict[int, str]:
 
     def uri(image: Pixels) -> str:
         side = SMALL_SIDE if len(image) == 3 and pairs > FEW else SIDE
-        png = atlas_png(reduced(image[None], side), 1)
-        return "data:image/png;base64," + base64.b64encode(png).decode()
+        return data_uri(atlas_png(reduced(image[None], side), 1))
 
     return {place: uri(image) for place, image in images.items()}

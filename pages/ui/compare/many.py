@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -13,17 +13,16 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.judged import Judged, result, thumbnails
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
-from pages.ui.session.session import evaluations, token
+from pages.ui.session import evaluations
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, answered
-from pages.ui.shims.remembered import remembered
+from pages.ui.shims.futures import Arrays, Reply, result_within
 from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Answer, Refused
+from siamese_core.engine.rpc.client import Refused
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import (
     MAX_PROBLEMS,
@@ -36,8 +35,6 @@ from siamese_core.formats.pair_lists import (
 )
 from siamese_core.runs.model import Model
 
-T = TypeVar("T")
-
 PART = 250
 """Pairs in one question: a message stays small, and one sees how far it is."""
 
@@ -49,8 +46,8 @@ HINTED = 40
 
 EXAMPLE_CLASSES, EXAMPLE_EACH = 4, 3
 
-SLOTS = ("many_list", "many_opened", "many_answers", "many_thumbnails")
-"""What is let go of with the files."""
+ENTRIES = ("many_list", "many_opened", "many_replies", "many_thumbnails")
+"""Of the session: deleted with the files."""
 
 Opened = list[Pixels | ImageRejected]
 
@@ -64,7 +61,9 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         st.info(text.CANCELLED, icon=":material/block:")
         st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
         return
-    inverted = remembered("many_invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = widgets.persistent(
+        "many_invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
+    )
     progress = st.empty()
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
@@ -79,13 +78,13 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         images = {n: 255 - image for n, image in images.items()}
     else:
         hint_at_brightness(list(images.values())[:HINTED], file.model)
-    work = evaluations().poll(token(), "reference", file, start=False) if file.model.has_images else None
+    work = evaluations.poll("reference", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN)
         return
-    shown = _kept("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
+    shown = widgets.once("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
     waits = work is not None and work.status in ("waiting", "working")
     result(file.model, Judged(usable, found["value"], found.get("unlike")), threshold, shown, waits)
 
@@ -95,7 +94,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
 
 def _listed(model: Model) -> tuple[Hashable, PairList | None]:
     """What is another for other files, and their pairs; None, and a sentence, where there are none to use."""
-    given_as = remembered(
+    given_as = widgets.persistent(
         "many_given_as",
         "stacks",
         lambda key: widgets.segmented_control(
@@ -115,10 +114,10 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
         if any(files):
             st.info(text.OTHER_STACK, icon=":material/add_photo_alternate:")
         else:
-            for run_state in SLOTS:
-                st.session_state.pop(run_state, None)
+            for name in ENTRIES:
+                st.session_state.pop(name, None)
         return ids, None
-    found = _kept("many_list", ids, lambda: _read(files))
+    found = widgets.once("many_list", ids, lambda: _read(files))
     if isinstance(found, str):
         st.error(plain(found), icon=":material/error:")
         return ids, None
@@ -136,25 +135,19 @@ def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
         return str(rejected)
 
 
-def _chosen(run_state: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
+def _chosen(name: str, label: str, types: Sequence[str]) -> list[UploadedFile]:
     """Files stay chosen where their widget was not drawn for a while, as when another model is got ready."""
-    key, kept = f"many_{run_state}", f"many_{run_state}_kept"
-
-    def take() -> None:
-        given = st.session_state[key]
-        st.session_state[kept] = given if isinstance(given, list) else [given] if given else []
-
-    is_zip = run_state == "zip"
-    drawn = st.file_uploader(
-        label, types, accept_multiple_files=not is_zip, key=key, on_change=take, help=text.MANY_HELP,
+    key, is_zip = f"many_{name}", name == "zip"
+    draw = partial(
+        st.file_uploader, label, types, accept_multiple_files=not is_zip, help=text.MANY_HELP,
         max_upload_size=None if is_zip else MAX_MB,
     )  # fmt: skip
-    found: list[UploadedFile] = st.session_state.get(kept, [])
-    if found and not drawn:
+    files = widgets.persistent_upload(key, draw, lambda chosen: chosen if isinstance(chosen, list) else [chosen]) or []
+    if files and not st.session_state[key]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(text.STILL_CHOSEN.format(count=f"{len(found):,}"), width="content")
-            st.button(text.REMOVE, key=f"{key}_remove", type="tertiary", on_click=st.session_state.pop, args=(kept,))
-    return found
+            st.caption(text.STILL_CHOSEN.format(count=f"{len(files):,}"), width="content")
+            st.button(text.REMOVE, key=f"{key}_remove", type="tertiary", on_click=widgets.forget, args=(key,))
+    return files
 
 
 def _example_button(model: Model) -> None:
@@ -201,7 +194,7 @@ def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenera
         progress.empty()
         return found
 
-    return _kept("many_opened", key, opened)
+    return widgets.once("many_opened", key, opened)
 
 
 def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], list[str]]:
@@ -225,31 +218,31 @@ def _compared(
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
     is_known = work is not None and work.status == "done"
-    answers: list[Answer] = _kept("many_answers", (file.key, *key, is_known), list)
+    replies: list[Reply] = widgets.once("many_replies", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)
-    bar = None if len(answers) == len(starts) and answers[-1].done() else _bar(progress, "comparing")
+    bar = None if len(replies) == len(starts) and replies[-1].done() else _bar(progress, "comparing")
     found: list[Arrays] = []
     for number, start in enumerate(starts):
-        if number == len(answers):
+        if number == len(replies):
             part = pairs[start : start + PART]
             first = np.stack([images[pair.first] for pair in part])
             second = np.stack([images[pair.second] for pair in part])
-            answers.append(evaluations().compare(file, first, second))
+            replies.append(evaluations.compare(file, first, second))
         arrays = None
         for _ in range(LOOKS):
             if bar is not None:
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
             try:
-                arrays = answered(answers[number], LOOK_EVERY)
+                arrays = result_within(replies[number], LOOK_EVERY)
             except Refused as refused:
                 progress.empty()
                 st.error(plain(str(refused)), icon=":material/error:")
                 return None
-            if arrays is not None or answers[number].cancelled():
+            if arrays is not None or replies[number].cancelled():
                 break
         if arrays is None:
-            if answers[number].cancelled():
-                del answers[number:]
+            if replies[number].cancelled():
+                del replies[number:]
             progress.empty()
             return None
         found.append(arrays)
@@ -273,16 +266,3 @@ def _cancel() -> None:
 
 def _go_on() -> None:
     del st.session_state["many_cancelled"]
-
-
-# What outlives a run of the page
-
-
-def _kept(run_state: str, key: Hashable, make: Callable[[], T]) -> T:
-    """Made once; what is made for another key takes its place."""
-    kept = st.session_state.get(run_state)
-    if kept is None or kept[0] != key:
-        st.session_state.pop(run_state, None)
-        kept = st.session_state[run_state] = (key, make())
-    value: T = kept[1]
-    return value

@@ -14,17 +14,15 @@ from pages.ui.compare.place import place
 from pages.ui.compare.sources import Pair
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.compare.why import maps, neighbours
-from pages.ui.session import model_picker
+from pages.ui.session import evaluations, model_picker
 from pages.ui.session.image_grid import sheet
 from pages.ui.session.loss_curves import has_come, is_waiting
-from pages.ui.session.session import evaluations, owner, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, kept_answer
-from pages.ui.shims.inline import show_png
-from pages.ui.shims.remembered import remembered
+from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
-from siamese_core.embeddings.thresholds import Threshold, reported
+from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import Refused
@@ -39,19 +37,18 @@ SOURCES = {"dataset": sources.from_dataset, "upload": sources.from_files, "camer
 
 
 def page() -> None:
-    owner()
     st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
         return
-    chosen = remembered(
+    chosen = widgets.persistent(
         "compare_source",
         "dataset" if file.model.has_images else "upload",
         lambda key: widgets.segmented_control(
             text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
         ),
     )
-    work = evaluations().poll(token(), "reference", file) if file.model.has_images else None
+    work = evaluations.poll("reference", file) if file.model.has_images else None
     if chosen == "many":
         many.section(file, threshold_of(file, work))
     else:
@@ -60,9 +57,7 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(plain(work.message), icon=":material/warning:")
-        st.button(
-            text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations().cancel, args=(token(), "reference", file)
-        )
+        st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations.cancel, args=("reference", file))
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
     elif is_waiting():
@@ -82,8 +77,8 @@ def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold 
         return Threshold(**work.about["threshold"])
     if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
         # What a file says of its rates anybody may have written: here they are measured.
-        is_similarity = file.model.is_similarity
-        return reported(1 - kept.value if is_similarity else kept.value, known, kept.rule, "seen", is_similarity)
+        distance = file.model.measure.as_distance(kept.value)
+        return threshold_at(distance, known, kept.rule, "seen", file.model.is_similarity)
     return kept
 
 
@@ -98,7 +93,9 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = remembered("invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP))
+    inverted = widgets.persistent(
+        "invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
+    )
     if inverted:
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)
@@ -110,12 +107,11 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
     is_known = work is not None and work.status == "done"
     name = hashlib.sha256(pair.first.tobytes() + pair.second.tobytes()).hexdigest()
     asked = (file.key, name)
-    e = evaluations()
     try:
-        found = kept_answer(
-            "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
+        found = request_once(
+            "compared", (*asked, is_known), lambda: evaluations.compare(file, pair.first[None], pair.second[None]), WAIT
         )
-        explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
+        explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return
@@ -149,7 +145,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             st.caption(text.LATE)
             st.button(text.LOOK_AGAIN, key="look_at_maps")
         else:
-            maps(explained, 1 - value if model.is_similarity else value)
+            maps(explained, model.measure.as_distance(value))
     with near:
         if "near" in found:
             assert work is not None, "neighbours are known by the reference"
@@ -168,13 +164,13 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     """A threshold by hand, with the rates that it has."""
     if known is None:
         return
-    apart = 1 - to if file.model.is_similarity else to
-    model_picker.keep_threshold(file, reported(apart, known, "hand", "seen", file.model.is_similarity))
+    distance = file.model.measure.as_distance(to)
+    model_picker.keep_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:
     """How far the training images are looked through; draws the page again when that is done."""
-    work = evaluations().poll(token(), "reference", file)
+    work = evaluations.poll("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     said = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)

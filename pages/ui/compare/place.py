@@ -16,7 +16,6 @@ from siamese_core.embeddings.verification import Distances
 from siamese_core.export.figures import base
 from siamese_core.export.figures.verification import distance_end, distance_histograms, with_pair
 from siamese_core.losses import LOSSES
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import Model
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ def place(
     on_moved: Callable[[float], None],
 ) -> None:
     """The threshold's line can be dragged: `on_moved` is told where it is let go."""
-    loss, measure = LOSSES[model.experiment.loss], MEASURES[model.experiment.measure]
+    loss, measure = LOSSES[model.experiment.loss], model.measure
     st.markdown(f"**{text.PLACE}**")
     pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known
     d_max = 1.0 if model.is_similarity else distance_end([pairs], 1.05 * value, 1.2 * (threshold or 0.0))
-    has_curve = loss.input_kind in ("distance", "similarity", "batch")
+    has_curve = loss.on_pairs or loss.input_kind == "batch"
     curve = loss_arrays(loss.key, model.experiment.params, places(loss, d_max)) if has_curve else None
     axis = train_text.AXES[measure.kind].format(measure=measure.title)
     if not has_curve:

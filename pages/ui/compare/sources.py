@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, picture
 from pages.ui.shims import widgets
@@ -77,42 +80,36 @@ def _draw(images: Images, same: bool) -> None:
 
 def from_files(model: Model) -> Pair | None:
     """Files stay chosen when the page is switched, which empties the widgets."""
-    columns = st.columns(2)
-    for side, column in enumerate(columns):
-        column.file_uploader(
-            text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
-            key=f"pair_file_{side}", help=text.UPLOAD_HELP, on_change=_take, args=("file", "bytes", side),
+    given = []
+    for side, column in enumerate(st.columns(2)):
+        draw = partial(
+            column.file_uploader, text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
+            help=text.UPLOAD_HELP,
         )  # fmt: skip
-    return _decoded(model, "pair_bytes")
+        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, _content))
+    return _decoded(model, given)
 
 
 def from_camera(model: Model) -> Pair | None:
     st.caption(text.CAMERA_HINT)
+    given = []
     for side, column in enumerate(st.columns(2)):
-        column.camera_input(
-            text.PHOTO.format(side=text.SIDES[side]), key=f"pair_camera_{side}",
-            on_change=_take, args=("camera", "photo", side),
-        )  # fmt: skip
-    return _decoded(model, "pair_photo")
+        draw = partial(column.camera_input, text.PHOTO.format(side=text.SIDES[side]))
+        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, _content))
+    return _decoded(model, given)
 
 
-def _take(widget: str, run_state: str, side: int) -> None:
-    """What was given; what was taken away again is let go of."""
-    given = st.session_state[f"pair_{widget}_{side}"]
-    if given is None:
-        st.session_state.pop(f"pair_{run_state}_{side}", None)
-    else:
-        st.session_state[f"pair_{run_state}_{side}"] = given.getvalue()
+def _content(file: UploadedFile) -> bytes:
+    return file.getvalue()
 
 
-def _decoded(model: Model, run_state: str) -> Pair | None:
+def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:
     found: list[Pixels] = []
-    given = [st.session_state.get(f"{run_state}_{side}") for side in range(2)]
     for side, data in enumerate(given):
         if data is None:
             continue
         try:
-            found.append(_picture(data, model))
+            found.append(_image(data, model, side))
         except ImageRejected as rejected:
             st.error(
                 text.REJECTED.format(side=text.SIDES[side], message=plain(rejected.message)), icon=":material/error:"
@@ -125,12 +122,7 @@ def _decoded(model: Model, run_state: str) -> Pair | None:
     return None
 
 
-def _picture(data: bytes, model: Model) -> Pixels:
+def _image(data: bytes, model: Model, side: int) -> Pixels:
     """Decoded once for each file and size."""
-    kept: dict[tuple[str, tuple[int, ...]], Pixels] = st.session_state.setdefault("pictures", {})
-    place = (hashlib.sha256(data).hexdigest(), model.shape)
-    if place not in kept:
-        kept[place] = picture(data, model)
-        while len(kept) > 4:
-            del kept[next(iter(kept))]
-    return kept[place]
+    key = (hashlib.sha256(data).hexdigest(), model.shape)
+    return widgets.once(f"pair_image_{side}", key, lambda: picture(data, model))

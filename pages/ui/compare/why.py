@@ -10,8 +10,7 @@ from pages.ui.session.image_grid import sheet
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.futures import Arrays
-from pages.ui.shims.inline import show_png
-from pages.ui.shims.remembered import remembered
+from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
 from siamese_core.runs.model import Model
 
@@ -23,7 +22,7 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 def maps(explained: Arrays, value: float) -> None:
     """Both images under one map, on one scale."""
-    chosen = remembered(
+    chosen = widgets.persistent(
         "map_kind",
         "occlusion",
         lambda key: widgets.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),

@@ -34,7 +34,7 @@ _replay = _component("replay")
 
 
 def embedding_view(message: bytes, key: str) -> None:
-    """Draws a message of `wire.pack` that embedding/view.js describes."""
+    """Draws a message of `wire.pack` that embedding/message.js describes."""
     _embedding(key=key, data=message)
 
 

@@ -1,12 +1,8 @@
-// A message of siamese_core/wire.py: four bytes that give the header's length, the header as JSON, then raw arrays.
+// A message of siamese_core/formats/wire.py, for all components: four bytes that give the header's length, the header as JSON, then raw arrays.
 
 const TYPES = {
   float32: Float32Array, float64: Float64Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
   uint8: Uint8Array, uint16: Uint16Array,
-};
-
-export const NOTHING = {
-  xy: new Float32Array(0), labels: new Int32Array(0), neighbours: new Int32Array(0), distances: new Float32Array(0),
 };
 
 export function unpack(bytes) {

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.data.uploaded import KEPT_SECONDS, train_with
-from pages.ui.session.experiment_form import datasets
+from pages.ui.session import datasets
+from pages.ui.session.experiment_form import dataset_titles
 from pages.ui.session.image_grid import sheet
-from pages.ui.session.session import token, uploads
 from pages.ui.shims import widgets
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
 from siamese_core.experiment.experiment import Experiment
@@ -19,12 +19,12 @@ COLUMNS, ROWS = 16, 6
 
 
 def section() -> None:
-    titles = datasets()
+    titles = dataset_titles()
     current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
         st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
     key: str = widgets.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
-    uploads().use(token(), key)
+    datasets.may_use(key)
     record = dataset_of(key)
     try:
         images = record.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.session.session import downloads, token
+from pages.ui.session import datasets
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.datasets.download import megabytes
@@ -16,7 +16,7 @@ LOOK_EVERY = 0.5
 
 def section() -> None:
     st.markdown(text.GET_INTRO.format(folder=cache_root()))
-    is_busy = downloads().is_busy()
+    is_busy = datasets.is_downloading()
     st.fragment(_sets, run_every=LOOK_EVERY if is_busy else None)(is_busy)
 
 
@@ -24,22 +24,22 @@ def _sets(was_busy: bool) -> None:
     for key in DOWNLOADS:
         with st.container(border=True):
             _set(key)
-    if downloads().is_busy() != was_busy:
+    if datasets.is_downloading() != was_busy:
         st.rerun()
 
 
 def _set(key: str) -> None:
-    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().poll(key)
+    record, download, fetching = DATASETS[key], DOWNLOADS[key], datasets.poll_download(key)
     here = record.find()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text.GET_SET.format(title=record.title, size=megabytes(download.size_bytes)), width="stretch")
         if here:
             st.badge(text.HERE, icon=":material/check:", color="green")
         elif fetching is not None and fetching.status == "fetching":
-            if fetching.owner == token():
-                st.button(text.CANCEL, key=f"cancel_{key}", on_click=downloads().cancel, args=(token(), key))
+            if datasets.may_cancel(fetching):
+                st.button(text.CANCEL, key=f"cancel_{key}", on_click=datasets.cancel_download, args=(key,))
         elif st.button(text.DOWNLOAD, key=f"get_{key}", icon=":material/download:", help=record.source):
-            downloads().start(token(), key)
+            datasets.start_download(key)
             st.rerun()
     st.caption(
         text.GET_FACTS.format(

@@ -8,16 +8,15 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from pages.ui.session import engine
 from pages.ui.session.experiment_form import current_experiment
 from pages.ui.session.image_grid import sheet
-from pages.ui.session.session import engine
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
-from pages.ui.shims.futures import kept_answer
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.futures import Reply, request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
-from siamese_core.engine.rpc.client import Answer
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
@@ -37,7 +36,7 @@ def section() -> None:
         return
     st.markdown(text.VIEWS_INTRO)
     rows = {
-        key: (f"**{view.title}.** {view.help}", lambda key=key: engine().ask.viewed(key, images))
+        key: (f"**{view.title}.** {view.help}", lambda key=key: engine.transformed(key, images))
         for key, view in INPUT_TRANSFORMS.items()
     }
     _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
@@ -49,7 +48,7 @@ def section() -> None:
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
     rows = {
-        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))
+        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine.augmented((key,), images))
         for key, entry in AUGMENTATIONS.items()
     }
     _sheets(rows, images, experiment.data)
@@ -63,22 +62,22 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np.ndarray, data: Dataset) -> None:
-    if not engine().devices:
+def _sheets(rows: dict[str, tuple[str, Callable[[], Reply] | None]], images: np.ndarray, data: Dataset) -> None:
+    if not engine.devices():
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
         return
     for key, (words, ask) in rows.items():
         st.markdown(words)
-        shown = images if ask is None else _kept(key, data, ask)
+        shown = images if ask is None else _transformed(key, data, ask)
         if shown is None:
             st.caption(text.NOT_YET)
         else:
             show_png(sheet(shown, SHOWN), width="content")
 
 
-def _kept(key: str, data: Dataset, ask: Callable[[], Answer]) -> np.ndarray | None:
-    found = kept_answer(f"changed_{key}", data, ask, WAIT)
+def _transformed(key: str, data: Dataset, send: Callable[[], Reply]) -> np.ndarray | None:
+    found = request_once(f"changed_{key}", data, send, WAIT)
     return None if found is None else found["images"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.ui.data import browse, get, inputs, pairs, uploaded
-from pages.ui.session.session import engine, owner
+from pages.ui.session import engine
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import data as text
@@ -28,7 +28,6 @@ SECTIONS: dict[str, Callable[[], None]] = {
 
 
 def page() -> None:
-    owner()
     asked = st.query_params.get("section", "")
     if asked in SECTIONS and not address_sync.is_uploaded(PAGE, asked):
         st.session_state[KEY] = asked
@@ -46,7 +45,7 @@ def page() -> None:
     if section != (asked or "browse"):
         st.query_params.from_dict({"section": section})
     # Asked before: a worker that comes while the page is drawn is a reason to draw it again.
-    is_ready = bool(engine().devices)
+    is_ready = bool(engine.devices())
     SECTIONS[section]()
     if not is_ready:
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
@@ -54,5 +53,5 @@ def page() -> None:
 
 def _once_ready() -> None:
     """What the training process is asked for comes when that has started."""
-    if engine().devices:
+    if engine.devices():
         st.rerun()

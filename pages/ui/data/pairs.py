@@ -9,13 +9,13 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.ui.session import session
 from pages.ui.session.experiment_form import current_experiment
 from pages.ui.session.image_grid import sheet
-from pages.ui.session.session import engine, run_of_tab, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import Arrays, kept_answer
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine import RunView
@@ -37,7 +37,7 @@ ORDERS = ("drawn", "hardest", "easiest")
 
 
 def section() -> None:
-    run = run_of_tab()
+    run = session.run_of_tab()
     experiment = run.experiment if run is not None else current_experiment()
     start = run.id if run is not None else experiment.to_query()
     if st.session_state.get("pairs_start") != start:
@@ -88,7 +88,7 @@ def _asked(run: RunView | None, experiment: Experiment) -> Arrays | None:
     ahead = st.session_state["pairs_ahead"]
     asked = (st.session_state["pairs_start"], (run.step, run.status) if run is not None else None, ahead)
     run_id = run.id if run is not None else None
-    return kept_answer("pairs_asked", asked, lambda: engine().next_step(token(), run_id, experiment, ahead), WAIT)
+    return request_once("pairs_asked", asked, lambda: session.next_step(run_id, experiment, ahead), WAIT)
 
 
 def _pairs(experiment: Experiment, found: Arrays) -> None:
@@ -133,7 +133,7 @@ def _second(found: Arrays) -> np.ndarray:
 
 
 def _value(experiment: Experiment, d: float) -> str:
-    symbol = "p" if MEASURES[experiment.measure].kind == "similarity" else "d"
+    symbol = "p" if MEASURES[experiment.measure].is_similarity else "d"
     return f"{symbol} = {d:.3g}"
 
 

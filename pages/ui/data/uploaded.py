@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pages.ui.session.session import token, uploads
+from pages.ui.session import datasets
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
@@ -37,12 +37,12 @@ def section() -> None:
     st.markdown(text.OWN_INTRO)
     st.caption(text.NO_FACES)
     _source()
-    reading = uploads().poll(token())
+    reading = datasets.poll_reading()
     if reading is not None:
         st.fragment(_progress, run_every=LOOK_EVERY if reading.status == "reading" else None)(reading.status)
         if reading.status == "ready":
             _prepare(reading)
-    _kept()
+    _sets()
 
 
 def _source() -> None:
@@ -51,7 +51,7 @@ def _source() -> None:
         st.session_state["own_read"] = given.file_id
         st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
         _forget_choices()
-        uploads().read_zip(token(), given)
+        datasets.read_zip(given)
     root = os.environ.get(IMAGE_ROOT)
     if root:
         _server_folder(Path(root))
@@ -64,7 +64,7 @@ def _server_folder(root: Path) -> None:
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
             _forget_choices()
             st.session_state["own_name"] = archives.clean(name)[:24]
-            uploads().read_folder(token(), root, name)
+            datasets.read_folder(root, name)
 
 
 def _forget_choices() -> None:
@@ -73,14 +73,14 @@ def _forget_choices() -> None:
 
 def _progress(shown: str) -> None:
     """What is being read, or what came of it; asks for the whole page once when that changes."""
-    reading = uploads().poll(token())
+    reading = datasets.poll_reading()
     if reading is None or reading.status != shown:
         st.rerun()
     if reading.status == "reading":
         line = text.READING.format(done=reading.done, total=reading.total) if reading.total else text.STARTING
         st.progress(min(1.0, reading.done / max(1, reading.total)), text=line)
         if st.button(text.CANCEL, key="own_cancel"):
-            uploads().cancel(token())
+            datasets.cancel_reading()
             st.rerun()
     elif reading.status == "failed":
         st.error(reading.message, icon=":material/error:")
@@ -155,7 +155,7 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
     )  # fmt: skip
     with st.spinner(text.PREPARING):
         try:
-            key = uploads().prepare(token(), side, colour, test, title)
+            key = datasets.make_dataset(side, colour, test, title)
         except OSError as error:
             st.error(text.NO_ROOM.format(reason=plain(error.strerror or "?")), icon=":material/error:")
             return
@@ -170,18 +170,18 @@ def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     st.switch_page("pages/1_Train.py")
 
 
-def _kept() -> None:
-    kept, deleted = uploads().sets(token()), uploads().sets(token(), deleted=True)
-    if kept:
+def _sets() -> None:
+    here, deleted = datasets.uploaded_sets(), datasets.uploaded_sets(deleted=True)
+    if here:
         st.markdown(f"**{text.KEPT}**")
-    for key, title in kept.items():
+    for key, title in here.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(plain(title), width="content")
             if st.button(text.TRAIN, key=f"train_{key}", icon=":material/play_circle:"):
                 train_with(key)
             st.button(
-                text.DELETE, key=f"delete_{key}", icon=":material/delete:", on_click=uploads().discard,
-                args=(token(), key),
+                text.DELETE, key=f"delete_{key}", icon=":material/delete:", on_click=datasets.delete_dataset,
+                args=(key,),
             )  # fmt: skip
     for key, title in deleted.items():
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -190,5 +190,5 @@ def _kept() -> None:
 
 
 def _restore(key: str) -> None:
-    if not uploads().restore(token(), key):
+    if not datasets.restore_dataset(key):
         st.toast(text.TOO_LATE, icon=":material/delete:")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, group
-from pages.ui.session.session import engine, token
+from pages.ui.session import session
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
@@ -56,7 +56,7 @@ def _classifier(found: Found) -> RunView | None:
         st.caption(text.SOFTMAX_SELF)
         return None
     kept = st.session_state.get("softmax_run")
-    run = engine().poll(token(), kept[1]) if kept is not None and kept[0] == found.file.key else None
+    run = session.poll_run(kept[1]) if kept is not None and kept[0] == found.file.key else None
     if run is not None and run.message:
         st.warning(run.message, icon=":material/warning:")
     if run is None or run.status in ("halted", "failed", "stopped"):
@@ -67,16 +67,16 @@ def _classifier(found: Found) -> RunView | None:
 
 
 def _train(found: Found) -> None:
-    run = engine().start(token(), as_classifier(found.file.model.experiment), aside=True)
+    run = session.start_run(as_classifier(found.file.model.experiment), aside=True)
     st.session_state["softmax_run"] = (found.file.key, run)
 
 
 def _going(run_id: str) -> None:
-    run = engine().poll(token(), run_id)
+    run = session.poll_run(run_id)
     if run is None or not run.live:
         st.rerun()
     words = text.SOFTMAX_GOING.format(step=f"{run.step:,}", steps=f"{run.experiment.steps:,}")
     st.progress(min(1.0, run.step / run.experiment.steps), text=words)
     if st.button(text.CANCEL, key="softmax_cancel"):
-        engine().discard(token(), run_id)
+        session.discard_run(run_id)
         st.rerun()

@@ -31,7 +31,7 @@ def part(found: Found) -> None:
                 _accuracy(found, looked_at, ways, shots)
     if found.file.model.experiment.branches == 2:
         st.caption(text.FEW_SHOT_FIRST)
-    if len(labels) < sum(len(looked_at.places) for looked_at in found.groups.values()):
+    if len(labels) < sum(len(looked_at.indices) for looked_at in found.groups.values()):
         st.caption(text.FEW_SHOT_OF.format(count=f"{len(labels):,}"))
 
 
@@ -52,5 +52,5 @@ def accuracy(found: Found, looked_at: GroupReport, ways: int, shots: int) -> tup
     labels = found.report.labels[mine]
     rows = found.report.embeddings[: len(found.report.labels)][mine]
     possible = few_shot.most_ways(labels, shots)
-    score = few_shot.few_shot(rows, labels, min(ways, possible), shots) if possible >= 2 else None
+    score = few_shot.few_shot_accuracy(rows, labels, min(ways, possible), shots) if possible >= 2 else None
     return score, possible

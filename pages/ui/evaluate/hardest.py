@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError, TimeoutError
-
 import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.found import Found, group
-from pages.ui.session import embedding_message
+from pages.ui.session import embedding_message, engine
 from pages.ui.session.image_grid import sheet
-from pages.ui.session.session import engine
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.futures import request_once
+from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout
 from siamese_core.evaluation.report import GroupReport, Hardest
@@ -23,6 +21,8 @@ from siamese_core.evaluation.report import GroupReport, Hardest
 WAIT = 6.0
 """Seconds for a picture of a thousand points; UMAP may have to warm up first, and PCA stands in for it."""
 LOOK_EVERY = 1.0
+
+LAYOUT = "evaluated_layout"
 
 SHOWN = 12
 TILE_WIDTH = 112
@@ -49,14 +49,13 @@ def part(found: Found) -> None:
 
 def _gallery(found: Found, looked_at: GroupReport, kind: str, pairs: Hardest) -> None:
     images = found.file.model.experiment.data.load().test_images
-    n = len(looked_at.places)
+    n = len(looked_at.indices)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(looked_at.places[row % n]) for row in rows]
+            places = [int(looked_at.indices[row % n]) for row in rows]
             names = [plain(found.file.model.classes[looked_at.labels[row % n]]) for row in rows]
-            value = float(pairs.value[number])
-            value = 1 - value if found.file.model.is_similarity else value
+            value = found.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
                 show_png(sheet(images[places], 2), caption=caption, width="stretch")
@@ -82,7 +81,7 @@ def _points(found: Found) -> None:
     layout = _layout(found)
     if layout is None:
         st.caption(text.LAYING_OUT)
-        st.fragment(_once_there, run_every=LOOK_EVERY)(found)
+        st.fragment(_once_there, run_every=LOOK_EVERY)()
         return
     if key == found.file.key and pointed is None:
         st.caption(text.NO_POINT.format(count=f"{len(found.report.shown):,}"))
@@ -97,27 +96,21 @@ def _points(found: Found) -> None:
 
 
 def _layout(found: Found) -> Layout | None:
-    """Asked for once for each model; again, where UMAP was not warm."""
-    kept = st.session_state.get("evaluated_layout")
-    if kept is None or kept[0] != found.file.key or kept[1].cancelled():
-        kept = (found.file.key, engine().projector.lay_out(found.report.embeddings, "umap"))
-        st.session_state["evaluated_layout"] = kept
-    try:
-        layout: Layout = kept[1].result(WAIT)
-    except (TimeoutError, CancelledError):
-        return None
-    if layout.stand_in and engine().projector.is_warm:
-        del st.session_state["evaluated_layout"]
+    """Requested once for each model; again, where UMAP was not warm."""
+    embeddings = found.report.embeddings
+    layout: Layout | None = request_once(LAYOUT, found.file.key, lambda: engine.layout_of(embeddings, "umap"), WAIT)
+    if layout is not None and layout.stand_in and engine.is_umap_warm():
+        del st.session_state[LAYOUT]
         return _layout(found)
     return layout
 
 
-def _once_there(found: Found) -> None:
-    kept = st.session_state.get("evaluated_layout")
-    if kept is None or kept[1].done():
+def _once_there() -> None:
+    _, reply = st.session_state.get(LAYOUT, (None, None))
+    if reply is None or reply.done():
         st.rerun()
 
 
 def _once_warm() -> None:
-    if engine().projector.is_warm:
+    if engine.is_umap_warm():
         st.rerun()

@@ -8,8 +8,7 @@ import streamlit as st
 
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.found import Found
-from pages.ui.session import model_picker
-from pages.ui.session.session import evaluations, owner, token
+from pages.ui.session import evaluations, model_picker
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import evaluate as text
@@ -31,7 +30,6 @@ PARTS: dict[str, Callable[[Found], None]] = {
 
 
 def page() -> None:
-    owner()
     st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
@@ -75,7 +73,7 @@ def _report(file: ModelFile) -> Report | None:
         st.info(text.STOPPED, icon=":material/info:")
         st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_begin)
         return None
-    work = evaluations().poll(token(), "evaluate", file)
+    work = evaluations.poll("evaluate", file)
     assert work is not None, "looking begins it"
     if work.status == "failed":
         st.error(plain(work.message), icon=":material/error:")
@@ -84,11 +82,7 @@ def _report(file: ModelFile) -> Report | None:
     if work.status != "done":
         st.fragment(_progress, run_every=LOOK_EVERY)(file)
         return None
-    kept = st.session_state.get("evaluated")
-    if kept is None or kept[0] != file.key:
-        kept = st.session_state["evaluated"] = (file.key, from_wire(work.about, work.arrays))
-    report: Report = kept[1]
-    return report
+    return widgets.once("evaluated", file.key, lambda: from_wire(work.about, work.arrays))
 
 
 def _begin() -> None:
@@ -96,11 +90,11 @@ def _begin() -> None:
 
 
 def _again(file: ModelFile) -> None:
-    evaluations().cancel(token(), "evaluate", file)
+    evaluations.cancel("evaluate", file)
 
 
 def _stop(file: ModelFile) -> None:
-    evaluations().cancel(token(), "evaluate", file)
+    evaluations.cancel("evaluate", file)
     st.session_state["evaluate_stopped"] = file.key
 
 
@@ -108,7 +102,7 @@ def _progress(file: ModelFile) -> None:
     """Draws the page again when the evaluation is done."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.rerun()
-    work = evaluations().poll(token(), "evaluate", file)
+    work = evaluations.poll("evaluate", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     st.progress(min(1.0, work.done / max(1, work.total)), text=_said(work))

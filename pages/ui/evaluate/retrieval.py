@@ -10,7 +10,7 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.evaluate.found import Found, group, table, with_interval
 from pages.ui.shims import widgets
-from pages.ui.shims.inline import show_png
+from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
 from pages.ui.text.plot import PLOT
 from siamese_core.datasets.atlas import atlas_png
@@ -90,7 +90,7 @@ def spread(looked_at: GroupReport) -> np.ndarray:
 
 def worst(looked_at: GroupReport) -> np.ndarray:
     """Rows (Q,) of the images with the fewest neighbours of their class; of those alike, the first ones."""
-    n = len(looked_at.places)
+    n = len(looked_at.indices)
     own = looked_at.labels[np.arange(len(looked_at.neighbours)) % n]
     hits = (looked_at.labels[looked_at.neighbours % n] == own[:, None]).sum(axis=1)
     return np.argsort(hits, kind="stable")[:QUERIES]
@@ -98,14 +98,14 @@ def worst(looked_at: GroupReport) -> np.ndarray:
 
 def sheet(images: np.ndarray, looked_at: GroupReport, queries: np.ndarray) -> bytes:
     """A PNG with a row for each query: the image, then its neighbours in frames that say whether they are right."""
-    n = len(looked_at.places)
+    n = len(looked_at.indices)
     tiles = []
     for query in queries:
         label = looked_at.labels[query % n]
-        tiles.append(_framed(images[looked_at.places[query % n]], QUERY, cut=False))
+        tiles.append(_framed(images[looked_at.indices[query % n]], QUERY, cut=False))
         for row in looked_at.neighbours[query]:
             right = looked_at.labels[row % n] == label
-            tiles.append(_framed(images[looked_at.places[row % n]], RIGHT if right else WRONG, cut=not right))
+            tiles.append(_framed(images[looked_at.indices[row % n]], RIGHT if right else WRONG, cut=not right))
     return atlas_png(np.stack(tiles), looked_at.neighbours.shape[1] + 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.found import Found
 from pages.ui.session import model_picker
 from pages.ui.session.image_grid import sheet as pictures
+from pages.ui.shims.images import data_uri
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
 from siamese_core.embeddings.thresholds import Threshold
@@ -101,11 +101,11 @@ def at_threshold(found: Found, kept: Threshold | None) -> list[dict[str, object]
 
 def curves(found: Found) -> list[dict[str, object]]:
     """The error rates along the thresholds of each group, in the model's own units."""
-    is_similarity = found.file.model.is_similarity
+    measure = found.file.model.measure
     rows: list[dict[str, object]] = []
     for name, looked_at in found.groups.items():
         for at, accept, reject in zip(*map(np.ndarray.tolist, looked_at.curves or ()), strict=True):
-            value = 1 - at if is_similarity else at
+            value = measure.from_distance(at)
             rows.append({"classes": name, "threshold": value, "false_accept": accept, "false_reject": reject})
     return rows
 
@@ -115,15 +115,16 @@ def hardest(found: Found) -> list[dict[str, object]]:
     model = found.file.model
     rows: list[dict[str, object]] = []
     for name, looked_at in found.groups.items():
-        n = len(looked_at.places)
+        n = len(looked_at.indices)
         for same, pairs in ((True, looked_at.hardest_same), (False, looked_at.hardest_different)):
             for first, second, value in zip(pairs.first, pairs.second, pairs.value.tolist(), strict=True):
                 rows.append({
                     "classes": name, "same": same,
-                    "first_image": int(looked_at.places[first % n]), "second_image": int(looked_at.places[second % n]),
+                    "first_image": int(looked_at.indices[first % n]),
+                    "second_image": int(looked_at.indices[second % n]),
                     "first_class": model.classes[looked_at.labels[first % n]],
                     "second_class": model.classes[looked_at.labels[second % n]],
-                    "value": 1 - value if model.is_similarity else value,
+                    "value": model.measure.from_distance(value),
                 })  # fmt: skip
     return rows
 
@@ -161,7 +162,7 @@ def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
         yield _picture(retrieval.sheet(images, looked_at, retrieval.spread(looked_at)), text.SHEET_TITLE)
         yield _figure(baselines.figure(found, name))
         for kind, pairs in (("same", looked_at.hardest_same), ("different", looked_at.hardest_different)):
-            places = looked_at.places[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.places)]
+            places = looked_at.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.indices)]
             if len(places):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
                 yield _picture(pictures(images[places], 8), text.HARDEST[kind])
@@ -181,4 +182,4 @@ def _figure(figure: go.Figure, first: bool = False) -> str:
 
 
 def _picture(png: bytes, words: str) -> str:
-    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f'<img alt="{html.escape(words)}" src="{data_uri(png)}">'

@@ -15,10 +15,9 @@ from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
 from pages.ui.text.plot import PLOT
-from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, chosen, reported, rule_of
+from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.embeddings.verification import Distances, band, rates
 from siamese_core.export.figures import verification as figures
-from siamese_core.losses.distances import MEASURES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -87,8 +86,9 @@ def _picker(found: Found) -> Threshold | None:
         by_hand = _by_hand(found, name)
         if not len(looked_at.reported_on.same) or not len(looked_at.reported_on.different):
             return None
-        return reported(_apart(found, by_hand), looked_at.reported_on, "hand", name, is_similarity)
-    return chosen(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
+        distance = found.file.model.measure.as_distance(by_hand)
+        return threshold_at(distance, looked_at.reported_on, "hand", name, is_similarity)
+    return choose_threshold(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
 
 
 def _by_hand(found: Found, name: str) -> float:
@@ -103,8 +103,8 @@ def _by_hand(found: Found, name: str) -> float:
 def _middle(found: Found, name: str) -> float:
     """Where no rule finds a threshold, something to begin with."""
     curves = found.groups[name].curves
-    apart = float(np.median(curves.thresholds)) if curves is not None else 0.0
-    return max(0.0, _apart(found, apart))
+    distance = float(np.median(curves.thresholds)) if curves is not None else 0.0
+    return max(0.0, found.file.model.measure.from_distance(distance))
 
 
 def _rule(kind: str) -> Rule:
@@ -133,11 +133,11 @@ def _rates(found: Found, threshold: Threshold) -> None:
 def said(found: Found, threshold: Threshold) -> list[str]:
     """What a threshold means, and how often it is wrong on the classes of each group."""
     lines = [text.SAYS_SAME[found.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
-    apart = _apart(found, threshold.value)
+    distance = found.file.model.measure.as_distance(threshold.value)
     for name, looked_at in found.groups.items():
-        at = rates(looked_at.reported_on, apart)
+        at = rates(looked_at.reported_on, distance)
         none = model_picker.text.NONE
-        accept, reject = (None, None) if looked_at.bands is None else band(looked_at.bands, apart)
+        accept, reject = (None, None) if looked_at.bands is None else band(looked_at.bands, distance)
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
@@ -151,9 +151,9 @@ def said(found: Found, threshold: Threshold) -> list[str]:
 
 def rates_of(found: Found, name: str, value: float) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
     """Of a threshold on the classes of a group: each error rate, and its interval."""
-    looked_at, apart = found.groups[name], _apart(found, value)
-    ends = (None, None) if looked_at.bands is None else band(looked_at.bands, apart)
-    yield from zip(("false_accept", "false_reject"), rates(looked_at.reported_on, apart), ends, strict=True)
+    looked_at, distance = found.groups[name], found.file.model.measure.as_distance(value)
+    ends = (None, None) if looked_at.bands is None else band(looked_at.bands, distance)
+    yield from zip(("false_accept", "false_reject"), rates(looked_at.reported_on, distance), ends, strict=True)
 
 
 def _histogram(found: Found, threshold: Threshold | None) -> None:
@@ -181,7 +181,7 @@ def _histogram(found: Found, threshold: Threshold | None) -> None:
 def histogram(found: Found, value: float | None) -> go.Figure:
     """The pairs of the reporting halves, on either side of a threshold."""
     model = found.file.model
-    measure = MEASURES[model.experiment.measure]
+    measure = model.measure
     words = text.HISTOGRAM | {"axis": train_text.AXES[measure.kind].format(measure=measure.title)}
     return figures.distance_histograms(
         _pairs(found), d_max=_end(found, value), threshold=value, is_similarity=model.is_similarity, text=words
@@ -243,12 +243,8 @@ def curve(found: Found, threshold: Threshold | None, kind: str) -> go.Figure:
             continue
         lines[name] = (looked_at.curves.false_accept, 1 - looked_at.curves.false_reject, text.GROUPS[name])
         if threshold is not None:
-            at = rates(looked_at.reported_on, _apart(found, threshold.value))
+            at = rates(looked_at.reported_on, found.file.model.measure.as_distance(threshold.value))
             marks[name] = (at.false_accept, 1 - at.false_reject)
     if kind == "det":
         return figures.det(lines, marks, text=text.CURVE_WORDS)
     return figures.roc(lines, marks, text=text.CURVE_WORDS)
-
-
-def _apart(found: Found, value: float) -> float:
-    return 1 - value if found.file.model.is_similarity else value

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pages.ui.components.components import replay_view
 from pages.ui.shims import assets
 from pages.ui.text.replay import REPLAY
-from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.datasets.bundled import data_folder
 from siamese_core.formats.wire import pack, unpack
 
-FOLDER = ROOT / "data" / "recorded"
+FOLDER = data_folder() / "recorded"
 """Made by: python -m siamese_core film; the whole commands stand in data/README.md."""
 
 

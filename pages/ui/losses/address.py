@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages.ui.session.loss_curves import line_of
-from pages.ui.shims import address_sync
+from pages.ui.shims import address_sync, widgets
 from pages.ui.text import losses as text
-from siamese_core.experiment.experiment import Experiment, Ignored, param_field
+from siamese_core.experiment.experiment import Experiment, Ignored
 from siamese_core.experiment.fields import ChoiceField, Field, FloatField, IntField, one_of
 from siamese_core.experiment.myths import MYTHS
 from siamese_core.experiment.settings import FIELDS as EXPERIMENT
@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Losses that share an axis can be laid over each other."""
 
 LINED = {key: LOSSES[key] for key in GROUPS["distance"] if line_of(key)}
-DISTANCES = {key: measure for key, measure in MEASURES.items() if measure.kind == "distance"}
+DISTANCES = {key: measure for key, measure in MEASURES.items() if not measure.is_similarity}
 DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
 LARGEST_PAIR = 2.0
@@ -50,7 +50,7 @@ FIELDS: dict[str, Field] = {
         IntField("seed", text.MYTH_SEED, 0, 0, 1000, 1, ""),
         one_of("code", text.CODE_LOSS, "contrastive", LOSSES, ""),
     )
-} | {f"{loss.key}.{param.name}": param_field(param) for loss in LOSSES.values() for param in loss.params}
+} | {f"{loss.key}.{param.name}": param for loss in LOSSES.values() for param in loss.params}
 
 ALWAYS_WRITTEN = ("section",)
 
@@ -76,14 +76,14 @@ def read() -> None:
     """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
-    if key("kept") in st.session_state and (not address or address_sync.is_uploaded(PAGE, address)):
-        # A widget that was not drawn forgets its value.
-        for name, value in st.session_state[key("kept")].items():
-            st.session_state.setdefault(name, value)
+    if key("ignored") in st.session_state and (not address or address_sync.is_uploaded(PAGE, address)):
+        for name, field in FIELDS.items():
+            widgets.restore(key(name), field.default)
+        widgets.restore(key("shown"), [])
         return
     values, unused = _taken(dict(st.query_params))
     st.session_state.update({key(name): value for name, value in values.items()})
-    st.session_state.update({key("kept"): {}, key("ignored"): unused, key("as_read"): True})
+    st.session_state.update({key("ignored"): unused, key("as_read"): True})
     address_sync.stands_now(PAGE, address)
 
 
@@ -95,15 +95,14 @@ def ignored() -> list[Ignored]:
 
 def write() -> None:
     """The address follows the widgets: the part of the page, the losses, and what differs from its default."""
-    values = {name: st.session_state[key(name)] for name in FIELDS if key(name) in st.session_state}
-    shown = st.session_state[key("shown")]
-    kept = st.session_state[key("kept")] | {key(name): value for name, value in values.items()}
-    st.session_state[key("kept")] = kept | {key("shown"): shown}
+    values = {name: st.session_state[key(name)] for name in (*FIELDS, "shown")}
+    for name, value in values.items():
+        widgets.save(key(name), value)
     query = {
-        name: field.text(kept[key(name)])
+        name: field.text(values[name])
         for name, field in FIELDS.items()
-        if kept[key(name)] != field.default or name in ALWAYS_WRITTEN
-    } | {"shown": ",".join(shown)}
+        if values[name] != field.default or name in ALWAYS_WRITTEN
+    } | {"shown": ",".join(values["shown"])}
     address = urlencode(sorted(query.items()))
     if address != address_sync.current(PAGE) or not st.query_params:
         address_sync.stands_now(PAGE, address)

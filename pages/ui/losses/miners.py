@@ -7,11 +7,10 @@ import streamlit as st
 
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.losses import address
-from pages.ui.losses.widgets import keeps
+from pages.ui.session import engine, session
 from pages.ui.session.loss_curves import WAIT
-from pages.ui.session.session import engine
 from pages.ui.shims import widgets
-from pages.ui.shims.futures import answered
+from pages.ui.shims.futures import Reply, request_once
 from pages.ui.text import losses as text
 from siamese_core.engine import RunView
 from siamese_core.losses import LOSSES
@@ -28,18 +27,11 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
     if measure == run.experiment.measure:
         found = (run.frame.same_distances, run.frame.different_distances)
     else:
-        kept = st.session_state.get(address.key("mine_pairs"))
-        name = (run.id, run.frame_step, measure)
-        if kept is None or kept[0] != name:
-            labels = eval_sprites(run.experiment).labels
-            seen = np.isin(labels, run.experiment.seen)
-            arrays = answered(
-                engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches), WAIT
-            )
-            if arrays is None:
-                return None
-            kept = st.session_state[address.key("mine_pairs")] = (name, (arrays["same"], arrays["different"]))
-        found = kept[1]
+        asked = (run.id, run.frame_step, measure)
+        arrays = request_once(address.key("run_pairs"), asked, lambda: _pairs_by(measure, run), WAIT)
+        if arrays is None:
+            return None
+        found = (arrays["same"], arrays["different"])
     st.caption(
         text.MINE_OF.format(
             loss=LOSSES[run.experiment.loss].title,
@@ -49,6 +41,13 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         )
     )
     return found
+
+
+def _pairs_by(measure: str, run: RunView) -> Reply:
+    labels = eval_sprites(run.experiment).labels
+    seen = np.isin(labels, run.experiment.seen)
+    assert run.frame is not None, "its pairs are asked for"
+    return engine.pair_distances(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:
@@ -64,9 +63,8 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 def latest() -> RunView | None:
     """The latest run of this browser, where its owner wants to see it here."""
-    wanted = widgets.toggle(text.MINE, key=WANTED)
-    keeps([WANTED])
-    run = _latest() if wanted else None
+    wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
+    run = session.latest_run() if wanted else None
     if wanted and run is None:
         st.caption(text.RUN_MISSING)
     elif run is not None and run.frame is None:
@@ -76,14 +74,8 @@ def latest() -> RunView | None:
 
 def is_moving() -> bool:
     """Whether the run that is laid under the curves goes on."""
-    run = _latest() if st.session_state.get(WANTED) else None
+    run = session.latest_run() if widgets.saved(WANTED) else None
     return run is not None and run.live
-
-
-def _latest() -> RunView | None:
-    owner = st.session_state["owner"]
-    found = engine().latest(owner)
-    return engine().poll(owner, found) if found else None
 
 
 def _measure(run: RunView, loss: str) -> str:

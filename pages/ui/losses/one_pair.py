@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.widgets import keeps, slider
+from pages.ui.losses.widgets import slider
 from pages.ui.session.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
@@ -23,10 +23,9 @@ def one_pair() -> None:
     st.markdown(f"**{text.PAIR_TITLE}**")
     st.caption(text.PAIR_HELP)
     d = slider("pair")
-    st.session_state.setdefault(NORMALISED, True)
-    normalised = widgets.toggle(text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR), key=NORMALISED)
-    keeps([NORMALISED])
-    found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.input_kind in ("distance", "similarity")}
+    label = text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR)
+    normalised = widgets.persistent(NORMALISED, True, lambda key: widgets.toggle(label, key=key))
+    found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.on_pairs}
     if any(arrays is None for arrays in found.values()):
         st.caption(text.WARMING)
         return

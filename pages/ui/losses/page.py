@@ -9,7 +9,6 @@ import streamlit as st
 
 from pages.ui.losses import address, code, conventions, curves, miners, myths, reach
 from pages.ui.session.loss_curves import has_come, is_waiting
-from pages.ui.session.session import owner
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import losses as text
@@ -28,7 +27,6 @@ SECTIONS: dict[str, Callable[[], None]] = {
 
 
 def page() -> None:
-    owner()
     address.read()
     st.markdown(f"##### {text.INTRO}")
     with st.container(horizontal=True, vertical_alignment="bottom"):

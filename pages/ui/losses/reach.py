@@ -13,7 +13,7 @@ from pages.ui.losses.widgets import number, select, slider
 from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
-from siamese_core.experiment.reach import Reach, asked_of, reach
+from siamese_core.experiment.reach import Reach, reach, requested_distance
 from siamese_core.export.figures import base, losses
 from siamese_core.export.figures.losses import Mark
 from siamese_core.losses import LOSSES
@@ -40,18 +40,18 @@ def section() -> None:
         _verdict(name, value, found, classes)
     rows = [(o, m, reach(o, m, dim, classes)) for o in OUTPUTS for m in address.DISTANCES]
     columns = [column.format(classes=classes) for column in text.REACH_COLUMNS]
-    cells = [(OUTPUTS[o].title, MEASURES[m].title, _number(r.two), _all(r)) for o, m, r in rows]
+    cells = [(OUTPUTS[o].title, MEASURES[m].title, _number(r.two_points), _all(r)) for o, m, r in rows]
     st.table({column: [row[n] for row in cells] for n, column in enumerate(columns)})
 
 
 def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
-    end = base.nice_end(0.0, max(1.2 * value, 1.2 * found.two if found.ends else 0.0, 2.0))
+    end = base.nice_end(0.0, max(1.2 * value, 1.2 * found.two_points if found.is_bounded else 0.0, 2.0))
     arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
     if arrays is None:
         st.caption(text.WARMING)
         return
     marks = [
-        Mark(found.two, text.REACH_MARKS["two"].format(at=_number(found.two))),
+        Mark(found.two_points, text.REACH_MARKS["two"].format(at=_number(found.two_points))),
         Mark(found.all_classes, text.REACH_MARKS["all"].format(classes=classes, at=_all(found))),
     ]
     words = text.OVERLAY | {"axis": text.AXES["distance"], "slope": text.SLOPES["distance"]}
@@ -70,14 +70,14 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
 
 
 def _verdict(name: str, value: float, found: Reach, classes: int) -> None:
-    asked = asked_of({name: value})
-    limit = found.two if asked > found.two else found.all_classes
+    asked = requested_distance({name: value})
+    limit = found.two_points if asked > found.two_points else found.all_classes
     words = {"asked": asked, "limit": limit, "name": name, "classes": classes}
     if asked > limit:
         st.warning(text.REACH_BEYOND.format(**words), icon=":material/straighten:")
-    elif found.ends and found.exact:
+    elif found.is_bounded and found.exact:
         st.success(text.REACH_WITHIN.format(**words), icon=":material/check:")
-    elif found.ends:
+    elif found.is_bounded:
         st.info(text.REACH_UNKNOWN.format(**words), icon=":material/help:")
 
 
@@ -87,4 +87,4 @@ def _number(value: float) -> str:
 
 def _all(found: Reach) -> str:
     shown = _number(found.all_classes)
-    return shown if found.exact or not found.ends else text.AT_MOST.format(value=found.all_classes)
+    return shown if found.exact or not found.is_bounded else text.AT_MOST.format(value=found.all_classes)

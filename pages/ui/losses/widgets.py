@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-
-import streamlit as st
 
 from pages.ui.losses import address
 from pages.ui.shims import widgets
@@ -31,9 +28,3 @@ def slider(name: str, label: str | None = None) -> float:
         label or field.title, field.low, field.high, step=field.step, key=address.key(name), help=field.help or None
     )
     return chosen
-
-
-def keeps(names: Iterable[str]) -> None:
-    """Widgets that are no part of the address keep their values while other parts of the page are shown."""
-    kept = st.session_state[address.key("kept")]
-    kept.update({name: st.session_state[name] for name in names if name in st.session_state})

@@ -7,12 +7,11 @@ from textwrap import shorten
 import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
-from pages.ui.session import experiment_form
-from pages.ui.session.session import engine, film_stem, token
+from pages.ui.session import experiment_form, session
+from pages.ui.session.engine import film_stem
 from pages.ui.shims import assets, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.info import MAX_NAME, RESUMABLE, RunInfo
@@ -21,8 +20,7 @@ DELETED, PROBLEM = "runs_deleted", "runs_problem"
 
 
 def bar(chosen: list[RunInfo]) -> None:
-    me = hashed(token())
-    own = [info for info in chosen if info.owner == me]
+    own = [info for info in chosen if session.is_owner(info)]
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(chosen) == 1:
             _one(chosen[0], bool(own))
@@ -34,8 +32,8 @@ def bar(chosen: list[RunInfo]) -> None:
         st.warning(plain(problem), icon=":material/info:")
 
 
-def _one(info: RunInfo, is_uploaded: bool) -> None:
-    if is_uploaded and info.status in RESUMABLE and not engine().store.is_held(info.id):
+def _one(info: RunInfo, is_owner: bool) -> None:
+    if is_owner and info.status in RESUMABLE and not session.is_being_written(info.id):
         help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             go_on(info.id)
@@ -43,17 +41,17 @@ def _one(info: RunInfo, is_uploaded: bool) -> None:
                 st.switch_page("pages/1_Train.py")
     if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
         open_settings(info.query)
-    if not is_uploaded:
+    if not is_owner:
         return
     label, icon = (text.UNPIN, ":material/keep_off:") if info.pinned else (text.PIN, ":material/keep:")
     st.button(
-        label, key="runs_pin", icon=icon, help=text.PIN_HELP, on_click=_change,
+        label, key="runs_pin", icon=icon, help=text.PIN_HELP, on_click=session.change_run,
         args=(info.id,), kwargs={"pinned": not info.pinned},
     )  # fmt: skip
     with st.popover(text.RENAME, icon=":material/edit:"), st.form("runs_rename", border=False):
         name = widgets.text_input(text.NAME, default=info.name, max_chars=MAX_NAME, key=f"runs_name_{info.id}")
         if st.form_submit_button(text.SAVE_NAME):
-            _change(info.id, name=_clean(name))
+            session.change_run(info.id, name=_clean(name))
             st.rerun()
     if info.published:
         st.button(
@@ -71,7 +69,7 @@ def _one(info: RunInfo, is_uploaded: bool) -> None:
         )
         if st.form_submit_button(text.DO_PUBLISH, type="primary"):
             if _clean(name):
-                _change(info.id, published=True, name=_clean(name))
+                session.change_run(info.id, published=True, name=_clean(name))
                 st.rerun()
             st.warning(text.NAME_IT, icon=":material/info:")
 
@@ -79,7 +77,7 @@ def _one(info: RunInfo, is_uploaded: bool) -> None:
 def go_on(run: str) -> None:
     """Trains on from where a run was saved last, its settings in the widgets: to be called before these are drawn."""
     try:
-        engine().reopen(token(), run)
+        session.reopen_run(run)
     except FolderRejected as rejected:
         st.session_state[PROBLEM] = str(rejected)
         return
@@ -88,7 +86,7 @@ def go_on(run: str) -> None:
 
 def take_up(run: str) -> None:
     """This tab's run is this one, with its settings in the widgets of the Train page."""
-    view = engine().poll(token(), run)
+    view = session.poll_run(run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
         experiment_form.fill_anew(view.experiment)
@@ -104,8 +102,7 @@ def open_settings(query: str) -> None:
 def undo() -> None:
     """Takes the last deletion back, as long as that can be."""
     deleted: list[RunInfo] = st.session_state.get(DELETED, [])
-    me = hashed(token())
-    deleted = [info for info in deleted if engine().store.is_deleted(me, info.id)]
+    deleted = [info for info in deleted if session.is_run_deleted(info.id)]
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -118,20 +115,16 @@ def _clean(name: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
-def _change(run: str, **changes: object) -> None:
-    engine().store.change(hashed(token()), run, **changes)
-
-
 def _unpublish(run: str) -> None:
     """Also what browsers have been sent is no longer there."""
-    _change(run, published=False)
+    session.change_run(run, published=False)
     assets.withdraw(film_stem(run))
 
 
 def _delete(infos: list[RunInfo]) -> None:
-    me, gone = hashed(token()), []
+    gone = []
     for info in infos:
-        if engine().store.delete(me, info.id):
+        if session.delete_run(info.id):
             gone.append(info)
         else:
             st.session_state[PROBLEM] = text.WRITTEN
@@ -141,7 +134,7 @@ def _delete(infos: list[RunInfo]) -> None:
 
 
 def _restore(infos: list[RunInfo]) -> None:
-    restored = [engine().store.restore(hashed(token()), info.id) for info in infos]
+    restored = [session.restore_run(info.id) for info in infos]
     if not all(restored):
         st.toast(text.TOO_LATE, icon=":material/delete:")
 

@@ -54,7 +54,7 @@ def _title(name: str) -> str:
 def _value(name: str, text_of_it: str) -> str:
     """In words, where it is one of a catalogue."""
     field = FIELDS.get(name)
-    known = field.choices.get(text_of_it) if isinstance(field, ChoiceField) else None
+    known = field.choices.get(field.read(text_of_it)) if isinstance(field, ChoiceField) else None
     return known or text_of_it or "–"
 
 

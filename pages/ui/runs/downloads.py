@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
-from pages.ui.session.session import engine, may_use, token
+from pages.ui.session import session
+from pages.ui.session.datasets import may_use
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export import report, tables
 from siamese_core.export.script import script
@@ -34,9 +34,8 @@ def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
     title, link = title_of(info), address("Train", info.query)
     # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
-    store, me = engine().store, hashed(token())
     with st.container(horizontal=True):
-        for label, file in _files(store, me, info, run_history, layouts, title, link).items():
+        for label, file in _files(info, run_history, layouts, title, link).items():
             st.download_button(
                 label, file.make, file.name, file.kind, icon=":material/download:", on_click="ignore",
                 key=f"take_{file.name}",
@@ -44,10 +43,9 @@ def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
         _script(info)
 
 
-def _files(
-    store: RunStore, me: str, info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str, link: str
-) -> dict[str, File]:
+def _files(info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str, link: str) -> dict[str, File]:
     stem = f"run-{info.id[:6]}"
+    read_files, read_checkpoint = session.files_reader(info.id), session.checkpoint_reader(info.id)
 
     def figure() -> bytes:
         drawn = tables.embedding_figure(run_history, layouts.xy[-1], text=report.TEXT["embedding"])
@@ -59,11 +57,11 @@ def _files(
         )
 
     def model() -> bytes:
-        saved = store.saved(me, info.id)
-        assert saved is not None, "it was listed"
-        return packed_model(model_of(saved.experiment, saved.state))
+        checkpoint = read_checkpoint()
+        assert checkpoint is not None, "it was listed"
+        return packed_model(model_of(checkpoint.experiment, checkpoint.state))
 
-    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(store.files(me, info.id) or {}))}
+    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(read_files() or {}))}
     experiment, ignored = Experiment.from_query(info.query)
     if not ignored and may_use(experiment.dataset) and info.message != NO_WEIGHTS:
         files[text.TAKE_MODEL] = File(f"{stem}.safetensors", "application/octet-stream", model)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.ui.runs import import_run, sweeps, table
-from pages.ui.session.session import owner
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
@@ -20,7 +19,6 @@ SECTIONS: dict[str, Callable[[], None]] = {"runs": table.section, "sweeps": swee
 
 
 def page() -> None:
-    owner()
     if wanted := st.session_state.pop(table.WANTED, ""):
         st.session_state[KEY] = wanted
     asked = st.query_params.get("section", "")

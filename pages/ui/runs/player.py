@@ -11,17 +11,17 @@ import streamlit as st
 from pages.ui.components.components import replay_view
 from pages.ui.runs import differences, downloads
 from pages.ui.runs.actions import take_up
-from pages.ui.runs.titles import is_paused, title_of
+from pages.ui.runs.titles import title_of
+from pages.ui.session import session
 from pages.ui.session.embedding_message import second_input
+from pages.ui.session.engine import film_stem
 from pages.ui.session.loss_curves import exact_arrays, has_come, is_waiting, places
-from pages.ui.session.session import engine, film_stem, token
 from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.storage.replays import LayoutProgress
-from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import end_of_axis, is_similarity, replay_message
 from siamese_core.losses import LOSSES
@@ -74,16 +74,16 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
 
 def _seen(info: RunInfo) -> Seen | None:
     """The film, where it is there; else a sentence says how far it is, or why there is none."""
-    me, name = hashed(token()), plain(title_of(info))
-    if engine().store.is_held(info.id):
-        paused = is_paused(info)
+    name = plain(title_of(info))
+    if session.is_being_written(info.id):
+        paused = session.is_paused(info.id)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
-        if info.owner == me and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
+        if session.is_owner(info) and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
             take_up(info.id)
             st.switch_page("pages/1_Train.py")
         return None
     try:
-        run_history, found = engine().replays.run_history(me, info.id), engine().replays.poll(me, info.id)
+        run_history, found = session.history_of_run(info.id), session.film_of_run(info.id)
     except FolderRejected as rejected:
         st.warning(plain(str(rejected)), icon=":material/info:")
         return None
@@ -100,10 +100,10 @@ def _seen(info: RunInfo) -> Seen | None:
 
 def _progress(chosen: list[RunInfo]) -> None:
     """Draws the page again when no film is on its way any more."""
-    me, waiting = hashed(token()), False
+    waiting = False
     for info in chosen:
         try:
-            found = engine().replays.poll(me, info.id)
+            found = session.film_of_run(info.id)
         except FolderRejected:
             continue
         if isinstance(found, LayoutProgress):

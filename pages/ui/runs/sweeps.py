@@ -8,14 +8,11 @@ import streamlit as st
 
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
-from pages.ui.session import experiment_form
+from pages.ui.session import engine, experiment_form, sweeps
 from pages.ui.session.model_picker import plain_title
-from pages.ui.session.session import engine, sweeps, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.remembered import remembered
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.store import hashed
 from siamese_core.engine.sweeps.sweeps import SweepRefused
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, FloatField, IntField
@@ -31,9 +28,9 @@ def section() -> None:
     st.caption(text.SWEEP_INTRO)
     _new(experiment_form.current_experiment())
     _undo()
-    if sweeps().skipped:
-        st.caption(text.SKIPPED_SWEEPS.format(names=plain(", ".join(sweeps().skipped[:5]))))
-    found = sweeps().all(hashed(token()))
+    if unreadable := sweeps.unreadable():
+        st.caption(text.SKIPPED_SWEEPS.format(names=plain(", ".join(unreadable[:5]))))
+    found = sweeps.views()
     if not found:
         st.info(text.NO_SWEEP, icon=":material/grid_on:")
         return
@@ -43,7 +40,7 @@ def section() -> None:
         chosen = widgets.selectbox(
             text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
         )
-    view = sweeps().poll(hashed(token()), chosen)
+    view = sweeps.poll(chosen)
     if view is not None:
         st.fragment(_look, run_every=LOOK_EVERY if view.live else None)(chosen, view.live)
 
@@ -54,7 +51,7 @@ def _new(base: Experiment) -> None:
     st.markdown(plain(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        first = remembered(
+        first = widgets.persistent(
             "sweep_first",
             next(iter(names)),
             lambda key: widgets.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
@@ -62,7 +59,7 @@ def _new(base: Experiment) -> None:
         others = ["", *(name for name in names if name != first)]
         if st.session_state.get("sweep_second", "") not in others:
             st.session_state["sweep_second"] = ""
-        second = remembered(
+        second = widgets.persistent(
             "sweep_second",
             "",
             lambda key: widgets.selectbox(
@@ -94,12 +91,12 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
     """What somebody chose of a catalogue, or wrote; it is remembered when another setting is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
-        return remembered(
+        return widgets.persistent(
             f"sweep_of_{name}",
             list[str](),
             lambda key: widgets.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
         )
-    return remembered(
+    return widgets.persistent(
         f"sweep_of_{name}",
         "",
         lambda key: widgets.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
@@ -121,20 +118,20 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
         dataset=plain_title(grid.base.dataset),
     )  # fmt: skip
     try:
-        st.session_state["sweep_chosen"] = sweeps().start(hashed(token()), grid, Machine(_device()), name)
+        st.session_state["sweep_chosen"] = sweeps.start(grid, Machine(_device()), name)
     except SweepRefused as refused:
         st.session_state["sweep_problem"] = str(refused)
 
 
 def _device() -> str:
     """That of the Train page, where this machine has it."""
-    chosen: str = st.session_state.get(experiment_form.DEVICE_KEPT, Machine.device)
-    return chosen if chosen in engine().devices else Machine.device
+    chosen: str = widgets.saved(experiment_form.DEVICE, Machine.device)
+    return chosen if chosen in engine.devices() else Machine.device
 
 
 def _look(sweep: str, was_live: bool) -> None:
     """One sweep as it is now; draws the whole page once when it is done."""
-    view = sweeps().poll(hashed(token()), sweep)
+    view = sweeps.poll(sweep)
     if view is None or view.live != was_live:
         st.rerun()
     line = text.SWEEP_PROGRESS.format(done=view.done, total=len(view.cells))
@@ -154,11 +151,11 @@ def _look(sweep: str, was_live: bool) -> None:
 
 
 def _cancel(view: SweepView) -> None:
-    sweeps().cancel(hashed(token()), view.id)
+    sweeps.cancel(view.id)
 
 
 def _delete(view: SweepView) -> None:
-    sweeps().delete(hashed(token()), view.id)
+    sweeps.delete(view.id)
     st.session_state[DELETED] = (view.id, view.name)
     st.session_state.pop("sweep_chosen", None)
 
@@ -166,12 +163,12 @@ def _delete(view: SweepView) -> None:
 def _undo() -> None:
     """Takes the last deletion back, as long as that can be."""
     gone, name = st.session_state.get(DELETED, ("", ""))
-    if gone and sweeps().is_deleted(hashed(token()), gone):
+    if gone and sweeps.is_deleted(gone):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(plain(text.DELETED.format(names=name)), width="content")
             st.button(text.UNDO, key="sweep_undo", icon=":material/undo:", on_click=_restore, args=(gone,))
 
 
 def _restore(sweep: str) -> None:
-    if not sweeps().restore(hashed(token()), sweep):
+    if not sweeps.restore(sweep):
         st.toast(text.TOO_LATE, icon=":material/delete:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -12,12 +11,11 @@ import streamlit as st
 
 from pages.ui.runs import actions, player
 from pages.ui.runs.titles import dataset_title, loss_title, params_of, status_of, title_of
-from pages.ui.session.session import engine, sweeps, token
+from pages.ui.session import session, sweeps
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.images import data_uri
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.replays import PICTURE
-from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.runs.info import RunInfo
 
@@ -32,27 +30,26 @@ LOOK_EVERY = 1.0
 
 
 def section() -> None:
-    store, me = engine().store, hashed(token())
     _take_address()
     # Before they are drawn: what changes while they are is seen at the first look.
-    shown = _signature(me)
-    own = [info for info in store.infos(me) if _stands_alone(info) or info.id in _shown()]
+    shown = _signature()
+    own = [info for info in session.saved_runs() if _stands_alone(info) or info.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = widgets.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
-        others = [info for info in store.published() if info.owner != me]
+        others = session.published_runs()
         if others and widgets.toggle(text.EVERYBODY, key="runs_everybody"):
             own = [*own, *others]
     fitting = [info for info in own if _fits(info, words)]
     if fitting:
         _table(fitting)
-    elif words or not any(store.find(me, run) for run in _shown()):
+    elif words or not any(map(session.find_run, _shown())):
         st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
     actions.undo()
-    _usage(store, me)
+    _usage()
     st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(shown)
-    chosen = [info for run in _shown() if (info := store.find(me, run)) is not None]
+    chosen = [info for run in _shown() if (info := session.find_run(run)) is not None]
     for run in _shown():
-        if store.find(me, run) is None:
+        if session.find_run(run) is None:
             st.warning(text.NO_RUN.format(asked=plain(run[:60])), icon=":material/info:")
     if chosen:
         actions.bar(chosen)
@@ -63,23 +60,21 @@ def section() -> None:
 
 def _stands_alone(info: RunInfo) -> bool:
     """Whether it is no part of a sweep that is listed by itself."""
-    return not info.sweep or sweeps().poll(info.owner, info.sweep) is None
+    return not info.sweep or sweeps.poll(info.sweep) is None
 
 
 def _is_busy(infos: list[RunInfo]) -> bool:
     """Whether something in the table will change by itself."""
-    on_its_way = (engine().replays.is_drawing(info.id) for info in infos)
-    return engine().saver.is_writing(hashed(token())) or any(on_its_way)
+    return session.is_saving() or any(session.is_film_under_way(info.id) for info in infos)
 
 
-def _signature(me: str) -> list[tuple[str, str, bool]]:
-    store = engine().store
-    return [(r.id, r.status, store.has(r.id, PICTURE)) for r in store.infos(me) if not r.sweep]
+def _signature() -> list[tuple[str, str, bool]]:
+    return [(r.id, r.status, session.has_thumbnail(r.id)) for r in session.saved_runs() if not r.sweep]
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
     """Draws the page again when a run has come to its end, or its picture is there."""
-    if _signature(hashed(token())) != shown:
+    if _signature() != shown:
         st.rerun()
 
 
@@ -160,8 +155,8 @@ def _table(infos: list[RunInfo]) -> None:
 
 def _row(info: RunInfo) -> dict[str, object]:
     row = {
-        "picture": _picture(info.id),
-        "pinned": info.pinned and info.owner == hashed(token()),
+        "picture": _thumbnail(info.id),
+        "pinned": info.pinned and session.is_owner(info),
         "name": info.name,
         "loss": loss_title(info),
         "params": params_of(info),
@@ -177,20 +172,16 @@ def _row(info: RunInfo) -> dict[str, object]:
     return {text.COLUMNS[name]: value for name, value in row.items()}
 
 
-@lru_cache(maxsize=512)
-def _encoded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+_encoded = lru_cache(maxsize=512)(data_uri)
 
 
-def _picture(run: str) -> str:
-    png = engine().store.attached(run, PICTURE)
-    return _encoded(png or BLANK)
+def _thumbnail(run: str) -> str:
+    return _encoded(session.thumbnail_of_run(run) or BLANK)
 
 
-def _usage(store: RunStore, me: str) -> None:
-    count, taken = store.usage(me)
+def _usage() -> None:
+    count, taken, limits = session.disk_usage()
     used = f"{taken / 1e9:.2f}"
-    limits = store.limits
     st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
-    if store.skipped:
-        st.caption(text.SKIPPED.format(names=plain(", ".join(store.skipped[:5]))))
+    if unreadable := session.unreadable_runs():
+        st.caption(text.SKIPPED.format(names=plain(", ".join(unreadable[:5]))))

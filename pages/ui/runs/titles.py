@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.session.model_picker import plain_title
-from pages.ui.session.session import engine, token
+from pages.ui.session.session import is_paused
 from pages.ui.text import runs as text
 from siamese_core.datasets import is_uploaded
 from siamese_core.experiment.experiment import PARAM_NAMES
@@ -47,10 +47,5 @@ def params_of(info: RunInfo) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
 
 
-def is_paused(info: RunInfo) -> bool:
-    """Whether a run that is under way waits for somebody to go on with it, or to look at it."""
-    return engine().status(token(), info.id) in ("pausing", "paused", "parked")
-
-
 def status_of(info: RunInfo) -> str:
-    return text.STATUSES["paused" if info.status == "running" and is_paused(info) else info.status]
+    return text.STATUSES["paused" if info.status == "running" and is_paused(info.id) else info.status]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.session.session import engine, sweeps
+from pages.ui.session import engine, session
 
 TITLE = "Siamese Playground"
 ICON = str(Path(__file__).with_name("icon.png"))
@@ -24,12 +24,11 @@ MENU = {
 
 
 def begin(title: str) -> None:
-    """To be called first by every page. Any page may be the first that a server shows, so each wakes the engine."""
+    """Draw what is above every page; to be called first. Any may be the first that a server shows: each starts it."""
     page_title = TITLE if title == TITLE else f"{title} · {TITLE}"
     st.set_page_config(page_title=page_title, page_icon=ICON, layout="wide")
-    engine()
-    # What was going on when the server was killed goes on.
-    sweeps()
+    engine.start()
     with st.sidebar:
         for page, (label, icon) in MENU.items():
             st.page_link(page, label=label, icon=icon)
+    session.identify()

@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from pages.ui.session.session import token, uploads
+from pages.ui.session import datasets
 from pages.ui.shims import address_sync, widgets
 from pages.ui.text import train as text
-from siamese_core.datasets import DATASETS, dataset_of, is_uploaded
+from siamese_core.datasets import DATASETS, dataset_of
 from siamese_core.datasets.shapes import shapes
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored, param_field
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, Ignored
 from siamese_core.experiment.fields import ChoiceField, ClassesField, Field, FloatField, KeysField
 from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
@@ -28,8 +28,6 @@ MORE = {
 PAGE = "train"
 
 DEVICE = "machine_device"
-DEVICE_KEPT = "machine_device_kept"
-"""For other pages, on which Streamlit forgets the widget."""
 MACHINE = ("device",)
 """In the address bar beside the experiment, but no part of it."""
 
@@ -54,7 +52,7 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     if query and not address_sync.is_uploaded(PAGE, query):
         own = [(name, value) for name, value in given if name not in MACHINE]
         # Before anything is read of them: a link must not tell what is in somebody else's pictures.
-        foreign = [value for name, value in own if name == "dataset" and is_uploaded(value) and not _is_mine(value)]
+        foreign = [value for name, value in own if name == "dataset" and not datasets.may_use(value)]
         own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
         if foreign:
             own = [(name, value) for name, value in own if name != "held_out"]
@@ -67,20 +65,15 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     return machine, st.session_state.get("ignored", [])
 
 
-def _is_mine(dataset: str) -> bool:
-    return uploads().use(token(), dataset)
-
-
-def datasets() -> dict[str, str]:
+def dataset_titles() -> dict[str, str]:
     """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
-    return {key: _catalogue_title(key) for key in DATASETS} | uploads().sets(token())
+    return {key: _catalogue_title(key) for key in DATASETS} | datasets.uploaded_sets()
 
 
 def current_experiment() -> Experiment:
     """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
-    kept: Experiment = st.session_state.get("experiment") or Experiment()
-    gone = is_uploaded(kept.dataset) and not uploads().use(token(), kept.dataset)
-    return _elsewhere(kept) if gone else kept
+    stored: Experiment = st.session_state.get("experiment") or Experiment()
+    return stored if datasets.may_use(stored.dataset) else _elsewhere(stored)
 
 
 def _catalogue_title(key: str) -> str:
@@ -123,7 +116,7 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
 
 def controls() -> Experiment:
     """Draws the widgets and gives the experiment that they say."""
-    titles = datasets()
+    titles = dataset_titles()
     values = {"dataset": _dataset(titles)}
     classes = dataset_of(values["dataset"]).classes
     if values["dataset"] == "shapes":
@@ -138,8 +131,8 @@ def controls() -> Experiment:
                 st.session_state.pop(key(name), None)
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
-    params = {param.name: _slider(param_field(param)) for param in loss.params}
-    labels = ("right",) if loss.input_kind in ("logits", "batch") else None
+    params = {param.name: _slider(param) for param in loss.params}
+    labels = ("right",) if loss.on_classes else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
     names = {"held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
@@ -156,12 +149,12 @@ def controls() -> Experiment:
 
 def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields chosen so far leave of those after them."""
-    mined = values.get("sampling") == "all_pairs" and LOSSES[values["loss"]].input_kind not in ("logits", "batch")
+    mined = values.get("sampling") == "all_pairs" and not LOSSES[values["loss"]].on_classes
     return {
         "miner": None if mined else ("all",),
-        "second_encoder": ("same",) if values.get("shared") == "true" else None,
+        "second_encoder": ("same",) if values.get("shared") else None,
         "view": ("none",) if values.get("miner", "all") != "all" else None,
-        "shared": ("true",) if values.get("miner", "all") != "all" else None,
+        "shared": (True,) if values.get("miner", "all") != "all" else None,
     }
 
 
@@ -171,7 +164,7 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
         options = list(allowed or field.choices)
         if st.session_state.get(common["key"]) not in options:
             st.session_state[common["key"]] = options[0]
-        chosen: str = widgets.selectbox(options=options, format_func=field.choices.__getitem__, **common)
+        chosen = widgets.selectbox(options=options, format_func=field.choices.__getitem__, **common)
         if chosen != field.default and chosen in field.helps:
             st.caption(field.helps[chosen])
         return chosen
@@ -194,7 +187,7 @@ def _dataset(titles: Mapping[str, str]) -> str:
     chosen: str = widgets.selectbox(
         field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
     )
-    uploads().use(token(), chosen)
+    datasets.may_use(chosen)
     return chosen
 
 

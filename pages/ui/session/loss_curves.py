@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from pages.ui.session.session import engine
-from pages.ui.shims.futures import Arrays, answered
-from siamese_core.engine.rpc.client import Answer
+from pages.ui.session import engine
+from pages.ui.shims.futures import Arrays, Reply, result_within
 from siamese_core.losses import LOSSES, Loss
 
 POINTS = {"triplet": 61, "batch": 19}
@@ -18,7 +17,7 @@ POINTS = {"triplet": 61, "batch": 19}
 POINTS_OF_OTHERS = 201
 
 WAIT = 0.3
-"""Seconds that a page waits for an answer: far more than it takes when the worker is not starved."""
+"""Seconds that a page waits for an reply: far more than it takes when the worker is not starved."""
 
 KEPT = 32
 
@@ -52,12 +51,12 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
     asked = (key, tuple(params.items()), at.tobytes())
     if asked in _kept():
         return _kept()[asked]
-    answer = _late().get(asked)
-    if (answer is None or answer.cancelled()) and engine().devices:
-        answer = engine().ask.curve(key, params, at)
-    found = answered(answer, wait) if answer is not None else None
+    reply = _late().get(asked)
+    if (reply is None or reply.cancelled()) and engine.devices():
+        reply = engine.loss_curve(key, params, at)
+    found = result_within(reply, wait) if reply is not None else None
     if found is None:
-        _late()[asked] = answer
+        _late()[asked] = reply
     else:
         # It stays among what is late, if it was: a chart above may have been drawn without it.
         _keep(asked, found)
@@ -86,10 +85,10 @@ def has_come() -> bool:
 def take_late() -> bool:
     """Takes what has come, to be called before a page is drawn: whether there was something, or can be asked now."""
     late = _late()
-    done = [asked for asked, answer in late.items() if (engine().devices if answer is None else answer.done())]
+    done = [asked for asked, reply in late.items() if (engine.devices() if reply is None else reply.done())]
     for asked in done:
-        answer = late.pop(asked)
-        found = answered(answer, WAIT) if answer is not None else None
+        reply = late.pop(asked)
+        found = result_within(reply, WAIT) if reply is not None else None
         if found is not None:
             _keep(asked, found)
     return bool(done)
@@ -107,9 +106,9 @@ def _kept() -> dict[Asked, Arrays]:
     return kept
 
 
-def _late() -> dict[Asked, Answer | None]:
-    """What was drawn without, with its answer; None where the worker had not started."""
-    late: dict[Asked, Answer | None] = st.session_state.setdefault("late_arrays", {})
+def _late() -> dict[Asked, Reply | None]:
+    """What was drawn without, with its reply; None where the worker had not started."""
+    late: dict[Asked, Reply | None] = st.session_state.setdefault("late_arrays", {})
     return late
 
 

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.session.session import engine, evaluations, may_use, run_of_tab, token, uploads
+from pages.ui.session import datasets, evaluations, session
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
-from pages.ui.shims.futures import kept_answer
+from pages.ui.shims.futures import request_once
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
+from siamese_core.datasets.bundled import data_folder
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
 from siamese_core.engine.rpc.client import Refused
-from siamese_core.engine.rpc.pipes import ROOT
-from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.losses import LOSSES
-from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
 
-FOLDER = ROOT / "data" / "models"
+FOLDER = data_folder() / "models"
 
 FILE = "file"
-CHOICE = "model_choice"
-KEPT = "model_kept"
+CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
 """Seconds: the process that compares starts with the first question."""
 
@@ -50,7 +48,7 @@ MAX_MB = MAX_BYTES // 10**6
 
 def choose() -> ModelFile | None:
     """Draws the choice of a model and gives it; None, and a sentence that says why, where there is none to use."""
-    run = run_of_tab()
+    run = session.run_of_tab()
     options = _options(run)
     asked = st.query_params.get("model", "")
     if asked in options and not address_sync.is_uploaded("models", asked):
@@ -60,7 +58,7 @@ def choose() -> ModelFile | None:
     chosen: str = widgets.selectbox(
         text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
     )
-    st.session_state[f"{CHOICE}_kept"] = (run.id if run else None, chosen)
+    widgets.save(CHOICE, (run.id if run else None, chosen))
     if chosen != address_sync.current("models"):
         address_sync.stands_now("models", chosen)
     if chosen in text.BUNDLED or "model" in st.query_params:
@@ -73,7 +71,7 @@ def choose() -> ModelFile | None:
         may_be = ", ".join(text.BUNDLED)
         st.warning(text.NO_MODEL.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
     file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
-    if file is not None and any(not uploads().use(token(), own) for own in file.uploaded_sets):
+    if file is not None and not all(map(datasets.may_use, file.uploaded_sets)):
         st.warning(text.GONE, icon=":material/info:")
         return None
     if file is None or not _is_sound(file):
@@ -84,14 +82,14 @@ def choose() -> ModelFile | None:
 
 def _before(run: RunView | None, options: Mapping[str, str]) -> str:
     """What was chosen before another page was looked at; the tab's run, where that is another one since."""
-    of_run, chosen = st.session_state.get(f"{CHOICE}_kept", (None, None))
+    of_run, chosen = widgets.saved(CHOICE, (None, None))
     is_still = chosen in options and of_run == (run.id if run else None)
     return str(chosen) if is_still else next(iter(options))
 
 
 def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
-    runs = engine().with_weights(token())
+    runs = session.runs_with_weights()
     others = text.BUNDLED | {FILE: text.FILE}
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
@@ -107,9 +105,9 @@ def _options(run: RunView | None) -> dict[str, str]:
 def _saved() -> dict[str, str]:
     """The newest saved runs that can be used: those whose images are here."""
     found = {}
-    for info in engine().store.infos(hashed(token())):
+    for info in session.saved_runs():
         experiment, gone = Experiment.from_query(info.query)
-        if not gone and not info.sweep and may_use(experiment.dataset):
+        if not gone and not info.sweep and datasets.may_use(experiment.dataset):
             loss, dataset = LOSSES[experiment.loss].title, plain_title(experiment.dataset)
             about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
             found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
@@ -117,7 +115,7 @@ def _saved() -> dict[str, str]:
 
 
 def plain_title(dataset: str) -> str:
-    return uploads().sets(token()).get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
+    return datasets.uploaded_sets().get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
 
 
 @lru_cache(maxsize=8)
@@ -128,70 +126,71 @@ def bundled(name: str) -> ModelFile:
 
 def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
-    run = engine().poll(token(), run_id)
-    kept = st.session_state.get(KEPT)
-    mine = kept[1] if kept is not None and kept[0] == run_id else None
+    run = session.poll_run(run_id)
+
+    def newest() -> Model | None:
+        return session.model_of_run(run_id) if run is not None else _of_saved(run_id)
+
+    def make() -> ModelFile | None:
+        model = newest()
+        return file_of(model) if model is not None else None
+
+    def is_newest(file: ModelFile | None) -> bool:
+        if file is None or run is None or run.live or file.model.steps == run.step:
+            return file is not None
+        # The state of a run that was halted is of an earlier step.
+        model = newest()
+        return model is None or model.steps == file.model.steps
+
     try:
-        if mine is None or (run is not None and not run.live and mine.model.steps != run.step):
-            model = engine().model(token(), run_id) if run is not None else _of_saved(run_id)
-            if model is not None and (mine is None or model.steps != mine.model.steps):
-                mine = file_of(model)
-                st.session_state[KEPT] = (run_id, mine)
+        file = widgets.once(OF_RUN, run_id, make, is_newest)
     except (DatasetMissing, FolderRejected) as gone:
         st.warning(text.GONE if isinstance(gone, DatasetMissing) else plain(str(gone)), icon=":material/info:")
         return None
-    if mine is not None and run is not None and run.live:
+    if file is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
-        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=_let_go)
-    return mine
+        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN,))
+    return file
 
 
 def _of_saved(run_id: str) -> Model | None:
-    saved = engine().store.saved(hashed(token()), run_id)
-    return model_of(saved.experiment, saved.state) if saved is not None else None
-
-
-def _let_go() -> None:
-    st.session_state.pop(KEPT, None)
+    checkpoint = session.checkpoint_reader(run_id)()
+    return model_of(checkpoint.experiment, checkpoint.state) if checkpoint is not None else None
 
 
 def _uploaded() -> ModelFile | None:
     """A file stays chosen when the page is switched, which empties the widget."""
-    st.file_uploader(text.CHOOSE_FILE, type=["safetensors"], key="model_file", on_change=_take, max_upload_size=MAX_MB)
-    kept = st.session_state.get("model_upload")
-    if isinstance(kept, ModelFile):
-        return kept
-    if kept is None:
+    draw = partial(st.file_uploader, text.CHOOSE_FILE, type=["safetensors"], max_upload_size=MAX_MB)
+    found = widgets.persistent_upload(UPLOAD, draw, _read)
+    if isinstance(found, ModelFile):
+        return found
+    if found is None:
         st.info(text.CHOOSE_FILE_HINT, icon=":material/upload_file:")
     else:
-        st.error(plain(kept), icon=":material/error:")
+        st.error(plain(found), icon=":material/error:")
     return None
 
 
-def _take() -> None:
-    """What was given, or why it cannot be used; what was taken away again is let go of."""
-    given = st.session_state["model_file"]
-    st.session_state.pop("model_upload", None)
-    if given is None:
-        return
-    data = given.getvalue()
+def _read(file: UploadedFile) -> ModelFile | str:
+    """The model, or why the file cannot be used."""
+    data = file.getvalue()
     try:
-        st.session_state["model_upload"] = ModelFile(read_model(data, list(uploads().sets(token()))), data)
+        return ModelFile(read_model(data, list(datasets.uploaded_sets())), data)
     except ModelRejected as rejected:
-        st.session_state["model_upload"] = str(rejected)
+        return str(rejected)
 
 
 def _is_sound(file: ModelFile) -> bool:
     """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
-    if evaluations().problem:
-        st.error(evaluations().problem, icon=":material/error:")
+    if evaluations.problem():
+        st.error(evaluations.problem(), icon=":material/error:")
         return False
-    if not evaluations().ready:
+    if not evaluations.is_ready():
         st.info(text.CHECKING, icon=":material/hourglass:")
         st.fragment(_once_ready, run_every=LOOK_EVERY)()
         return False
     try:
-        found = kept_answer("model_checked", file.key, lambda: evaluations().check(file), WAIT)
+        found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
     except Refused as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return False
@@ -202,7 +201,7 @@ def _is_sound(file: ModelFile) -> bool:
 
 
 def _once_ready() -> None:
-    if evaluations().ready:
+    if evaluations.is_ready():
         st.rerun()
 
 
@@ -218,7 +217,7 @@ def about(file: ModelFile) -> str:
     said = [
         text.ABOUT.format(
             dataset=plain_title(experiment.dataset) if model.has_images else "…",
-            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=MEASURES[experiment.measure].title,
+            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
         )
     ]  # fmt: skip
     if model.has_images and experiment.held_out:
@@ -243,15 +242,15 @@ def _thresholds() -> dict[tuple[str, str], Threshold]:
 
 def threshold(file: ModelFile) -> Threshold | None:
     """The one that this browser has chosen for a model, or that came with its file."""
-    return _thresholds().get((token(), file.key)) or file.model.threshold
+    return _thresholds().get((session.owner_hash(), file.key)) or file.model.threshold
 
 
 def keep_threshold(file: ModelFile, chosen: Threshold) -> None:
-    kept = _thresholds()
-    kept[token(), file.key] = chosen
+    thresholds = _thresholds()
+    thresholds[session.owner_hash(), file.key] = chosen
     # A copy of the keys: other browsers choose at the same moment.
-    for oldest in list(kept)[:-MOST_THRESHOLDS]:
-        kept.pop(oldest, None)
+    for oldest in list(thresholds)[:-MOST_THRESHOLDS]:
+        thresholds.pop(oldest, None)
 
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session.session import engine, token
+from pages.ui.session import engine, session
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
@@ -26,7 +26,7 @@ Runs = dict[str, str]
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
     """One claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
-    myth, is_ready = MYTHS[key], bool(engine().devices)
+    myth, is_ready = MYTHS[key], bool(engine.devices())
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -43,22 +43,20 @@ def trial(key: str, ask_seed: Callable[[], int]) -> None:
 def _start(myth: Myth, seed: int) -> None:
     """In the background: they go on while another part of the page is read."""
     _stop(myth.key)
-    runs = {
-        title: engine().start(token(), experiment, aside=True) for title, experiment in myth.experiments(seed).items()
-    }
+    runs = {title: session.start_run(experiment, aside=True) for title, experiment in myth.experiments(seed).items()}
     st.session_state.setdefault("trials", {})[myth.key] = (seed, runs)
 
 
 def _stop(key: str) -> None:
     _, runs = st.session_state.get("trials", {}).pop(key, (0, {}))
     for run in runs.values():
-        engine().discard(token(), run)
+        session.discard_run(run)
 
 
 def _views(key: str) -> tuple[int, dict[str, RunView]]:
     """The seed, and the runs that are still kept."""
     seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
-    looked = {title: engine().poll(token(), run) for title, run in runs.items()}
+    looked = {title: session.poll_run(run) for title, run in runs.items()}
     return seed, {title: view for title, view in looked.items() if view is not None}
 
 
@@ -67,7 +65,7 @@ def _going(key: str) -> bool:
 
 
 def _live(key: str, was_going: bool, was_ready: bool) -> None:
-    if not engine().devices:
+    if not engine.devices():
         st.caption(text.WARMING)
         return
     myth = MYTHS[key]

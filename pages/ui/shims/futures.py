@@ -1,29 +1,33 @@
-"""Answers of the training process that a page waits for a little, and takes at a later look where they come late."""
+"""Replies of the engine's processes: a page waits a little for each, and takes a late one when it runs again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from concurrent.futures import CancelledError, TimeoutError
+from concurrent.futures import CancelledError, Future, TimeoutError
+from typing import TypeVar
 
 import numpy as np
-import streamlit as st
 
-from siamese_core.engine.rpc.client import Answer
+from pages.ui.shims.widgets import once
+
+T = TypeVar("T")
 
 Arrays = dict[str, np.ndarray]
 
+Reply = Future[Arrays]
 
-def answered(asked: Answer, wait: float) -> Arrays | None:
-    """The worker's answer; None where it takes too long, where it cannot be given, or where the worker died."""
+
+def result_within(reply: Future[T], seconds: float) -> T | None:
+    """Return the result; None where it takes longer, where there cannot be one, or where the process died."""
     try:
-        return asked.result(wait)
+        return reply.result(seconds)
     except (TimeoutError, CancelledError):
         return None
 
 
-def kept_answer(run_state: str, asked: Hashable, ask: Callable[[], Answer], wait: float) -> Arrays | None:
-    """The answer to what was `asked`, which is asked once; another question in the same slot lets go of it."""
-    kept = st.session_state.get(run_state)
-    if kept is None or kept[0] != asked or kept[1].cancelled():
-        kept = st.session_state[run_state] = (asked, ask())
-    return answered(kept[1], wait)
+def request_once(name: str, key: Hashable, send: Callable[[], Future[T]], seconds: float) -> T | None:
+    """Return the result of the request that `send` sends, once for each `key`; None as `result_within` does.
+
+    Another key under the same `name` takes the place of this one; a reply that was cancelled is requested again.
+    """
+    return result_within(once(name, key, send, lambda reply: not reply.cancelled()), seconds)

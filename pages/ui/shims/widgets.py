@@ -1,16 +1,21 @@
-"""Streamlit's widgets under a key, whose default is what they say now.
+"""Streamlit's widgets under a key, whose default is what they say now; and what outlives the page that draws them.
 
 Streamlit tells a browser the value that a page has set in the one draw that follows, and only there. A browser that is
 slow to show a widget, and gets the next draw before, begins with its default, and sends that back: every slider at its
 lowest. So each draw says the value as the default too, which a widget that is shown already does not look at.
+
+Streamlit also forgets the value of a widget that one run of a page does not draw, as on another page. What is to be
+there afterwards is saved beside it: by `persistent` and `persistent_upload`, or by `save`, `saved` and `restore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 import streamlit as st
+
+T = TypeVar("T")
 
 FIRST = object()
 """The default of a choice that begins with its first option."""
@@ -64,3 +69,62 @@ def _within(low: Any, high: Any, key: str, default: Any) -> Any:
     """The value of a number now; without a default the lowest is one."""
     now = st.session_state.get(key, low if default is None else default)
     return min(max(now, low), high)
+
+
+def persistent(key: str, default: T, draw: Callable[[str], T]) -> T:
+    """Draw a widget by `draw(key)` with the value that it had when it was drawn last; return its value."""
+    restore(key, default)
+    value = draw(key)
+    save(key, value)
+    return value
+
+
+def persistent_upload(key: str, draw: Callable[..., object], read: Callable[[Any], T]) -> T | None:
+    """Draw an uploader by `draw(key=…, on_change=…)`; return what `read` made of the files that were chosen last.
+
+    None before any were chosen, and when they were removed. An uploader that is drawn anew shows no files.
+    """
+
+    def on_change() -> None:
+        forget(key)
+        if chosen := st.session_state[key]:
+            save(key, read(chosen))
+
+    draw(key=key, on_change=on_change)
+    value: T | None = saved(key)
+    return value
+
+
+def save(key: str, value: object) -> None:
+    """Save a value, beside the widget of this key if there is one, for as long as the tab is open."""
+    st.session_state[f"{key}_saved"] = value
+
+
+def saved(key: str, default: Any = None) -> Any:
+    """Return what was saved last under a key."""
+    return st.session_state.get(f"{key}_saved", default)
+
+
+def restore(key: str, default: object) -> None:
+    """Set a widget that Streamlit has forgotten, or that is new, to what was saved; to be called before it is drawn."""
+    if key not in st.session_state:
+        st.session_state[key] = saved(key, default)
+
+
+def forget(key: str) -> None:
+    """Forget what was saved under a key; the widget itself is left as it is."""
+    st.session_state.pop(f"{key}_saved", None)
+
+
+def once(name: str, key: Hashable, make: Callable[[], T], is_valid: Callable[[T], bool] = lambda value: True) -> T:
+    """Return what `make` returned for this `key`: called once, and again when the key changes or it is not valid.
+
+    `name` is the entry of the session that holds it, the newest only: (key, value).
+    """
+    entry = st.session_state.get(name)
+    if entry is None or entry[0] != key or not is_valid(entry[1]):
+        # Not there while it is made: the page's run may end in the middle.
+        st.session_state.pop(name, None)
+        entry = st.session_state[name] = (key, make())
+    value: T = entry[1]
+    return value

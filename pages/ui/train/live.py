@@ -9,14 +9,13 @@ import streamlit as st
 
 from pages.ui.components.components import embedding_view, plot_view
 from pages.ui.components.embedding.sprites import eval_sprites
-from pages.ui.session import embedding_message
+from pages.ui.session import datasets, embedding_message, engine, session
 from pages.ui.session.loss_curves import is_waiting, take_late
-from pages.ui.session.session import engine, token, uploads
 from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.widgets import once
 from pages.ui.text import train as text
 from pages.ui.text.plot import PLOT
 from pages.ui.train.loss_panel import loss_panel
-from siamese_core.datasets import is_uploaded
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
@@ -31,12 +30,11 @@ HISTORY_HEIGHT = 360
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
-    e = engine()
     take_late()
-    run = e.poll(token(), run_id) if run_id else None
+    run = session.poll_run(run_id) if run_id else None
     if run is not None:
-        uploads().use(token(), run.experiment.dataset)
-    if is_uploaded(experiment.dataset) and not uploads().use(token(), experiment.dataset):
+        datasets.may_use(run.experiment.dataset)
+    if not datasets.may_use(experiment.dataset):
         # Deleted in another tab: the whole page falls back to images that are there.
         st.rerun()
     _status(run, changed)
@@ -58,20 +56,19 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
 
 def is_busy(run: RunView | None) -> bool:
     """Whether something will change by itself: a run, a worker or a UMAP that warms up, a picture on its way."""
-    e = engine()
-    if not e.devices or is_waiting():
+    if not engine.devices() or is_waiting():
         return True
     if run is None:
         return False
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not e.projector.is_warm or not drawn
+    return run.live or not engine.is_umap_warm() or not drawn
 
 
 def _status(run: RunView | None, changed: bool) -> None:
     if run is None:
-        st.progress(0.0, text=text.STATUS[None] if engine().devices else text.WARMING)
+        st.progress(0.0, text=text.STATUS[None] if engine.devices() else text.WARMING)
     else:
         st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
@@ -80,7 +77,7 @@ def _status(run: RunView | None, changed: bool) -> None:
         if message:
             shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
-        if run is not None and (not_saved := engine().saver.problem(run.id)):
+        if run is not None and (not_saved := session.save_problem(run.id)):
             st.warning(plain(not_saved), icon=":material/save:")
 
 
@@ -102,7 +99,7 @@ def _progress(run: RunView, changed: bool) -> list[str]:
     if run.status == "running" and run.steps_per_second:
         left = (run.experiment.steps - run.step) / run.steps_per_second
         parts.append(text.LEFT.format(seconds=_seconds(left)))
-    if not engine().devices:
+    if not engine.devices():
         parts.append(text.WARMING)
     elif changed:
         parts.append(text.CHANGED_LIVE if run.live else text.CHANGED)
@@ -145,15 +142,14 @@ def _embedding(run: RunView | None) -> None:
     count = len(shown.labels) // run.experiment.branches
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=count)}**")
     frame = f"{run.id} {run.layout.number}"
-    kept = st.session_state.get("embedding_message")
-    if kept is None or kept[0] != frame:
-        kept = (frame, embedding_message.message(run.experiment, run.layout, shown, frame))
-        st.session_state["embedding_message"] = kept
-    embedding_view(kept[1], key="embedding")
+    message = once(
+        "embedding_message", frame, lambda: embedding_message.message(run.experiment, run.layout, shown, frame)
+    )
+    embedding_view(message, key="embedding")
     if PROJECTIONS[run.projection].needs_warm_up:
         st.button(
             text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",
-            on_click=engine().lay_out_anew, args=(token(), run.id),
+            on_click=session.lay_out_anew, args=(run.id,),
         )  # fmt: skip
 
 

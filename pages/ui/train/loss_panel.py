@@ -39,7 +39,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     is_triplet = loss.input_kind == "triplet"
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
-    d_max = 1.0 if measure.kind == "similarity" else _end(experiment, frame if measured else None)
+    d_max = 1.0 if measure.is_similarity else _end(experiment, frame if measured else None)
     slope = False if loss.input_kind in ("triplet", "logits") else widgets.toggle(text.SLOPE, key="show_slope")
     # A classifier is drawn against a probability, which is no distance of two images.
     curve = (

@@ -9,16 +9,14 @@ import streamlit as st
 
 from pages.ui.runs.actions import PROBLEM, go_on
 from pages.ui.runs.titles import title_of
-from pages.ui.session import experiment_form
+from pages.ui.session import engine, experiment_form, session
 from pages.ui.session.loss_curves import take_late
-from pages.ui.session.session import engine, owner, run_of_tab, token
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import train as text
 from pages.ui.train.live import is_busy, live
 from siamese_core.datasets import is_uploaded
 from siamese_core.engine import RunView
-from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment import reach
 from siamese_core.experiment.experiment import Experiment, Ignored
 from siamese_core.experiment.machine import Machine
@@ -34,13 +32,11 @@ SENT_AFTER = 0.05
 
 
 def page() -> None:
-    owner()
-    e = engine()
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
-    is_ready = bool(e.devices)
+    is_ready = bool(engine.devices())
     # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
     take_late()
-    run = run_of_tab()
+    run = session.run_of_tab()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
@@ -50,10 +46,11 @@ def page() -> None:
         experiment = experiment_form.controls()
         machine = _machine(machine_asked)
         keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
-    not_the_first = e.devices and machine.device != next(iter(e.devices))
+    devices = engine.devices()
+    not_the_first = devices and machine.device != next(iter(devices))
     experiment_form.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
-    if e.devices and machine_asked.get("device", machine.device) not in e.devices:
-        may_be = text.MAY_BE.format(choices=", ".join(e.devices))
+    if devices and machine_asked.get("device", machine.device) not in devices:
+        may_be = text.MAY_BE.format(choices=", ".join(devices))
         ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
     _buttons(run, experiment, machine, keep)
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
@@ -69,8 +66,8 @@ def page() -> None:
             st.info(text.FORGOTTEN, icon=":material/schedule:")
         if run is None:
             _offer()
-        if e.problem:
-            st.error(e.problem, icon=":material/error:")
+        if problem := engine.problem():
+            st.error(problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
         _project(run, experiment)
@@ -85,8 +82,7 @@ def page() -> None:
 
 def _offer() -> None:
     """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
-    infos = engine().store.infos(hashed(token()))
-    newest = next((info for info in infos if not info.sweep), None)
+    newest = next((info for info in session.saved_runs() if not info.sweep), None)
     if newest is not None and newest.status == "interrupted":
         said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -106,7 +102,7 @@ def _take_dropped() -> None:
 
 def _machine(asked: dict[str, str]) -> Machine:
     """The device of a new run; known only when the worker has looked what there is."""
-    found = engine().devices
+    found = engine.devices()
     if not found:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
         return Machine()
@@ -115,7 +111,7 @@ def _machine(asked: dict[str, str]) -> Machine:
     device = widgets.selectbox(
         text.DEVICE, list(found), format_func=found.__getitem__, key=experiment_form.DEVICE, help=text.DEVICE_HELP
     )
-    st.session_state[experiment_form.DEVICE_KEPT] = device
+    widgets.save(experiment_form.DEVICE, device)
     return Machine(device=device)
 
 
@@ -123,13 +119,13 @@ def _project(run: RunView, experiment: Experiment) -> None:
     """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
-        engine().project(token(), run.id, experiment.projection)
+        session.project_run(run.id, experiment.projection)
     st.session_state["projection_shown"] = shown
 
 
 def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     """Whether a new run would differ; another projection is only another way to look."""
-    same_device = run.machine == machine or not engine().devices
+    same_device = run.machine == machine or not engine.devices()
     return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 
@@ -161,20 +157,20 @@ def _button(
 
 def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, keep: bool) -> None:
     begun = st.session_state.get("run")
-    if begun and begun != (run.id if run is not None else None) and engine().poll(token(), begun):
+    if begun and begun != (run.id if run is not None else None) and session.poll_run(begun):
         # Pressed twice, before the page has shown what the first press began.
         return
     if run is not None and run.id == begun:
         # A run that another tab has started is left to it.
         _reset(run)
-    st.session_state["run"] = engine().start(token(), experiment, machine, steps=steps, keep=keep)
+    st.session_state["run"] = session.start_run(experiment, machine, steps=steps, keep=keep)
 
 
 def _command(run: RunView, command: str) -> None:
-    engine().command(token(), run.id, command)
+    session.command_run(run.id, command)
 
 
 def _reset(run: RunView | None) -> None:
     if run is not None:
-        engine().discard(token(), run.id)
+        session.discard_run(run.id)
         st.session_state.pop("run", None)

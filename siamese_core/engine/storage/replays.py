@@ -18,7 +18,7 @@ from siamese_core.engine.rpc.film_queue import FilmQueue
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures.thumbnail import layout_png
-from siamese_core.formats.run_format import Damaged
+from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import Film, RunHistory
 from siamese_core.runs.info import RunInfo

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +17,8 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame
-from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, FolderRejected, load, locked
-from siamese_core.runs.info import RESUMABLE, RunInfo
-from siamese_core.runs.model import model_of
-from siamese_core.runs.model_file import save_model
+from siamese_core.runs.folder import SAVE_EVERY, Checkpoint, FolderRejected, load, locked
+from siamese_core.runs.info import RESUMABLE, RunInfo, new_info
 from siamese_core.runs.writer import NOT_SAVED, RunWriter
 
 LOOK_EVERY = 0.5
@@ -34,14 +31,13 @@ CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or n
 
 @dataclass
 class _Written:
-    """A run that is being written. `saved` is on disk, `newest` is not yet; `ended` is status and sentence.
+    """A run that is being written. `newest` is not yet on disk; `ended` is status and sentence.
 
     `again`: the last try failed for want of room, say.
     """
 
     writer: RunWriter
     lock: ExitStack
-    saved: Checkpoint | None = None
     newest: Checkpoint | None = None
     ended: tuple[str, str] | None = None
     again: bool = False
@@ -67,12 +63,7 @@ class RunSaver:
 
     def begin(self, run: str, owner: str, experiment: Experiment, machine: Machine, sweep: str = "") -> None:
         """A new run; its folder is made with its first state."""
-        now = time.time()
-        info = RunInfo(
-            experiment.to_query(), machine, now, now, "running",
-            total=experiment.steps, id=run, owner=owner, sweep=sweep,
-        )  # fmt: skip
-        self._hold(info, ExitStack())
+        self._hold(new_info(experiment, machine, id=run, owner=owner, sweep=sweep), ExitStack())
 
     def reopen(self, owner: str, run: str) -> tuple[RunInfo, Checkpoint]:
         """What an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
@@ -132,9 +123,9 @@ class RunSaver:
 
     def _hold(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
         with self._lock:
-            writer = RunWriter(self.store.folder(info.id), info, self._viewed, self._every)
+            writer = RunWriter(self.store.folder(info.id), info, self._viewed, self._every, saved=saved)
             self.store.hold(info.id)
-            self._written[info.id] = _Written(writer, lock, saved)
+            self._written[info.id] = _Written(writer, lock)
 
     def _write_forever(self) -> None:
         while True:
@@ -171,7 +162,7 @@ class RunSaver:
         try:
             self._save(written, newest, *(ended or ("running", "")))
             again = bool(writer.problem)
-            if written.saved is not None:
+            if writer.saved is not None:
                 self.store.put(writer.info)
         except OSError as error:
             writer.problem, again = NOT_SAVED.format(why=error.strerror or error), True
@@ -195,7 +186,7 @@ class RunSaver:
             written.lock.close()
             del self._written[run]
             self.store.let_go(run)
-        if written.saved is None:
+        if written.writer.saved is None:
             shutil.rmtree(self.store.folder(run), ignore_errors=True)
             return
         if info.status == "running":
@@ -205,7 +196,7 @@ class RunSaver:
         self._on_end(info)
 
     def _save(self, written: _Written, newest: Checkpoint | None, status: str, message: str) -> None:
-        writer, saved = written.writer, written.saved
+        writer, saved = written.writer, written.writer.saved
         latest = newest if saved is None or (newest is not None and newest.state.step > saved.state.step) else saved
         if latest is None:
             return
@@ -213,13 +204,4 @@ class RunSaver:
             writer.folder.mkdir(parents=True, exist_ok=True)
             written.lock.close()
             written.lock.enter_context(locked(writer.folder))
-        if status in ("finished", "halted"):
-            # First the model: a run that is killed in between is gone on with, and writes it again.
-            with suppress(DatasetMissing):
-                save_model(writer.folder / MODEL, model_of(latest.experiment, latest.state))
-        if latest is saved:
-            writer.note(status=status, message=message)
-            return
-        writer.save(latest, status=status, message=message)
-        if not writer.problem:
-            written.saved = latest
+        writer.save(latest, status, message)

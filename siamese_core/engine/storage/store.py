@@ -21,7 +21,7 @@ from typing import Any
 
 from siamese_core.engine.storage.limits import Limits
 from siamese_core.formats.files import PART, write_whole
-from siamese_core.formats.run_format import Damaged
+from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import MAX_NAME, RECORD, RunInfo, packed_info, read_info

@@ -24,8 +24,8 @@ from siamese_core.engine.rpc.client import Refused
 from siamese_core.engine.rpc.pipes import Parent
 from siamese_core.engine.workers.rpc_server import Arrays, RpcServer
 from siamese_core.evaluation.compare import compare, explain
-from siamese_core.evaluation.evaluate import Reference, evaluate, reference
-from siamese_core.evaluation.inference import Trained, load
+from siamese_core.evaluation.evaluate import Gallery, build_gallery, evaluate
+from siamese_core.evaluation.inference import TrainedModel, load
 from siamese_core.evaluation.report import Progress, Report, to_wire
 from siamese_core.runs.model_file import ModelRejected, read_model
 from siamese_core.training.learner import forget_images
@@ -48,14 +48,14 @@ class _Found:
     """A reference, and the work that found it."""
 
     job: int
-    reference: Reference
+    reference: Gallery
 
 
 class _Examiner:
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
         self._lock = threading.Lock()
-        self._models: OrderedDict[Key, Trained] = OrderedDict()
+        self._models: OrderedDict[Key, TrainedModel] = OrderedDict()
         self._references: OrderedDict[Key, _Found] = OrderedDict()
         self._jobs: queue.SimpleQueue[tuple[dict[str, Any], Arrays]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
@@ -97,7 +97,7 @@ class _Examiner:
             self._jobs.put((meta, arrays))
 
     def _work(self, meta: dict[str, Any], arrays: Arrays) -> None:
-        steps: Iterator[Progress | Reference | Report] = WORKS[meta["do"]](self._of(meta, arrays))
+        steps: Iterator[Progress | Gallery | Report] = WORKS[meta["do"]](self._of(meta, arrays))
         said = 0.0
         for step in steps:
             if meta["job"] in self._cancelled:
@@ -106,17 +106,17 @@ class _Examiner:
                 if time.monotonic() - said > SAY_EVERY:
                     said = time.monotonic()
                     self._parent.say({"is": "progress", "job": meta["job"], **asdict(step)})
-            elif isinstance(step, Reference):
+            elif isinstance(step, Gallery):
                 self._keep(_key(meta, arrays), _Found(meta["job"], step))
                 threshold = None if step.threshold is None else asdict(step.threshold)
                 found = vars(step.reported_on)
-                about = {"threshold": threshold, "gallery": len(step.places)}
+                about = {"threshold": threshold, "gallery": len(step.indices)}
                 self._parent.say({"is": "done", "job": meta["job"], "about": about}, **found, unlike=step.unlike)
             else:
                 about, found = to_wire(step)
                 self._parent.say({"is": "done", "job": meta["job"], "about": about}, **found)
 
-    def _of(self, meta: dict[str, Any], arrays: Arrays) -> Trained:
+    def _of(self, meta: dict[str, Any], arrays: Arrays) -> TrainedModel:
         """The model of a message. Raises Refused where its file cannot be used."""
         key = _key(meta, arrays)
         with self._lock:
@@ -162,7 +162,7 @@ class _Examiner:
         return compare(self._of(meta, arrays), arrays["first"], arrays["second"], known)
 
 
-WORKS = {"reference": reference, "evaluate": evaluate}
+WORKS = {"reference": build_gallery, "evaluate": evaluate}
 
 
 def _key(meta: dict[str, Any], arrays: Arrays) -> Key:

@@ -88,11 +88,11 @@ def _section(title: str, code: SourceSlice, write: Callable[[], str]) -> str:
 def _encoders(experiment: Experiment) -> tuple[str, ...]:
     """Return one encoder, or one for each input."""
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    return (experiment.encoder,) if experiment.shared == "true" else (experiment.encoder, second)
+    return (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
 
 
 def _networks(experiment: Experiment) -> str:
-    return "network" if experiment.shared == "true" else "first_network, second_network"
+    return "network" if experiment.shared else "first_network, second_network"
 
 
 def _network(experiment: Experiment, code: SourceSlice) -> str:
@@ -112,7 +112,7 @@ def _shown(experiment: Experiment, code: SourceSlice) -> str:
         second = "images"
         if experiment.view != "none":
             second = f"{include_function(INPUT_TRANSFORMS[experiment.view].fn, code)}(images)"
-        written.append((SHARED if experiment.shared == "true" else NOT_SHARED).format(second=second))
+        written.append((SHARED if experiment.shared else NOT_SHARED).format(second=second))
     if experiment.augment:
         written.append(_augmented(experiment, code))
     return "\n\n\n".join(text.strip("\n") for text in written)
@@ -201,8 +201,8 @@ def _training(experiment: Experiment) -> str:
 
 def _step(experiment: Experiment) -> list[str]:
     """Return the lines of the loop."""
-    networks, input_kind, kind = _networks(experiment), LOSSES[experiment.loss].input_kind, draw_of(experiment)
-    both, with_labels = experiment.branches == 2, input_kind in ("logits", "batch")
+    networks, kind = _networks(experiment), draw_of(experiment)
+    both, with_labels = experiment.branches == 2, LOSSES[experiment.loss].on_classes
     images = "augmented(train_images[chosen], generator)" if experiment.augment else "train_images[chosen]"
     if kind == "batch":
         lines = ["chosen = pk_batch(index, BATCH_SIZE, IMAGES_PER_CLASS, generator)"]

@@ -68,7 +68,7 @@ def _loss_of_pairs(
     weights = ", weight: Tensor, bias: Tensor" if head_of(experiment) else ""
     head_params = ", weight, bias" if head_of(experiment) else ""
     measure = MEASURES[experiment.measure]
-    d = "p" if measure.kind == "similarity" else "d"
+    d = "p" if measure.is_similarity else "d"
     if draw_of(experiment) == "pairs":
         return function_text(
             f"loss_of(h1: Tensor, h2: Tensor, same: Tensor{weights}) -> Tensor",

@@ -29,7 +29,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     fn = include_function(loss.fn, code)
     defaults = "".join(f", {name}={value!r}" for name, value in params.items())
     arguments = "".join(f", {name}={name}" for name in params)
-    if loss.input_kind in ("logits", "batch"):
+    if loss.on_classes:
         inputs = ", ".join(
             name
             for name, p in inspect.signature(loss.fn).parameters.items()
@@ -48,7 +48,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
         inputs = f"h1, h2, y{extra}"
         between = include_function(MEASURES[measure].between, code)
         similar, different = (1, 0) if one_is_similar else (0, 1)
-        symbol = "p" if MEASURES[measure].kind == "similarity" else "d"
+        symbol = "p" if MEASURES[measure].is_similarity else "d"
         body = [
             f'"""y is {similar} for a similar pair, {different} for a different one. Average over the pairs."""',
             f"{symbol} = {between}(h1, h2{extra})",

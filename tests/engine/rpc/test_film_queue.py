@@ -356,6 +356,7 @@ def test_a_live_picture_overtakes_a_film_and_a_cancelled_film_makes_room(project
     assert len(projection.chains.begin("short", "pca", film()).result(PATIENCE).xy) == 3
 
 
+@pytest.mark.slow
 def test_a_film_outlives_kill_9_of_its_process(projection: Projection) -> None:
     embeddings = film(frames=300, n=200)
     begun = projection.chains.begin("kept", "umap", embeddings)

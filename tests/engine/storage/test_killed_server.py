@@ -183,6 +183,7 @@ def test_nobody_ends_a_run_by_asking_to_go_on_with_it(engine: Engine) -> None:
     assert engine.store.is_held(run), "it is still being written"
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_worker_changes_no_bit_of_what_is_saved(engine: Engine) -> None:
     expected = ended(engine, MEDIUM)
     run = engine.start(ANN, MEDIUM, steps=30)
@@ -201,6 +202,7 @@ def test_kill_9_of_the_worker_changes_no_bit_of_what_is_saved(engine: Engine) ->
     np.testing.assert_array_equal(run_history.loss, np.array([s.loss for s in train(MEDIUM)], np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills by a signal")
 def test_kill_9_of_the_server_loses_no_run_and_changes_no_bit(engine: Engine, tmp_path: Path) -> None:
     kills = KILLS or 2

@@ -155,6 +155,7 @@ def little_room(folder: Path, answers: Connection) -> None:
     answers.send([str(name) for name in everything(folder)])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process")
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     answers, theirs = FORKED.Pipe()

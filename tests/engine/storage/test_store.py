@@ -14,7 +14,7 @@ import pytest
 from siamese_core.engine.storage import store as shelf_module
 from siamese_core.engine.storage.store import ABANDONED_AFTER, UNDO_FOR, RunStore, hashed, new_id
 from siamese_core.formats.files import PART
-from siamese_core.formats.run_format import Damaged
+from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import MAX_NAME, RECORD, packed_info

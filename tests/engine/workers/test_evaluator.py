@@ -12,7 +12,7 @@ import pytest
 from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import Kind, ModelFile, file_of
 from siamese_core.engine.workers import evaluator
-from siamese_core.evaluation.evaluate import Reference, reference
+from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
@@ -137,7 +137,7 @@ def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
     server: Heard, process: evaluator._Examiner, file: ModelFile, model: Model
 ) -> None:
     """Its pictures may be forgotten already."""
-    found = evaluator._Found(1, found_by(reference(load(model)), Reference))
+    found = evaluator._Found(1, found_by(build_gallery(load(model)), Gallery))
     key = evaluator._key(*work(1, file))
     server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
     process._keep(key, found)

@@ -77,11 +77,11 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{loss}-hardest-flipped", {"loss": loss, "miner": "hardest", "labels": "flipped"}
         yield f"{loss}-miner-random", {"loss": loss, "miner": "random"}
     for view in ("none", *INPUT_TRANSFORMS):
-        yield f"{view}-not-shared", {"view": view, "shared": "false"}
+        yield f"{view}-not-shared", {"view": view, "shared": False}
         if view not in ("none", "edges"):
             yield f"{view}-shared", {"view": view}
     for loss in ("triplet", "softmax", "nt_xent"):
-        two = {"view": "rotated", "shared": "false", "second_encoder": "conv"}
+        two = {"view": "rotated", "shared": False, "second_encoder": "conv"}
         yield f"{loss}-two-encoders", {"loss": loss, "sampling": "random_pairs", **two}
     for augmentation in AUGMENTATIONS:
         yield augmentation, {"augment": (augmentation,)}
@@ -242,7 +242,7 @@ def test_a_script_needs_nothing_of_ours_and_only_what_it_uses(folder: Path) -> N
 def test_in_no_script_a_name_is_missing_or_idle(folder: Path) -> None:
     """Also where two encoders meet. Names that nobody defines, imports that nobody uses, definitions that are lost."""
     for first, second in itertools.combinations(ENCODERS, 2):
-        both = quick(encoder=first, shared="false", second_encoder=second)
+        both = quick(encoder=first, shared=False, second_encoder=second)
         (folder / f"{first}-{second}.py").write_text(script_of(both), "utf-8")
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F,E9", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pages.ui.session.session import engine, sprites_stem
+from pages.ui.session import engine
 from pages.ui.shims import assets
-from pages.ui.shims.futures import kept_answer
+from pages.ui.shims.futures import request_once
 from siamese_core.datasets import Dataset
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment.experiment import Experiment
@@ -55,7 +55,7 @@ class _NotYet(Exception):
 def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     """Raises `_NotYet`, which is not kept."""
     found = eval_images_of(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
-    url = assets.publish(sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
+    url = assets.publish(engine.sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
     height, width = found.thumbnails.shape[2:]
     return EvalSprites(
         key=f"{record.key} {view} {branches}",
@@ -67,7 +67,7 @@ def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
 
 def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Asked of the worker: the server knows no torch."""
-    found = kept_answer("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
+    found = request_once("viewed", (record, view), lambda: engine.transformed(view, images), WAIT)
     if found is None:
         raise _NotYet
     return found["images"]

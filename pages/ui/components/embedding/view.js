@@ -10,7 +10,7 @@ import { fill, HTML, make, tooltip } from "./dom.js";
 import { Painter } from "./draw.js";
 import { Input } from "./input.js";
 import { clamp, shuffled } from "./maths.js";
-import { NOTHING, unpack } from "../wire.js";
+import { NO_POINTS, read } from "./message.js";
 import { Springs } from "./springs.js";
 import { describe } from "./words.js";
 
@@ -30,7 +30,7 @@ export class View {
     this.choices = new Choices();
     this.linked = []; // views of the same images: hovered, pinned and hidden here means there, too
     this.marked = []; // points with a ring
-    Object.assign(this, { meta: {}, text: {}, ...NOTHING, n: 0, dim: 2, width: 0, height: 0 });
+    Object.assign(this, { meta: {}, text: {}, ...NO_POINTS, n: 0, dim: 2, width: 0, height: 0 });
     this.camera = new Camera(this);
     this.springs = new Springs(this);
     this.forget();
@@ -41,7 +41,7 @@ export class View {
 
   // ---- data ---------------------------------------------------------------------------------------------------
 
-  forget(key) { // all that belongs to one set of probe images, except what was chosen for the next
+  forget(key) { // all that belongs to one set of images, except what was chosen for the next
     const hidden = new Set(this.choices.hidden[key]);
     Object.assign(this, { n: 0, hidden, pinned: -1, hovered: -1, history: [], screen: null, pointed: "" });
     this.camera.rest();
@@ -50,7 +50,7 @@ export class View {
 
   update(bytes) {
     this.connect();
-    const { meta, arrays } = bytes?.length ? unpack(bytes) : { meta: { ...this.meta, note: "" }, arrays: NOTHING };
+    const { meta, arrays } = read(bytes, this.meta);
     if (bytes?.length && meta.frame === this.meta.frame && meta.key === this.meta.key) return; // a page sends what it has
     this.show(meta, arrays);
   }
@@ -65,7 +65,7 @@ export class View {
     }
     const n = arrays.labels.length;
     const same = n === this.n && meta.dim === this.dim && this.camera.place !== null;
-    Object.assign(this, { meta, ...NOTHING, ...arrays, n, dim: meta.dim ?? 2 });
+    Object.assign(this, { meta, ...NO_POINTS, ...arrays, n, dim: meta.dim ?? 2 });
     if (this.order?.length !== n) this.order = shuffled(n);
     if (String(meta.pair ?? "") !== this.pointed) this.pinned = meta.pair?.[0] ?? -1;
     this.pointed = String(meta.pair ?? "");

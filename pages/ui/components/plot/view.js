@@ -4,6 +4,7 @@
 // save_image, label}. A click into the first panel of a clickable figure sends "clicked", [x, y].
 
 import { element, Handles, HANDLE_STYLE } from "./handles.js";
+import { unpack } from "../wire.js";
 
 const CLICK_PX = 4; // a pointer that moves farther drags
 const FIRST_PANEL = ".nsewdrag[data-subplot='xy']"; // without the titles, buttons and lines over it
@@ -17,7 +18,7 @@ export function render({ parentElement, data, setTriggerValue }) {
   view.send = setTriggerValue;
   if (!data || equal(data, view.data)) return; // a page sends what it has
   view.data = data;
-  view.meta = unpackMeta(data);
+  view.meta = unpack(data).meta;
   view.root.dataset.frames = ++view.frames;
   view.root.style.height = `${view.meta.height}px`;
   view.plot.setAttribute("aria-label", view.meta.text.label ?? "");
@@ -30,11 +31,6 @@ export function render({ parentElement, data, setTriggerValue }) {
 
 function equal(bytes, others) {
   return bytes.length === others?.length && bytes.every((byte, i) => byte === others[i]);
-}
-
-function unpackMeta(data) {
-  const size = new DataView(data.buffer, data.byteOffset, 4).getUint32(0, true);
-  return JSON.parse(new TextDecoder().decode(data.subarray(4, 4 + size))).meta;
 }
 
 // ---- the page's side: one DOM per view, built once ----

@@ -1,4 +1,4 @@
-// Recorded runs: fetched once, read as messages of siamese_core/wire.py, kept as frames that can be shown at once.
+// Recorded runs: fetched once, read as messages by wire.js, held as frames that can be shown at once.
 //
 // meta: {key, steps, total, dim, scale, projection, classes, colours, markers, held_out, second, sprite, note, d_max,
 // axis, same_colour, different_colour, history: [[name, label, colour, dotted, "loss" | "score"], …]}.
@@ -60,17 +60,17 @@ export function latest(steps, at) { // the last of the ascending steps that is n
   return low;
 }
 
-// The runs of these addresses; told(part) hears how much has arrived. Rejects with an error whose message is the key
-// of a sentence.
-export async function load(urls, told) {
+// The runs of these addresses; onProgress(part) is called with how much has arrived. Rejects with an error whose
+// message is the key of a sentence.
+export async function load(urls, onProgress) {
   const parts = urls.map(() => 0);
   const fetched = new Map();
   const once = (url, i) => {
-    const heard = (part) => {
+    const onPart = (part) => {
       parts[i] = part;
-      told(sum(parts) / fetched.size);
+      onProgress(sum(parts) / fetched.size);
     };
-    if (!fetched.has(url)) fetched.set(url, download(url, heard));
+    if (!fetched.has(url)) fetched.set(url, download(url, onPart));
     return fetched.get(url);
   };
   return (await Promise.all(urls.map(once))).map(read);
@@ -86,7 +86,7 @@ function read(bytes) {
   }
 }
 
-async function download(url, told) {
+async function download(url, onProgress) {
   let response;
   const chunks = [];
   try {
@@ -97,7 +97,7 @@ async function download(url, told) {
       if (done) break;
       chunks.push(value);
       got += value.length;
-      if (size) told(Math.min(1, got / size)); // what is unpacked on the way is more than its size
+      if (size) onProgress(Math.min(1, got / size)); // what is unpacked on the way is more than its size
     }
   } catch (error) {
     throw new Error("unreachable", { cause: error });

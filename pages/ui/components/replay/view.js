@@ -71,13 +71,13 @@ class Replay {
     parts.progress.removeAttribute("value");
     parts.waitNews.textContent = text.loading;
     this.root.dataset.loaded = "";
-    const told = (part) => {
+    const onProgress = (part) => {
       if (asked !== this.asked) return;
       parts.progress.value = part;
       parts.waitNews.textContent = fill(text.loaded_part, { percent: Math.round(100 * part) });
     };
     try {
-      const runs = await load(data.runs, told);
+      const runs = await load(data.runs, onProgress);
       if (asked === this.asked) this.start(runs);
     } catch (error) {
       if (asked !== this.asked) return;

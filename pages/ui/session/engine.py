@@ -1,0 +1,136 @@
+"""The engine and what belongs to it, one a server: shared by all browsers. What is this browser's is in session.py."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+import numpy as np
+import streamlit as st
+
+from pages.ui.shims import assets
+from pages.ui.shims.futures import Reply
+from siamese_core.datasets import uploaded
+from siamese_core.engine import Engine
+from siamese_core.engine.evaluations import Evaluations
+from siamese_core.engine.run import Layout
+from siamese_core.engine.storage.limits import limits_of
+from siamese_core.engine.storage.store import RunStore
+from siamese_core.engine.sweeps.sweep_runs import SweepRuns
+from siamese_core.engine.sweeps.sweeps import Sweeps
+from siamese_core.engine.uploads.downloads import Downloads
+from siamese_core.engine.uploads.uploads import Uploads
+from siamese_core.runs.home import home
+
+FILMS = "film"
+FILMS_FOR = 86400.0
+"""Seconds after which a film is published again where somebody plays it."""
+
+
+@st.cache_resource(show_spinner=False)
+def uploads() -> Uploads:
+    """Before the engine: its children are told where the images lie. Nothing is left of an earlier server's."""
+    assets.withdraw(sprites_stem(uploaded.PREFIX))
+    started = Uploads(on_gone=_dataset_deleted)
+    atexit.register(started.close)
+    return started
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    uploads()
+    # Not those of another server that runs from this folder.
+    assets.withdraw(FILMS, FILMS_FOR)
+    store = RunStore(home() / "runs", limits_of(os.environ), on_gone=_run_deleted)
+    started = Engine(store=store)
+    atexit.register(started.close)
+    return started
+
+
+@st.cache_resource(show_spinner=False)
+def evaluations() -> Evaluations:
+    uploads()
+    return Evaluations()
+
+
+@st.cache_resource(show_spinner=False)
+def downloads() -> Downloads:
+    return Downloads()
+
+
+@st.cache_resource(show_spinner=False)
+def sweeps() -> Sweeps:
+    started = Sweeps(home() / "sweeps", SweepRuns(engine()))
+    atexit.register(started.close)
+    return started
+
+
+def start() -> None:
+    """Start the engine, and go on with the sweeps that were running when the server was killed."""
+    engine()
+    sweeps()
+
+
+def devices() -> dict[str, str]:
+    """Return key → title of the devices that train; empty until the training process has started."""
+    return engine().devices
+
+
+def problem() -> str:
+    """Return why no run can be trained, or drawn, any more; "" where all is well."""
+    return engine().problem
+
+
+def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> Reply:
+    """Request the values and slopes of a loss at (n,) places."""
+    return engine().ask.curve(loss, params, at)
+
+
+def pair_distances(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> Reply:
+    """Request `same` and `different` (P,) of embeddings (N, D) with labels (N,), by a measure."""
+    return engine().ask.pairs(measure, embeddings, labels, branches)
+
+
+def transformed(input_transform: str, images: np.ndarray) -> Reply:
+    """Request uint8 images (N, C, H, W) as second inputs."""
+    return engine().ask.viewed(input_transform, images)
+
+
+def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> Reply:
+    """Request uint8 images (N, C, H, W) as augmentations change them."""
+    return engine().ask.augmented(augmentations, images)
+
+
+def layout_of(embeddings: np.ndarray, projection: str) -> Future[Layout]:
+    """Request the places of embeddings (N, D) in the plane or in space."""
+    return engine().projector.lay_out(embeddings, projection)
+
+
+def is_umap_warm() -> bool:
+    return engine().projector.is_warm
+
+
+def _dataset_deleted(dataset: str) -> None:
+    """Nothing stays of a set of uploaded images that was deleted."""
+    engine().forget_images(dataset)
+    evaluations().forget_images(dataset)
+    assets.withdraw(sprites_stem(dataset))
+
+
+def _run_deleted(run: str) -> None:
+    """Of a saved run, for good."""
+    engine().replays.forget(run)
+    assets.withdraw(film_stem(run))
+
+
+def sprites_stem(dataset: str) -> str:
+    """Return the name under which a dataset's thumbnails are published."""
+    # As earlier servers named them, of whose uploaded sets nothing may stay.
+    return f"probes-{dataset}"
+
+
+def film_stem(run: str) -> str:
+    """Return the name under which the film of a run is published."""
+    return f"{FILMS}-{run}"
