@@ -12,12 +12,16 @@ import tempfile
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Imports no numpy, whose BLAS reads the environment once.
 from siamese_core.experiment.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
 

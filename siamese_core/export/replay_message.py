@@ -15,10 +15,10 @@ from siamese_core.export.figures.base import (
     DIFFERENT_COLOUR,
     METRIC_COLOURS,
     SAME_COLOUR,
+    bin_shares,
     class_style,
-    grown,
-    shares,
-    thinned,
+    downsample,
+    nice_end,
 )
 from siamese_core.formats.wire import pack
 from siamese_core.losses import LOSSES
@@ -29,21 +29,19 @@ from siamese_core.runs.layouts import NEIGHBOURS, Layouts, quantised
 
 NO_NEIGHBOUR = 65535
 
-
 LARGEST_END = 1e38
 """The axis of distances ends there at last: twice as much and more would be no float32."""
-
 
 SCORED = tuple(metric + suffix for metric in ("map_at_r", "precision_at_1") for suffix in ("", ".held_out"))
 
 
 def end_of_axis(run_history: RunHistory) -> float:
-    """Where the axis of distances ends, one for the whole film: nearly the largest distance of different pairs."""
+    """Return the end of the axis of distances for all frames: nearly the largest distance of different pairs."""
     if is_similarity(run_history):
         return 1.0
     film = run_history.film
     shown = _finite(film.different) if film.different.size else _finite(film.same)
-    return (grown(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
+    return (nice_end(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
 
 
 def replay_message(
@@ -56,19 +54,20 @@ def replay_message(
     text: Mapping[str, str],
     d_max: float | None = None,
 ) -> bytes:
-    """What `replay/message.js` reads. `curve` is left out where the loss is none of one distance or similarity.
+    """Pack the message that `replay/message.js` reads.
 
+    `curve` is left out where the loss is none of one distance or similarity.
     The axis of distances ends at `d_max`, or where those of the film do.
 
     Words: loss, map_at_r, map_at_r.held_out, precision_at_1, precision_at_1.held_out, active; distance and similarity,
     which name a {measure}; any_distance and any_similarity, of a measure that is not known; perhaps note.
     """
     film, eval_images = run_history.film, run_history.eval_images
-    whole, scale = quantised(layouts.xy)
+    xy, scale = quantised(layouts.xy)
     styles = [class_style(c) for c in range(len(eval_images.classes))]
     score_steps, scored = _scores(run_history)
     d_max = d_max or end_of_axis(run_history)
-    at, loss = thinned(np.arange(1, len(run_history.loss) + 1), run_history.loss)
+    at, loss = downsample(np.arange(1, len(run_history.loss) + 1), run_history.loss)
     meta = {
         "key": key,
         "steps": film.steps.tolist(),
@@ -92,11 +91,12 @@ def replay_message(
     }
     return pack(
         meta,
-        xy=whole,
+        xy=xy,
         labels=eval_images.labels.astype(np.int32),
         neighbours=_padded(layouts.neighbours),
         shares=np.array(
-            [[shares(film.same[f], d_max), shares(film.different[f], d_max)] for f in range(len(film))], np.float32
+            [[bin_shares(pairs[f], d_max) for pairs in (film.same, film.different)] for f in range(len(film))],
+            np.float32,
         ).reshape(len(film), 2, BINS),
         curve=_branches(run_history, curve),
         loss_steps=at,
@@ -107,13 +107,16 @@ def replay_message(
 
 
 def _padded(near: np.ndarray) -> np.ndarray:
-    """(F, N, k) → (F, N, 5) uint16; a point whose number is too large for that is left out."""
+    """Pad (F, N, k) to (F, N, 5) uint16; a point whose number is too large for that is left out."""
     full = np.pad(near, ((0, 0), (0, 0), (0, NEIGHBOURS - near.shape[-1])), constant_values=-1)
     return np.where((full >= 0) & (full < NO_NEIGHBOUR), full, NO_NEIGHBOUR).astype(np.uint16)
 
 
 def is_similarity(run_history: RunHistory) -> bool:
-    """As the experiment says; where that is not known, as the numbers look: in 0 to 1, and same pairs above others."""
+    """Return whether pairs are measured by a similarity.
+
+    Where the measure is not known, whether they are all in 0 to 1 and same pairs above different ones.
+    """
     measure = MEASURES.get(run_history.settings.get("measure", ""))
     if measure is not None:
         return measure.is_similarity
@@ -140,7 +143,7 @@ def _branches(run_history: RunHistory, curve: Curve | None) -> np.ndarray:
 
 
 def _scores(run_history: RunHistory) -> tuple[list[int], dict[str, list[float]]]:
-    """Scored steps, and of each name a value for each of them, NaN where it is missing; no name without any value."""
+    """Return the scored steps, and of each name a value for each step, NaN where it is missing; no name without any."""
     entries = [(step, metrics) for step, metrics in run_history.scores if 0 < step <= len(run_history.active)]
     found = {name: [_score(metrics, name) for _, metrics in entries] for name in SCORED}
     found["active"] = [_share(run_history.active[step - 1]) for step, _ in entries]

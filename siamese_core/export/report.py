@@ -177,7 +177,7 @@ def _settings(run_history: RunHistory, text: Table) -> dict[str, str]:
 
 
 def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> str:
-    """A setting as it is read on the Train page; as it stands where it cannot be read."""
+    """Return a setting in the words of the Train page, as it stands where it cannot be read."""
     read = field.read(value) if field else None
     match field:
         case ChoiceField():

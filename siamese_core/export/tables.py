@@ -1,4 +1,4 @@
-"""A recorded run to take away: embeddings for a spreadsheet, for numpy, for TensorBoard, and as a page of their own.
+"""A recorded run to take away: embeddings for a spreadsheet, numpy and TensorBoard, and a page with their layout.
 
 Recordings may come from anybody: nothing is named by one, no cell begins a formula, every word is escaped, and a page
 asks nobody for anything. The same recording gives the same bytes.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.datasets.atlas import atlas_png, reduced
-from siamese_core.export.figures.base import NEUTRAL, class_style, faded, figure_of, hint_at
+from siamese_core.export.figures.base import NEUTRAL, class_style, figure_of, hint_at, with_alpha
 from siamese_core.export.page import plot_html, render
 from siamese_core.formats.pair_lists import FORMULA, to_csv
 from siamese_core.runs.history import RunHistory
@@ -31,7 +31,7 @@ INPUTS = ("first", "second")
 GROUPS = ("seen", "held_out")
 
 LARGEST = 1e30
-"""Beyond it, squares of float32 overflow where pictures are drawn."""
+"""Beyond it, squares of float32 overflow where layouts are drawn."""
 LARGEST_SPRITE = 8192
 """TensorBoard's projector refuses a sprite that is wider or higher."""
 
@@ -64,22 +64,24 @@ FOUND = "{count:,} points, {dim} numbers each, at step {step:,}."
 LEFT_OUT = " {count:,} more have no finite embedding and are left out."
 NOTHING = "This run has no embedding that could be shown: the other files are missing for that reason."
 
+GRID = with_alpha(NEUTRAL, 0.4)
 IN_SPACE = ("circle", "square", "diamond", "cross", "x")
 """Markers that plotly draws in three dimensions too; all but the last two also hollow."""
 
 
 def embeddings_of(run_history: RunHistory) -> Array:
-    """(N, D) of the last frame; (N, 0) of a recording without frames."""
+    """Return (N, D) of the last frame; (N, 0) of a recording without frames."""
     film = run_history.film
     return film.embeddings[-1] if len(film) else np.zeros((len(run_history.eval_images.labels), 0), np.float32)
 
 
 def step_of(run_history: RunHistory, at: int = -1) -> int:
+    """Return the training step of frame `at`; the last step where there is no frame."""
     return int(run_history.film.steps[at]) if len(run_history.film) else run_history.step
 
 
 def embeddings_csv(run_history: RunHistory) -> bytes:
-    """A row for each point; a number that is not finite is an empty cell."""
+    """Return a row for each point; a number that is not finite is an empty cell."""
     numbers = embeddings_of(run_history)
     names = [f"e{d}" for d in range(numbers.shape[1])]
     rows = zip(_points(run_history), numbers, strict=True)
@@ -87,14 +89,15 @@ def embeddings_csv(run_history: RunHistory) -> bytes:
 
 
 def embeddings_npz(run_history: RunHistory) -> bytes:
-    """`embeddings` (N, D), `labels` (N,), `classes` (C,), `steps` (1,): of the frame, (0,) where there is none."""
+    """Return `embeddings` (N, D), `labels` (N,), `classes` (C,) of the last frame, and its `steps`, (1,) or (0,)."""
     steps = np.array([step_of(run_history)] if len(run_history.film) else [], np.int64)
     return _npz(embeddings=embeddings_of(run_history), **_names(run_history), steps=steps)
 
 
 def frames_npz(run_history: RunHistory) -> bytes:
-    """All frames: `steps` (F,), `embeddings` (F, N, D), distances of pairs (F, P); `loss`, `active` of every step (S,).
+    """Return all frames: `steps` (F,), `embeddings` (F, N, D), distances of pairs (F, P).
 
+    `loss` and `active` are those of every step (S,).
     `scores` (K, M, 2) hold the values of `metrics` (M,) for `groups` (2,) at `score_steps` (K,), NaN where there is
     none; `pixels` (2,) MAP@R on raw pixels. With 2 `branches` the points are all first inputs, then all second ones.
     """
@@ -120,22 +123,22 @@ def frames_npz(run_history: RunHistory) -> bytes:
 
 
 def tensorboard_zip(run_history: RunHistory) -> bytes:
-    """What TensorBoard's Embedding Projector reads. It stops at numbers that are not finite: such points are left out.
+    """Return what TensorBoard's Embedding Projector reads, without the points that are not finite: it stops at them.
 
     Its sprites are square, and so is the sheet of them.
     """
     numbers = embeddings_of(run_history)
-    kept = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
-    if not len(kept):
+    finite = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
+    if not len(finite):
         return _zipped({"README.txt": README.format(found=NOTHING).encode()})
-    found = FOUND.format(count=len(kept), dim=numbers.shape[1], step=step_of(run_history))
-    if len(kept) < len(numbers):
-        found += LEFT_OUT.format(count=len(numbers) - len(kept))
+    found = FOUND.format(count=len(finite), dim=numbers.shape[1], step=step_of(run_history))
+    if len(finite) < len(numbers):
+        found += LEFT_OUT.format(count=len(numbers) - len(finite))
     points = _points(run_history)
-    rows = [list(points[0]), *(list(points[i].values()) for i in kept)]
-    sprite, side = _sprite(run_history.eval_images.thumbnails[kept])
+    rows = [list(points[0]), *(list(points[i].values()) for i in finite)]
+    sprite, side = _sprite(run_history.eval_images.thumbnails[finite])
     files = {
-        "vectors.tsv": _tsv(numbers[kept]),
+        "vectors.tsv": _tsv(numbers[finite]),
         "metadata.tsv": _tsv([[_tsv_cell(cell) for cell in row] for row in rows]),
         "sprite.png": sprite,
         "projector_config.pbtxt": PROJECTOR_CONFIG.format(side=side).encode(),
@@ -144,9 +147,9 @@ def tensorboard_zip(run_history: RunHistory) -> bytes:
 
 
 def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
-    """The points of frame `at` at `xy` (N, 2 or 3), in the colour and marker of their class; second inputs are hollow.
+    """Draw the points of frame `at` at `xy` (N, 2 or 3) in colour and marker of their class; second inputs are hollow.
 
-    Points without a finite place are left out. Words: embedding (of a step), image, second, held_out, no_layout.
+    Points that are not finite are left out. Words: embedding (of a step), image, second, held_out, no_layout.
     """
     title = {"text": text["embedding"].format(step=f"{step_of(run_history, at):,}")}
     eval_images, points, held_out = run_history.eval_images, _points(run_history), run_history.held_out
@@ -159,13 +162,13 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
         # Plotly reads a little HTML, and a class may be called like that.
         name = escape(eval_images.classes[c], False) + (f" ({text['held_out']})" if c in held_out else "")
         for hollow in (False, True):
-            own = np.flatnonzero(shown & (eval_images.labels == c) & (second == hollow))
-            if len(own):
+            indices = np.flatnonzero(shown & (eval_images.labels == c) & (second == hollow))
+            if len(indices):
                 below = f"<br>{text['second']}" if hollow else ""
                 data.append({
-                    **_places(xy[own]), "mode": "markers", "name": name, "legendgroup": str(c),
+                    **_coordinates(xy[indices]), "mode": "markers", "name": name, "legendgroup": str(c),
                     "marker": _marker(c, xy.shape[1], hollow, c in held_out), "showlegend": not hollow,
-                    "customdata": index[own],
+                    "customdata": index[indices],
                     "hovertemplate": f"{text['image']} %{{customdata}}<br>%{{fullData.name}}{below}<extra></extra>",
                 })  # fmt: skip
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.01, "yanchor": "top", "itemsizing": "constant"}
@@ -176,7 +179,7 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
 
 
 def drawable(run_history: RunHistory, xy: Array | None) -> Array:
-    """Places (N, 2 or 3) of the points of a recording; NaN where there is no picture that fits it."""
+    """Return a layout (N, 2 or 3) for the points of a recording; NaN where `xy` does not fit it."""
     count = len(run_history.eval_images.labels)
     if xy is None or xy.ndim != 2 or len(xy) != count or xy.shape[1] not in (2, 3):
         return np.full((count, 2), np.nan, np.float32)
@@ -184,7 +187,7 @@ def drawable(run_history: RunHistory, xy: Array | None) -> Array:
 
 
 def axes_around(xy: Array) -> dict[str, Any]:
-    """Axes for a layout: without numbers, equally long, with all finite places (M, 2 or 3) in sight."""
+    """Return axes for a layout: without numbers, equally long, with all finite points (M, 2 or 3) in sight."""
     points = xy[np.isfinite(xy).all(axis=1)].astype(np.float64)
     low, high = (
         (points.min(axis=0), points.max(axis=0)) if len(points) else (-np.ones(xy.shape[1]), np.ones(xy.shape[1]))
@@ -197,7 +200,7 @@ def axes_around(xy: Array) -> dict[str, Any]:
             | ({"scaleanchor": "x"} if name == "y" else {})
             for name, limits in zip("xy", ranges, strict=True)
         }
-    plain = {"showticklabels": False, "title": {"text": ""}, "gridcolor": faded(NEUTRAL, 0.4), "showbackground": False}
+    plain = {"showticklabels": False, "title": {"text": ""}, "gridcolor": GRID, "showbackground": False}
     axes = {f"{name}axis": {"range": limits, **plain} for name, limits in zip("xyz", ranges, strict=True)}
     return {"scene": {**axes, "aspectmode": "cube", "camera": {"eye": {"x": 1.4, "y": 1.4, "z": 1.2}}}}
 
@@ -208,16 +211,17 @@ def figure_html(figure: go.Figure) -> bytes:
 
 
 def number(value: Any) -> float:
-    """What a score or a step says, NaN where it says nothing that a picture could show."""
+    """Return a score or a step as a float, NaN where no figure could show it."""
     return float(value) if isinstance(value, int | float) and abs(value) < LARGEST else math.nan
 
 
 def by_group(scores: Mapping[str, Any] | None) -> list[float]:
+    """Return the scores of seen and of held-out classes, NaN where there is none."""
     return [number((scores or {}).get(group)) for group in GROUPS]
 
 
 def _points(run_history: RunHistory) -> list[dict[str, Any]]:
-    """What is known of each point: the image's number, its class and, with two branches, as which input it is seen."""
+    """Return of each point the index and the class of its image and, with two branches, as which input it is seen."""
     eval_images = run_history.eval_images
     images = max(len(eval_images.labels) // eval_images.branches, 1)
     named = [{"index": i % images, "class": eval_images.classes[c]} for i, c in enumerate(eval_images.labels.tolist())]
@@ -230,7 +234,7 @@ def _names(run_history: RunHistory) -> dict[str, Array]:
     return {"labels": run_history.eval_images.labels, "classes": np.array(run_history.eval_images.classes, np.str_)}
 
 
-def _places(xy: Array) -> dict[str, Any]:
+def _coordinates(xy: Array) -> dict[str, Any]:
     axes: dict[str, Any] = dict(zip("xyz", xy.T, strict=False))
     return {"type": "scatter" if len(axes) == 2 else "scatter3d", **axes}
 
@@ -246,7 +250,7 @@ def _marker(label: int, dim: int, hollow: bool, held_out: bool) -> dict[str, Any
 
 
 def _sprite(thumbnails: Array) -> tuple[bytes, int]:
-    """A PNG with as many columns as rows, as the projector's shader counts them, and the side of an image in it."""
+    """Return a PNG and the side of an image in it; it has as many columns as rows, as the projector's shader counts."""
     columns = math.ceil(math.sqrt(len(thumbnails)))
     images = reduced(thumbnails, LARGEST_SPRITE // columns)
     side = max(images.shape[2:])
@@ -261,12 +265,12 @@ def _tsv(rows: Any) -> bytes:
 
 
 def _tsv_cell(cell: object) -> str:
-    """One line without a tab: the format knows no quotation marks."""
+    """Return one line without a tab: the format knows no quotation marks."""
     return FORMULA.sub("'", "".join(c if c.isprintable() else " " for c in str(cell)))
 
 
 def _npz(**arrays: Array) -> bytes:
-    """As np.savez writes it, each file with one date."""
+    """Pack arrays as np.savez does, with the same date for every file."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, array in arrays.items():

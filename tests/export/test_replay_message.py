@@ -24,8 +24,8 @@ from siamese_core.export.figures.base import (
     LINE_POINTS,
     METRIC_COLOURS,
     SAME_COLOUR,
+    bin_shares,
     class_style,
-    shares,
 )
 from siamese_core.export.replay_message import end_of_axis, replay_message
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
@@ -275,7 +275,7 @@ def test_the_axis_of_distances_is_one_for_the_whole_film() -> None:
     meta, arrays = said(kept)
     assert meta["d_max"] == end_of_axis(kept) == 5.0
     for f, place in enumerate((4, 12, 20)):
-        np.testing.assert_array_equal(arrays["shares"][f, 1], shares(far[f], 5.0))
+        np.testing.assert_array_equal(arrays["shares"][f, 1], bin_shares(far[f], 5.0))
         assert arrays["shares"][f, 1, place] >= np.float32(0.9)
     assert arrays["shares"][2, 1, -1] == np.float32(0.1)
     np.testing.assert_allclose(arrays["shares"].sum(axis=-1), 1, rtol=1e-6)

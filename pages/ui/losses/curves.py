@@ -87,7 +87,7 @@ def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     if group in ENDS:
         return ENDS[group]
     lines = [values[name] for loss, values in params.items() if (name := line_of(loss))]
-    return base.grown(0.0, max(1.2 * max(lines, default=1.0), 2.0))
+    return base.nice_end(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 
 def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
@@ -124,7 +124,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
 
 def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     (margin,) = (values["margin"] for values in params.values())
-    end = base.grown(0.0, max(1.2 * margin, 4.0))
+    end = base.nice_end(0.0, max(1.2 * margin, 4.0))
     arrays = loss_arrays("triplet", {"margin": margin}, places(LOSSES["triplet"], end))
     if arrays is None:
         st.caption(text.WARMING)

@@ -45,7 +45,7 @@ def section() -> None:
 
 
 def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
-    end = base.grown(0.0, max(1.2 * value, 1.2 * found.two_points if found.is_bounded else 0.0, 2.0))
+    end = base.nice_end(0.0, max(1.2 * value, 1.2 * found.two_points if found.is_bounded else 0.0, 2.0))
     arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
     if arrays is None:
         st.caption(text.WARMING)

@@ -13,7 +13,7 @@ from pages.ui.text import runs as text
 from pages.ui.text.plot import PLOT
 from siamese_core.experiment.fields import ChoiceField
 from siamese_core.experiment.grid import SCORED, CellView, SweepView, axis_field, axis_names
-from siamese_core.export.figures.sweeps import Place, heat_map, height_of, place_at
+from siamese_core.export.figures.sweeps import Tile, heat_map, height_of, tile_at
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -51,19 +51,19 @@ def drawn(view: SweepView) -> list[str]:
         on_clicked=lambda x, y: st.session_state.update({PRESSED: (view.id, x, y)}),
     )
     sweep, x, y = st.session_state.get(PRESSED, ("", 0.0, 0.0))
-    place = place_at(view, x, y) if sweep == view.id else None
-    if place is None:
+    tile = tile_at(view, x, y) if sweep == view.id else None
+    if tile is None:
         st.caption(text.PRESS)
         return []
-    at = zip((titles[name] for name, _ in view.grid.axes), _at(view, place), strict=True)
+    at = zip((titles[name] for name, _ in view.grid.axes), _at(view, tile), strict=True)
     values = ", ".join(f"{title}: {said}" for title, said in at)
     scores = [
         text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell))
-        for cell in place.cells
+        for cell in tile.cells
     ]
-    why = next((cell.message for cell in place.cells if cell.message), "")
+    why = next((cell.message for cell in tile.cells if cell.message), "")
     st.markdown(plain(" · ".join([values, *scores, *([why] if why else [])])))
-    return [cell.run for cell in place.cells if cell.run]
+    return [cell.run for cell in tile.cells if cell.run]
 
 
 def _score(value: float | None, cell: CellView) -> str:
@@ -78,9 +78,9 @@ def _names(view: SweepView) -> list[list[str]]:
     return [[_said(view, name, value) for value in values] for name, values in view.grid.axes]
 
 
-def _at(view: SweepView, place: Place) -> list[str]:
+def _at(view: SweepView, tile: Tile) -> list[str]:
     names = _names(view)
-    return [names[axis][at] for axis, at in enumerate((place.column, place.row)[: len(names)])]
+    return [names[axis][at] for axis, at in enumerate((tile.column, tile.row)[: len(names)])]
 
 
 def _said(view: SweepView, name: str, value: object) -> str:

@@ -16,7 +16,7 @@ from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.images import data_uri
 from pages.ui.text import runs as text
-from siamese_core.export.figures.thumbnail import picture_png
+from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.runs.info import RunInfo
 
 WANTED = "runs_section_wanted"
@@ -24,7 +24,7 @@ WANTED = "runs_section_wanted"
 SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
-BLANK = picture_png(np.zeros((0, 2)), np.zeros(0, np.int32))
+BLANK = layout_png(np.zeros((0, 2)), np.zeros(0, np.int32))
 """Until a run has a picture."""
 LOOK_EVERY = 1.0
 

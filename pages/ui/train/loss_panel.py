@@ -166,6 +166,6 @@ def _axis_end(experiment: Experiment, value: float) -> float:
     """Only grows, in steps, as long as the loss and its distance are the same."""
     name = (experiment.loss, experiment.measure)
     kept = st.session_state.get("d_max", (None, 0.0))
-    end = base.grown(kept[1] if kept[0] == name else 0.0, value)
+    end = base.nice_end(kept[1] if kept[0] == name else 0.0, value)
     st.session_state["d_max"] = (name, end)
     return end or 1.0

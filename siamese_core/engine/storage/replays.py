@@ -17,7 +17,7 @@ from siamese_core.engine.rpc.client import Refused
 from siamese_core.engine.rpc.film_queue import FilmQueue
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.export.figures.thumbnail import picture_png
+from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import Film, RunHistory
@@ -148,7 +148,7 @@ class Replays:
         layouts = self._chains.begin(info.id, experiment.projection, run_history.film.embeddings).result()
         for earlier in self._shelf.folder(info.id).glob("layouts-*"):
             earlier.unlink()
-        self._shelf.attach(info.id, PICTURE, picture_png(layouts.xy[-1], run_history.eval_images.labels))
+        self._shelf.attach(info.id, PICTURE, layout_png(layouts.xy[-1], run_history.eval_images.labels))
         self._shelf.attach(info.id, _name(run_history.film), packed_layouts(layouts))
 
 

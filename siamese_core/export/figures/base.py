@@ -47,23 +47,23 @@ TRIPLET_POINTS = 250  # each is an SVG node, and they are half of what an update
 
 
 def class_style(index: int) -> tuple[str, str]:
-    """Colour and marker of a class, the same everywhere; unique for the first hundred classes."""
+    """Return colour and marker of a class, the same everywhere; unique for the first hundred classes."""
     lap = index // len(CLASS_COLOURS)
     return CLASS_COLOURS[index % len(CLASS_COLOURS)], CLASS_MARKERS[(index + lap) % len(CLASS_MARKERS)]
 
 
-def grown(limit_before: float, value: float) -> float:
-    """The end of an axis that must show `value`: 1, 2 or 5 times a power of ten, never less than before."""
-    if not math.isfinite(value) or value <= limit_before or value < 1e-30:
-        return limit_before
+def nice_end(before: float, value: float) -> float:
+    """Return the end of an axis that must show `value`: 1, 2 or 5 times a power of ten, never less than before."""
+    if not math.isfinite(value) or value <= before or value < 1e-30:
+        return before
     power = 10.0 ** math.floor(math.log10(value))
     # A float32 maximum lies a rounding error above its round number and must not double the axis.
     ends = (power * step for step in (1, 2, 5, 10))
-    return max(limit_before, next(end for end in ends if value <= end * (1 + 1e-6)))
+    return max(before, next(end for end in ends if value <= end * (1 + 1e-6)))
 
 
-def shares(distances: npt.ArrayLike | None, d_max: float) -> Array:
-    """Shares of the pairs in `BINS` equal bins of [0, d_max], (BINS,); they sum to 1, or to 0 without pairs.
+def bin_shares(distances: npt.ArrayLike | None, d_max: float) -> Array:
+    """Return the shares of the pairs in `BINS` equal bins of [0, d_max], (BINS,); they sum to 1, or to 0 without pairs.
 
     Distances above `d_max` count in the last bin.
     """
@@ -83,10 +83,10 @@ def loss_curve(
     show_slope: bool = False,
     share_max: float = 0.0,
 ) -> go.Figure:
-    """The two branches of a loss over the distance, and under them where the pairs are now.
+    """Draw the two branches of a loss over the distance, and under them where the pairs are now.
 
     The distances (P,) are None or empty before a run. The axes end at `d_max` and, for the shares, at
-    `grown(share_max, …)`: hand in `layout.yaxis2.range[1]` of the figure before, and they only grow. The margin
+    `nice_end(share_max, …)`: pass `layout.yaxis2.range[1]` of the figure before, and they only grow. The margin
     is not drawn here but by the view, whose line can be dragged.
     Words: same, different, same_slope, different_slope, distance, loss, loss_and_slope, share, no_pairs.
     """
@@ -104,18 +104,18 @@ def loss_curve(
         if show_slope:
             line = {"color": colour, "dash": dash, "width": 1.2}
             data.append(line_trace(curve.at, slope, text[f"{name}_slope"], line=line, opacity=0.75))
-        share = shares(distances, d_max)
+        share = bin_shares(distances, d_max)
         peak = max(peak, float(share.max()))
         bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "fill": "tozeroy"}
-        bars |= {"fillcolor": faded(colour, 0.3), "yaxis": "y2", "legendgroup": name, "showlegend": False}
+        bars |= {"fillcolor": with_alpha(colour, 0.3), "yaxis": "y2", "legendgroup": name, "showlegend": False}
         # Without pairs an invisible line stays: plotly draws no panel that has no trace.
         bars["opacity"] = float(share.any())
         data.append(line_trace(edges, np.append(share, share[-1]), text[name], ".1%", **bars))
     top = loss_limit(curve)
     slopes = (curve.same_slope, curve.different_slope) if show_slope else ()
     fall = -min((float(_finite(slope).min(initial=0)) for slope in slopes), default=0.0)
-    low = -min(top, grown(0, fall))
-    share_end = grown(max(share_max, SHARES_SHOWN), peak)
+    low = -min(top, nice_end(0, fall))
+    share_end = nice_end(max(share_max, SHARES_SHOWN), peak)
     axes = {
         "xaxis": axis_of([0, d_max], anchor="y2", **axis_title(text["distance"], ".2f")),
         "yaxis": axis_of([low - 0.03 * top, top], domain=[0.41, 0.93]),
@@ -137,7 +137,7 @@ def triplet_surface(
     margin: float,
     text: Mapping[str, str],
 ) -> go.Figure:
-    """The triplet loss over d⁺ (x) and d⁻ (y), the line where it becomes zero, and the current triplets.
+    """Draw the triplet loss over d⁺ (x) and d⁻ (y), the line where it becomes zero, and the current triplets.
 
     `grid` (n,) is the scale of both axes; `surface` (n, n) has a row for each d⁻ and a column for each d⁺;
     `triplets` (2, T) are d⁺ and d⁻. Those beyond the grid lie on its edge; at most `TRIPLET_POINTS` are drawn.
@@ -147,7 +147,7 @@ def triplet_surface(
     end, loss = float(grid[-1]), METRIC_COLOURS["loss"]
     heat = {
         "type": "heatmap", "zsmooth": "fast", "x": grid, "y": grid, "z": surface, "showscale": False,
-        "colorscale": [[0, faded(loss, 0)], [0.001, faded(loss, 0.12)], [1, faded(loss, 0.75)]],
+        "colorscale": [[0, with_alpha(loss, 0)], [0.001, with_alpha(loss, 0.12)], [1, with_alpha(loss, 0.75)]],
         "hovertemplate": "d⁺ %{x:.2f}<br>d⁻ %{y:.2f}<br>" + text["loss"] + " %{z:.3f}<extra></extra>",
     }  # fmt: skip
     edge = np.array([0, max(end - margin, 0)], np.float32)
@@ -175,7 +175,7 @@ def triplet_surface(
 def history(
     steps: int, series: Mapping[str, Series], *, pixels_baseline: float | None, text: Mapping[str, str]
 ) -> go.Figure:
-    """How a run went: its loss above, its scores between 0 and 1 below, over `steps` steps.
+    """Draw how a run went: its loss above, its scores between 0 and 1 below, over `steps` steps.
 
     `series` is drawn by name: "loss" and "test_loss" in the upper panel, everything else in the lower one; the names of
     `METRIC_COLOURS` have a colour, and "map_at_r.held_out" is "map_at_r" dotted. `pixels_baseline` is the score
@@ -185,7 +185,7 @@ def history(
     dotted = {"color": NEUTRAL, "width": 2, "dash": "dot"}
     for name, (at, values, label) in series.items():
         metric, _, held_out = name.partition(".")
-        x, y = thinned(at, values)
+        x, y = downsample(at, values)
         dash = "dot" if held_out else "solid"
         line = {"color": METRIC_COLOURS.get(metric, NEUTRAL), "width": 2, "dash": dash}
         panel = "y" if metric in ("loss", "test_loss") else "y2"
@@ -213,12 +213,13 @@ def history(
         hovermode="x unified",
         annotations=titles + hints,
         xaxis=axis_of([0, end], anchor="y2", **axis_title(text["step"], ".0f")),
-        yaxis=axis_of([0, grown(0, highest) or 1], domain=[0.6, 0.93], nticks=5),
+        yaxis=axis_of([0, nice_end(0, highest) or 1], domain=[0.6, 0.93], nticks=5),
         yaxis2=axis_of([-0.02, 1.02], domain=[0, 0.48], nticks=6),
     )
 
 
 def line_trace(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f", **style: Any) -> dict[str, Any]:
+    """Return a line through the finite ones of the points (S,), whose values are shown in the format `number`."""
     x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
     drawn = np.isfinite(x) & np.isfinite(y)
     # An empty array would stay an array in `to_dict`, which is to be JSON.
@@ -227,23 +228,23 @@ def line_trace(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f
     return trace | {"hovertemplate": f"%{{y:{number}}}"} | points | style
 
 
-def thinned(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]:
-    """Every 2^k-th point and the last one: points that were drawn once stay where they were, or go."""
+def downsample(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return every 2^k-th point and the last one: points that were drawn once stay where they were, or go."""
     x, y = np.asarray(steps, np.float32), np.asarray(values, np.float32)
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
     stride = 1
     while len(x) / stride > LINE_POINTS - 1:
         stride *= 2
-    kept = np.arange(0, len(x), stride)
-    if len(x) and kept[-1] != len(x) - 1:
-        kept = np.append(kept, len(x) - 1)
-    return x[kept], y[kept]
+    indices = np.arange(0, len(x), stride)
+    if len(x) and indices[-1] != len(x) - 1:
+        indices = np.append(indices, len(x) - 1)
+    return x[indices], y[indices]
 
 
 def loss_limit(curve: Curve) -> float:
-    """The similar branch rises without end, so the axis is made for the different one, twice its height."""
+    """Return the end of the axis of losses: twice the different branch, for the same one rises without end."""
     rising, falling = (float(_finite(branch).max(initial=0)) for branch in (curve.same, curve.different))
-    return grown(0, min(rising, 2 * falling) if falling > 0 else rising) or 1.0
+    return nice_end(0, min(rising, 2 * falling) if falling > 0 else rising) or 1.0
 
 
 def _finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -252,30 +253,36 @@ def _finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def axis_of(limits: list[float], **more: Any) -> dict[str, Any]:
+    """Return an axis from limits[0] to limits[1], without lines of its own."""
     return {"range": limits, "zeroline": False, "showline": False, "ticks": "", **more}
 
 
 def axis_title(words: str, number: str) -> dict[str, Any]:
+    """Return the title of an x axis, also for the box under the pointer, with its value in the format `number`."""
     title = {"text": words, "standoff": 6}
     return {"title": title, "unifiedhovertitle": {"text": f"{words} %{{x:{number}}}"}}
 
 
 def panel_title(words: str, panel: str) -> dict[str, Any]:
+    """Return the annotation above a panel, which is named by its y axis."""
     place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": f"{panel} domain", "y": 1}
     return {"text": words, "showarrow": False, **place, "yanchor": "bottom", "yshift": 3}
 
 
 def hint_at(words: str, panel: str) -> dict[str, Any]:
+    """Return the annotation in the middle of a panel that has nothing to show."""
     place = {"xref": "paper", "x": 0.5, "yref": f"{panel} domain", "y": 0.5}
     return {"text": words, "showarrow": False, "opacity": 0.65, **place}
 
 
-def faded(colour: str, alpha: float) -> str:
+def with_alpha(colour: str, alpha: float) -> str:
+    """Return the colour "#rrggbb" with an opacity from 0 to 1, as CSS."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
 
 
 def figure_of(data: list[dict[str, Any]], **layout: Any) -> go.Figure:
+    """Return a figure in the style of all of them, with these traces and what is special in its layout."""
     import plotly.graph_objects as go
 
     for name, axis in layout.items():

@@ -16,14 +16,14 @@ from siamese_core.export.figures.base import (
     NEUTRAL,
     axis_of,
     axis_title,
-    faded,
+    bin_shares,
     figure_of,
-    grown,
     hint_at,
     line_trace,
     loss_limit,
+    nice_end,
     panel_title,
-    shares,
+    with_alpha,
 )
 from siamese_core.losses.record import Curve
 
@@ -55,14 +55,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Mark:
-    """A place on the axis that no pair can pass: dotted, with its words."""
+    """A value on the axis that no pair can pass: a dotted line with its words."""
 
     at: float
     words: str
 
 
 def crossings(curve: Curve) -> npt.NDArray[np.float64]:
-    """(K,): where the two branches of a loss meet, between the points of its curve."""
+    """Return (K,): where the two branches of a loss meet, between the points of its curve."""
     gap = np.asarray(curve.same, np.float64) - np.asarray(curve.different, np.float64)
     x = np.asarray(curve.at, np.float64)
     i = np.flatnonzero(gap[:-1] * gap[1:] < 0)
@@ -79,7 +79,7 @@ def overlay(
     point: Point | None = None,
     marks: Sequence[Mark] = (),
 ) -> go.Figure:
-    """Several losses, title → curve, over one axis from 0 to `end`: their values above, their slopes below.
+    """Draw several losses, title → curve, over one axis from 0 to `end`: their values above, their slopes below.
 
     `pairs` are the same (P,) and different (P,) distances of a run, in a panel under both.
     Words: same, different, axis, loss, slope, share, crossing, point.
@@ -103,8 +103,8 @@ def overlay(
         data += _crossing(curve, text["crossing"], top)
     if point is not None:
         data.append(_trail(point, text["point"]))
-    slope_end = min(grown(0, low) or 1.0, 4 * (grown(0, top) or 1.0))
-    rise = min(grown(0, high) or 1.0, slope_end if low else 4 * (grown(0, top) or 1.0))
+    slope_end = min(nice_end(0, low) or 1.0, 4 * (nice_end(0, top) or 1.0))
+    rise = min(nice_end(0, high) or 1.0, slope_end if low else 4 * (nice_end(0, top) or 1.0))
     panels = [text["loss"], text["slope"]] + ([text["share"]] if pairs is not None else [])
     domains = _domains(len(panels), head=0.42 if pairs is None else 0.3)
     axes: dict[str, Any] = {
@@ -113,14 +113,14 @@ def overlay(
         "yaxis2": axis_of([-slope_end, rise], domain=domains[1], nticks=5, zeroline=True),
     }
     if pairs is not None:
-        same_shares, different_shares = (shares(values, end) for values in pairs)
+        same_shares, different_shares = (bin_shares(values, end) for values in pairs)
         edges = np.linspace(0, end, BINS + 1)
         for branch, share in (("same", same_shares), ("different", different_shares)):
             colour = _styles(0)[branch]["color"]
             bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "yaxis": "y3"}
-            bars |= {"fill": "tozeroy", "fillcolor": faded(colour, 0.3), "showlegend": False}
+            bars |= {"fill": "tozeroy", "fillcolor": with_alpha(colour, 0.3), "showlegend": False}
             data.append(line_trace(edges, np.append(share, share[-1]), text[branch], ".1%", **bars))
-        peak = grown(0.05, float(max(same_shares.max(), different_shares.max())))
+        peak = nice_end(0.05, float(max(same_shares.max(), different_shares.max())))
         axes["yaxis3"] = axis_of([0, peak], domain=domains[2], nticks=3, tickformat=".0%")
     notes = [panel_title(words, f"y{n}" if n > 1 else "y") for n, words in enumerate(panels, 1)]
     seen = [mark for mark in marks if math.isfinite(mark.at) and mark.at <= end]
@@ -134,7 +134,7 @@ def overlay(
 
 
 def one_pair(losses: Mapping[str, tuple[float, float]], *, text: Mapping[str, str], normalised: bool) -> go.Figure:
-    """Bars: what each loss, by title, asks of one pair were it the same, and were it different.
+    """Draw bars: what each loss, by title, asks of one pair were it the same, and were it different.
 
     Words: same, different, value, value_normalised.
     """
@@ -144,7 +144,7 @@ def one_pair(losses: Mapping[str, tuple[float, float]], *, text: Mapping[str, st
         values = [losses[title][n] for title in titles]
         data.append({
             "type": "bar", "orientation": "h", "x": values, "y": titles, "name": text[branch],
-            "marker": {"color": faded(colour, 0.75), "pattern": {"shape": "/" if branch == "same" else ""}},
+            "marker": {"color": with_alpha(colour, 0.75), "pattern": {"shape": "/" if branch == "same" else ""}},
             "hovertemplate": "%{y}: %{x:.4f}<extra>" + text[branch] + "</extra>",
         })  # fmt: skip
     highest = max((max(pair) for pair in losses.values()), default=0.0)
@@ -152,7 +152,7 @@ def one_pair(losses: Mapping[str, tuple[float, float]], *, text: Mapping[str, st
     return figure_of(
         data,
         hovermode="closest",
-        xaxis=axis_of([0, 1.02] if normalised else [0, grown(0, highest) or 1.0], **axis_title(words, ".3f")),
+        xaxis=axis_of([0, 1.02] if normalised else [0, nice_end(0, highest) or 1.0], **axis_title(words, ".3f")),
         yaxis=axis_of([len(titles) - 0.5, -0.5], type="category", automargin=True, domain=[0, 0.93]),
     )
 
@@ -160,7 +160,7 @@ def one_pair(losses: Mapping[str, tuple[float, float]], *, text: Mapping[str, st
 def trials(
     series: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, steps: int, text: Mapping[str, str]
 ) -> go.Figure:
-    """MAP@R of several runs, title → (steps, scores), over their steps. Words: step, score, waiting."""
+    """Draw MAP@R of several runs, title → (steps, scores), over their steps. Words: step, score, waiting."""
     data = []
     for i, (title, (at, scores)) in enumerate(series.items()):
         colour = CLASS_COLOURS[i % len(CLASS_COLOURS)]
@@ -177,7 +177,7 @@ def trials(
 
 
 def _styles(i: int) -> dict[str, dict[str, Any]]:
-    """The lines of the i-th loss of an overlay."""
+    """Return the line styles of the i-th loss of an overlay."""
     width = 2.5 if i == 0 else 2.0
     n = i % len(SAME_SHADES)
     return {
@@ -199,7 +199,7 @@ def _crossing(curve: Curve, words: str, top: float) -> list[dict[str, Any]]:
 
 
 def _trail(point: Point, words: str) -> dict[str, Any]:
-    """The pair's way down the curve, its newest place last and largest."""
+    """Draw the pair's way down the curve, its newest place last and largest."""
     x, y = np.append(point.trail, point.at), np.append(point.losses, point.loss)
     colour = (SAME_SHADES if point.same else DIFFERENT_SHADES)[0]
     sizes = [6] * len(point.trail) + [14]
@@ -209,9 +209,9 @@ def _trail(point: Point, words: str) -> dict[str, Any]:
 
 
 def _top(curve: Curve) -> float:
-    """The end of the axis of losses: a logarithm's needles at p = 0 and 1 do not set it."""
+    """Return the end of the axis of losses: a logarithm's needles at p = 0 and 1 do not set it."""
     branches = (curve.same, curve.different)
-    return min(loss_limit(curve), grown(0.0, max(float(np.quantile(branch, MOST)) for branch in branches)) or 1.0)
+    return min(loss_limit(curve), nice_end(0.0, max(float(np.quantile(branch, MOST)) for branch in branches)) or 1.0)
 
 
 def _most(slope: npt.NDArray[Any]) -> float:
@@ -220,7 +220,7 @@ def _most(slope: npt.NDArray[Any]) -> float:
 
 
 def _domains(panels: int, head: float) -> list[list[float]]:
-    """From the top: the first panel takes `head` of the height, the others share the rest."""
+    """Return panels from the top: the first panel takes `head` of the height, the others share the rest."""
     rest = (0.93 - head - PANEL_GAP * (panels - 1)) / (panels - 1)
     domains = [[0.93 - head, 0.93]]
     for _ in range(panels - 1):

@@ -17,10 +17,10 @@ from siamese_core.export.figures.base import (
     NEUTRAL,
     axis_of,
     axis_title,
-    faded,
     figure_of,
     hint_at,
     panel_title,
+    with_alpha,
 )
 from siamese_core.export.figures.verification import COLOUR
 
@@ -36,7 +36,7 @@ LONGEST_NAME = 14
 
 
 def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str, str]) -> go.Figure:
-    """Counts (C, C), a row for each true class and a column for each predicted one, coloured by their share of the row.
+    """Draw counts (C, C), rows are true classes and columns predicted ones, coloured by their share of the row.
 
     Words: true, predicted, images, share, no_images.
     """
@@ -50,7 +50,8 @@ def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str,
     stops = ((0, 0.0), (1e-6, 0.08), (0.02, 0.2), (0.1, 0.33), (0.5, 0.55), (1, 0.8))
     heat: dict[str, Any] = {
         "type": "heatmap", "x": names, "y": names, "z": share, "customdata": counts, "zmin": 0, "zmax": 1,
-        "xgap": 0.5, "ygap": 0.5, "showscale": False, "colorscale": [[at, faded(COLOUR, alpha)] for at, alpha in stops],
+        "xgap": 0.5, "ygap": 0.5, "showscale": False,
+        "colorscale": [[at, with_alpha(COLOUR, alpha)] for at, alpha in stops],
         "hovertemplate": f"{text['true']}: %{{y}}<br>{text['predicted']}: %{{x}}<br>%{{customdata:,.0f}} "
         f"{text['images']}, %{{z:.1%}}<extra></extra>",
     }  # fmt: skip
@@ -81,7 +82,7 @@ def baselines(
     *,
     text: Mapping[str, str],
 ) -> go.Figure:
-    """Bars: approaches, by title, side by side in each of `metrics`, scores between 0 and 1; None where it has none.
+    """Draw bars: the scores of approaches, by title, in each of `metrics`, between 0 and 1; None where it has none.
 
     `intervals` hold the low and the high end of a score, where it is known. Words: score, missing, and each metric's.
     """
@@ -98,7 +99,7 @@ def baselines(
         words = [text["missing"] if value is None else f"{value:.3f}" for value in values]
         data.append({
             "type": "bar", "orientation": "h", "x": lengths, "y": y, "width": thickness, "name": title,
-            "legendgroup": title, "marker": {"color": faded(CLASS_COLOURS[i % len(CLASS_COLOURS)], 0.85)},
+            "legendgroup": title, "marker": {"color": with_alpha(CLASS_COLOURS[i % len(CLASS_COLOURS)], 0.85)},
             "error_x": {"array": high - lengths, "arrayminus": lengths - low, "color": NEUTRAL, "symmetric": False,
                         "thickness": 1.5, "width": 3, "visible": bool(known)},
             "customdata": list(zip(titles, words, strict=True)),

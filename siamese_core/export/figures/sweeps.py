@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from siamese_core.experiment.grid import SCORED, CellView, SweepView
-from siamese_core.export.figures.base import axis_of, axis_title, faded, figure_of, hint_at
+from siamese_core.export.figures.base import axis_of, axis_title, figure_of, hint_at, with_alpha
 from siamese_core.export.figures.verification import COLOUR
 
 if TYPE_CHECKING:
@@ -22,35 +22,37 @@ ROW, REST = 56, 150
 """Pixels of a row, and of what is around the rows."""
 
 
-class Place(NamedTuple):
-    """One field of the map: its runs, a cell for each seed."""
+class Tile(NamedTuple):
+    """One tile of the map: its runs, a cell for each seed."""
 
     column: int
     row: int
     cells: list[CellView]
 
     def values(self, metric: str, group: str) -> list[float]:
+        """Return the scores of the seeds that have one."""
         found = (cell.scores.get(metric, {}).get(group) for cell in self.cells if cell.status in SCORED)
         return [value for value in found if value is not None]
 
 
-def places(view: SweepView) -> list[Place]:
-    """The first axis from left to right, the second from below; one row where there is no second."""
+def tiles(view: SweepView) -> list[Tile]:
+    """Return the tiles: the first axis from left to right, the second from below; one row where there is no second."""
     axes = [values for _, values in view.grid.axes]
-    found: dict[tuple[int, int], Place] = {}
+    found: dict[tuple[int, int], Tile] = {}
     for cell in view.cells:
         column = axes[0].index(cell.cell.at[0])
         row = axes[1].index(cell.cell.at[1]) if len(axes) == 2 else 0
-        found.setdefault((column, row), Place(column, row, [])).cells.append(cell)
+        found.setdefault((column, row), Tile(column, row, [])).cells.append(cell)
     return list(found.values())
 
 
-def place_at(view: SweepView, x: float, y: float) -> Place | None:
-    """The field that a click at (x, y) of the figure means."""
-    return next((p for p in places(view) if (p.column, p.row) == (round(x), round(y))), None)
+def tile_at(view: SweepView, x: float, y: float) -> Tile | None:
+    """Return the tile that a click at (x, y) of the figure means."""
+    return next((p for p in tiles(view) if (p.column, p.row) == (round(x), round(y))), None)
 
 
 def height_of(view: SweepView) -> int:
+    """Return the height of the map in pixels."""
     rows = len(view.grid.axes[1][1]) if len(view.grid.axes) == 2 else 1
     return rows * ROW + REST
 
@@ -64,7 +66,9 @@ def heat_map(
     names: Sequence[Sequence[str]],
     text: Mapping[str, str],
 ) -> go.Figure:
-    """`titles` of the axes and `names` of their values. Darker is better; a number is the mean, ± the spread of seeds.
+    """Draw a score for each combination, with `titles` of the axes and `names` of their values.
+
+    Darker is better; a number is the mean over the seeds, ± their standard deviation.
 
     Words: no_score, and one for each status of a cell.
     """
@@ -72,24 +76,24 @@ def heat_map(
     means = np.full((rows, columns), np.nan)
     shown: list[dict[str, Any]] = []
     hover = np.full((rows, columns), "", object)
-    for place in places(view):
-        values = place.values(metric, group)
+    for tile in tiles(view):
+        values = tile.values(metric, group)
         if values:
-            means[place.row, place.column] = fmean(values)
+            means[tile.row, tile.column] = fmean(values)
             spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
             # A mean of fewer seeds is not to be held against one of all.
-            some = f" ({len(values)}/{len(place.cells)})" if len(values) < len(place.cells) else ""
-            said = f"{fmean(values):.3f}{spread}{some}"
+            some = f" ({len(values)}/{len(tile.cells)})" if len(values) < len(tile.cells) else ""
+            label = f"{fmean(values):.3f}{spread}{some}"
         else:
-            said = text.get(place.cells[0].status, "")
-        shown.append({"x": place.column, "y": place.row, "text": said})
-        why = next((cell.message for cell in place.cells if cell.message), "")
-        hover[place.row, place.column] = escape(why or said or text["no_score"])
+            label = text.get(tile.cells[0].status, "")
+        shown.append({"x": tile.column, "y": tile.row, "text": label})
+        why = next((cell.message for cell in tile.cells if cell.message), "")
+        hover[tile.row, tile.column] = escape(why or label or text["no_score"])
     better = -means if metric in LOWER_IS_BETTER else means
     heat: dict[str, Any] = {
         "type": "heatmap", "x": list(range(columns)), "y": list(range(rows)), "z": better, "showscale": False,
         "customdata": hover.tolist(), "hovertemplate": "%{customdata}<extra></extra>", "xgap": 2, "ygap": 2,
-        "hoverongaps": True, "colorscale": [[0, faded(COLOUR, 0.08)], [1, faded(COLOUR, 0.75)]],
+        "hoverongaps": True, "colorscale": [[0, with_alpha(COLOUR, 0.08)], [1, with_alpha(COLOUR, 0.75)]],
     }  # fmt: skip
     words = {
         "type": "scatter", "mode": "text", "x": [s["x"] for s in shown], "y": [s["y"] for s in shown],

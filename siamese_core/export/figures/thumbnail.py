@@ -1,4 +1,4 @@
-"""The embedding of a run as a stamp for lists."""
+"""The last layout of a run as a thumbnail for lists."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from siamese_core.export.figures.base import class_style
 
 SIDE = 96
 SCALE = 2
-"""Drawn so much larger, then made smaller: Pillow's dots have no smooth edge."""
+"""Drawn so many times larger, then made smaller: Pillow's dots have no smooth edge."""
 RADIUS = 1.6
 EDGE = 5
 
 
-def picture_png(xy: np.ndarray, labels: np.ndarray) -> bytes:
-    """A transparent PNG of `SIDE` pixels a side, the points (N, 2 or 3) in the colours of their classes (N,)."""
+def layout_png(xy: np.ndarray, labels: np.ndarray) -> bytes:
+    """Draw a transparent PNG of `SIDE` pixels a side, the points (N, 2 or 3) in the colours of their classes (N,)."""
     from PIL import Image, ImageDraw
 
     side = SIDE * SCALE

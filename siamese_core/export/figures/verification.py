@@ -1,4 +1,4 @@
-"""The figures of verification: "the same, or not?" at a threshold, and what the answers cost.
+"""The figures of verification: same or different at a threshold, and what the errors cost.
 
 Rates are shares between 0 and 1: of false accepts among the different pairs, of false rejects among the same ones.
 Groups are "seen" and "held_out" classes; the held-out ones are dotted. Every word comes from the caller.
@@ -24,13 +24,13 @@ from siamese_core.export.figures.base import (
     Array,
     axis_of,
     axis_title,
-    faded,
+    bin_shares,
     figure_of,
-    grown,
     hint_at,
     line_trace,
+    nice_end,
     panel_title,
-    shares,
+    with_alpha,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Distances(Protocol):
-    """What the model finds between the images of same (P,) and of different (Q,) pairs."""
+    """The distances or similarities of same (P,) and of different (Q,) pairs."""
 
     @property
     def same(self) -> npt.NDArray[Any]: ...
@@ -63,16 +63,16 @@ def roc(
     *,
     text: Mapping[str, str],
 ) -> go.Figure:
-    """True over false accepts (Fawcett 2006), by group; between its points a curve is straight on a linear axis.
+    """Draw true over false accepts (Fawcett 2006), by group; between its points a curve is straight on a linear axis.
 
     `marks` are the false and true accept rates at the threshold. The axis of false accepts is logarithmic, from
     `LOWEST_RATE` to 1. Words: false_accepts, true_accepts, chance, threshold, no_pairs.
     """
-    places = np.geomspace(LOWEST_RATE, 1, LINE_POINTS + 1)
+    rates = np.geomspace(LOWEST_RATE, 1, LINE_POINTS + 1)
     data: list[dict[str, Any]] = []
     for group, (far, tar, label) in curves.items():
-        data.append(line_trace(places, _read(places, far, tar), label, ".1%", line=_line(group), legendgroup=group))
-    data.append(_guide(places, places, text["chance"]))
+        data.append(line_trace(rates, _read(rates, far, tar), label, ".1%", line=_line(group), legendgroup=group))
+    data.append(_guide(rates, rates, text["chance"]))
     data += _markers({group: (max(far, LOWEST_RATE), tar) for group, (far, tar) in marks.items()}, text["threshold"])
     return figure_of(
         data,
@@ -88,22 +88,23 @@ def roc(
 
 
 def det(curves: Mapping[str, Curve], marks: Mapping[str, tuple[float, float]], *, text: Mapping[str, str]) -> go.Figure:
-    """False rejects over false accepts, both as normal deviates (Martin et al. 1997, "The DET curve in assessment of
-    detection task performance"): where the distances are normal, the curve is straight.
+    """Draw false rejects over false accepts, both as normal deviates (Martin et al. 1997).
 
-    Takes what `roc` takes. Words: false_accepts, false_rejects, equal, threshold, no_pairs.
+    "The DET curve in assessment of detection task performance": where the distances are normal, it is straight.
+
+    The arguments are those of `roc`. Words: false_accepts, false_rejects, equal, threshold, no_pairs.
     """
     low, high = _probit([LOWEST_RATE, HIGHEST_DET])
     x = np.linspace(low, high, LINE_POINTS + 1)
-    places = np.array([NormalDist().cdf(value) for value in x])
-    rates = f"{text['false_accepts']} %{{customdata[0]:.2~%}}<br>{text['false_rejects']} %{{customdata[1]:.2~%}}"
+    rates = np.array([NormalDist().cdf(value) for value in x])
+    hover = f"{text['false_accepts']} %{{customdata[0]:.2~%}}<br>{text['false_rejects']} %{{customdata[1]:.2~%}}"
     data = []
     for group, (far, tar, label) in curves.items():
-        false_rejects = 1 - _read(places, far, tar)
+        false_rejects = 1 - _read(rates, far, tar)
         if np.isnan(false_rejects).any():
             continue
-        style: dict[str, Any] = {"customdata": np.stack([places, false_rejects], axis=1).astype(np.float32)}
-        style |= {"hovertemplate": f"{rates}<extra>%{{fullData.name}}</extra>", "line": _line(group)}
+        style: dict[str, Any] = {"customdata": np.stack([rates, false_rejects], axis=1).astype(np.float32)}
+        style |= {"hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", "line": _line(group)}
         data.append(line_trace(x, _probit(false_rejects), label, legendgroup=group, **style))
     data.append(_guide([low, high], [low, high], text["equal"]))
     points = {group: tuple(_probit([far, 1 - tar]).clip(low, high)) for group, (far, tar) in marks.items()}
@@ -120,9 +121,9 @@ def det(curves: Mapping[str, Curve], marks: Mapping[str, tuple[float, float]], *
 
 
 def distance_end(groups: Iterable[Distances], *values: float) -> float:
-    """Where an axis of distances ends: with nearly all pairs in sight, and all of the values."""
+    """Return the end of an axis of distances: with nearly all pairs in sight, and all of the values."""
     ends = [float(np.quantile(group.different, 0.98)) for group in groups if len(group.different)]
-    return grown(0.0, max([*ends, *values], default=0.0)) or 1.0
+    return nice_end(0.0, max([*ends, *values], default=0.0)) or 1.0
 
 
 def distance_histograms(
@@ -133,7 +134,7 @@ def distance_histograms(
     is_similarity: bool = False,
     text: Mapping[str, str],
 ) -> go.Figure:
-    """Shares of the same and of the different pairs over their distance, a panel for each group, the first on top.
+    """Draw shares of the same and of the different pairs over their distance, a panel a group, the first on top.
 
     What lies on the wrong side of the threshold is filled: the filled area, in bins of d_max / `BINS`, is the rate of
     false accepts or false rejects. So an edge of a bin moves to the threshold, and its neighbours keep their area.
@@ -151,7 +152,7 @@ def distance_histograms(
     axes = {f"y{n}" if n > 1 else "y": group for n, group in enumerate(groups or {"": None}, 1)}
     for axis, group in axes.items():
         same, different = (groups[group].same, groups[group].different) if group else ((), ())
-        peak = max(peak, *(float(shares(values, d_max).max()) for values in (same, different)))
+        peak = max(peak, *(float(bin_shares(values, d_max).max()) for values in (same, different)))
         sides = (
             ("same", same, SAME_COLOUR, "false_rejects", rejected),
             ("different", different, DIFFERENT_COLOUR, "false_accepts", accepted),
@@ -162,9 +163,9 @@ def distance_histograms(
             style = {"yaxis": axis, "showlegend": axis == "y", "fill": "tozeroy"}
             # Without pairs an invisible line stays: plotly draws no panel that has no trace.
             line = {"color": colour, "width": 1.2 if heights.any() else 0, "shape": "hv"}
-            light = style | {"line": line, "fillcolor": faded(colour, 0.2), "legendgroup": side}
+            light = style | {"line": line, "fillcolor": with_alpha(colour, 0.2), "legendgroup": side}
             data.append(_steps(edges, heights, text[side], **light))
-            strong = style | {"line": line | {"width": 0}, "fillcolor": faded(colour, 0.75), "legendgroup": error}
+            strong = style | {"line": line | {"width": 0}, "fillcolor": with_alpha(colour, 0.75), "legendgroup": error}
             filled.append(_steps(edges[wrong.argmax() :], heights[wrong], text[error], **strong, hoverinfo="skip"))
         data += filled
         notes += [panel_title(text[group], axis)] if group else []
@@ -183,12 +184,12 @@ def distance_histograms(
     )
 
 
-def _read(places: npt.NDArray[Any], far: npt.ArrayLike, tar: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """A ROC curve at these false accept rates; where it rises straight up, its upper end. NaN without a curve."""
+def _read(rates: npt.NDArray[Any], far: npt.ArrayLike, tar: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Interpolate a ROC curve at these false accept rates, its upper end where it rises straight up, or NaN."""
     points = np.stack([np.asarray(far, np.float64), np.asarray(tar, np.float64)])
     x, y = points[:, np.isfinite(points).all(axis=0)]
     order = np.lexsort((y, x))
-    return np.asarray(np.interp(places, x[order], y[order]) if len(x) else np.full(len(places), np.nan))
+    return np.asarray(np.interp(rates, x[order], y[order]) if len(x) else np.full(len(rates), np.nan))
 
 
 def _probit(rates: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -220,7 +221,7 @@ def _hint(curves: Mapping[str, Curve], text: Mapping[str, str]) -> list[dict[str
 
 
 def _edges(d_max: float, cut: np.float32) -> Array:
-    """(BINS + 1,): equal bins of [0, d_max], the inner edge nearest to the cut moved onto it."""
+    """Return (BINS + 1,): equal bins of [0, d_max], the inner edge nearest to the cut moved onto it."""
     edges = np.linspace(0, d_max, BINS + 1, dtype=np.float32)
     if 0 < cut < edges[-1]:
         edges[1 + np.abs(edges[1:-1] - cut).argmin()] = cut
@@ -228,7 +229,7 @@ def _edges(d_max: float, cut: np.float32) -> Array:
 
 
 def _heights(values: npt.ArrayLike, edges: Array, is_similarity: bool) -> Array:
-    """(BINS,): the shares of the values in bins, over the widths of the bins, in mean widths."""
+    """Return (BINS,): the shares of the values in bins, over the widths of the bins, in mean widths."""
     found = np.ravel(np.asarray(values, np.float32))
     found = found[np.isfinite(found)]
     # At an edge a distance belongs to the bin below, a similarity to the one above: both are accepted there.
@@ -243,14 +244,14 @@ def _steps(edges: Array, heights: Array, name: str, **style: Any) -> dict[str, A
 
 
 def _domains(panels: int) -> list[list[float]]:
-    """From the top, with room for the threshold's grip and a title between two."""
+    """Return panels from the top, with room for the threshold's grip and a title between two."""
     gap, top = 0.17, 0.92
     height = (top - gap * (panels - 1)) / panels
     return [[max(top - n * (height + gap) - height, 0.0), top - n * (height + gap)] for n in range(panels)]
 
 
 def with_pair(figure: go.Figure, at: float, words: str, d_max: float) -> go.Figure:
-    """A figure over distances with one pair in all of its panels: a dotted line, and the words at its top."""
+    """Add one pair to all panels of a figure over distances: a dotted line, and the words at its top."""
     x = min(max(at, 0.0), d_max)
     side, shift = ("left", 4) if x < 0.5 * d_max else ("right", -4)
     line = {"color": MARK_COLOUR, "width": 2, "dash": "dot"}

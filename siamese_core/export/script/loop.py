@@ -1,4 +1,4 @@
-"""What of an exported script is written here, around the source that it takes from the package.
+"""The part of an exported script that is written here, around the source that it takes from the package.
 
 The script draws from its generator in the order of `learner_of` and `training._step`, and computes what they compute.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.script.loss import draw_of, head_of, loss_of
-from siamese_core.export.script.source import Import, Parts, function, take, take_fn, together
+from siamese_core.export.script.source import Import, SourceSlice, function_text, include, include_function, joined
 from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.build import OUTPUTS
@@ -66,27 +66,27 @@ def precision_at_1(h: Tensor, labels: Tensor) -> float:
 '''
 
 
-def sections(experiment: Experiment, parts: Parts) -> Iterator[str]:
-    """The parts of the script below its constants, in their order; `parts` then knows what they import."""
-    parts.imports |= IMPORTS
-    yield _section("The network", parts, lambda: _network(experiment, parts))
-    yield _section("What the network is shown", parts, lambda: _shown(experiment, parts))
-    yield _section("Which images meet in a step", parts, lambda: _sampling(experiment, parts))
-    yield _section("The loss", parts, lambda: loss_of(experiment, parts))
-    yield _section("How good it is", parts, lambda: PRECISION)
+def sections(experiment: Experiment, code: SourceSlice) -> Iterator[str]:
+    """Yield the sections of the script below its constants, in order; `code` then knows what they import."""
+    code.imports |= IMPORTS
+    yield _section("The network", code, lambda: _network(experiment, code))
+    yield _section("What the network is shown", code, lambda: _shown(experiment, code))
+    yield _section("Which images meet in a step", code, lambda: _sampling(experiment, code))
+    yield _section("The loss", code, lambda: loss_of(experiment, code))
+    yield _section("How good it is", code, lambda: PRECISION)
     yield "# Training\n\n" + _training(experiment)
 
 
-def _section(title: str, parts: Parts, write: Callable[[], str]) -> str:
-    """What `write` takes from the package, then what it gives."""
-    before = len(parts.definitions)
+def _section(title: str, code: SourceSlice, write: Callable[[], str]) -> str:
+    """Return a section: the source that `write` includes from the package, then the text that it returns."""
+    before = len(code.definitions)
     written = write().strip("\n")
-    taken = list(parts.definitions.values())[before:]
-    return f"# {title}\n\n" + together([*taken, written] if written else taken)
+    taken = list(code.definitions.values())[before:]
+    return f"# {title}\n\n" + joined([*taken, written] if written else taken)
 
 
 def _encoders(experiment: Experiment) -> tuple[str, ...]:
-    """One encoder, or one for each input."""
+    """Return one encoder, or one for each input."""
     second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
     return (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
 
@@ -95,53 +95,53 @@ def _networks(experiment: Experiment) -> str:
     return "network" if experiment.shared else "first_network, second_network"
 
 
-def _network(experiment: Experiment, parts: Parts) -> str:
+def _network(experiment: Experiment, code: SourceSlice) -> str:
     for encoder in _encoders(experiment):
-        take_fn(ENCODERS[encoder].build, parts)
+        include_function(ENCODERS[encoder].build, code)
     for name in ("drawn", "_shorten"):
-        take("siamese_core.networks.build", name, parts)
+        include("siamese_core.networks.build", name, code)
     return ""
 
 
-def _shown(experiment: Experiment, parts: Parts) -> str:
+def _shown(experiment: Experiment, code: SourceSlice) -> str:
     output = "network(scaled)"
     if experiment.output != "linear":
-        output = f"{take_fn(OUTPUTS[experiment.output].fn, parts)}({output})"
+        output = f"{include_function(OUTPUTS[experiment.output].fn, code)}({output})"
     written = [ENCODE.format(output=output)]
     if experiment.branches == 2:
-        second = (
-            "images" if experiment.view == "none" else f"{take_fn(INPUT_TRANSFORMS[experiment.view].fn, parts)}(images)"
-        )
+        second = "images"
+        if experiment.view != "none":
+            second = f"{include_function(INPUT_TRANSFORMS[experiment.view].fn, code)}(images)"
         written.append((SHARED if experiment.shared else NOT_SHARED).format(second=second))
     if experiment.augment:
-        written.append(_augmented(experiment, parts))
+        written.append(_augmented(experiment, code))
     return "\n\n\n".join(text.strip("\n") for text in written)
 
 
-def _augmented(experiment: Experiment, parts: Parts) -> str:
-    """As `augment.augmented`, with the chosen ones written out."""
+def _augmented(experiment: Experiment, code: SourceSlice) -> str:
+    """Return `augment.augmented` with the chosen augmentations written out."""
     lines, moves = [], False
     for key in experiment.augment:
         augmentation = AUGMENTATIONS[key]
-        change = f"{take_fn(augmentation.fn, parts)}(changed, generator)"
+        change = f"{include_function(augmentation.fn, code)}(changed, generator)"
         if augmentation.moves:
             lines.append(f"move = move @ {change}" if moves else f"move = {change}")
             moves = True
         else:
             lines.append(f"changed = {change}")
     if moves:
-        lines.append(f"changed = {take('siamese_core.networks.augment', 'read_at', parts)}(changed, move)")
-    return function(
+        lines.append(f"changed = {include('siamese_core.networks.augment', 'read_at', code)}(changed, move)")
+    return function_text(
         "augmented(images: Tensor, generator: Generator) -> Tensor",
         "uint8 images (B, C, H, W), each changed in a way of its own.",
         ["changed = images.float()", *lines, "return changed.round().clamp(0, 255).byte()"],
     )
 
 
-def _sampling(experiment: Experiment, parts: Parts) -> str:
+def _sampling(experiment: Experiment, code: SourceSlice) -> str:
     draws = {"batch": "pk_batch", "triplets": "random_triplets", "pairs": "random_pairs"}
     for name in ("ClassIndex", draws[draw_of(experiment)]):
-        take("siamese_core.training.sampling", name, parts)
+        include("siamese_core.training.sampling", name, code)
     return ""
 
 
@@ -200,7 +200,7 @@ def _training(experiment: Experiment) -> str:
 
 
 def _step(experiment: Experiment) -> list[str]:
-    """The lines of the loop."""
+    """Return the lines of the loop."""
     networks, kind = _networks(experiment), draw_of(experiment)
     both, with_labels = experiment.branches == 2, LOSSES[experiment.loss].on_classes
     images = "augmented(train_images[chosen], generator)" if experiment.augment else "train_images[chosen]"
@@ -215,7 +215,7 @@ def _step(experiment: Experiment) -> list[str]:
             "chosen = torch.cat([first, second])",
         ]
     lines.append(f"h1, h2 = encode_both({networks}, {images})" if both else f"h = encode({networks}, {images})")
-    own = ", *loss_head.parameters()" if head_of(experiment) else ""
+    head_params = ", *loss_head.parameters()" if head_of(experiment) else ""
     if with_labels:
         inputs = "h, train_labels[chosen]"
         if both:
@@ -236,7 +236,7 @@ def _step(experiment: Experiment) -> list[str]:
         inputs = "h" if experiment.miner == "all" else "h, generator"
     return [
         *lines,
-        f"loss = loss_of({inputs}{own})",
+        f"loss = loss_of({inputs}{head_params})",
         "optimiser.zero_grad()",
         "loss.backward()",
         "norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])",

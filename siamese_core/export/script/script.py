@@ -1,6 +1,6 @@
 """An experiment as a PyTorch script that stands alone, with its images: what is exported is what is trained.
 
-Encoder, distance, loss, sampling, mining, views and weights are our own source; the loop around them is written for the
+Encoder, distance, loss, sampling, mining, views and weights are our source; the loop around them is written for the
 script. One thread of a CPU gives the same bits as `train`.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from siamese_core.datasets import Images, is_uploaded
 from siamese_core.experiment.experiment import IMAGES_PER_CLASS, Experiment
 from siamese_core.export.script.loop import sections
-from siamese_core.export.script.source import Parts, imports_for, without_underscores
+from siamese_core.export.script.source import SourceSlice, imports_for, without_underscores
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES
 
@@ -37,18 +37,21 @@ LIBRARIES = {
 
 
 def script_of(experiment: Experiment) -> str:
-    """train.py, which reads images.npz beside it, and prints the loss of every few steps and that of the last one.
+    """Return train.py, which reads images.npz beside it and prints the loss of every few steps and of the last one.
 
-    Raises DatasetMissing where the experiment is on somebody's own images, which have gone since.
+    Raises DatasetMissing where the experiment is on uploaded images that have been deleted since.
     """
-    parts = Parts()
-    body = without_underscores("\n\n\n".join(sections(experiment, parts)))
-    imports = "\n".join(imports_for(body, parts.imports)).rstrip()
+    code = SourceSlice()
+    body = without_underscores("\n\n\n".join(sections(experiment, code)))
+    imports = "\n".join(imports_for(body, code.imports)).rstrip()
     return f"{_header(experiment)}\n\n{imports}\n\n{_constants(experiment)}\n\n\n{body}\n"
 
 
 def script_zip(experiment: Experiment) -> bytes:
-    """train.py, images.npz and README.txt: the same bytes every time. Raises DatasetMissing without its images."""
+    """Return train.py, images.npz and README.txt as a zip, always the same bytes.
+
+    Raises DatasetMissing where the experiment is on uploaded images that have been deleted since.
+    """
     script = script_of(experiment)
     images = _chosen(experiment)
     order = memory_order(experiment.data.load().train_images)
@@ -70,7 +73,7 @@ def script_zip(experiment: Experiment) -> bytes:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """Without the date of now; a file that everybody may read, not only its owner."""
+    """Return an entry without a date, of a file that everybody may read, not only its owner."""
     entry = zipfile.ZipInfo(name)
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
@@ -78,7 +81,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _chosen(experiment: Experiment) -> Images:
-    """The images that are trained on, and all test images; the seen classes are numbered first, then those held out."""
+    """Return the images trained on and all test images; seen classes are numbered first, then those held out."""
     images = experiment.data.load()
     numbers = np.argsort((*experiment.seen, *experiment.held_out))
     trained = np.isin(images.train_labels, experiment.seen)
@@ -94,7 +97,7 @@ def _chosen(experiment: Experiment) -> Images:
 
 
 def memory_order(images: NDArray[np.uint8]) -> tuple[int, ...]:
-    """The axes of images (N, C, H, W), from the longest way in memory between two neighbours to the shortest.
+    """Return the axes of images (N, C, H, W), from the longest way in memory between two neighbours to the shortest.
 
     By them torch chooses its kernels, even by the place of an axis of one element: where numpy says that it has no way
     at all, torch puts it before the next axis.
@@ -120,7 +123,7 @@ def _header(experiment: Experiment) -> str:
 
 
 def _constants(experiment: Experiment) -> str:
-    """What makes this experiment this one: the values that a reader may want to change."""
+    """Return the settings of the experiment: the values that a reader may want to change."""
     data = experiment.data
     lines = [
         "# The experiment",
@@ -142,7 +145,7 @@ def _constants(experiment: Experiment) -> str:
 
 
 def _names(constant: str, names: Iterable[str]) -> Iterator[str]:
-    """A tuple of names, several a line."""
+    """Yield the lines of a tuple of names, several a line."""
     yield f"{constant} = ("
     line = "   "
     for name in names:
@@ -156,7 +159,7 @@ def _names(constant: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _quoted(name: str) -> str:
-    """A literal that ends where the name ends, whatever is in it: what is not printable is escaped."""
+    """Return a literal that ends where the name ends, whatever is in it: what is not printable is escaped."""
     literal = repr(name)
     return f'"{name}"' if literal == f"'{name}'" and '"' not in name else literal
 
@@ -166,8 +169,8 @@ def _readme(experiment: Experiment, script: str) -> str:
     needed = [package for module, package in LIBRARIES.items() if f"from {module}" in script or module == "numpy"]
     # Without what a build adds to its version, such as +cpu: that cannot be asked for.
     wanted = " ".join(f"{package}=={version(package).partition('+')[0]}" for package in needed)
-    own = is_uploaded(experiment.dataset)
-    about = ["Your own pictures."] if own else [f"{data.title}: {data.source}", f"Licence: {data.licence}."]
+    uploaded = is_uploaded(experiment.dataset)
+    about = ["Your own pictures."] if uploaded else [f"{data.title}: {data.source}", f"Licence: {data.licence}."]
     lines = [
         "One experiment of Siamese Playground as a script, for Python 3.11 or later.",
         "",

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 
-from siamese_core.export.script.source import Parts, take_fn
+from siamese_core.export.script.source import SourceSlice, include_function
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 
@@ -19,52 +19,52 @@ AVERAGED = {
 
 
 def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_similar: bool) -> str:
-    """A PyTorch module's text: `loss_of(...)` on embeddings and labels, with these parameters as its defaults.
+    """Return a PyTorch module: `loss_of(...)` on embeddings and labels, with these parameters as its defaults.
 
     Pairs: loss_of(h1, h2, y) with y in {0, 1}, one number a pair; with the similarity head also its weight and bias.
     Triplets: loss_of(anchor, positive, negative). Classifier: loss_of(logits, labels). Batch: loss_of(h, labels, …).
     """
     loss = LOSSES[key]
-    parts = Parts(lift_imports=False)
-    fn = take_fn(loss.fn, parts)
-    own = "".join(f", {name}={value!r}" for name, value in params.items())
-    handed = "".join(f", {name}={name}" for name in params)
+    code = SourceSlice(lift_imports=False)
+    fn = include_function(loss.fn, code)
+    defaults = "".join(f", {name}={value!r}" for name, value in params.items())
+    arguments = "".join(f", {name}={name}" for name in params)
     if loss.on_classes:
         inputs = ", ".join(
             name
             for name, p in inspect.signature(loss.fn).parameters.items()
             if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
-        body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{handed})"]
+        body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{arguments})"]
     elif loss.input_kind == "triplet":
         inputs = "anchor, positive, negative"
-        between = take_fn(MEASURES[measure].between, parts)
+        between = include_function(MEASURES[measure].between, code)
         body = [
             f'"""{AVERAGED["triplet"]}"""',
-            f"return {fn}({between}(anchor, positive), {between}(anchor, negative){handed})",
+            f"return {fn}({between}(anchor, positive), {between}(anchor, negative){arguments})",
         ]
     else:
         extra = ", weight, bias" if measure == "similarity_head" else ""
         inputs = f"h1, h2, y{extra}"
-        between = take_fn(MEASURES[measure].between, parts)
+        between = include_function(MEASURES[measure].between, code)
         similar, different = (1, 0) if one_is_similar else (0, 1)
         symbol = "p" if MEASURES[measure].is_similarity else "d"
         body = [
             f'"""y is {similar} for a similar pair, {different} for a different one. Average over the pairs."""',
             f"{symbol} = {between}(h1, h2{extra})",
-            f"return {fn}({symbol}, y == {similar}{handed})",
+            f"return {fn}({symbol}, y == {similar}{arguments})",
         ]
-    main = f"def loss_of({inputs}{own}):\n" + textwrap.indent("\n".join(body), "    ")
+    main = f"def loss_of({inputs}{defaults}):\n" + textwrap.indent("\n".join(body), "    ")
     imports = ["from torch import Tensor"]
-    if "Callable" in parts.imports:
+    if "Callable" in code.imports:
         imports.append("from collections.abc import Callable")
     # A constant is written as Python prints its value.
-    definitions = [text if "\n" in text else ast.unparse(ast.parse(text)) for text in parts.definitions.values()]
+    definitions = [text if "\n" in text else ast.unparse(ast.parse(text)) for text in code.definitions.values()]
     return "\n\n\n".join([*imports, *definitions, main]) + "\n"
 
 
 def library(key: str, params: Mapping[str, float], classes: int, dim: int) -> str | None:
-    """The call in pytorch-metric-learning with these parameters; None where it has no such loss."""
+    """Return the call in pytorch-metric-learning with these parameters; None where it has no such loss."""
     entry = LOSSES[key].library
     if entry is None:
         return None

@@ -1,4 +1,4 @@
-"""Pieces of our own source that stand alone: a function, and before it all of ours that it uses.
+"""Slices of the package's source that stand alone: a function, and before it everything of the package that it uses.
 
 Only text is read and nothing is imported, so that a page can show a script without torch.
 """
@@ -30,8 +30,8 @@ class Import(NamedTuple):
 
 
 @dataclass
-class Parts:
-    """What was taken so far: `definitions` maps names to source, each after those it uses, `origins` to modules.
+class SourceSlice:
+    """The source included so far: `definitions` maps names to source, each after those it uses, `origins` to modules.
 
     With `lift_imports` a definition is without the imports inside it, which then belong at the top.
     """
@@ -51,41 +51,41 @@ class _Module:
     """Those inside functions too, for in a script all of them stand at the top."""
 
 
-def take(module: str, name: str, parts: Parts) -> str:
-    """The name, after its source and that of what it uses have gone to `parts`.
+def include(module: str, name: str, code: SourceSlice) -> str:
+    """Add the source of a name, and of what it uses, to `code`; return the name.
 
-    Raises ValueError where another module's definition has taken the name.
+    Raises ValueError where another module's definition bears the name.
     """
     source = _module(module)
-    if parts.origins.setdefault(name, module) != module:
-        raise ValueError(f"{name} is defined in {parts.origins[name]} and in {module}: one script cannot hold both")
-    if name in parts.definitions:
+    if code.origins.setdefault(name, module) != module:
+        raise ValueError(f"{name} is defined in {code.origins[name]} and in {module}: one script cannot hold both")
+    if name in code.definitions:
         return name
     statement = source.statements[name]
     for used in _used(statement):
         known = source.imports.get(used)
         if used in source.statements and used != name:
-            take(module, used, parts)
+            include(module, used, code)
         elif known and known.module.startswith("siamese_core."):
-            take(known.module, known.name, parts)
+            include(known.module, known.name, code)
         elif known:
-            parts.imports[used] = known
-    parts.definitions[name] = _text(statement, source.lines, parts.lift_imports)
+            code.imports[used] = known
+    code.definitions[name] = _text(statement, source.lines, code.lift_imports)
     return name
 
 
-def take_fn(fn: Callable[..., Any], parts: Parts) -> str:
-    """The name of a function that stands in a catalogue."""
-    return take(fn.__module__, fn.__name__, parts)
+def include_function(fn: Callable[..., Any], code: SourceSlice) -> str:
+    """Add the source of a function that stands in a catalogue; return its name."""
+    return include(fn.__module__, fn.__name__, code)
 
 
-def function(signature: str, doc: str, body: list[str]) -> str:
-    """The text of a function that is written here."""
+def function_text(signature: str, doc: str, body: list[str]) -> str:
+    """Return the text of a function that is written here."""
     return "\n".join([f"def {signature}:", f'    """{doc}"""', *(f"    {line}" for line in body)])
 
 
-def together(pieces: list[str]) -> str:
-    """Pieces one after the other: constants in lines, two empty lines around all else."""
+def joined(pieces: list[str]) -> str:
+    """Return pieces one after the other: constants in lines, two empty lines around all else."""
     text = pieces[0]
     for before, piece in pairwise(pieces):
         text += ("\n\n\n" if "\n" in before + piece else "\n") + piece
@@ -93,7 +93,7 @@ def together(pieces: list[str]) -> str:
 
 
 def imports_for(text: str, known: dict[str, Import]) -> list[str]:
-    """The lines that import what `text` uses: the standard library, then others, torchvision last."""
+    """Return the lines that import what `text` uses: the standard library, then others, torchvision last."""
     read = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     used = {known[name] for name in read & known.keys()}
     blocks = [
@@ -107,7 +107,7 @@ def imports_for(text: str, known: dict[str, Import]) -> list[str]:
 
 
 def without_underscores(text: str) -> str:
-    """A script has no private names: `_root` is called `root` there, if nothing else is."""
+    """Rename what is private: `_root` is called `root` in a script, if nothing else is."""
     tree = ast.parse(text)
     taken = {name for node in ast.walk(tree) for name in _bound(node)} | set(_used(tree))
     for name in _top_names(tree):
@@ -183,14 +183,14 @@ def _text(statement: ast.stmt, lines: list[str], lift_imports: bool) -> str:
 
 
 def _used(tree: ast.AST) -> dict[str, None]:
-    """Names that are read and not bound inside, in the order of their appearance."""
+    """Return the names that are read and not bound inside, in the order of their appearance."""
     inside = {name for node in ast.walk(tree) if node is not tree for name in _bound(node)}
     read = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     return dict.fromkeys(name for name in read if name not in inside)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a node binds by itself, or the targets of an assignment."""
+    """Yield the names that a node binds by itself, or the targets of an assignment."""
     match node:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
             yield name

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamese_core.export.figures import base
-from siamese_core.export.figures.base import class_style, grown, history, loss_curve, shares, triplet_surface
+from siamese_core.export.figures.base import bin_shares, class_style, history, loss_curve, nice_end, triplet_surface
 from siamese_core.losses.record import Curve
 
 TEXT = defaultdict(lambda: "words", same="similar", different="different", pixels="raw pixels", loss="loss")
@@ -92,19 +92,19 @@ def test_branches_and_histograms_share_the_distance_axis_and_are_read_together()
 
 @pytest.mark.parametrize("distances", [[0.0], [0.3] * 7, [5.0, 0.1, np.nan, np.inf], np.linspace(0, 2, 99)])
 def test_shares_sum_to_one(distances):
-    share = shares(np.float32(distances), 2.0)
+    share = bin_shares(np.float32(distances), 2.0)
     assert share.shape == (base.BINS,)
     assert share.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_shares_count_a_distance_in_its_bin_and_one_beyond_the_axis_in_the_last():
-    share = shares([0.26, 0.26, 1.01, 9.0], 2.0)  # bins of 0.05
+    share = bin_shares([0.26, 0.26, 1.01, 9.0], 2.0)  # bins of 0.05
     assert {int(at): float(share[at]) for at in np.flatnonzero(share)} == {5: 0.5, 20: 0.25, 39: 0.25}
 
 
 def test_shares_of_no_pairs_are_zero():
-    assert not shares(None, 2.0).any()
-    assert not shares(np.empty(0), 2.0).any()
+    assert not bin_shares(None, 2.0).any()
+    assert not bin_shares(np.empty(0), 2.0).any()
 
 
 def test_without_pairs_both_panels_stand_and_a_hint_says_what_to_do():
@@ -223,18 +223,18 @@ def test_a_step_without_a_number_is_left_out():
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
 def test_an_axis_only_grows_and_shows_the_value(before, value):
-    limit = grown(before, value)
+    limit = nice_end(before, value)
     assert limit >= before
     assert limit * (1 + 1e-5) >= value or value < 1e-30
-    assert grown(limit, value) == limit
+    assert nice_end(limit, value) == limit
 
 
 def test_an_axis_grows_in_steps():
     steps = {0.011: 0.02, 0.3: 0.5, 1.0: 1.0, 1.2: 2.0, 2.0: 2.0, 4.9: 5.0, 7.0: 10.0}
-    assert {value: grown(0, value) for value in steps} == pytest.approx(steps)
-    assert grown(3.0, 2.0) == 3.0
-    assert grown(2.0, float("nan")) == grown(2.0, float("inf")) == grown(2.0, -1.0) == 2.0
-    assert grown(0, float(np.nextafter(np.float32(1), np.float32(2)))) == 1
+    assert {value: nice_end(0, value) for value in steps} == pytest.approx(steps)
+    assert nice_end(3.0, 2.0) == 3.0
+    assert nice_end(2.0, float("nan")) == nice_end(2.0, float("inf")) == nice_end(2.0, -1.0) == 2.0
+    assert nice_end(0, float(np.nextafter(np.float32(1), np.float32(2)))) == 1
 
 
 def test_a_hundred_classes_differ_in_colour_or_marker():

@@ -10,7 +10,7 @@ import pytest
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import CellView, Grid, SweepView
-from siamese_core.export.figures.sweeps import heat_map, height_of, place_at, places
+from siamese_core.export.figures.sweeps import heat_map, height_of, tile_at, tiles
 
 TEXT = {"no_score": "none yet", "waiting": "waits", "left out": "left out"}
 TITLES, NAMES = ["Margin <b>", "Dimension"], [["0.5", "1", "2"], ["2", "8"]]
@@ -57,13 +57,13 @@ def test_lower_is_better_for_error_rates() -> None:
 
 def test_a_click_finds_the_field_that_is_drawn_there() -> None:
     shown = view()
-    for place in places(shown):
-        found = place_at(shown, place.column + 0.4, place.row - 0.4)
+    for tile in tiles(shown):
+        found = tile_at(shown, tile.column + 0.4, tile.row - 0.4)
         assert found is not None
-        assert (found.column, found.row) == (place.column, place.row)
+        assert (found.column, found.row) == (tile.column, tile.row)
         assert [cell.cell.seed for cell in found.cells] == [0, 1]
-        assert {cell.cell.at for cell in found.cells} == {((0.5, 1.0, 2.0)[place.column], (2, 8)[place.row])}
-    assert place_at(shown, 3.2, 0) is None
+        assert {cell.cell.at for cell in found.cells} == {((0.5, 1.0, 2.0)[tile.column], (2, 8)[tile.row])}
+    assert tile_at(shown, 3.2, 0) is None
 
 
 def test_one_setting_is_one_row() -> None:

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from siamese_core.export.figures.base import class_style
-from siamese_core.export.figures.thumbnail import SIDE, picture_png
+from siamese_core.export.figures.thumbnail import SIDE, layout_png
 
 
 def drawn(xy: np.ndarray, labels: list[int]) -> np.ndarray:
-    image = Image.open(io.BytesIO(picture_png(xy, np.array(labels))))
+    image = Image.open(io.BytesIO(layout_png(xy, np.array(labels))))
     assert image.size == (SIDE, SIDE)
     return np.asarray(image)
 

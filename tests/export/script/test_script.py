@@ -278,10 +278,10 @@ def test_the_other_losses_are_left_out() -> None:
 
 
 def test_what_is_taken_has_the_name_of_one_thing() -> None:
-    parts = source.Parts()
-    source.take("siamese_core.losses.distances", "similarity_head", parts)
+    code = source.SourceSlice()
+    source.include("siamese_core.losses.distances", "similarity_head", code)
     with pytest.raises(ValueError, match="similarity_head is defined in"):
-        source.take("siamese_core.losses.heads", "similarity_head", parts)
+        source.include("siamese_core.losses.heads", "similarity_head", code)
 
 
 def test_an_underscore_stays_where_the_bare_name_is_taken() -> None:
