@@ -40,7 +40,7 @@ def rates(threshold: Threshold | None) -> None:
     words = text.RATES_BY_HAND if threshold.rule == "hand" else text.RATES
     st.caption(
         words.format(
-            rule=model_picker.rule_words(threshold), group=model_picker.text.GROUPS[threshold.group],
+            rule=model_picker.describe_rule(threshold), group=model_picker.text.GROUPS[threshold.group],
             different=f"{threshold.different:,}", same=f"{threshold.same:,}",
         )
     )  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.widgets import slider
+from pages.ui.losses.field_widgets import slider
 from pages.ui.session.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text

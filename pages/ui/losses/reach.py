@@ -8,9 +8,9 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.lines import drag, handles, take_dragged
-from pages.ui.losses.widgets import number, select, slider
-from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
+from pages.ui.losses.drag_handles import drag, handles, take_dragged
+from pages.ui.losses.field_widgets import number, select, slider
+from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
 from pages.ui.text import losses as text
 from pages.ui.text.plot import PLOT
 from siamese_core.experiment.reach import Reach, asked_of, reach
@@ -30,7 +30,7 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         key = select("reach")
-        name = line_of(key) or ""
+        name = draggable_param(key) or ""
         value = slider(f"{key}.{name}")
         output, measure = select("output"), select("measure")
         dim, classes = number("dim"), number("classes")
@@ -46,7 +46,7 @@ def section() -> None:
 
 def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
     end = base.grown(0.0, max(1.2 * value, 1.2 * found.two if found.ends else 0.0, 2.0))
-    arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
+    arrays = loss_arrays(key, {name: value}, axis_points(LOSSES[key], end))
     if arrays is None:
         st.caption(text.WARMING)
         return

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from pages.ui.text.plot import PLOT
 from siamese_core.experiment.fields import ChoiceField
@@ -62,7 +62,7 @@ def drawn(view: SweepView) -> list[str]:
         for cell in place.cells
     ]
     why = next((cell.message for cell in place.cells if cell.message), "")
-    st.markdown(plain(" · ".join([values, *scores, *([why] if why else [])])))
+    st.markdown(escape_markdown(" · ".join([values, *scores, *([why] if why else [])])))
     return [cell.run for cell in place.cells if cell.run]
 
 

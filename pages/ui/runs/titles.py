@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.session.model_picker import plain_title
+from pages.ui.session.model_picker import title_of_dataset
 from pages.ui.session.session import is_paused
 from pages.ui.text import runs as text
 from siamese_core.datasets import is_uploaded
@@ -36,7 +36,7 @@ def loss_title(info: RunInfo) -> str:
 
 def dataset_title(info: RunInfo) -> str:
     dataset = info.settings.get("dataset", "")
-    title = plain_title(dataset)
+    title = title_of_dataset(dataset)
     # The name of somebody's pictures says nothing to anybody else, or when they are gone.
     return text.OWN_PICTURES if title == dataset and is_uploaded(dataset) else title
 

@@ -1,4 +1,4 @@
-"""A claim put to the test: its sides train beside each other in the background, and a sentence says what came of it."""
+"""A claim put to the test: its sides train beside each other in the background, and a message says what came of it."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def _stop(key: str) -> None:
 
 
 def _views(key: str) -> tuple[int, dict[str, RunView]]:
-    """The seed, and the runs that are still kept."""
+    """The seed, and the runs that are still there."""
     seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
-    looked = {title: session.poll_run(run) for title, run in runs.items()}
-    return seed, {title: view for title, view in looked.items() if view is not None}
+    polled = {title: session.poll_run(run) for title, run in runs.items()}
+    return seed, {title: view for title, view in polled.items() if view is not None}
 
 
 def _going(key: str) -> bool:

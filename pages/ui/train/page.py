@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.ui.runs.actions import PROBLEM, go_on
+from pages.ui.runs.actions import PROBLEM, resume
 from pages.ui.runs.titles import title_of
 from pages.ui.session import engine, experiment_form, session
-from pages.ui.session.loss_curves import take_late
+from pages.ui.session.loss_curves import collect_late
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import train as text
 from pages.ui.train.live import is_busy, live
 from siamese_core.datasets import is_uploaded
@@ -35,7 +35,7 @@ def page() -> None:
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
     is_ready = bool(engine.devices())
     # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
-    take_late()
+    collect_late()
     run = session.run_of_tab()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
@@ -56,7 +56,7 @@ def page() -> None:
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
         if ignored:
-            named = "".join(f"\n- {plain(str(field))}" for field in ignored)
+            named = "".join(f"\n- {escape_markdown(str(field))}" for field in ignored)
             st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
         if not experiment.data.find():
             st.info(text.GET_FIRST, icon=":material/download:")
@@ -84,16 +84,16 @@ def _offer() -> None:
     """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
     newest = next((info for info in session.saved_runs() if not info.sweep), None)
     if newest is not None and newest.status == "interrupted":
-        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
+        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(said, icon=":material/schedule:")
-            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=go_on, args=(newest.id,))
+            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
-        st.warning(plain(problem), icon=":material/info:")
+        st.warning(escape_markdown(problem), icon=":material/info:")
 
 
 def _take_dropped() -> None:
-    """A line that was let go moves its slider, before that is drawn."""
+    """A line that was dropped moves its slider, before that is drawn."""
     dropped = st.session_state.pop("dropped", None)
     if dropped is not None:
         name, value = dropped

@@ -15,7 +15,7 @@ from siamese_core.evaluation.report import GroupReport, Report
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Evaluation:
     file: ModelFile
     report: Report
 
@@ -24,9 +24,9 @@ class Found:
         return self.report.groups
 
 
-def group(found: Found, key: str, label: str = text.GROUP) -> str:
+def choose_group(evaluation: Evaluation, key: str, label: str = text.GROUP) -> str:
     """Which classes are looked at: a choice where there are two groups."""
-    names = list(found.groups)
+    names = list(evaluation.groups)
     if len(names) == 1:
         return names[0]
     if st.session_state.get(key) not in names:

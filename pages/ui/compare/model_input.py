@@ -24,13 +24,13 @@ TYPES = [ending.removeprefix(".") for ending in ENDINGS]
 MAX_MB = MAX_BYTES // 10**6
 
 
-def picture(data: bytes, model: Model) -> Pixels:
+def model_input(data: bytes, model: Model) -> Pixels:
     """uint8 (C, H, W). Raises ImageRejected."""
     return uploaded.fitted(datasets.decode_square(data).pixels, model.shape)
 
 
-def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
-    """What `picture` returns or raises for each file, in order."""
+def model_inputs(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
+    """What `model_input` returns or raises for each file, in order."""
     for outcome in datasets.decode_squares(files):
         yield uploaded.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
