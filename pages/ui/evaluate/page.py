@@ -8,8 +8,8 @@ import streamlit as st
 
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.evaluation import Evaluation
-from pages.ui.session import evaluations, model_picker
-from pages.ui.shims import address_sync, widgets
+from pages.ui.session import evaluations, model_picker, sections
+from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
@@ -17,7 +17,6 @@ from siamese_core.evaluation.report import Report, from_wire
 
 TITLE = text.TITLE
 
-PAGE = "evaluate"
 POLL_EVERY = 0.4
 
 PARTS: dict[str, Callable[[Evaluation], None]] = {
@@ -41,30 +40,9 @@ def page() -> None:
     if report is None:
         return
     evaluation = Evaluation(file, report)
-    part = _part()
+    part = sections.choose("evaluate", "part", text.PART, text.PARTS, text.NO_PART, label_visibility="collapsed")
     PARTS[part](evaluation)
     save.part(evaluation)
-
-
-def _part() -> str:
-    """The part that is shown; its name stands in the address."""
-    asked = st.query_params.get("part", "")
-    if asked in PARTS and not address_sync.has_written(PAGE, asked):
-        st.session_state["evaluate_part"] = asked
-    elif "evaluate_part" not in st.session_state:
-        st.session_state["evaluate_part"] = address_sync.newest(PAGE) or "threshold"
-    part: str = widgets.segmented_control(
-        text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", wrap=True,
-        label_visibility="collapsed",
-    )  # fmt: skip
-    if asked and asked not in PARTS:
-        may_be = ", ".join(PARTS)
-        st.warning(text.NO_PART.format(asked=escape_markdown(asked[:60]), may_be=may_be), icon=":material/info:")
-    if part != address_sync.newest(PAGE):
-        address_sync.record(PAGE, part)
-    if part != (asked or "threshold"):
-        st.query_params["part"] = part
-    return part
 
 
 def _report(file: ModelFile) -> Report | None:
