@@ -1,4 +1,4 @@
-"""From what somebody gives to what a model takes: decoded elsewhere, cut square, sized and coloured like its images."""
+"""From a file to the input of a model: decoded in a child process, cut square, sized and coloured like its images."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MAX_MB = MAX_BYTES // 10**6
 
 
 def model_input(data: bytes, model: Model) -> Pixels:
-    """uint8 (C, H, W). Raises ImageRejected."""
+    """Return uint8 (C, H, W). Raises ImageRejected."""
     return uploaded.fitted(datasets.decode_square(data).pixels, model.shape)
 
 
 def model_inputs(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
-    """What `model_input` returns or raises for each file, in order."""
+    """Yield what `model_input` returns or raises for each file, in order."""
     for outcome in datasets.decode_squares(files):
         yield uploaded.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
 
 def hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
-    """Says so where half of the pictures, or more, are dark on light and the model's are light on dark, or so."""
+    """Draw a hint where half of the images, or more, are dark on light and the model's are light on dark, or so."""
     if 2 * sum(looks_inverted(image, model) for image in images) >= max(1, len(images)):
         are, were = (text.LIGHT, text.DARK) if model.mean < 0.5 else (text.DARK, text.LIGHT)
         st.caption(text.LOOKS_INVERTED.format(are=are, were=were))

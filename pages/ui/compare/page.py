@@ -71,7 +71,7 @@ def _rerun_on_arrival() -> None:
 
 
 def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold | None:
-    """The one that was chosen, else the one that the test images give."""
+    """Return the one that was chosen, else the one that the test images give."""
     saved, known = model_picker.threshold(file), _known(work)
     if saved is None and work is not None and work.status == "done" and work.about["threshold"]:
         return Threshold(**work.about["threshold"])
@@ -171,7 +171,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
 
 
 def _progress(file: ModelFile) -> None:
-    """How far the training images are looked through; draws the page again when that is done."""
+    """Draw how far the gallery is embedded, and the page again when that is done."""
     work = evaluations.poll("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()

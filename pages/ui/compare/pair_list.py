@@ -89,11 +89,11 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
     draw_verdicts(file.model, Verdicts(usable, found["value"], found.get("unlike")), threshold, shown, waits)
 
 
-# What somebody gives
+# The files
 
 
 def _listed(model: Model) -> tuple[Hashable, PairList | None]:
-    """What is another for other files, and their pairs; None, and a sentence, where there are none to use."""
+    """The ids of the files, and their pairs; None, and a message, where there are none to use."""
     given_as = widgets.persistent(
         "many_given_as",
         "stacks",
@@ -125,7 +125,7 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
 
 
 def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
-    """Of one zip, or of two stacks; a sentence where they cannot be used."""
+    """Of one zip, or of two stacks; a message where they cannot be used."""
     try:
         if len(files) == 1:
             return of_zip(files[0][0])
@@ -178,11 +178,11 @@ def example(images: Images, classes: Sequence[str]) -> bytes:
     return example_zip(pngs, rows)
 
 
-# What becomes of it
+# The comparison
 
 
 def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenerator) -> Opened:
-    """Every picture of a list, opened once. A click on Cancel ends the page's run in here, and nothing is stored."""
+    """Every image of a list, decoded once. A click on Cancel ends the page's run in here, and nothing is stored."""
 
     def opened() -> Opened:
         found: Opened = []
@@ -198,7 +198,7 @@ def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenera
 
 
 def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], list[str]]:
-    """The pairs of which both pictures could be opened, and a sentence for each row and picture that could not."""
+    """Return the pairs of which both images could be decoded, and a message for each row and image that could not."""
     broken = {n: outcome for n, outcome in enumerate(opened) if isinstance(outcome, ImageRejected)}
     names: dict[int, str] = {}
     for pair in listed.pairs:
@@ -216,7 +216,7 @@ def _compared(
     file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[Listed], images: Mapping[int, Pixels],
     work: EvaluationProgress | None, progress: DeltaGenerator,
 ) -> Arrays | None:  # fmt: skip
-    """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
+    """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where a reply takes too long."""
     is_known = work is not None and work.status == "done"
     replies: list[Reply] = widgets.once("many_replies", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)

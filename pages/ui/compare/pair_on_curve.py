@@ -33,7 +33,7 @@ def draw_pair(
     threshold: float | None,
     on_moved: Callable[[float], None],
 ) -> None:
-    """The threshold's line can be dragged: `on_moved` is called with where it is dropped."""
+    """Draw it. The threshold's line can be dragged: `on_moved` is called with where it is dropped."""
     loss, measure = LOSSES[model.experiment.loss], MEASURES[model.experiment.measure]
     st.markdown(f"**{text.PLACE}**")
     pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known

@@ -22,7 +22,7 @@ from siamese_core.runs.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """uint8 (C, H, W) each; `same` where somebody knows it."""
+    """uint8 (C, H, W) each; `same` where it is known."""
 
     first: Pixels
     second: Pixels

@@ -21,7 +21,7 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 
 def maps(explained: Arrays, value: float) -> None:
-    """Both images under one map, on one scale."""
+    """Draw both images under one map, on one scale."""
     chosen = widgets.persistent(
         "map_kind",
         "occlusion",
@@ -49,7 +49,7 @@ def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
 
 
 def neighbours(model: Model, compared: Arrays) -> None:
-    """Of each picture, the training images that the network holds for most like it."""
+    """Draw the training images that are nearest to each image for the network."""
     images = model.experiment.data.load()
     for side, name in enumerate(text.SIDES):
         st.markdown(f"{name}")

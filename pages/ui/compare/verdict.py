@@ -11,7 +11,7 @@ from siamese_core.engine.evaluations import ModelFile
 
 
 def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bool | None, waits: bool) -> None:
-    """`same`: what is known of the pair; `waits`: whether a threshold is on its way."""
+    """Draw the verdict. `same`: what is known of the pair; `waits`: whether a threshold is on its way."""
     model = file.model
     number = f"{value:.3g}"
     if threshold is None:
@@ -29,7 +29,7 @@ def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bo
 
 
 def rates(threshold: Threshold | None) -> None:
-    """How often a threshold is wrong, and where that was measured."""
+    """Draw how often a threshold is wrong, and where that was measured."""
     if threshold is None:
         return
     with st.container(horizontal=True):

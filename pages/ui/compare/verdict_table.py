@@ -18,14 +18,14 @@ from siamese_core.formats.pair_lists import Listed, to_csv
 from siamese_core.runs.model import Model
 
 SIDE, SMALL_SIDE, FEW = 32, 16, 250
-"""Pixels a side of a thumbnail; of colour pictures in more than so many pairs the smaller one, for a kilobyte each."""
+"""Pixels a side of a thumbnail; of colour images in more than so many pairs the smaller one, for a kilobyte each."""
 
 ROW_HEIGHT = 44
 
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which picture is like no training
+    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which image is like no training
     image."""
 
     pairs: tuple[Listed, ...]
@@ -36,7 +36,7 @@ class Verdicts:
 def draw_verdicts(
     model: Model, verdicts: Verdicts, threshold: Threshold | None, shown: Mapping[int, str], waits: bool
 ) -> None:
-    """`shown`: a picture's thumbnail by its place; `waits`: whether a threshold is on its way."""
+    """`shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
     found = rows(model, verdicts, value)
     if value is None:
@@ -74,7 +74,7 @@ def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """How many pairs have which verdict, and how often it is wrong where somebody knows."""
+    """How many pairs have which verdict, and how often it is wrong where the truth is known."""
     says = [row["verdict"] == text.YES_NO[True] for row in found]
     said = text.SUMMARY.format(
         pairs=f"{len(found):,}", same=f"{sum(says):,}", different=f"{len(says) - sum(says):,}",
@@ -93,7 +93,7 @@ def summary(found: list[dict[str, Any]]) -> str:
 
 
 def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
-    """Column → cells; only columns that say something."""
+    """Return column → cells, without columns that are empty."""
     columns = {
         "first_image": [shown[pair.first] for pair in verdicts.pairs],
         "second_image": [shown[pair.second] for pair in verdicts.pairs],

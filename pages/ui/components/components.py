@@ -34,12 +34,12 @@ _replay = _component("replay")
 
 
 def embedding_view(message: bytes, key: str) -> None:
-    """Draws a message of `wire.pack` that embedding/message.js describes."""
+    """Draw a message of `wire.pack` that embedding/message.js describes."""
     _embedding(key=key, data=message)
 
 
 def replay_view(message: dict[str, Any], key: str) -> None:
-    """Plays recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
+    """Play recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
     _replay(key=key, data=message)
 
 
@@ -57,7 +57,7 @@ def plot_view(
     on_dropped: Callable[[str, float], None] | None = None,
     on_clicked: Callable[[float, float], None] | None = None,
 ) -> None:
-    """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
+    """Draw the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
     live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
 
     `handles` are lines that can be dragged: `on_dragged(key, value)` is called while a pointer holds one, before the

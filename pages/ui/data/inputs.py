@@ -1,4 +1,4 @@
-"""What a network is shown in place of the image: views for the second input, augmentations of the training images."""
+"""What a network gets in place of an image: transforms of the second input, augmentations of the training images."""
 
 from __future__ import annotations
 

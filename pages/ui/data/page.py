@@ -34,6 +34,6 @@ def page() -> None:
 
 
 def _rerun_when_ready() -> None:
-    """What the training process is asked for comes when that has started."""
+    """The replies of the training process come when that has started."""
     if engine.devices():
         st.rerun()

@@ -1,4 +1,4 @@
-"""The pairs, triplets and the batch that the next step of the current experiment looks at."""
+"""The pairs, triplets and the batch that the next step of the current experiment trains on."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _go_ahead() -> None:
 
 
 def _line(line: DeltaGenerator, run: RunView | None, experiment: Experiment, found: Arrays | None) -> None:
-    """Which step it is: counted from the state of the run that the answer was drawn from."""
+    """Which step it is: counted from the state of the run that the reply was drawn from."""
     state = 0 if found is None else int(found["step"][0])
     words = text.UNTRAINED if not state else text.OF_THE_RUN if run is not None and run.live else text.OF_A_RUN_AT_REST
     step = state + 1 + st.session_state["pairs_ahead"]

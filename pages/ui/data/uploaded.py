@@ -28,7 +28,7 @@ POLL_EVERY = 0.5
 IMAGE_ROOT = "SIAMESE_IMAGE_ROOT"
 
 CACHED_SECONDS = 600
-"""A preview is not cached for longer than anybody looks at it."""
+"""A preview is not cached for longer than it is shown."""
 
 PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
 
@@ -138,7 +138,7 @@ def _prepare(reading: Reading) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS)
 def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
-    """The first pictures of the first classes, a class a row."""
+    """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
     for row, places in zip(tiles, rows, strict=False):
@@ -163,7 +163,7 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
-    """Opens the Train page on this dataset, all else as it was."""
+    """Open the Train page on this dataset, all else as it was."""
     before = st.session_state.get("experiment") or Experiment()
     other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
     st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out, **other_knobs)

@@ -19,7 +19,7 @@ def part(evaluation: Evaluation) -> None:
     st.markdown(text.FEW_SHOT)
     labels = evaluation.report.labels
     most = max(len(group_report.classes) for group_report in evaluation.groups.values())
-    # Another model may have fewer classes than were asked for.
+    # Another model may have fewer classes than were chosen.
     st.session_state["few_shot_ways"] = min(st.session_state.get("few_shot_ways", WAYS), most, MOST_WAYS)
     with st.container(horizontal=True):
         ways = int(widgets.number_input(text.WAYS, 2, min(most, MOST_WAYS), key="few_shot_ways", width=160))
@@ -49,7 +49,7 @@ def _accuracy(evaluation: Evaluation, group_report: GroupReport, ways: int, shot
 def accuracy(
     evaluation: Evaluation, group_report: GroupReport, ways: int, shots: int
 ) -> tuple[few_shot.FewShot | None, int]:
-    """Of the classes of a group, all where they are fewer than `ways`; and how many have enough images."""
+    """Return the few-shot accuracy among `ways` classes of a group, or all it has; and how many have enough images."""
     in_group = np.isin(evaluation.report.labels, group_report.classes)
     labels = evaluation.report.labels[in_group]
     rows = evaluation.report.embeddings[: len(evaluation.report.labels)][in_group]

@@ -1,4 +1,4 @@
-"""Each test image looks for its neighbours: how often they are of its class, which classes are mixed up, examples."""
+"""Each test image retrieves its neighbours: how often they are of its class, which classes are mixed up, examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 QUERIES = 12
 TILE = 52
-"""Pixels a side, at least, of an image in the sheet."""
+"""Pixels a side, at least, of an image in the grid."""
 FRAME = 3
 GAP = 2
 RIGHT, WRONG, QUERY = (15, 159, 143), (229, 72, 77), (143, 151, 163)
@@ -81,7 +81,7 @@ def _sheet(evaluation: Evaluation, group_report: GroupReport) -> None:
 
 
 def spread(group_report: GroupReport) -> np.ndarray:
-    """Rows (Q,) of some images of every class, evenly out of each, in turn."""
+    """Return rows (Q,) of some images of every class, evenly out of each, in turn."""
     rows = [np.flatnonzero(group_report.labels == c) for c in group_report.classes]
     each = -(-QUERIES // len(rows))
     turns = [places[(len(places) * turn) // each] for turn in range(each) for places in rows if turn < len(places)]
@@ -89,7 +89,7 @@ def spread(group_report: GroupReport) -> np.ndarray:
 
 
 def worst(group_report: GroupReport) -> np.ndarray:
-    """Rows (Q,) of the images with the fewest neighbours of their class; of those alike, the first ones."""
+    """Return rows (Q,) of the images with the fewest neighbours of their class; of those alike, the first ones."""
     n = len(group_report.places)
     label = group_report.labels[np.arange(len(group_report.neighbours)) % n]
     hits = (group_report.labels[group_report.neighbours % n] == label[:, None]).sum(axis=1)
@@ -97,7 +97,7 @@ def worst(group_report: GroupReport) -> np.ndarray:
 
 
 def sheet(images: np.ndarray, group_report: GroupReport, queries: np.ndarray) -> bytes:
-    """A PNG with a row for each query: the image, then its neighbours in frames that say whether they are right."""
+    """A PNG with a row for each query: the image, then its neighbours with borders that show whether they are right."""
     n = len(group_report.places)
     tiles = []
     for query in queries:

@@ -1,4 +1,4 @@
-"""An evaluation to take away: figures and curves as CSV, all of it as one page that needs nothing else."""
+"""An evaluation to download: figures and curves as CSV, all of it as one page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ figure { margin: 1rem 0; }
 
 def part(evaluation: Evaluation) -> None:
     st.markdown(f"**{text.SAVE}**")
-    # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
+    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
     title, about, saved = (
         model_picker.title(evaluation.file),
         model_picker.about(evaluation.file),

@@ -48,7 +48,7 @@ def part(evaluation: Evaluation) -> None:
 
 
 def _fill(evaluation: Evaluation) -> None:
-    """The widgets, for a model that is new to this tab: as its threshold was chosen, here or where it was saved."""
+    """Fill the widgets for a model that is new to this tab: as its threshold was chosen, here or where it was saved."""
     if st.session_state.get("threshold_of") == evaluation.file.key and RULE in st.session_state:
         return
     st.session_state["threshold_of"] = evaluation.file.key
@@ -71,7 +71,7 @@ def _fill(evaluation: Evaluation) -> None:
 
 
 def _fits(rule: Rule) -> bool:
-    """Whether the widgets can say it: what they cannot must not be changed by looking at it."""
+    """Whether the widgets can show it: what they cannot must not change because it is shown."""
     share = 100 * rule.share_same
     return rule.kind != "costs" or (min(rule.accept_cost, rule.reject_cost) >= 0.01 and share in range(1, 100))
 

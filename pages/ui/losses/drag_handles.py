@@ -1,4 +1,4 @@
-"""The lines of the charts that can be dragged: every margin, every Q."""
+"""The lines of the charts that can be dragged: each margin, each Q."""
 
 from __future__ import annotations
 

@@ -51,13 +51,13 @@ def controls(params: Params) -> None:
 
 
 def start_at(x: float, params: Params) -> None:
-    """Places the pair where the chart was clicked."""
+    """Put the pair where the chart was clicked."""
     loss, _ = _where(params)
     st.session_state[TRAIL] = [_within(loss, x)]
 
 
 def position(params: Params) -> Point | None:
-    """The pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
+    """Return the pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
     trail = st.session_state.get(TRAIL)
     if not trail:
         return None

@@ -1,4 +1,4 @@
-"""Where am I? The pairs of the latest run of this browser, laid under any loss."""
+"""The pairs of the latest run of this browser, laid under any loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WANTED = address.key("show_latest_run")
 
 
 def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a picture of a run."""
+    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a snapshot of a run."""
     if run is None or run.frame is None:
         return None
     measure = _measure(run, loss)
@@ -62,7 +62,7 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 
 def chosen() -> RunView | None:
-    """The latest run of this browser, where its owner wants to see it here."""
+    """Return the latest run of this browser, where its toggle is on."""
     wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
     run = session.latest_run() if wanted else None
     if wanted and run is None:

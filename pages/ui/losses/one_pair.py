@@ -42,7 +42,7 @@ def one_pair() -> None:
 
 
 def _arrays(key: str, d: float) -> Arrays | None:
-    """The loss at this pair, the first of the places, and along the whole axis."""
+    """The loss at this pair, the first of the points, and along the whole axis."""
     along = np.append(d, np.linspace(0, address.LARGEST_PAIR, 101))
     at = np.exp(-along) if axis_of(key) == "similarity" else along
     return loss_arrays(key, address.params_of(key), at)

@@ -85,7 +85,7 @@ def resume(run: str) -> None:
 
 
 def open_in_train(run: str) -> None:
-    """This tab's run is this one, with its settings in the widgets of the Train page."""
+    """Make this the tab's run, with its settings in the widgets of the Train page."""
     view = session.poll_run(run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
@@ -93,14 +93,14 @@ def open_in_train(run: str) -> None:
 
 
 def open_settings(query: str) -> None:
-    """The Train page with the settings of a run; what this server cannot do is named there."""
+    """Open the Train page with the settings of a run; what this server cannot do is named there."""
     experiment, ignored = Experiment.from_query(query)
     st.session_state["experiment"], st.session_state["ignored"] = experiment, ignored
     st.switch_page("pages/1_Train.py")
 
 
 def undo() -> None:
-    """Takes the last deletion back, as long as that can be."""
+    """Offer to take the last deletion back, as long as that can be."""
     deleted: list[RunInfo] = st.session_state.get(DELETED, [])
     deleted = [info for info in deleted if session.is_run_deleted(info.id)]
     if not deleted:

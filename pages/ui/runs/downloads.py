@@ -1,4 +1,4 @@
-"""A run to download: its files, its model, its pictures, a script that repeats it, a report."""
+"""A run to download: its files, its model, its layouts, a script that repeats it, a report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class File:
 def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
     title, link = title_of(info), address("Train", info.query)
-    # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
+    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
     with st.container(horizontal=True):
         for label, file in _files(info, run_history, layouts, title, link).items():
             st.download_button(

@@ -45,7 +45,7 @@ def _is_there(imported: tuple[str, str]) -> bool:
 
 
 def _imported(given: list[UploadedFile]) -> tuple[str, str]:
-    """The id of the new run, or a sentence why there is none."""
+    """The id of the new run, or a message why there is none."""
     zips = [file for file in given if file.name.lower().endswith(".zip")]
     problem = ""
     for file in [*zips, None]:

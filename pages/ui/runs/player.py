@@ -51,7 +51,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
         return
     if not playable:
         return
-    # One axis for all of them, so that what looks alike is alike.
+    # One axis for all of them, so that they can be compared by eye.
     ends = {is_similarity(found.run_history): 0.0 for found in playable}
     for found in playable:
         kind = is_similarity(found.run_history)
@@ -73,7 +73,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
 
 
 def _playable(info: RunInfo) -> Playable | None:
-    """The film, where it is there; else a sentence says how far it is, or why there is none."""
+    """The film, where it is there; else a message says how far it is, or why there is none."""
     name = escape_markdown(title_of(info))
     if session.is_being_written(info.id):
         paused = session.is_paused(info.id)

@@ -22,7 +22,7 @@ PRESSED = "sweep_pressed"
 
 
 def drawn(view: SweepView) -> list[str]:
-    """Draws it; gives the runs of the field that was pressed last."""
+    """Draw it and return the runs of the field that was pressed last."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = widgets.selectbox(
             text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240

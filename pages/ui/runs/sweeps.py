@@ -88,7 +88,7 @@ def _new(base: Experiment) -> None:
 
 
 def _written(base: Experiment, name: str, title: str) -> str | list[str]:
-    """What somebody chose of a catalogue, or wrote; it is remembered when another setting is varied for a while."""
+    """What was chosen of a catalogue, or written; it outlives another setting that is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
         return widgets.persistent(

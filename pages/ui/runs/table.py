@@ -1,4 +1,4 @@
-"""All runs of this browser as a table; those that are chosen are looked at below it."""
+"""All runs of this browser as a table; those that are chosen are played below it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
 BLANK = picture_png(np.zeros((0, 2)), np.zeros(0, np.int32))
-"""Until a run has a picture."""
+"""Until a run has a thumbnail."""
 POLL_EVERY = 1.0
 
 
 def section() -> None:
     _take_address()
-    # Before they are drawn: what changes while they are is seen at the first look.
+    # Before they are drawn: what changes while they are is seen at the first poll.
     shown = _signature()
     listed = [info for info in session.saved_runs() if _stands_alone(info) or info.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -75,7 +75,7 @@ def _signature() -> list[tuple[str, str, bool]]:
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
-    """Draws the page again when a run has come to its end, or its picture is there."""
+    """Draws the page again when a run has come to its end, or its thumbnail is there."""
     if _signature() != shown:
         st.rerun()
 
@@ -86,7 +86,7 @@ def _shown() -> list[str]:
 
 
 def _take_address() -> None:
-    """Runs that a link names are looked at; those that are looked at stand in the address."""
+    """Runs that a link names are shown; those that are shown stand in the address."""
     asked = st.query_params.get("run", "")
     if asked and not address_sync.has_written(PAGE, asked):
         st.session_state[SHOWN] = [run for run in asked.split(",") if run][:MOST_SIDE_BY_SIDE]
@@ -95,7 +95,7 @@ def _take_address() -> None:
 
 
 def show(runs: list[str]) -> None:
-    """These runs are looked at from the next drawing of the whole page on, in this part of it."""
+    """Show these runs from the next drawing of the whole page on, in this part of it."""
     st.session_state[SHOWN] = runs
     st.session_state[WANTED] = "runs"
     st.session_state.pop("runs_table_of", None)

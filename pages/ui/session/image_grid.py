@@ -1,4 +1,4 @@
-"""Several images as one picture, large enough for a screen."""
+"""Several images as one PNG, large enough for a screen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ TILE = 56
 
 
 def grid_png(images: np.ndarray, columns: int) -> bytes:
-    """A PNG of uint8 images (N, C, H, W), row by row; small ones are enlarged, pixel by pixel."""
+    """Return a PNG of uint8 images (N, C, H, W), row by row; small ones are enlarged, pixel by pixel."""
     factor = max(1, -(-TILE // max(images.shape[2:])))
     return atlas_png(images.repeat(factor, axis=2).repeat(factor, axis=3), columns)

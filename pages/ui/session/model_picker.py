@@ -1,4 +1,4 @@
-"""The model that the Compare and Evaluate pages look through: a run's, a bundled one, or a file."""
+"""The model that the Compare and Evaluate pages use: a run's, a bundled one, or a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FOLDER = ROOT / "data" / "models"
 FILE = "file"
 CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
-"""Seconds: the process that compares starts with the first question."""
+"""Seconds: the process that compares starts with the first request."""
 
 POLL_EVERY = 0.7
 
@@ -82,7 +82,7 @@ def choose() -> ModelFile | None:
 
 
 def _before(run: RunView | None, options: Mapping[str, str]) -> str:
-    """What was chosen before another page was looked at; the tab's run, where that is another one since."""
+    """What was chosen before another page was shown; the tab's run, where that is another one since."""
     of_run, chosen = widgets.saved(CHOICE, (None, None))
     is_still = chosen in options and of_run == (run.id if run else None)
     return str(chosen) if is_still else next(iter(options))
@@ -128,7 +128,7 @@ def bundled(name: str) -> ModelFile:
 
 
 def _of_run(run_id: str) -> ModelFile | None:
-    """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
+    """The weights of a run as they were when it was chosen; the newest where it rests, or by a click."""
     run = session.poll_run(run_id)
 
     def newest() -> Model | None:
@@ -186,7 +186,7 @@ def _read(file: UploadedFile) -> ModelFile | str:
 
 
 def _is_sound(file: ModelFile) -> bool:
-    """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
+    """Whether the tensors are those of the network that the file speaks of: the evaluation process knows."""
     if evaluations.problem():
         st.error(evaluations.problem(), icon=":material/error:")
         return False

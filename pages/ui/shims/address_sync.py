@@ -15,18 +15,18 @@ SECONDS = 5.0
 
 
 def newest(page: str) -> str:
-    """The address that the page has written last."""
+    """Return the address that a page has written last."""
     return _written(page)[0]
 
 
 def has_written(page: str, address: str) -> bool:
-    """Whether the page has written it: now, or so shortly ago that the browser may not know of the next."""
+    """Return whether a page has written it: now, or so shortly ago that the browser may not know of the next."""
     now, before = _written(page)
     return address == now or before.get(address, 0.0) > time.monotonic()
 
 
 def record(page: str, address: str) -> None:
-    """The page has written, or taken, this address."""
+    """Record that a page has written, or read, this address."""
     replaced, before = _written(page)
     now = time.monotonic()
     fresh = {old: until for old, until in before.items() if until > now}

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def escape_markdown(message: str) -> str:
-    """Words from an address bar or an upload, with nothing left that Markdown would read."""
+    """Return words from an address bar or an upload with nothing left that Markdown would read."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~$:&" else c for c in message)

@@ -25,7 +25,7 @@ TITLE = text.TITLE
 
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
-"""Seconds between looks at a run that rests: often enough to keep it."""
+"""Seconds between polls of a run that rests: often enough for its lease."""
 
 SENT_AFTER = 0.05
 """Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
@@ -34,7 +34,7 @@ SENT_AFTER = 0.05
 def page() -> None:
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
     is_ready = bool(engine.devices())
-    # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
+    # So that a curve that came before is no reason to: `live` collects it too, but after the page has.
     collect_late()
     run = session.run_of_tab()
     if run is not None:
@@ -75,7 +75,7 @@ def page() -> None:
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip
-    # A look at the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
+    # A poll of the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
     # views, and say all the same that the page is whole: the browser would take them away, and mount them anew.
     time.sleep(SENT_AFTER)
 
@@ -101,7 +101,7 @@ def _take_dropped() -> None:
 
 
 def _machine(asked: dict[str, str]) -> Machine:
-    """The device of a new run; known only when the worker has looked what there is."""
+    """The device of a new run; known only when the worker has found what there is."""
     found = engine.devices()
     if not found:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
@@ -116,7 +116,7 @@ def _machine(asked: dict[str, str]) -> Machine:
 
 
 def _project(run: RunView, experiment: Experiment) -> None:
-    """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
+    """Draws the run as this tab's control says when that is moved: another tab may draw it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
         session.project_run(run.id, experiment.projection)

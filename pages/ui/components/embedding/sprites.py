@@ -38,7 +38,7 @@ def eval_sprites(experiment: Experiment) -> EvalSprites:
     try:
         found = _published(*asked)
         if not assets.is_there(found.sprite["url"]):
-            # Uploaded pictures were deleted, and uploaded again.
+            # An uploaded set was deleted, and uploaded again.
             _published.cache_clear()
             found = _published(*asked)
     except _Pending:
@@ -48,7 +48,7 @@ def eval_sprites(experiment: Experiment) -> EvalSprites:
 
 
 class _Pending(Exception):
-    """The worker has not said what second inputs look like."""
+    """The worker has not sent yet what second inputs look like."""
 
 
 @lru_cache(maxsize=16)
@@ -66,7 +66,7 @@ def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
 
 
 def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
-    """Asked of the worker: the server knows no torch."""
+    """Requested of the worker: the server has no torch."""
     found = request_once("viewed", (record, view), lambda: engine.transformed(view, images), WAIT)
     if found is None:
         raise _Pending
