@@ -1,4 +1,4 @@
-"""The images: the catalogue, somebody's own, and the pairs that are made of them."""
+"""The images: the catalogue, uploaded ones, and the pairs that are made of them."""
 
 from pages.ui.data import page
 from pages.ui.session import chrome

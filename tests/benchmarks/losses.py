@@ -64,7 +64,7 @@ def _spread(values: list[float | None]) -> str:
 
 def _slider() -> Iterator[Row]:
     """From a moved slider to the arrays of the new curve, asked of a warm worker, and packed for the browser."""
-    from pages.ui.session.loss_curves import places
+    from pages.ui.session.loss_curves import axis_points
     from siamese_core.export.figures.losses import overlay
     from siamese_core.formats.wire import pack
     from siamese_core.losses.record import Curve
@@ -75,10 +75,10 @@ def _slider() -> Iterator[Row]:
     for key in ("contrastive", "nt_xent"):
         loss = LOSSES[key]
         param, took = loss.params[0], []
-        engine.ask.curve(key, {param.name: param.default}, places(loss, 2.0)).result(60)
+        engine.ask.curve(key, {param.name: param.default}, axis_points(loss, 2.0)).result(60)
         for value in np.linspace(param.low + param.step, param.default, SLIDER_MOVES):
             started = time.perf_counter()
-            arrays = engine.ask.curve(key, {param.name: float(value)}, places(loss, 2.0)).result(60)
+            arrays = engine.ask.curve(key, {param.name: float(value)}, axis_points(loss, 2.0)).result(60)
             pack(overlay({loss.title: Curve(**arrays)}, end=2.0, text=words).to_dict())
             took.append(time.perf_counter() - started)
         what = f"a moved slider of {key}, until the new figure is packed, median"

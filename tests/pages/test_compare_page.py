@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui.session import model_picker
 from pages.ui.session.engine import engine, evaluations
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
@@ -165,7 +165,7 @@ class TestAPairOfTheDataset:
         captions = [caption for image in app.image for caption in image.captions if "\n" in caption]
         classes = model_picker.bundled("fashion_mnist").model.classes
         assert len(captions) == 10
-        assert {caption.partition("  \n")[0] for caption in captions} <= {plain(name) for name in classes}
+        assert {caption.partition("  \n")[0] for caption in captions} <= {escape_markdown(name) for name in classes}
         distances = [float(caption.partition("  \n")[2]) for caption in captions]
         assert distances == sorted(distances[:5]) + sorted(distances[5:])
 
@@ -236,7 +236,7 @@ class TestUploads:
         app = opened(source="upload")
         for name in ("nothing", "html", "png_cut_in_half", "png_50000_square"):
             give(app, png(chequered()), corpus()[name][0])
-            said = text.REJECTED.format(side="Second", message=plain(refusal(str(corpus()[name][1])).message))
+            said = text.REJECTED.format(side="Second", message=escape_markdown(refusal(str(corpus()[name][1])).message))
             assert [error.value for error in app.error] == [said], name
 
     def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:
@@ -293,7 +293,7 @@ class TestSavedModels:
         with pytest.raises(ModelRejected) as refused:
             read_model(data)
         app = give_model(data)
-        assert [error.value for error in app.error] == [plain(str(refused.value))]
+        assert [error.value for error in app.error] == [escape_markdown(str(refused.value))]
         assert not app.metric
         app = give_model(model_picker.bundled("mnist").data, app)
         assert not app.error
@@ -303,7 +303,7 @@ class TestSavedModels:
         with pytest.raises(ModelRejected) as refused:
             check_architecture(read_model(good()))
         app = give_model(good())
-        assert [error.value for error in app.error] == [plain(str(refused.value))]
+        assert [error.value for error in app.error] == [escape_markdown(str(refused.value))]
         assert not app.get("file_uploader")[1:]
 
     def test_a_model_of_somebody_elses_pictures_compares_uploads_and_tells_nothing_of_them(self, digits: Model) -> None:

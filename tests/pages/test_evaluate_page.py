@@ -10,10 +10,10 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.evaluate import save
-from pages.ui.evaluate.found import Found
+from pages.ui.evaluate.evaluation import Evaluation
 from pages.ui.session import model_picker
 from pages.ui.session.engine import engine, evaluations, uploads
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import compare as compare_text
 from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import ModelFile, file_of
@@ -82,26 +82,26 @@ def test_no_part_of_evaluate_reads_a_class_name_as_markdown(run: str, part: str)
     app = opened(EVALUATE, run, part)
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
     no_name_is_read_as_markdown(app)
-    assert plain("<i>*mine*") in raw(app), "the set is named, with its signs"
+    assert escape_markdown("<i>*mine*") in raw(app), "the set is named, with its signs"
     if part == "hardest":
-        assert any(plain(name) in raw(app) for name in NAMES), "the pairs are named by their classes"
+        assert any(escape_markdown(name) in raw(app) for name in NAMES), "the pairs are named by their classes"
 
 
 def test_nor_does_compare(run: str) -> None:
     app = opened(COMPARE, run)
     until(lambda: f"**{compare_text.NEIGHBOURS}**" in raw(ran(app)), "the neighbours")
     no_name_is_read_as_markdown(app)
-    assert any(plain(name) in raw(app) for name in NAMES), "neighbours are named by their classes"
+    assert any(escape_markdown(name) in raw(app) for name in NAMES), "neighbours are named by their classes"
 
 
-def found(run: str) -> Found:
+def found(run: str) -> Evaluation:
     model = engine().model(OWNER, run)
     assert model is not None
     file: ModelFile = file_of(model)
     work = until(
         lambda: (w := evaluations().poll(OWNER, "evaluate", file)) and w.status == "done" and w, "the evaluation"
     )
-    return Found(file, from_wire(work.about, work.arrays))
+    return Evaluation(file, from_wire(work.about, work.arrays))
 
 
 def test_the_report_shows_names_as_they_are(run: str) -> None:

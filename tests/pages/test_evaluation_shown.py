@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.evaluate import save
-from pages.ui.evaluate.found import Found, percent, with_interval
+from pages.ui.evaluate.evaluation import Evaluation, percent, with_interval
 from pages.ui.session import model_picker
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
@@ -171,8 +171,8 @@ def test_a_model_without_its_images_says_so() -> None:
 # What is taken away
 
 
-def found() -> Found:
-    return Found(model_picker.bundled("fashion_mnist"), report())
+def found() -> Evaluation:
+    return Evaluation(model_picker.bundled("fashion_mnist"), report())
 
 
 def test_the_scores_are_those_of_the_report() -> None:
@@ -206,7 +206,7 @@ def test_the_report_is_one_page_that_fetches_nothing_and_runs_no_class_name() ->
     file = model_picker.bundled("fashion_mnist")
     evil = "</script><script>alert(1)</script>"
     classes = (evil, *file.model.classes[1:])
-    page = save.page(Found(replace(file, model=replace(file.model, classes=classes)), report()), evil, evil, None)
+    page = save.page(Evaluation(replace(file, model=replace(file.model, classes=classes)), report()), evil, evil, None)
     assert "<script>alert" not in page
     assert 'src="http' not in page.replace("'", '"')
     assert page.count("<img alt=") == 3 * len(report().groups)

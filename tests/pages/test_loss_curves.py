@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pages.ui.session import loss_curves
-from pages.ui.session.loss_curves import exact_arrays, has_come, is_waiting, loss_arrays, places, version
+from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting, loss_arrays, version
 from siamese_core.losses import LOSSES
 from siamese_core.training.loss_curves import drawn
 
@@ -50,7 +50,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 
 def along(loss: str, end: float) -> np.ndarray:
-    return places(LOSSES[loss], end)
+    return axis_points(LOSSES[loss], end)
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
@@ -64,7 +64,7 @@ def test_an_axis_that_grows_while_the_worker_is_busy_keeps_the_curve_that_was_th
     assert version(shown) == version(before)
     assert is_waiting()
     worker.catch_up()
-    assert has_come()
+    assert has_arrived()
     right = loss_arrays(loss, {"margin": 1.5}, along(loss, 3.0))
     assert right is not None
     expected = drawn(loss, {"margin": 1.5}, along(loss, 3.0))
@@ -98,7 +98,7 @@ def test_what_comes_while_the_rest_is_drawn_is_drawn_where_it_was_missing(worker
     assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None, "another one below it is drawn"
     assert loss_arrays("quality", {"margin": 1.0}, axis) is not None
     assert is_waiting(), "for the first"
-    assert has_come()
+    assert has_arrived()
     assert not is_waiting()
 
 
@@ -107,8 +107,8 @@ def test_a_worker_that_starts_while_the_page_is_drawn_is_asked(worker: Worker, m
     with monkeypatch.context() as starting:
         starting.setattr(worker, "devices", dict)
         assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None
-        assert not has_come()
+        assert not has_arrived()
     assert is_waiting()
-    assert has_come()
+    assert has_arrived()
     assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None
     assert not is_waiting()

@@ -25,4 +25,4 @@ def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch
     monkeypatch.setattr(sprites, "engine", SimpleNamespace(transformed=transformed))
     for key in ("fashion_mnist", "mnist"):
         images = DATASETS[key].load().test_images[:5]
-        np.testing.assert_array_equal(sprites._viewed(DATASETS[key], "inverted", images), 255 - images)
+        np.testing.assert_array_equal(sprites._transformed(DATASETS[key], "inverted", images), 255 - images)

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.ui.compare import many, sources
-from pages.ui.compare.pictures import hint_at_brightness
-from pages.ui.compare.place import place
-from pages.ui.compare.sources import Pair
+from pages.ui.compare import pair_list, pair_sources
+from pages.ui.compare.model_input import hint_at_brightness
+from pages.ui.compare.pair_on_curve import draw_pair
+from pages.ui.compare.pair_sources import Pair
+from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
-from pages.ui.compare.why import maps, neighbours
 from pages.ui.session import evaluations, model_picker
-from pages.ui.session.image_grid import sheet
-from pages.ui.session.loss_curves import has_come, is_waiting
+from pages.ui.session.image_grid import grid_png
+from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
 from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
@@ -30,10 +30,10 @@ from siamese_core.engine.rpc.client import Refused
 TITLE = text.TITLE
 
 WAIT = 10.0
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 SHOWN_WIDTH = 128
 
-SOURCES = {"dataset": sources.from_dataset, "upload": sources.from_files, "camera": sources.from_camera}
+SOURCES = {"dataset": pair_sources.from_dataset, "upload": pair_sources.from_files, "camera": pair_sources.from_camera}
 
 
 def page() -> None:
@@ -50,36 +50,36 @@ def page() -> None:
     )
     work = evaluations.poll("reference", file) if file.model.has_images else None
     if chosen == "many":
-        many.section(file, threshold_of(file, work))
+        pair_list.section(file, threshold_of(file, work))
     else:
         pair = SOURCES[chosen](file.model)
         if pair is not None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
-        st.warning(plain(work.message), icon=":material/warning:")
+        st.warning(escape_markdown(work.message), icon=":material/warning:")
         st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations.cancel, args=("reference", file))
     if work is not None and work.status in ("waiting", "working"):
-        st.fragment(_progress, run_every=LOOK_EVERY)(file)
+        st.fragment(_progress, run_every=POLL_EVERY)(file)
     elif is_waiting():
-        st.fragment(_once_come, run_every=LOOK_EVERY)()
+        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
 
 
-def _once_come() -> None:
+def _rerun_on_arrival() -> None:
     """The curve of the loss comes from the training process."""
-    if has_come():
+    if has_arrived():
         st.rerun()
 
 
 def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold | None:
-    """The one that was chosen, else the one that the test images give."""
-    kept, known = model_picker.threshold(file), _known(work)
-    if kept is None and work is not None and work.status == "done" and work.about["threshold"]:
+    """Return the one that was chosen, else the one that the test images give."""
+    saved, known = model_picker.threshold(file), _known(work)
+    if saved is None and work is not None and work.status == "done" and work.about["threshold"]:
         return Threshold(**work.about["threshold"])
-    if kept is not None and kept is file.model.threshold and kept.group == "seen" and known is not None:
+    if saved is not None and saved is file.model.threshold and saved.group == "seen" and known is not None:
         # What a file says of its rates anybody may have written: here they are measured.
-        distance = file.model.measure.as_distance(kept.value)
-        return threshold_at(distance, known, kept.rule, "seen", file.model.is_similarity)
-    return kept
+        distance = file.model.measure.as_distance(saved.value)
+        return threshold_at(distance, known, saved.rule, "seen", file.model.is_similarity)
+    return saved
 
 
 def _known(work: EvaluationProgress | None) -> Distances | None:
@@ -90,7 +90,7 @@ def _known(work: EvaluationProgress | None) -> Distances | None:
 
 
 def _turned(file: ModelFile, pair: Pair) -> Pair:
-    """For pictures of somebody's own: with their brightness the other way round, where that is asked for."""
+    """For uploaded images: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
     inverted = widgets.persistent(
@@ -113,7 +113,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
         )
         explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
     except Refused as refused:
-        st.error(plain(str(refused)), icon=":material/error:")
+        st.error(escape_markdown(str(refused)), icon=":material/error:")
         return
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
@@ -127,7 +127,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
         with st.container(horizontal=True):
             given = np.stack([pair.first, pair.second])
             for side, image in zip(text.SIDES, given if explained is None else explained["shown"], strict=True):
-                show_png(sheet(image[None], 1), caption=side, width=SHOWN_WIDTH)
+                show_png(grid_png(image[None], 1), caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
         euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])
@@ -137,7 +137,9 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             st.switch_page("pages/5_Evaluate.py")
     with right:
         known = _known(work)
-        place(file.key, model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
+        draw_pair(
+            file.key, model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to)
+        )
     why, near = st.columns([2, 3], gap="medium")
     with why:
         st.markdown(f"**{text.WHY}**")
@@ -165,11 +167,11 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
     if known is None:
         return
     distance = file.model.measure.as_distance(to)
-    model_picker.keep_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
+    model_picker.save_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
 
 
 def _progress(file: ModelFile) -> None:
-    """How far the training images are looked through; draws the page again when that is done."""
+    """Draw how far the gallery is embedded, and the page again when that is done."""
     work = evaluations.poll("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()

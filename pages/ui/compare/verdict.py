@@ -11,7 +11,7 @@ from siamese_core.engine.evaluations import ModelFile
 
 
 def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bool | None, waits: bool) -> None:
-    """`same`: what is known of the pair; `waits`: whether a threshold is on its way."""
+    """Draw the verdict. `same`: what is known of the pair; `waits`: whether a threshold is on its way."""
     model = file.model
     number = f"{value:.3g}"
     if threshold is None:
@@ -29,7 +29,7 @@ def verdict(file: ModelFile, value: float, threshold: Threshold | None, same: bo
 
 
 def rates(threshold: Threshold | None) -> None:
-    """How often a threshold is wrong, and where that was measured."""
+    """Draw how often a threshold is wrong, and where that was measured."""
     if threshold is None:
         return
     with st.container(horizontal=True):
@@ -40,7 +40,7 @@ def rates(threshold: Threshold | None) -> None:
     words = text.RATES_BY_HAND if threshold.rule == "hand" else text.RATES
     st.caption(
         words.format(
-            rule=model_picker.rule_words(threshold), group=model_picker.text.GROUPS[threshold.group],
+            rule=model_picker.describe_rule(threshold), group=model_picker.text.GROUPS[threshold.group],
             different=f"{threshold.different:,}", same=f"{threshold.same:,}",
         )
     )  # fmt: skip

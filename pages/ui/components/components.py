@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui.shims import assets
+from pages.ui.text.plot import PLOT
 from siamese_core.formats.wire import pack
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ _replay = _component("replay")
 
 
 def embedding_view(message: bytes, key: str) -> None:
-    """Draws a message of `wire.pack` that embedding/message.js describes."""
+    """Draw a message of `wire.pack` that embedding/message.js describes."""
     _embedding(key=key, data=message)
 
 
 def replay_view(message: dict[str, Any], key: str) -> None:
-    """Plays recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
+    """Play recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
     _replay(key=key, data=message)
 
 
@@ -48,53 +49,53 @@ def plot_view(
     key: str,
     *,
     settings: object,
-    data: object,
-    live: bool,
     height: int,
-    text: dict[str, str],
+    label: str,
+    data: object = None,
+    live: bool = False,
     handles: Sequence[dict[str, Any]] = (),
     on_dragged: Callable[[str, float], None] | None = None,
     on_dropped: Callable[[str, float], None] | None = None,
     on_clicked: Callable[[float, float], None] | None = None,
 ) -> None:
-    """Draws the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
+    """Draw the plotly figure that `build` makes, again when `settings` or `data` change: settings at once, data of a
     live run at most every `REDRAW_EVERY` seconds, because the browser's drawing of a chart holds up the embedding.
 
     `handles` are lines that can be dragged: `on_dragged(key, value)` is called while a pointer holds one, before the
-    run that this starts, `on_dropped(key, value)` when it is let go, or moved by a key. `on_clicked(x, y)` is called
+    run that this starts, `on_dropped(key, value)` when it is dropped, or moved by a key. `on_clicked(x, y)` is called
     for a click into the first panel.
     """
-    kept = st.session_state.get(f"{key}_drawn")
+    drawn = st.session_state.get(f"{key}_drawn")
     now = time.monotonic()
-    fresh = kept is not None and kept.settings == settings
-    if kept is None or not fresh or (kept.data != data and (not live or now - kept.at >= REDRAW_EVERY)):
+    fresh = drawn is not None and drawn.settings == settings
+    if drawn is None or not fresh or (drawn.data != data and (not live or now - drawn.at >= REDRAW_EVERY)):
         meta = {
             "figure": build().to_dict(),
             "plotly_url": assets.plotly_js(),
             "height": height,
             "handles": list(handles),
             "clickable": on_clicked is not None,
-            "text": text,
+            "text": PLOT | {"label": label},
         }
-        kept = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
+        drawn = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
 
-    def told(event: str, listener: Callable[..., None] | None) -> None:
-        heard = st.session_state[key].get(event)
+    def dispatch(event: str, listener: Callable[..., None] | None) -> None:
+        sent = st.session_state[key].get(event)
         # From the browser: two numbers, or the name of a line that is drawn and a number.
         first_fits = (
-            isinstance(heard, list | tuple)
-            and len(heard) == 2
-            and (_is_number(heard[0]) if event == "clicked" else heard[0] in {handle["key"] for handle in handles})
+            isinstance(sent, list | tuple)
+            and len(sent) == 2
+            and (_is_number(sent[0]) if event == "clicked" else sent[0] in {handle["key"] for handle in handles})
         )
-        if listener is not None and first_fits and _is_number(heard[1]):
-            listener(*heard)
+        if listener is not None and first_fits and _is_number(sent[1]):
+            listener(*sent)
 
     _plot(
         key=key,
-        data=kept.message,
-        on_dragged_change=lambda: told("dragged", on_dragged),
-        on_dropped_change=lambda: told("dropped", on_dropped),
-        on_clicked_change=lambda: told("clicked", on_clicked),
+        data=drawn.message,
+        on_dragged_change=lambda: dispatch("dragged", on_dragged),
+        on_dropped_change=lambda: dispatch("dropped", on_dropped),
+        on_clicked_change=lambda: dispatch("clicked", on_clicked),
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from pages.ui.data.uploaded import KEPT_SECONDS, train_with
+from pages.ui.data.uploaded import CACHED_SECONDS, train_with
 from pages.ui.session import datasets
 from pages.ui.session.experiment_form import dataset_titles
-from pages.ui.session.image_grid import sheet
+from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
 from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
@@ -52,7 +52,7 @@ def _images(record: Dataset, images: Images) -> None:
         train_with(record.key)
 
 
-@st.cache_data(show_spinner=False, max_entries=8, ttl=KEPT_SECONDS, hash_funcs={Dataset: hash})
+@st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS, hash_funcs={Dataset: hash})
 def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     """The first training images of a class; of every class, a row or more each."""
     labels = _images.train_labels
@@ -61,4 +61,4 @@ def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     else:
         rows = [np.flatnonzero(labels == c)[:COLUMNS] for c in range(min(len(record.classes), 2 * ROWS))]
         places = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
-    return sheet(_images.train_images[places], COLUMNS)
+    return grid_png(_images.train_images[places], COLUMNS)

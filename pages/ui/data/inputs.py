@@ -1,4 +1,4 @@
-"""What a network is shown in place of the image: views for the second input, augmentations of the training images."""
+"""What a network gets in place of an image: transforms of the second input, augmentations of the training images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.ui.session import engine
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import sheet
+from pages.ui.session.image_grid import grid_png
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import Reply, request_once
@@ -73,7 +73,7 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], Reply] | None]], images: np.
         if shown is None:
             st.caption(text.NOT_YET)
         else:
-            show_png(sheet(shown, SHOWN), width="content")
+            show_png(grid_png(shown, SHOWN), width="content")
 
 
 def _transformed(key: str, data: Dataset, send: Callable[[], Reply]) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The pairs, triplets and the batch that the next step of the current experiment looks at."""
+"""The pairs, triplets and the batch that the next step of the current experiment trains on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.session import session
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import sheet
+from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
 from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
@@ -25,7 +25,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS
 
 WAIT = 10.0
-"""Seconds: a network of its own is built for an answer, while others train."""
+"""Seconds: a network is built for each reply, while others train."""
 
 TILE_WIDTH = 122
 """Six to a row of a laptop, two to one of a phone."""
@@ -67,7 +67,7 @@ def _go_ahead() -> None:
 
 
 def _line(line: DeltaGenerator, run: RunView | None, experiment: Experiment, found: Arrays | None) -> None:
-    """Which step it is: counted from the state of the run that the answer was drawn from."""
+    """Which step it is: counted from the state of the run that the reply was drawn from."""
     state = 0 if found is None else int(found["step"][0])
     words = text.UNTRAINED if not state else text.OF_THE_RUN if run is not None and run.live else text.OF_A_RUN_AT_REST
     step = state + 1 + st.session_state["pairs_ahead"]
@@ -122,7 +122,7 @@ def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.nd
 def _pair(experiment: Experiment, found: Arrays, place: int) -> tuple[np.ndarray, str]:
     i, j = int(found["i"][place]), int(found["j"][place])
     names = experiment.data.classes
-    said = [plain(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
+    said = [escape_markdown(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
     if "d" in found:
         said.append(_value(experiment, found["d"][place]))
     return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(said)
@@ -141,7 +141,7 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
     with st.container(horizontal=True):
         for images, caption in tiles:
             with st.container(width=TILE_WIDTH):
-                show_png(sheet(images, len(images)), caption=caption, width="stretch")
+                show_png(grid_png(images, len(images)), caption=caption, width="stretch")
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
@@ -185,7 +185,7 @@ def _batch(experiment: Experiment, found: Arrays) -> None:
     st.caption(text.BATCH.format(images=f"{total:,}"))
     if total > len(labels):
         st.caption(text.SHOWN_OF.format(shown=len(labels)))
-    show_png(sheet(found["pixels"], 12), width="content")
+    show_png(grid_png(found["pixels"], 12), width="content")
     if "second" in found:
         st.caption(text.SECOND_INPUTS)
-        show_png(sheet(found["second"], 12), width="content")
+        show_png(grid_png(found["second"], 12), width="content")

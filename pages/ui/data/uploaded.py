@@ -1,4 +1,4 @@
-"""Somebody's own pictures: from a zip to a set that can be trained on."""
+"""Uploaded images: from a zip to a set that can be trained on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.ui.session import datasets
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
@@ -23,12 +23,12 @@ from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
 from siamese_core.formats.images import REASONS
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 
 IMAGE_ROOT = "SIAMESE_IMAGE_ROOT"
 
-KEPT_SECONDS = 600
-"""A preview is not kept for longer than anybody looks at it."""
+CACHED_SECONDS = 600
+"""A preview is not cached for longer than it is shown."""
 
 PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
 
@@ -39,7 +39,7 @@ def section() -> None:
     _source()
     reading = datasets.poll_reading()
     if reading is not None:
-        st.fragment(_progress, run_every=LOOK_EVERY if reading.status == "reading" else None)(reading.status)
+        st.fragment(_progress, run_every=POLL_EVERY if reading.status == "reading" else None)(reading.status)
         if reading.status == "ready":
             _prepare(reading)
     _sets()
@@ -136,9 +136,9 @@ def _prepare(reading: Reading) -> None:
         )
 
 
-@st.cache_data(show_spinner=False, max_entries=8, ttl=KEPT_SECONDS)
+@st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS)
 def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
-    """The first pictures of the first classes, a class a row."""
+    """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
     for row, places in zip(tiles, rows, strict=False):
@@ -157,13 +157,13 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
         try:
             key = datasets.make_dataset(side, colour, test, title)
         except OSError as error:
-            st.error(text.NO_ROOM.format(reason=plain(error.strerror or "?")), icon=":material/error:")
+            st.error(text.NO_ROOM.format(reason=escape_markdown(error.strerror or "?")), icon=":material/error:")
             return
     train_with(key, held_out)
 
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
-    """Opens the Train page on this dataset, all else as it was."""
+    """Open the Train page on this dataset, all else as it was."""
     before = st.session_state.get("experiment") or Experiment()
     other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
     st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out, **other_knobs)
@@ -176,7 +176,7 @@ def _sets() -> None:
         st.markdown(f"**{text.KEPT}**")
     for key, title in here.items():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(plain(title), width="content")
+            st.markdown(escape_markdown(title), width="content")
             if st.button(text.TRAIN, key=f"train_{key}", icon=":material/play_circle:"):
                 train_with(key)
             st.button(
@@ -185,7 +185,7 @@ def _sets() -> None:
             )  # fmt: skip
     for key, title in deleted.items():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(text.DELETED.format(title=plain(title)), width="content")
+            st.markdown(text.DELETED.format(title=escape_markdown(title)), width="content")
             st.button(text.UNDO, key=f"undo_{key}", on_click=_restore, args=(key,))
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.evaluate.found import Found, group
+from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import session
 from pages.ui.text import evaluate as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import as_classifier
 from siamese_core.export.figures import retrieval as figures
@@ -20,55 +19,55 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 METRICS = ("precision_at_1", "map_at_r", "auc")
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 
 
-def part(found: Found) -> None:
+def part(evaluation: Evaluation) -> None:
     st.markdown(text.BASELINES)
-    name = group(found, "baselines_group")
-    run = _classifier(found)
+    name = choose_group(evaluation, "baselines_group")
+    run = _classifier(evaluation)
     plot_view(
-        lambda: figure(found, name, run),
+        lambda: figure(evaluation, name, run),
         "baselines_view",
-        settings=(found.file.key, name, run is not None and run.status),
-        data=None,
-        live=False,
+        settings=(evaluation.file.key, name, run is not None and run.status),
         height=figures.HEIGHTS["baselines"],
-        text=PLOT | {"label": text.BASELINE_WORDS["label"]},
+        label=text.BASELINE_WORDS["label"],
     )
 
 
-def figure(found: Found, name: str, run: RunView | None = None) -> go.Figure:
+def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.Figure:
     """The scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
-    looked_at = found.groups[name]
-    by_approach: dict[str, Mapping[str, float | None]] = {"model": looked_at.scores}
+    group = evaluation.groups[name]
+    by_approach: dict[str, Mapping[str, float | None]] = {"model": group.scores}
     if run is not None and run.scores and run.status == "finished":
         by_approach["softmax"] = {metric: run.scores[-1][1].get(metric, {}).get(name) for metric in METRICS}
-    scores = {text.APPROACHES[approach]: each for approach, each in (by_approach | looked_at.baselines).items()}
-    spread = {text.APPROACHES["model"]: {"auc": looked_at.spread["auc"]}} if "auc" in looked_at.spread else {}
+    scores = {text.APPROACHES[approach]: each for approach, each in (by_approach | group.baselines).items()}
+    spread = {text.APPROACHES["model"]: {"auc": group.spread["auc"]}} if "auc" in group.spread else {}
     return figures.baselines(scores, METRICS, spread, text=text.BASELINE_WORDS)
 
 
-def _classifier(found: Found) -> RunView | None:
-    """The softmax classifier of this model: a run aside, which is started by a button."""
-    experiment = found.file.model.experiment
+def _classifier(evaluation: Evaluation) -> RunView | None:
+    """The softmax classifier of this model: a background run, which a button starts."""
+    experiment = evaluation.file.model.experiment
     if experiment.loss == "softmax":
         st.caption(text.SOFTMAX_SELF)
         return None
-    kept = st.session_state.get("softmax_run")
-    run = session.poll_run(kept[1]) if kept is not None and kept[0] == found.file.key else None
+    key, run_id = st.session_state.get("softmax_run", (None, ""))
+    run = session.poll_run(run_id) if key == evaluation.file.key else None
     if run is not None and run.message:
         st.warning(run.message, icon=":material/warning:")
     if run is None or run.status in ("halted", "failed", "stopped"):
-        st.button(text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(found,))
+        st.button(
+            text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(evaluation,)
+        )
     elif run.status not in ("finished", "halted", "failed", "stopped"):
-        st.fragment(_going, run_every=LOOK_EVERY)(run.id)
+        st.fragment(_going, run_every=POLL_EVERY)(run.id)
     return run
 
 
-def _train(found: Found) -> None:
-    run = session.start_run(as_classifier(found.file.model.experiment), aside=True)
-    st.session_state["softmax_run"] = (found.file.key, run)
+def _train(evaluation: Evaluation) -> None:
+    run = session.start_run(as_classifier(evaluation.file.model.experiment), aside=True)
+    st.session_state["softmax_run"] = (evaluation.file.key, run)
 
 
 def _going(run_id: str) -> None:

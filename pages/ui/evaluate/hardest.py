@@ -7,11 +7,11 @@ import streamlit as st
 
 from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
-from pages.ui.evaluate.found import Found, group
+from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import embedding_message, engine
-from pages.ui.session.image_grid import sheet
+from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
 from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
@@ -19,8 +19,8 @@ from siamese_core.engine.run import Layout
 from siamese_core.evaluation.report import GroupReport, Hardest
 
 WAIT = 6.0
-"""Seconds for a picture of a thousand points; UMAP may have to warm up first, and PCA stands in for it."""
-LOOK_EVERY = 1.0
+"""Seconds for the layout of a thousand points; UMAP may have to warm up first, and PCA stands in for it."""
+POLL_EVERY = 1.0
 
 LAYOUT = "evaluated_layout"
 
@@ -28,11 +28,11 @@ SHOWN = 12
 TILE_WIDTH = 112
 
 Pointed = tuple[int, int, float]
-"""Two of the points in the picture, and their distance."""
+"""Two points of the layout, and their distance."""
 
 
-def part(found: Found) -> None:
-    name = group(found, "hardest_group")
+def part(evaluation: Evaluation) -> None:
+    name = choose_group(evaluation, "hardest_group")
     st.caption(text.HARDEST_HELP)
     left, right = st.columns([1, 1], gap="medium")
     with left:
@@ -40,77 +40,80 @@ def part(found: Found) -> None:
             text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
             key="hardest_kind", wrap=True,
         )  # fmt: skip
-        looked_at = found.groups[name]
-        _gallery(found, looked_at, kind, looked_at.hardest_same if kind == "same" else looked_at.hardest_different)
+        group = evaluation.groups[name]
+        pairs = group.hardest_same if kind == "same" else group.hardest_different
+        _gallery(evaluation, group, kind, pairs)
     with right:
         st.markdown(f"**{text.POINTS_TITLE}**")
-        _points(found)
+        _points(evaluation)
 
 
-def _gallery(found: Found, looked_at: GroupReport, kind: str, pairs: Hardest) -> None:
-    images = found.file.model.experiment.data.load().test_images
-    n = len(looked_at.indices)
+def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Hardest) -> None:
+    images = evaluation.file.model.experiment.data.load().test_images
+    n = len(group.indices)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(looked_at.indices[row % n]) for row in rows]
-            names = [plain(found.file.model.classes[looked_at.labels[row % n]]) for row in rows]
-            value = found.file.model.measure.from_distance(float(pairs.value[number]))
+            places = [int(group.indices[row % n]) for row in rows]
+            names = [escape_markdown(evaluation.file.model.classes[group.labels[row % n]]) for row in rows]
+            value = evaluation.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
-                show_png(sheet(images[places], 2), caption=caption, width="stretch")
+                show_png(grid_png(images[places], 2), caption=caption, width="stretch")
                 st.button(
                     text.SHOW, key=f"show_{kind}_{number}", help=text.SHOW_HELP, width="stretch",
-                    on_click=_point_at, args=(found, n, rows, places, float(value)),
+                    on_click=_point_at, args=(evaluation, n, rows, places, float(value)),
                 )  # fmt: skip
 
 
-def _point_at(found: Found, n: int, rows: tuple[int, int], places: list[int], value: float) -> None:
-    """Where two images are in the picture; None where one of them is not among those shown."""
-    shown = found.report.shown
+def _point_at(evaluation: Evaluation, n: int, rows: tuple[int, int], places: list[int], value: float) -> None:
+    """Where two images are in the layout; None where one of them is not among those shown."""
+    shown = evaluation.report.shown
     points: list[int] = []
     for row, place in zip(rows, places, strict=True):
         at = int(np.searchsorted(shown, place))
         if at < len(shown) and shown[at] == place:
             points.append(at + (len(shown) if row >= n else 0))
-    st.session_state["pointed"] = (found.file.key, (*points, value) if len(points) == 2 else None)
+    st.session_state["pointed"] = (evaluation.file.key, (*points, value) if len(points) == 2 else None)
 
 
-def _points(found: Found) -> None:
+def _points(evaluation: Evaluation) -> None:
     key, pointed = st.session_state.get("pointed", (None, None))
-    layout = _layout(found)
+    layout = _layout(evaluation)
     if layout is None:
         st.caption(text.LAYING_OUT)
-        st.fragment(_once_there, run_every=LOOK_EVERY)()
+        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
         return
-    if key == found.file.key and pointed is None:
-        st.caption(text.NO_POINT.format(count=f"{len(found.report.shown):,}"))
-    pair: Pointed | None = pointed if key == found.file.key else None
-    experiment = found.file.model.experiment
-    frame = f"{found.file.key} {layout.kind} {layout.stand_in} {pair}"
+    if key == evaluation.file.key and pointed is None:
+        st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
+    pair: Pointed | None = pointed if key == evaluation.file.key else None
+    experiment = evaluation.file.model.experiment
+    frame = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
-        st.fragment(_once_warm, run_every=LOOK_EVERY)()
+        st.fragment(_rerun_when_warm, run_every=POLL_EVERY)()
     embedding_view(
         embedding_message.message(experiment, layout, eval_sprites(experiment), frame, pair), key="evaluated_embedding"
     )
 
 
-def _layout(found: Found) -> Layout | None:
+def _layout(evaluation: Evaluation) -> Layout | None:
     """Requested once for each model; again, where UMAP was not warm."""
-    embeddings = found.report.embeddings
-    layout: Layout | None = request_once(LAYOUT, found.file.key, lambda: engine.layout_of(embeddings, "umap"), WAIT)
+    embeddings = evaluation.report.embeddings
+    layout: Layout | None = request_once(
+        LAYOUT, evaluation.file.key, lambda: engine.layout_of(embeddings, "umap"), WAIT
+    )
     if layout is not None and layout.stand_in and engine.is_umap_warm():
         del st.session_state[LAYOUT]
-        return _layout(found)
+        return _layout(evaluation)
     return layout
 
 
-def _once_there() -> None:
+def _rerun_on_arrival() -> None:
     _, reply = st.session_state.get(LAYOUT, (None, None))
     if reply is None or reply.done():
         st.rerun()
 
 
-def _once_warm() -> None:
+def _rerun_when_warm() -> None:
     if engine.is_umap_warm():
         st.rerun()

@@ -7,20 +7,19 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
-from pages.ui.evaluate.found import Found
-from pages.ui.session import evaluations, model_picker
-from pages.ui.shims import address_sync, widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.evaluate.evaluation import Evaluation
+from pages.ui.session import evaluations, model_picker, sections
+from pages.ui.shims import widgets
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.evaluation.report import Report, from_wire
 
 TITLE = text.TITLE
 
-PAGE = "evaluate"
-LOOK_EVERY = 0.4
+POLL_EVERY = 0.4
 
-PARTS: dict[str, Callable[[Found], None]] = {
+PARTS: dict[str, Callable[[Evaluation], None]] = {
     "threshold": threshold.part,
     "retrieval": retrieval.part,
     "few_shot": few_shot.part,
@@ -40,35 +39,14 @@ def page() -> None:
     report = _report(file)
     if report is None:
         return
-    found = Found(file, report)
-    part = _part()
-    PARTS[part](found)
-    save.part(found)
-
-
-def _part() -> str:
-    """The part that is shown; its name stands in the address."""
-    asked = st.query_params.get("part", "")
-    if asked in PARTS and not address_sync.is_uploaded(PAGE, asked):
-        st.session_state["evaluate_part"] = asked
-    elif "evaluate_part" not in st.session_state:
-        st.session_state["evaluate_part"] = address_sync.current(PAGE) or "threshold"
-    part: str = widgets.segmented_control(
-        text.PART, list(PARTS), format_func=text.PARTS.__getitem__, key="evaluate_part", wrap=True,
-        label_visibility="collapsed",
-    )  # fmt: skip
-    if asked and asked not in PARTS:
-        may_be = ", ".join(PARTS)
-        st.warning(text.NO_PART.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
-    if part != address_sync.current(PAGE):
-        address_sync.stands_now(PAGE, part)
-    if part != (asked or "threshold"):
-        st.query_params["part"] = part
-    return part
+    evaluation = Evaluation(file, report)
+    part = sections.choose("evaluate", "part", text.PART, text.PARTS, text.NO_PART, label_visibility="collapsed")
+    PARTS[part](evaluation)
+    save.part(evaluation)
 
 
 def _report(file: ModelFile) -> Report | None:
-    """What was found; None, and how far it is, as long as it is not."""
+    """Return what was found; None, and how far it is, as long as it is not."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.info(text.STOPPED, icon=":material/info:")
         st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_begin)
@@ -76,11 +54,11 @@ def _report(file: ModelFile) -> Report | None:
     work = evaluations.poll("evaluate", file)
     assert work is not None, "looking begins it"
     if work.status == "failed":
-        st.error(plain(work.message), icon=":material/error:")
+        st.error(escape_markdown(work.message), icon=":material/error:")
         st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_again, args=(file,))
         return None
     if work.status != "done":
-        st.fragment(_progress, run_every=LOOK_EVERY)(file)
+        st.fragment(_progress, run_every=POLL_EVERY)(file)
         return None
     return widgets.once("evaluated", file.key, lambda: from_wire(work.about, work.arrays))
 

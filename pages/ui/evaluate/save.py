@@ -1,4 +1,4 @@
-"""An evaluation to take away: figures and curves as CSV, all of it as one page that needs nothing else."""
+"""An evaluation to download: figures and curves as CSV, all of it as one page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
-from pages.ui.evaluate.found import Found
+from pages.ui.evaluate.evaluation import Evaluation
 from pages.ui.session import model_picker
-from pages.ui.session.image_grid import sheet as pictures
+from pages.ui.session.image_grid import grid_png
 from pages.ui.shims.images import data_uri
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
@@ -32,19 +32,19 @@ figure { margin: 1rem 0; }
 """
 
 
-def part(found: Found) -> None:
+def part(evaluation: Evaluation) -> None:
     st.markdown(f"**{text.SAVE}**")
-    # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
-    title, about, kept = (
-        model_picker.title(found.file),
-        model_picker.about(found.file),
-        model_picker.threshold(found.file),
+    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
+    title, about, saved = (
+        model_picker.title(evaluation.file),
+        model_picker.about(evaluation.file),
+        model_picker.threshold(evaluation.file),
     )
     files = {
-        text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(found) + at_threshold(found, kept))),
-        text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(found))),
-        text.CSV_PAIRS: ("hardest_pairs.csv", lambda: _csv(hardest(found))),
-        text.HTML: ("evaluation.html", lambda: page(found, title, about, kept).encode()),
+        text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(evaluation) + at_threshold(evaluation, saved))),
+        text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(evaluation))),
+        text.CSV_PAIRS: ("hardest_pairs.csv", lambda: _csv(hardest(evaluation))),
+        text.HTML: ("evaluation.html", lambda: page(evaluation, title, about, saved).encode()),
     }
     with st.container(horizontal=True):
         for label, (name, content) in files.items():
@@ -56,35 +56,35 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     return to_csv(rows).encode("utf-8-sig")
 
 
-def scores(found: Found) -> list[dict[str, object]]:
+def scores(evaluation: Evaluation) -> list[dict[str, object]]:
     """A row for each score of each group, with its interval where it has one."""
     rows: list[dict[str, object]] = []
-    for name, looked_at in found.groups.items():
-        each = dict(looked_at.scores) | ({} if looked_at.summary is None else looked_at.summary._asdict())
+    for name, group in evaluation.groups.items():
+        each = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
         for score, value in each.items():
-            low, high = looked_at.spread.get(score, (None, None))
+            low, high = group.spread.get(score, (None, None))
             rows.append(
                 {"classes": name, "approach": "model", "score": score, "value": value, "low": low, "high": high}
             )
-        tried, _ = few_shot.accuracy(found, looked_at, few_shot.WAYS, few_shot.SHOTS)
+        tried, _ = few_shot.accuracy(evaluation, group, few_shot.WAYS, few_shot.SHOTS)
         if tried is not None:
             name_of_it = f"{tried.ways}_way_{tried.shots}_shot"
-            found_so = {"value": tried.accuracy, "low": tried.low, "high": tried.high}
-            rows.append({"classes": name, "approach": "model", "score": name_of_it, **found_so})
-        for approach, others in looked_at.baselines.items():
+            result = {"value": tried.accuracy, "low": tried.low, "high": tried.high}
+            rows.append({"classes": name, "approach": "model", "score": name_of_it, **result})
+        for approach, others in group.baselines.items():
             rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
     return rows
 
 
-def at_threshold(found: Found, kept: Threshold | None) -> list[dict[str, object]]:
+def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[str, object]]:
     """The threshold, by which rule it was chosen, and its error rates on the reporting half."""
-    if kept is None:
+    if saved is None:
         return []
     rows: list[dict[str, object]] = [
-        {"classes": kept.group, "approach": f"threshold by {kept.rule}", "score": "threshold", "value": kept.value}
+        {"classes": saved.group, "approach": f"threshold by {saved.rule}", "score": "threshold", "value": saved.value}
     ]
-    for name in found.groups:
-        for score, value, ends in threshold.rates_of(found, name, kept.value):
+    for name in evaluation.groups:
+        for score, value, ends in threshold.rates_of(evaluation, name, saved.value):
             low, high = ends or (None, None)
             rows.append(
                 {
@@ -99,73 +99,73 @@ def at_threshold(found: Found, kept: Threshold | None) -> list[dict[str, object]
     return rows
 
 
-def curves(found: Found) -> list[dict[str, object]]:
+def curves(evaluation: Evaluation) -> list[dict[str, object]]:
     """The error rates along the thresholds of each group, in the model's own units."""
-    measure = found.file.model.measure
+    measure = evaluation.file.model.measure
     rows: list[dict[str, object]] = []
-    for name, looked_at in found.groups.items():
-        for at, accept, reject in zip(*map(np.ndarray.tolist, looked_at.curves or ()), strict=True):
+    for name, group in evaluation.groups.items():
+        for at, accept, reject in zip(*map(np.ndarray.tolist, group.curves or ()), strict=True):
             value = measure.from_distance(at)
             rows.append({"classes": name, "threshold": value, "false_accept": accept, "false_reject": reject})
     return rows
 
 
-def hardest(found: Found) -> list[dict[str, object]]:
+def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
     """The hardest pairs: which test images, their classes, and how far apart they are for the model."""
-    model = found.file.model
+    model = evaluation.file.model
     rows: list[dict[str, object]] = []
-    for name, looked_at in found.groups.items():
-        n = len(looked_at.indices)
-        for same, pairs in ((True, looked_at.hardest_same), (False, looked_at.hardest_different)):
+    for name, group in evaluation.groups.items():
+        n = len(group.indices)
+        for same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
             for first, second, value in zip(pairs.first, pairs.second, pairs.value.tolist(), strict=True):
                 rows.append({
                     "classes": name, "same": same,
-                    "first_image": int(looked_at.indices[first % n]),
-                    "second_image": int(looked_at.indices[second % n]),
-                    "first_class": model.classes[looked_at.labels[first % n]],
-                    "second_class": model.classes[looked_at.labels[second % n]],
+                    "first_image": int(group.indices[first % n]),
+                    "second_image": int(group.indices[second % n]),
+                    "first_class": model.classes[group.labels[first % n]],
+                    "second_class": model.classes[group.labels[second % n]],
                     "value": model.measure.from_distance(value),
                 })  # fmt: skip
     return rows
 
 
-def page(found: Found, title: str, about: str, kept: Threshold | None) -> str:
+def page(evaluation: Evaluation, title: str, about: str, saved: Threshold | None) -> str:
     """One HTML page with everything in it, plotly.js included."""
     title = html.escape(text.REPORT_TITLE.format(model=title))
-    body = "\n".join(_body(found, about, kept))
+    body = "\n".join(_body(evaluation, about, saved))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"<h1>{title}</h1>{body}<p>{html.escape(text.REPORT_MADE)}</p></html>"
     )
 
 
-def _body(found: Found, about: str, kept: Threshold | None) -> Iterator[str]:
-    model = found.file.model
+def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterator[str]:
+    model = evaluation.file.model
     yield f"<p>{html.escape(about)}</p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
-    if kept is not None:
-        on = models_text.GROUPS[kept.group]
-        yield f"<p>{html.escape(text.BY_RULE.format(rule=model_picker.rule_words(kept), group=on))}</p>"
-        for line in threshold.said(found, kept):
+    if saved is not None:
+        on = models_text.GROUPS[saved.group]
+        yield f"<p>{html.escape(text.BY_RULE.format(rule=model_picker.describe_rule(saved), group=on))}</p>"
+        for line in threshold.threshold_lines(evaluation, saved):
             first, *listed = html.escape(line).replace("**", "").split("\n- ")
             yield f"<p>{first}</p>" + (f"<ul>{''.join(f'<li>{each}</li>' for each in listed)}</ul>" if listed else "")
-        how = text.BY_HAND if kept.rule == "hand" else text.HALVES
+        how = text.BY_HAND if saved.rule == "hand" else text.HALVES
         yield f"<p>{html.escape(how).replace('*', '')}</p>"
-    yield _figure(threshold.histogram(found, kept.value if kept else None), first=True)
-    yield _table(text.SUMMARY, threshold.summary_rows(found))
-    yield _figure(threshold.curve(found, kept, "roc")) + _figure(threshold.curve(found, kept, "det"))
-    yield f"<h2>{text.PARTS['retrieval']}</h2>" + _table(text.SCORES, retrieval.score_rows(found))
+    yield _figure(threshold.histogram(evaluation, saved.value if saved else None), first=True)
+    yield _table(text.SUMMARY, threshold.summary_rows(evaluation))
+    yield _figure(threshold.curve(evaluation, saved, "roc")) + _figure(threshold.curve(evaluation, saved, "det"))
+    yield f"<h2>{text.PARTS['retrieval']}</h2>" + _table(text.SCORES, retrieval.score_rows(evaluation))
     images = model.experiment.data.load().test_images
-    for name, looked_at in found.groups.items():
+    for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
-        yield _figure(retrieval.confusion(found, name))
-        yield _picture(retrieval.sheet(images, looked_at, retrieval.spread(looked_at)), text.SHEET_TITLE)
-        yield _figure(baselines.figure(found, name))
-        for kind, pairs in (("same", looked_at.hardest_same), ("different", looked_at.hardest_different)):
-            places = looked_at.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(looked_at.indices)]
+        yield _figure(retrieval.confusion(evaluation, name))
+        yield _picture(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
+        yield _figure(baselines.figure(evaluation, name))
+        for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
+            places = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]
             if len(places):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
-                yield _picture(pictures(images[places], 8), text.HARDEST[kind])
+                yield _picture(grid_png(images[places], 8), text.HARDEST[kind])
     yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
 
 

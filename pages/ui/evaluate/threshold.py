@@ -9,12 +9,11 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.evaluate.found import Found, decimal, group, percent, table, with_interval
+from pages.ui.evaluate.evaluation import Evaluation, choose_group, decimal, percent, table, with_interval
 from pages.ui.session import model_picker
 from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
-from pages.ui.text.plot import PLOT
 from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.embeddings.verification import Distances, band, rates
 from siamese_core.export.figures import verification as figures
@@ -28,35 +27,35 @@ HAND_LIMIT = 1e9
 """Any number may be written: nothing lies beyond."""
 
 
-def part(found: Found) -> None:
-    _fill(found)
+def part(evaluation: Evaluation) -> None:
+    _fill(evaluation)
     left, right = st.columns(2, gap="medium")
     with left:
-        threshold = _picker(found)
+        threshold = _picker(evaluation)
         if threshold is None:
             st.info(text.TOO_FEW, icon=":material/info:")
         else:
-            model_picker.keep_threshold(found.file, threshold)
-            _rates(found, threshold)
+            model_picker.save_threshold(evaluation.file, threshold)
+            _rates(evaluation, threshold)
             if st.button(text.HAND_OFF, type="primary", icon=":material/compare:"):
                 st.switch_page("pages/4_Compare.py")
     with right:
-        _histogram(found, threshold)
-    _summary(found)
-    _curves(found, threshold)
+        _histogram(evaluation, threshold)
+    _summary(evaluation)
+    _curves(evaluation, threshold)
 
 
-def _fill(found: Found) -> None:
-    """The widgets, for a model that is new to this tab: as its threshold was chosen, here or where it was saved."""
-    if st.session_state.get("threshold_of") == found.file.key and RULE in st.session_state:
+def _fill(evaluation: Evaluation) -> None:
+    """Fill the widgets for a model that is new to this tab: as its threshold was chosen, here or where it was saved."""
+    if st.session_state.get("threshold_of") == evaluation.file.key and RULE in st.session_state:
         return
-    st.session_state["threshold_of"] = found.file.key
-    kept = model_picker.threshold(found.file)
+    st.session_state["threshold_of"] = evaluation.file.key
+    saved = model_picker.threshold(evaluation.file)
     state: dict[str, Any] = {RULE: "eer", HAND: None}
     state |= {NUMBERS["wanted"]: 1.0, NUMBERS["accept"]: 10.0, NUMBERS["reject"]: 1.0, NUMBERS["share"]: 50}
-    rule = None if kept is None or kept.rule == "hand" else rule_of(kept.rule)
-    if kept is not None and (rule is None or not _fits(rule)):
-        state |= {RULE: "hand", HAND: kept.value}
+    rule = None if saved is None or saved.rule == "hand" else rule_of(saved.rule)
+    if saved is not None and (rule is None or not _fits(rule)):
+        state |= {RULE: "hand", HAND: saved.value}
     elif rule is not None:
         state[RULE] = rule.kind
         if rule.kind == "far":
@@ -64,47 +63,48 @@ def _fill(found: Found) -> None:
         elif rule.kind == "costs":
             state |= {NUMBERS["accept"]: rule.accept_cost, NUMBERS["reject"]: rule.reject_cost}
             state[NUMBERS["share"]] = round(100 * rule.share_same)
-    if kept is not None and kept.group in found.groups and len(found.groups) > 1:
-        state["threshold_group"] = kept.group
+    if saved is not None and saved.group in evaluation.groups and len(evaluation.groups) > 1:
+        state["threshold_group"] = saved.group
     st.session_state.update(state)
 
 
 def _fits(rule: Rule) -> bool:
-    """Whether the widgets can say it: what they cannot must not be changed by looking at it."""
+    """Whether the widgets can show it: what they cannot must not change because it is shown."""
     share = 100 * rule.share_same
     return rule.kind != "costs" or (min(rule.accept_cost, rule.reject_cost) >= 0.01 and share in range(1, 100))
 
 
-def _picker(found: Found) -> Threshold | None:
-    name = group(found, "threshold_group", text.CHOSEN_ON)
+def _picker(evaluation: Evaluation) -> Threshold | None:
+    name = choose_group(evaluation, "threshold_group", text.CHOSEN_ON)
     kind: str = widgets.segmented_control(
         text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
     )
     st.caption(text.RULE_HELP[kind])
-    looked_at, is_similarity = found.groups[name], found.file.model.is_similarity
+    group, is_similarity = evaluation.groups[name], evaluation.file.model.is_similarity
     if kind == "hand":
-        by_hand = _by_hand(found, name)
-        if not len(looked_at.reported_on.same) or not len(looked_at.reported_on.different):
+        by_hand = _by_hand(evaluation, name)
+        if not len(group.reported_on.same) or not len(group.reported_on.different):
             return None
-        distance = found.file.model.measure.as_distance(by_hand)
-        return threshold_at(distance, looked_at.reported_on, "hand", name, is_similarity)
-    return choose_threshold(looked_at.chosen_on, looked_at.reported_on, _rule(kind), name, is_similarity)
+        return threshold_at(
+            evaluation.file.model.measure.as_distance(by_hand), group.reported_on, "hand", name, is_similarity
+        )
+    return choose_threshold(group.chosen_on, group.reported_on, _rule(kind), name, is_similarity)
 
 
-def _by_hand(found: Found, name: str) -> float:
+def _by_hand(evaluation: Evaluation, name: str) -> float:
     """From where the threshold stood when the hand took it."""
     if st.session_state[HAND] is None:
-        kept = model_picker.threshold(found.file)
-        st.session_state[HAND] = kept.value if kept is not None else _middle(found, name)
-    step = round(_end(found, None) / 500, 6)
+        saved = model_picker.threshold(evaluation.file)
+        st.session_state[HAND] = saved.value if saved is not None else _middle(evaluation, name)
+    step = round(_end(evaluation, None) / 500, 6)
     return float(widgets.number_input(text.HAND_VALUE, -HAND_LIMIT, HAND_LIMIT, step=step, format="%.4g", key=HAND))
 
 
-def _middle(found: Found, name: str) -> float:
+def _middle(evaluation: Evaluation, name: str) -> float:
     """Where no rule finds a threshold, something to begin with."""
-    curves = found.groups[name].curves
+    curves = evaluation.groups[name].curves
     distance = float(np.median(curves.thresholds)) if curves is not None else 0.0
-    return max(0.0, found.file.model.measure.from_distance(distance))
+    return max(0.0, evaluation.file.model.measure.from_distance(distance))
 
 
 def _rule(kind: str) -> Rule:
@@ -120,45 +120,47 @@ def _rule(kind: str) -> Rule:
     return Rule()
 
 
-def _rates(found: Found, threshold: Threshold) -> None:
-    for line in said(found, threshold):
+def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
+    for line in threshold_lines(evaluation, threshold):
         st.markdown(line)
-    pairs = found.groups[threshold.group].reported_on
+    pairs = evaluation.groups[threshold.group].reported_on
     if min(len(pairs.same), len(pairs.different)) < FEW:
         st.warning(model_picker.text.FEW, icon=":material/info:")
     st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
-    model_picker.save_button(found.file, threshold)
+    model_picker.save_button(evaluation.file, threshold)
 
 
-def said(found: Found, threshold: Threshold) -> list[str]:
+def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
     """What a threshold means, and how often it is wrong on the classes of each group."""
-    lines = [text.SAYS_SAME[found.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
-    distance = found.file.model.measure.as_distance(threshold.value)
-    for name, looked_at in found.groups.items():
-        at = rates(looked_at.reported_on, distance)
+    lines = [text.SAYS_SAME[evaluation.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
+    distance = evaluation.file.model.measure.as_distance(threshold.value)
+    for name, group in evaluation.groups.items():
+        at = rates(group.reported_on, distance)
         none = model_picker.text.NONE
-        accept, reject = (None, None) if looked_at.bands is None else band(looked_at.bands, distance)
+        accept, reject = (None, None) if group.bands is None else band(group.bands, distance)
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
                 false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else none,
                 false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else none,
-                different=f"{looked_at.reported_on.counts[1]:,}", same=f"{looked_at.reported_on.counts[0]:,}",
+                different=f"{group.reported_on.counts[1]:,}", same=f"{group.reported_on.counts[0]:,}",
             )
         )  # fmt: skip
     return lines
 
 
-def rates_of(found: Found, name: str, value: float) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
+def rates_of(
+    evaluation: Evaluation, name: str, value: float
+) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
     """Of a threshold on the classes of a group: each error rate, and its interval."""
-    looked_at, distance = found.groups[name], found.file.model.measure.as_distance(value)
-    ends = (None, None) if looked_at.bands is None else band(looked_at.bands, distance)
-    yield from zip(("false_accept", "false_reject"), rates(looked_at.reported_on, distance), ends, strict=True)
+    group, distance = evaluation.groups[name], evaluation.file.model.measure.as_distance(value)
+    ends = (None, None) if group.bands is None else band(group.bands, distance)
+    yield from zip(("false_accept", "false_reject"), rates(group.reported_on, distance), ends, strict=True)
 
 
-def _histogram(found: Found, threshold: Threshold | None) -> None:
+def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
     value = None if threshold is None else threshold.value
-    d_max = _end(found, value)
+    d_max = _end(evaluation, value)
     handles: list[dict[str, Any]] = []
     if value is not None:
         handles = [
@@ -166,84 +168,88 @@ def _histogram(found: Found, threshold: Threshold | None) -> None:
              "label": text.HISTOGRAM["threshold"], "key": "threshold", "kind": "vertical"}
         ]  # fmt: skip
     plot_view(
-        lambda: histogram(found, value),
+        lambda: histogram(evaluation, value),
         "threshold_view",
-        settings=(found.file.key, value, d_max),
-        data=None,
-        live=False,
-        height=figures.HEIGHTS["histogram" if len(found.groups) == 1 else "histograms"],
-        text=PLOT | {"label": text.HISTOGRAM["label"]},
+        settings=(evaluation.file.key, value, d_max),
+        height=figures.HEIGHTS["histogram" if len(evaluation.groups) == 1 else "histograms"],
+        label=text.HISTOGRAM["label"],
         handles=handles,
         on_dropped=lambda key, to: st.session_state.update({HAND: to, RULE: "hand"}),
     )
 
 
-def histogram(found: Found, value: float | None) -> go.Figure:
+def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
     """The pairs of the reporting halves, on either side of a threshold."""
-    model = found.file.model
+    model = evaluation.file.model
     measure = model.measure
     words = text.HISTOGRAM | {"axis": train_text.AXES[measure.kind].format(measure=measure.title)}
     return figures.distance_histograms(
-        _pairs(found), d_max=_end(found, value), threshold=value, is_similarity=model.is_similarity, text=words
+        _pairs(evaluation),
+        d_max=_end(evaluation, value),
+        threshold=value,
+        is_similarity=model.is_similarity,
+        text=words,
     )
 
 
-def _pairs(found: Found) -> dict[str, Distances]:
+def _pairs(evaluation: Evaluation) -> dict[str, Distances]:
     """In the model's own units."""
-    pairs = {name: looked_at.reported_on for name, looked_at in found.groups.items()}
-    if not found.file.model.is_similarity:
+    pairs = {name: group.reported_on for name, group in evaluation.groups.items()}
+    if not evaluation.file.model.is_similarity:
         return pairs
     return {name: side.similarities() for name, side in pairs.items()}
 
 
-def _end(found: Found, value: float | None) -> float:
-    return 1.0 if found.file.model.is_similarity else figures.distance_end(_pairs(found).values(), 1.2 * (value or 0.0))
+def _end(evaluation: Evaluation, value: float | None) -> float:
+    return (
+        1.0
+        if evaluation.file.model.is_similarity
+        else figures.distance_end(_pairs(evaluation).values(), 1.2 * (value or 0.0))
+    )
 
 
-def _summary(found: Found) -> None:
-    table(text.SUMMARY, summary_rows(found), text.SUMMARY_HELP)
+def _summary(evaluation: Evaluation) -> None:
+    table(text.SUMMARY, summary_rows(evaluation), text.SUMMARY_HELP)
     st.caption(text.SUMMARY_NOTE)
-    if len(found.groups) == 1:
+    if len(evaluation.groups) == 1:
         st.caption(text.NO_HELD_OUT)
 
 
-def summary_rows(found: Found) -> list[dict[str, str]]:
+def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     rows = []
-    for name, looked_at in found.groups.items():
-        scores = {} if looked_at.summary is None else looked_at.summary._asdict()
+    for name, group in evaluation.groups.items():
+        scores = {} if group.summary is None else group.summary._asdict()
         shown = {
-            score: with_interval(scores.get(score), looked_at.spread.get(score), decimal if score == "auc" else percent)
+            score: with_interval(scores.get(score), group.spread.get(score), decimal if score == "auc" else percent)
             for score in ("auc", "eer", "tar_at_1", "tar_at_01")
         }
-        pairs = (text.EXACT if looked_at.exact else text.SAMPLED).format(pairs=f"{looked_at.pairs:,}")
+        pairs = (text.EXACT if group.exact else text.SAMPLED).format(pairs=f"{group.pairs:,}")
         rows.append({"group": text.GROUPS[name], **shown, "pairs": pairs})
     return rows
 
 
-def _curves(found: Found, threshold: Threshold | None) -> None:
+def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
     kind: str = widgets.segmented_control(
         text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve"
     )  # fmt: skip
     plot_view(
-        lambda: curve(found, threshold, kind),
+        lambda: curve(evaluation, threshold, kind),
         "curve_view",
-        settings=(found.file.key, kind, threshold),
-        data=None,
-        live=False,
+        settings=(evaluation.file.key, kind, threshold),
         height=figures.HEIGHTS[kind],
-        text=PLOT | {"label": text.CURVE_WORDS["label"]},
+        label=text.CURVE_WORDS["label"],
     )
 
 
-def curve(found: Found, threshold: Threshold | None, kind: str) -> go.Figure:
+def curve(evaluation: Evaluation, threshold: Threshold | None, kind: str) -> go.Figure:
     """ROC or DET of each group, and where the threshold stands on them."""
     lines, marks = {}, {}
-    for name, looked_at in found.groups.items():
-        if looked_at.curves is None:
+    for name, group in evaluation.groups.items():
+        if group.curves is None:
             continue
-        lines[name] = (looked_at.curves.false_accept, 1 - looked_at.curves.false_reject, text.GROUPS[name])
+        lines[name] = (group.curves.false_accept, 1 - group.curves.false_reject, text.GROUPS[name])
         if threshold is not None:
-            at = rates(looked_at.reported_on, found.file.model.measure.as_distance(threshold.value))
+            at = rates(group.reported_on, evaluation.file.model.measure.as_distance(threshold.value))
             marks[name] = (at.false_accept, 1 - at.false_reject)
     if kind == "det":
         return figures.det(lines, marks, text=text.CURVE_WORDS)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.ui.session.loss_curves import line_of
+from pages.ui.session.loss_curves import draggable_param
 from pages.ui.shims import address_sync, widgets
 from pages.ui.text import losses as text
 from siamese_core.experiment.experiment import Experiment, Ignored
@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Losses that share an axis can be laid over each other."""
 
-LINED = {key: LOSSES[key] for key in GROUPS["distance"] if line_of(key)}
+LINED = {key: LOSSES[key] for key in GROUPS["distance"] if draggable_param(key)}
 DISTANCES = {key: measure for key, measure in MEASURES.items() if not measure.is_similarity}
 DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
@@ -76,7 +76,7 @@ def read() -> None:
     """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
-    if key("ignored") in st.session_state and (not address or address_sync.is_uploaded(PAGE, address)):
+    if key("ignored") in st.session_state and (not address or address_sync.has_written(PAGE, address)):
         for name, field in FIELDS.items():
             widgets.restore(key(name), field.default)
         widgets.restore(key("shown"), [])
@@ -84,7 +84,7 @@ def read() -> None:
     values, unused = _taken(dict(st.query_params))
     st.session_state.update({key(name): value for name, value in values.items()})
     st.session_state.update({key("ignored"): unused, key("as_read"): True})
-    address_sync.stands_now(PAGE, address)
+    address_sync.record(PAGE, address)
 
 
 def ignored() -> list[Ignored]:
@@ -104,8 +104,8 @@ def write() -> None:
         if values[name] != field.default or name in ALWAYS_WRITTEN
     } | {"shown": ",".join(values["shown"])}
     address = urlencode(sorted(query.items()))
-    if address != address_sync.current(PAGE) or not st.query_params:
-        address_sync.stands_now(PAGE, address)
+    if address != address_sync.newest(PAGE) or not st.query_params:
+        address_sync.record(PAGE, address)
         st.query_params.from_dict(query)
         if not st.session_state.pop(key("as_read"), False):
             st.session_state[key("ignored")] = []

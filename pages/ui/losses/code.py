@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.losses import address
-from pages.ui.losses.widgets import select
+from pages.ui.losses.field_widgets import select
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
 from siamese_core.experiment.experiment import Experiment

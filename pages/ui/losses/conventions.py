@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.losses import address
-from pages.ui.losses.widgets import number
+from pages.ui.losses.field_widgets import number
 from pages.ui.session.trial import trial
 from pages.ui.text import losses as text
 from siamese_core.losses import LOSSES, SOURCES

@@ -9,14 +9,13 @@ from urllib.parse import parse_qsl
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.losses import address, miners, point
-from pages.ui.losses.lines import drag, handles, take_dragged
+from pages.ui.losses import address, gradient_steps, latest_run
+from pages.ui.losses.drag_handles import drag, handles, take_dragged
+from pages.ui.losses.field_widgets import slider
 from pages.ui.losses.one_pair import one_pair
-from pages.ui.losses.widgets import slider
-from pages.ui.session.loss_curves import Arrays, line_of, loss_arrays, places, version
+from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures import base, losses
@@ -37,7 +36,7 @@ def section() -> None:
             address.GROUPS[group],
             format_func=_title,
             key=address.key("shown"),
-            on_change=point.remove,
+            on_change=gradient_steps.remove,
         )
         params = {loss: _sliders(loss) for loss in shown}
     with right:
@@ -46,12 +45,12 @@ def section() -> None:
             return
         if group == "batch":
             st.caption(text.BATCH_NOTE)
-        run = miners.latest()
+        run = latest_run.chosen()
         if group == "triplet":
             _triplet(params, run)
         else:
             _curves(group, params, run)
-            point.controls(params)
+            gradient_steps.controls(params)
     _about(params)
     one_pair()
 
@@ -59,7 +58,7 @@ def section() -> None:
 def _group() -> str:
     def changed() -> None:
         st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
-        point.remove()
+        gradient_steps.remove()
 
     chosen: str = widgets.selectbox(
         text.GROUP,
@@ -86,20 +85,20 @@ def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     """Of the axis of distances: every margin and crossing in sight."""
     if group in ENDS:
         return ENDS[group]
-    lines = [values[name] for loss, values in params.items() if (name := line_of(loss))]
+    lines = [values[name] for loss, values in params.items() if (name := draggable_param(loss))]
     return base.nice_end(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 
 def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     end = _axis_end(group, params)
-    found = {loss: loss_arrays(loss, values, places(LOSSES[loss], end)) for loss, values in params.items()}
+    found = {loss: loss_arrays(loss, values, axis_points(LOSSES[loss], end)) for loss, values in params.items()}
     arrays: dict[str, Arrays] = {loss: curve for loss, curve in found.items() if curve is not None}
     if len(arrays) < len(params):
         st.caption(text.WARMING)
         return
     versions = tuple(version(curve) for curve in arrays.values())
-    pair = point.on(params)
-    pairs = miners.pairs(run, next(iter(params)))
+    pair = gradient_steps.position(params)
+    pairs = latest_run.pairs(run, next(iter(params)))
     words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
 
     def figure() -> Any:
@@ -110,36 +109,32 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
     plot_view(
         figure,
         "losses_view",
-        settings=(group, str(params), end, versions, str(pair), None if pairs is None else miners.shown(run)),
-        data=None,
-        live=False,
+        settings=(group, str(params), end, versions, str(pair), None if pairs is None else latest_run.shown(run)),
         height=HEIGHT["short" if pairs is None else "tall"],
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=handles(params),
         on_dragged=drag,
         on_dropped=drag,
-        on_clicked=lambda x, y: point.put(x, params),
+        on_clicked=lambda x, y: gradient_steps.start_at(x, params),
     )
 
 
 def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> None:
     (margin,) = (values["margin"] for values in params.values())
     end = base.nice_end(0.0, max(1.2 * margin, 4.0))
-    arrays = loss_arrays("triplet", {"margin": margin}, places(LOSSES["triplet"], end))
+    arrays = loss_arrays("triplet", {"margin": margin}, axis_points(LOSSES["triplet"], end))
     if arrays is None:
         st.caption(text.WARMING)
         return
-    triplets = miners.triplets(run)
+    triplets = latest_run.triplets(run)
     if run is not None and triplets is None:
         st.caption(text.RUN_NO_TRIPLETS)
     plot_view(
         lambda: base.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
-        settings=(margin, end, version(arrays), None if triplets is None else miners.shown(run)),
-        data=None,
-        live=False,
+        settings=(margin, end, version(arrays), None if triplets is None else latest_run.shown(run)),
         height=HEIGHT["short"],
-        text=PLOT | {"label": text.TRIPLET["label"]},
+        label=text.TRIPLET["label"],
         handles=handles(params, kind="diagonal"),
         on_dragged=drag,
         on_dropped=drag,

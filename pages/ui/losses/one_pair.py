@@ -7,11 +7,10 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.widgets import slider
+from pages.ui.losses.field_widgets import slider
 from pages.ui.session.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.export.figures import losses
 from siamese_core.losses import LOSSES
 
@@ -34,15 +33,13 @@ def one_pair() -> None:
         lambda: losses.one_pair(values, text=text.PAIR, normalised=normalised),
         "one_pair_view",
         settings=(tuple(values.items()), normalised),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": text.PAIR["label"]},
+        label=text.PAIR["label"],
     )
 
 
 def _arrays(key: str, d: float) -> Arrays | None:
-    """The loss at this pair, the first of the places, and along the whole axis."""
+    """The loss at this pair, the first of the points, and along the whole axis."""
     along = np.append(d, np.linspace(0, address.LARGEST_PAIR, 101))
     at = np.exp(-along) if axis_of(key) == "similarity" else along
     return loss_arrays(key, address.params_of(key), at)

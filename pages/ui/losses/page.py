@@ -7,15 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui.losses import address, code, conventions, curves, miners, myths, reach
-from pages.ui.session.loss_curves import has_come, is_waiting
+from pages.ui.losses import address, code, conventions, curves, latest_run, myths, reach
+from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import losses as text
 
 TITLE = text.TITLE
 
-LOOK_EVERY = 0.7
+POLL_EVERY = 0.7
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "curves": curves.section,
@@ -36,16 +36,16 @@ def page() -> None:
     SECTIONS[section]()
     address.write()
     if address.ignored():
-        named = "".join(f"\n- {plain(str(field))}" for field in address.ignored())
+        named = "".join(f"\n- {escape_markdown(str(field))}" for field in address.ignored())
         notice.warning(text.IGNORED.format(fields=named), icon=":material/info:")
-    if is_waiting() or miners.is_moving():
-        st.fragment(_once_come, run_every=LOOK_EVERY)()
+    if is_waiting() or latest_run.is_moving():
+        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
 
 
-def _once_come() -> None:
+def _rerun_on_arrival() -> None:
     """The curves come from the training process: draws them when that has started, and has answered. A run that is laid
     under them moves."""
-    if has_come() or miners.is_moving():
+    if has_arrived() or latest_run.is_moving():
         st.rerun()
 
 

@@ -8,11 +8,10 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.lines import drag, handles, take_dragged
-from pages.ui.losses.widgets import number, select, slider
-from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
+from pages.ui.losses.drag_handles import drag, handles, take_dragged
+from pages.ui.losses.field_widgets import number, select, slider
+from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.experiment.reach import Reach, reach, requested_distance
 from siamese_core.export.figures import base, losses
 from siamese_core.export.figures.losses import Mark
@@ -30,7 +29,7 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         key = select("reach")
-        name = line_of(key) or ""
+        name = draggable_param(key) or ""
         value = slider(f"{key}.{name}")
         output, measure = select("output"), select("measure")
         dim, classes = number("dim"), number("classes")
@@ -46,7 +45,7 @@ def section() -> None:
 
 def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> None:
     end = base.nice_end(0.0, max(1.2 * value, 1.2 * found.two_points if found.is_bounded else 0.0, 2.0))
-    arrays = loss_arrays(key, {name: value}, places(LOSSES[key], end))
+    arrays = loss_arrays(key, {name: value}, axis_points(LOSSES[key], end))
     if arrays is None:
         st.caption(text.WARMING)
         return
@@ -59,10 +58,8 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
         lambda: losses.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
         "reach_view",
         settings=(key, value, end, version(arrays), found, classes),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=handles({key: {name: value}}),
         on_dragged=drag,
         on_dropped=drag,

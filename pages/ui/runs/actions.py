@@ -10,7 +10,7 @@ from pages.ui.runs.titles import address, title_of
 from pages.ui.session import experiment_form, session
 from pages.ui.session.engine import film_stem
 from pages.ui.shims import assets, widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.folder import FolderRejected
@@ -20,23 +20,23 @@ DELETED, PROBLEM = "runs_deleted", "runs_problem"
 
 
 def bar(chosen: list[RunInfo]) -> None:
-    own = [info for info in chosen if session.is_owner(info)]
+    owned = [info for info in chosen if session.is_owner(info)]
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(chosen) == 1:
-            _one(chosen[0], bool(own))
-        if own:
-            st.button(text.DELETE, key="runs_delete", icon=":material/delete:", on_click=_delete, args=(own,))
+            _one(chosen[0], bool(owned))
+        if owned:
+            st.button(text.DELETE, key="runs_delete", icon=":material/delete:", on_click=_delete, args=(owned,))
         with st.popover(text.LINK, icon=":material/link:", help=text.LINK_HELP):
             _links(chosen)
     if problem := st.session_state.pop(PROBLEM, ""):
-        st.warning(plain(problem), icon=":material/info:")
+        st.warning(escape_markdown(problem), icon=":material/info:")
 
 
 def _one(info: RunInfo, is_owner: bool) -> None:
     if is_owner and info.status in RESUMABLE and not session.is_being_written(info.id):
         help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
-            go_on(info.id)
+            resume(info.id)
             if PROBLEM not in st.session_state:
                 st.switch_page("pages/1_Train.py")
     if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
@@ -74,18 +74,18 @@ def _one(info: RunInfo, is_owner: bool) -> None:
             st.warning(text.NAME_IT, icon=":material/info:")
 
 
-def go_on(run: str) -> None:
-    """Trains on from where a run was saved last, its settings in the widgets: to be called before these are drawn."""
+def resume(run: str) -> None:
+    """Train on from where a run was saved last, its settings in the widgets: to be called before these are drawn."""
     try:
         session.reopen_run(run)
     except FolderRejected as rejected:
         st.session_state[PROBLEM] = str(rejected)
         return
-    take_up(run)
+    open_in_train(run)
 
 
-def take_up(run: str) -> None:
-    """This tab's run is this one, with its settings in the widgets of the Train page."""
+def open_in_train(run: str) -> None:
+    """Make this the tab's run, with its settings in the widgets of the Train page."""
     view = session.poll_run(run)
     if view is not None:
         st.session_state["run"], st.session_state["experiment"] = run, view.experiment
@@ -93,21 +93,21 @@ def take_up(run: str) -> None:
 
 
 def open_settings(query: str) -> None:
-    """The Train page with the settings of a run; what this server cannot do is named there."""
+    """Open the Train page with the settings of a run; what this server cannot do is named there."""
     experiment, ignored = Experiment.from_query(query)
     st.session_state["experiment"], st.session_state["ignored"] = experiment, ignored
     st.switch_page("pages/1_Train.py")
 
 
 def undo() -> None:
-    """Takes the last deletion back, as long as that can be."""
+    """Offer to take the last deletion back, as long as that can be."""
     deleted: list[RunInfo] = st.session_state.get(DELETED, [])
     deleted = [info for info in deleted if session.is_run_deleted(info.id)]
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         names = ", ".join(title_of(info) for info in deleted)
-        st.markdown(plain(text.DELETED.format(names=names)), width="content")
+        st.markdown(escape_markdown(text.DELETED.format(names=names)), width="content")
         st.button(text.UNDO, key="runs_undo", icon=":material/undo:", on_click=_restore, args=(deleted,))
 
 

@@ -1,4 +1,4 @@
-"""A run to take along: its files, its model, its pictures, a script that repeats it, a report."""
+"""A run to download: its files, its model, its layouts, a script that repeats it, a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from pages.ui.runs.titles import address, title_of
 from pages.ui.session import session
 from pages.ui.session.datasets import may_use
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export import report, tables
@@ -33,7 +33,7 @@ class File:
 def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
     title, link = title_of(info), address("Train", info.query)
-    # Made when it is asked for, by a thread that knows nothing of this session: what is of the session is taken here.
+    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
     with st.container(horizontal=True):
         for label, file in _files(info, run_history, layouts, title, link).items():
             st.download_button(
@@ -83,7 +83,7 @@ def _script(info: RunInfo) -> None:
     """The experiment as a PyTorch script, where its images are here."""
     experiment, ignored = Experiment.from_query(info.query)
     if ignored or not may_use(experiment.dataset):
-        st.caption(text.NO_SCRIPT.format(why=plain(str(ignored[0])) if ignored else text.NO_IMAGES))
+        st.caption(text.NO_SCRIPT.format(why=escape_markdown(str(ignored[0])) if ignored else text.NO_IMAGES))
         return
     st.download_button(
         text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"run-{info.id[:6]}-pytorch.zip", "application/zip",

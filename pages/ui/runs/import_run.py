@@ -1,4 +1,4 @@
-"""A run that somebody brings: taken along from here, or made by the command line."""
+"""A run that is imported: downloaded here before, or made by the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.runs import table
 from pages.ui.session import session
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
 from siamese_core.formats.archives import MAX_PACKED, MB
@@ -31,7 +31,7 @@ def section() -> None:
     name = hashlib.sha256(b"".join(file.getvalue() for file in given)).hexdigest()
     run, problem = once("runs_imported", name, lambda: _imported(given), _is_there)
     if problem:
-        st.error(plain(problem), icon=":material/error:")
+        st.error(escape_markdown(problem), icon=":material/error:")
         return
     st.success(text.BROUGHT, icon=":material/check_circle:")
     if st.button(text.SHOW, type="primary", icon=":material/movie:"):
@@ -45,7 +45,7 @@ def _is_there(imported: tuple[str, str]) -> bool:
 
 
 def _imported(given: list[UploadedFile]) -> tuple[str, str]:
-    """The id of the new run, or a sentence why there is none."""
+    """The id of the new run, or a message why there is none."""
     zips = [file for file in given if file.name.lower().endswith(".zip")]
     problem = ""
     for file in [*zips, None]:

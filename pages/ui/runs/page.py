@@ -7,35 +7,19 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.ui.runs import import_run, sweeps, table
-from pages.ui.shims import address_sync, widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.session import sections
 from pages.ui.text import runs as text
 
 TITLE = text.TITLE
-
-PAGE, KEY = "runs", "runs_section"
 
 SECTIONS: dict[str, Callable[[], None]] = {"runs": table.section, "sweeps": sweeps.section, "bring": import_run.section}
 
 
 def page() -> None:
     if wanted := st.session_state.pop(table.WANTED, ""):
-        st.session_state[KEY] = wanted
-    asked = st.query_params.get("section", "")
-    if asked in SECTIONS and not address_sync.is_uploaded(PAGE, asked):
-        st.session_state[KEY] = asked
-    elif KEY not in st.session_state:
-        # Back from another page: where one was.
-        st.session_state[KEY] = address_sync.current(PAGE) or "runs"
+        st.session_state["runs_section"] = wanted
     st.markdown(f"##### {text.INTRO}")
-    section: str = widgets.segmented_control(
-        text.SECTION, list(SECTIONS), format_func=text.SECTIONS.__getitem__, key=KEY, wrap=True,
-        label_visibility="collapsed",
-    )  # fmt: skip
-    if asked and asked not in SECTIONS:
-        st.warning(text.NO_SECTION.format(asked=plain(asked[:60]), may_be=", ".join(SECTIONS)), icon=":material/info:")
-    if section != address_sync.current(PAGE):
-        address_sync.stands_now(PAGE, section)
-    if section != (asked or "runs"):
-        st.query_params["section"] = section
+    section = sections.choose(
+        "runs", "section", text.SECTION, text.SECTIONS, text.NO_SECTION, label_visibility="collapsed"
+    )
     SECTIONS[section]()

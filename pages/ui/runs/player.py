@@ -10,14 +10,14 @@ import streamlit as st
 
 from pages.ui.components.components import replay_view
 from pages.ui.runs import differences, downloads
-from pages.ui.runs.actions import take_up
+from pages.ui.runs.actions import open_in_train
 from pages.ui.runs.titles import title_of
 from pages.ui.session import session
 from pages.ui.session.embedding_message import second_input
 from pages.ui.session.engine import film_stem
-from pages.ui.session.loss_curves import exact_arrays, has_come, is_waiting, places
+from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting
 from pages.ui.shims import assets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
@@ -32,11 +32,11 @@ from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 
 COLUMNS = 40
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 
 
 @dataclass(frozen=True)
-class Seen:
+class Playable:
     info: RunInfo
     run_history: RunHistory
     layouts: Layouts
@@ -45,54 +45,54 @@ class Seen:
 def part(chosen: list[RunInfo], too_many: bool) -> None:
     if too_many:
         st.info(text.TOO_MANY, icon=":material/info:")
-    seen = [found for info in chosen if (found := _seen(info)) is not None]
-    if len(seen) < len(chosen) and st.session_state.get("runs_drawing"):
-        st.fragment(_progress, run_every=LOOK_EVERY)(chosen)
+    playable = [found for info in chosen if (found := _playable(info)) is not None]
+    if len(playable) < len(chosen) and st.session_state.get("runs_drawing"):
+        st.fragment(_progress, run_every=POLL_EVERY)(chosen)
         return
-    if not seen:
+    if not playable:
         return
-    # One axis for all of them, so that what looks alike is alike.
-    ends = {is_similarity(found.run_history): 0.0 for found in seen}
-    for found in seen:
+    # One axis for all of them, so that they can be compared by eye.
+    ends = {is_similarity(found.run_history): 0.0 for found in playable}
+    for found in playable:
         kind = is_similarity(found.run_history)
         ends[kind] = max(ends[kind], end_of_axis(found.run_history))
-    urls = [_published(found, ends[is_similarity(found.run_history)]) for found in seen]
+    urls = [_published(found, ends[is_similarity(found.run_history)]) for found in playable]
     replay_view(
         {
-            "runs": urls, "titles": [title_of(found.info) for found in seen], "text": REPLAY, "autoplay": False,
+            "runs": urls, "titles": [title_of(found.info) for found in playable], "text": REPLAY, "autoplay": False,
             "loop": False, "seconds": 8.0, "compact": False,
         },
         key="replay",
     )  # fmt: skip
     if is_waiting():
-        st.fragment(_once_there, run_every=LOOK_EVERY)()
-    if len(seen) > 1:
-        differences.part([found.info for found in seen])
+        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
+    if len(playable) > 1:
+        differences.part([found.info for found in playable])
     else:
-        downloads.part(seen[0].info, seen[0].run_history, seen[0].layouts)
+        downloads.part(playable[0].info, playable[0].run_history, playable[0].layouts)
 
 
-def _seen(info: RunInfo) -> Seen | None:
-    """The film, where it is there; else a sentence says how far it is, or why there is none."""
-    name = plain(title_of(info))
+def _playable(info: RunInfo) -> Playable | None:
+    """The film, where it is there; else a message says how far it is, or why there is none."""
+    name = escape_markdown(title_of(info))
     if session.is_being_written(info.id):
         paused = session.is_paused(info.id)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if session.is_owner(info) and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
-            take_up(info.id)
+            open_in_train(info.id)
             st.switch_page("pages/1_Train.py")
         return None
     try:
         run_history, found = session.history_of_run(info.id), session.film_of_run(info.id)
     except FolderRejected as rejected:
-        st.warning(plain(str(rejected)), icon=":material/info:")
+        st.warning(escape_markdown(str(rejected)), icon=":material/info:")
         return None
     if isinstance(found, Layouts) and run_history is not None:
-        return Seen(info, run_history, found)
+        return Playable(info, run_history, found)
     if isinstance(found, LayoutProgress):
         st.session_state["runs_drawing"] = True
     elif isinstance(found, str):
-        st.warning(text.CANNOT.format(name=name, why=plain(found)), icon=":material/info:")
+        st.warning(text.CANNOT.format(name=name, why=escape_markdown(found)), icon=":material/info:")
     else:
         st.info(text.NO_FILM.format(name=name), icon=":material/info:")
     return None
@@ -108,7 +108,7 @@ def _progress(chosen: list[RunInfo]) -> None:
             continue
         if isinstance(found, LayoutProgress):
             waiting = True
-            name = plain(title_of(info))
+            name = escape_markdown(title_of(info))
             line = text.LAYING_OUT.format(name=name, done=found.done, of=found.of)
             st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
     if not waiting:
@@ -116,32 +116,32 @@ def _progress(chosen: list[RunInfo]) -> None:
         st.rerun()
 
 
-def _once_there() -> None:
+def _rerun_on_arrival() -> None:
     """The curve of the loss comes when the training process has started."""
-    if has_come():
+    if has_arrived():
         st.rerun()
 
 
-def _published(seen: Seen, d_max: float) -> str:
-    """The address of a run's film, as a file of its own that the browser fetches once."""
-    curve = _curve(seen.run_history, d_max)
-    name = (seen.info.id, len(seen.run_history.film), seen.run_history.step, curve is not None, d_max)
-    kept: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
-    if name not in kept or not assets.is_there(kept[name]):
-        eval_images = seen.run_history.eval_images
+def _published(playable: Playable, d_max: float) -> str:
+    """The address of a run's film, as a file that the browser fetches once."""
+    curve = _curve(playable.run_history, d_max)
+    name = (playable.info.id, len(playable.run_history.film), playable.run_history.step, curve is not None, d_max)
+    urls: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
+    if name not in urls or not assets.is_there(urls[name]):
+        eval_images = playable.run_history.eval_images
         png = atlas_png(eval_images.thumbnails, COLUMNS)
         height, width = eval_images.thumbnails.shape[2:]
         sprite = {
-            "url": assets.publish(film_stem(seen.info.id), ".png", png),
+            "url": assets.publish(film_stem(playable.info.id), ".png", png),
             "columns": COLUMNS, "width": width, "height": height,
         }  # fmt: skip
         key = hashlib.sha256(eval_images.labels.tobytes() + png).hexdigest()
-        words = text.FILM | {"note": _note(seen.run_history)}
+        words = text.FILM | {"note": _note(playable.run_history)}
         message = replay_message(
-            seen.run_history, seen.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
+            playable.run_history, playable.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
         )
-        kept[name] = assets.publish(film_stem(seen.info.id), ".bin", message)
-    return kept[name]
+        urls[name] = assets.publish(film_stem(playable.info.id), ".bin", message)
+    return urls[name]
 
 
 def _note(run_history: RunHistory) -> str:
@@ -158,5 +158,5 @@ def _curve(run_history: RunHistory, d_max: float) -> Curve | None:
         "similarity",
     ):
         return None
-    arrays = exact_arrays(loss.key, experiment.params, places(loss, d_max))
+    arrays = exact_arrays(loss.key, experiment.params, axis_points(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

@@ -8,9 +8,8 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
-from pages.ui.text.plot import PLOT
 from siamese_core.experiment.fields import ChoiceField
 from siamese_core.experiment.grid import SCORED, CellView, SweepView, axis_field, axis_names
 from siamese_core.export.figures.sweeps import Tile, heat_map, height_of, tile_at
@@ -22,7 +21,7 @@ PRESSED = "sweep_pressed"
 
 
 def drawn(view: SweepView) -> list[str]:
-    """Draws it; gives the runs of the field that was pressed last."""
+    """Draw it and return the runs of the field that was pressed last."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = widgets.selectbox(
             text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240
@@ -47,7 +46,7 @@ def drawn(view: SweepView) -> list[str]:
         data=[(cell.status, str(cell.scores)) for cell in view.cells],
         live=view.live,
         height=height_of(view),
-        text=PLOT | {"label": text.MAP["label"]},
+        label=text.MAP["label"],
         on_clicked=lambda x, y: st.session_state.update({PRESSED: (view.id, x, y)}),
     )
     sweep, x, y = st.session_state.get(PRESSED, ("", 0.0, 0.0))
@@ -62,7 +61,7 @@ def drawn(view: SweepView) -> list[str]:
         for cell in tile.cells
     ]
     why = next((cell.message for cell in tile.cells if cell.message), "")
-    st.markdown(plain(" · ".join([values, *scores, *([why] if why else [])])))
+    st.markdown(escape_markdown(" · ".join([values, *scores, *([why] if why else [])])))
     return [cell.run for cell in tile.cells if cell.run]
 
 

@@ -9,9 +9,9 @@ import streamlit as st
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
 from pages.ui.session import engine, experiment_form, sweeps
-from pages.ui.session.model_picker import plain_title
+from pages.ui.session.model_picker import title_of_dataset
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.engine.sweeps.sweeps import SweepRefused
 from siamese_core.experiment.experiment import Experiment
@@ -20,7 +20,7 @@ from siamese_core.experiment.grid import MOST_SEEDS, Grid, GridError, SweepView,
 from siamese_core.experiment.machine import Machine
 from siamese_core.losses import LOSSES
 
-LOOK_EVERY = 1.0
+POLL_EVERY = 1.0
 DELETED = "sweeps_deleted"
 
 
@@ -29,7 +29,7 @@ def section() -> None:
     _new(experiment_form.current_experiment())
     _undo()
     if unreadable := sweeps.unreadable():
-        st.caption(text.SKIPPED_SWEEPS.format(names=plain(", ".join(unreadable[:5]))))
+        st.caption(text.SKIPPED_SWEEPS.format(names=escape_markdown(", ".join(unreadable[:5]))))
     found = sweeps.views()
     if not found:
         st.info(text.NO_SWEEP, icon=":material/grid_on:")
@@ -42,13 +42,13 @@ def section() -> None:
         )
     view = sweeps.poll(chosen)
     if view is not None:
-        st.fragment(_look, run_every=LOOK_EVERY if view.live else None)(chosen, view.live)
+        st.fragment(_look, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
 
 
 def _new(base: Experiment) -> None:
     """What is to be varied, and the button that begins it."""
-    loss, dataset = LOSSES[base.loss].title, plain_title(base.dataset)
-    st.markdown(plain(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
+    loss, dataset = LOSSES[base.loss].title, title_of_dataset(base.dataset)
+    st.markdown(escape_markdown(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = widgets.persistent(
@@ -72,7 +72,7 @@ def _new(base: Experiment) -> None:
         axes = tuple((name, _values(base, name, said)) for name, said in written)
         grid = Grid(base, axes, tuple(range(base.seed, base.seed + seeds))) if all(v for _, v in axes) else None
     except GridError as problem:
-        st.warning(plain(str(problem)), icon=":material/info:")
+        st.warning(escape_markdown(str(problem)), icon=":material/info:")
         grid = None
     cells = list(grid.cells()) if grid is not None else []
     possible = [cell for cell in cells if cell.experiment is not None]
@@ -84,11 +84,11 @@ def _new(base: Experiment) -> None:
         assert grid is not None, "only what can be is begun"
         _begin(grid, names)
     if problem := st.session_state.pop("sweep_problem", ""):
-        st.warning(plain(problem), icon=":material/info:")
+        st.warning(escape_markdown(problem), icon=":material/info:")
 
 
 def _written(base: Experiment, name: str, title: str) -> str | list[str]:
-    """What somebody chose of a catalogue, or wrote; it is remembered when another setting is varied for a while."""
+    """What was chosen of a catalogue, or written; it outlives another setting that is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
         return widgets.persistent(
@@ -115,7 +115,7 @@ def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any,
 def _begin(grid: Grid, names: dict[str, str]) -> None:
     name = text.SWEEP_NAME.format(
         axes=" × ".join(names[axis] for axis, _ in grid.axes), loss=LOSSES[grid.base.loss].title,
-        dataset=plain_title(grid.base.dataset),
+        dataset=title_of_dataset(grid.base.dataset),
     )  # fmt: skip
     try:
         st.session_state["sweep_chosen"] = sweeps.start(grid, Machine(_device()), name)
@@ -165,7 +165,7 @@ def _undo() -> None:
     gone, name = st.session_state.get(DELETED, ("", ""))
     if gone and sweeps.is_deleted(gone):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(plain(text.DELETED.format(names=name)), width="content")
+            st.markdown(escape_markdown(text.DELETED.format(names=name)), width="content")
             st.button(text.UNDO, key="sweep_undo", icon=":material/undo:", on_click=_restore, args=(gone,))
 
 

@@ -1,4 +1,4 @@
-"""All runs of this browser as a table; those that are chosen are looked at below it."""
+"""All runs of this browser as a table; those that are chosen are played below it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pages.ui.runs import actions, player
 from pages.ui.runs.titles import dataset_title, loss_title, params_of, status_of, title_of
 from pages.ui.session import session, sweeps
 from pages.ui.shims import address_sync, widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import data_uri
 from pages.ui.text import runs as text
 from siamese_core.export.figures.thumbnail import layout_png
@@ -25,32 +25,34 @@ SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
 BLANK = layout_png(np.zeros((0, 2)), np.zeros(0, np.int32))
-"""Until a run has a picture."""
-LOOK_EVERY = 1.0
+"""Until a run has a thumbnail."""
+POLL_EVERY = 1.0
 
 
 def section() -> None:
     _take_address()
-    # Before they are drawn: what changes while they are is seen at the first look.
+    # Before they are drawn: what changes while they are is seen at the first poll.
     shown = _signature()
-    own = [info for info in session.saved_runs() if _stands_alone(info) or info.id in _shown()]
+    listed = [info for info in session.saved_runs() if _stands_alone(info) or info.id in _shown()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = widgets.text_input(text.FILTER, key="runs_filter", help=text.FILTER_HELP, width=320)
         others = session.published_runs()
         if others and widgets.toggle(text.EVERYBODY, key="runs_everybody"):
-            own = [*own, *others]
-    fitting = [info for info in own if _fits(info, words)]
+            listed = [*listed, *others]
+    fitting = [info for info in listed if _fits(info, words)]
     if fitting:
         _table(fitting)
     elif words or not any(map(session.find_run, _shown())):
-        st.info(plain(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:")
+        st.info(
+            escape_markdown(text.NONE_FOUND.format(words=words)) if words else text.NONE_YET, icon=":material/info:"
+        )
     actions.undo()
     _usage()
-    st.fragment(_watch, run_every=LOOK_EVERY if _is_busy(own) else None)(shown)
+    st.fragment(_watch, run_every=POLL_EVERY if _is_busy(listed) else None)(shown)
     chosen = [info for run in _shown() if (info := session.find_run(run)) is not None]
     for run in _shown():
         if session.find_run(run) is None:
-            st.warning(text.NO_RUN.format(asked=plain(run[:60])), icon=":material/info:")
+            st.warning(text.NO_RUN.format(asked=escape_markdown(run[:60])), icon=":material/info:")
     if chosen:
         actions.bar(chosen)
         player.part(chosen[:MOST_SIDE_BY_SIDE], too_many=len(chosen) > MOST_SIDE_BY_SIDE)
@@ -73,27 +75,27 @@ def _signature() -> list[tuple[str, str, bool]]:
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
-    """Draws the page again when a run has come to its end, or its picture is there."""
+    """Draws the page again when a run has come to its end, or its thumbnail is there."""
     if _signature() != shown:
         st.rerun()
 
 
 def _shown() -> list[str]:
-    kept: list[str] = st.session_state.setdefault(SHOWN, [])
-    return kept
+    shown: list[str] = st.session_state.setdefault(SHOWN, [])
+    return shown
 
 
 def _take_address() -> None:
-    """Runs that a link names are looked at; those that are looked at stand in the address."""
+    """Runs that a link names are shown; those that are shown stand in the address."""
     asked = st.query_params.get("run", "")
-    if asked and not address_sync.is_uploaded(PAGE, asked):
+    if asked and not address_sync.has_written(PAGE, asked):
         st.session_state[SHOWN] = [run for run in asked.split(",") if run][:MOST_SIDE_BY_SIDE]
-        address_sync.stands_now(PAGE, asked)
+        address_sync.record(PAGE, asked)
         st.session_state.pop("runs_table_of", None)
 
 
 def show(runs: list[str]) -> None:
-    """These runs are looked at from the next drawing of the whole page on, in this part of it."""
+    """Show these runs from the next drawing of the whole page on, in this part of it."""
     st.session_state[SHOWN] = runs
     st.session_state[WANTED] = "runs"
     st.session_state.pop("runs_table_of", None)
@@ -102,7 +104,7 @@ def show(runs: list[str]) -> None:
 
 def _write_address() -> None:
     shown = ",".join(_shown())
-    address_sync.stands_now(PAGE, shown)
+    address_sync.record(PAGE, shown)
     if shown:
         st.query_params["run"] = shown
     elif "run" in st.query_params:
@@ -110,8 +112,8 @@ def _write_address() -> None:
 
 
 def _fits(info: RunInfo, words: str) -> bool:
-    said = " ".join([title_of(info), text.STATUSES[info.status], *info.settings.values()]).casefold()
-    return all(word in said for word in words.casefold().split())
+    words_of_run = " ".join([title_of(info), text.STATUSES[info.status], *info.settings.values()]).casefold()
+    return all(word in words_of_run for word in words.casefold().split())
 
 
 def _table(infos: list[RunInfo]) -> None:
@@ -124,9 +126,9 @@ def _table(infos: list[RunInfo]) -> None:
         st.session_state["runs_table_rows"] = shown
     columns = st.column_config
     rows = [_row(info) for info in infos]
-    told = {name for row in rows for name, value in row.items() if value not in (None, "", False)}
+    filled = {name for row in rows for name, value in row.items() if value not in (None, "", False)}
     event: Any = st.dataframe(
-        [{name: value for name, value in row.items() if name in told} for row in rows],
+        [{name: value for name, value in row.items() if name in filled} for row in rows],
         hide_index=True,
         width="stretch",
         height=min(len(infos), 8) * ROW + 40,
@@ -184,4 +186,4 @@ def _usage() -> None:
     used = f"{taken / 1e9:.2f}"
     st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
     if unreadable := session.unreadable_runs():
-        st.caption(text.SKIPPED.format(names=plain(", ".join(unreadable[:5]))))
+        st.caption(text.SKIPPED.format(names=escape_markdown(", ".join(unreadable[:5]))))

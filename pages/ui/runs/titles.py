@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui.session.model_picker import plain_title
+from pages.ui.session.model_picker import title_of_dataset
 from pages.ui.session.session import is_paused
 from pages.ui.text import runs as text
 from siamese_core.datasets import is_uploaded
@@ -14,7 +14,7 @@ from siamese_core.runs.info import RunInfo
 
 
 def title_of(info: RunInfo) -> str:
-    """Its name, or what it is about. Not escaped."""
+    """Return its name, or what it is about; not escaped."""
     return info.name or text.TITLE_OF.format(
         loss=loss_title(info),
         params="".join(f", {param}" for param in [params_of(info)] if param),
@@ -24,7 +24,7 @@ def title_of(info: RunInfo) -> str:
 
 
 def address(page: str, query: str) -> str:
-    """A link to a page of this server, as somebody else opens it."""
+    """Return a link to a page of this server, as somebody else opens it."""
     root = st.context.url.rpartition("/")[0] if st.context.url else ""
     return f"{root}/{page}?{query}"
 
@@ -36,8 +36,8 @@ def loss_title(info: RunInfo) -> str:
 
 def dataset_title(info: RunInfo) -> str:
     dataset = info.settings.get("dataset", "")
-    title = plain_title(dataset)
-    # The name of somebody's pictures says nothing to anybody else, or when they are gone.
+    title = title_of_dataset(dataset)
+    # The name of an uploaded set says nothing to anybody else, or when it is gone.
     return text.OWN_PICTURES if title == dataset and is_uploaded(dataset) else title
 
 

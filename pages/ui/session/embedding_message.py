@@ -1,4 +1,4 @@
-"""What the embedding view is told: the points of an experiment's probe images, and how they look."""
+"""The message of the embedding view: the points of an experiment's evaluation images, and how they look."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> Reply:
 
 
 def layout_of(embeddings: np.ndarray, projection: str) -> Future[Layout]:
-    """Request the places of embeddings (N, D) in the plane or in space."""
+    """Request the layout of embeddings (N, D), in 2-D or 3-D."""
     return engine().projector.lay_out(embeddings, projection)
 
 

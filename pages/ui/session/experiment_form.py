@@ -42,36 +42,36 @@ def key(name: str) -> str:
 
 
 def read_address() -> tuple[dict[str, str], list[Ignored]]:
-    """Fills the widgets from the address bar where it was changed from outside; gives the machine's settings in it.
+    """Fill the widgets from the address bar where it was changed from outside; return the machine's settings in it.
 
     What cannot be used is named until the next change.
     """
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
-    query = urlencode(given, errors="replace")
+    address = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
-    if query and not address_sync.is_uploaded(PAGE, query):
-        own = [(name, value) for name, value in given if name not in MACHINE]
-        # Before anything is read of them: a link must not tell what is in somebody else's pictures.
-        foreign = [value for name, value in own if name == "dataset" and not datasets.may_use(value)]
-        own = [(name, value) for name, value in own if not (name == "dataset" and value in foreign)]
+    if address and not address_sync.has_written(PAGE, address):
+        query = [(name, value) for name, value in given if name not in MACHINE]
+        # Before anything is read of them: a link must not show what is in somebody else's images.
+        foreign = [value for name, value in query if name == "dataset" and not datasets.may_use(value)]
+        query = [(name, value) for name, value in query if not (name == "dataset" and value in foreign)]
         if foreign:
-            own = [(name, value) for name, value in own if name != "held_out"]
-        experiment, ignored = Experiment.from_query(urlencode(own, errors="replace"))
+            query = [(name, value) for name, value in query if name != "held_out"]
+        experiment, ignored = Experiment.from_query(urlencode(query, errors="replace"))
         st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
         fill(experiment)
-        address_sync.stands_now(PAGE, query)
+        address_sync.record(PAGE, address)
     elif key("dataset") not in st.session_state:
         fill(current_experiment())
     return machine, st.session_state.get("ignored", [])
 
 
 def dataset_titles() -> dict[str, str]:
-    """Key → title of all that this browser can train on: the catalogue, and its own pictures."""
+    """Return key → title of all that this browser can train on: the catalogue, and what it has uploaded."""
     return {key: _catalogue_title(key) for key in DATASETS} | datasets.uploaded_sets()
 
 
 def current_experiment() -> Experiment:
-    """The settings of the Train page, as another page reads them; looking keeps somebody's own pictures."""
+    """Return the settings of the Train page, for another page; renews the lease of an uploaded dataset."""
     stored: Experiment = st.session_state.get("experiment") or Experiment()
     return stored if datasets.may_use(stored.dataset) else _elsewhere(stored)
 
@@ -82,12 +82,12 @@ def _catalogue_title(key: str) -> str:
 
 
 def _elsewhere(experiment: Experiment) -> Experiment:
-    """The same settings on the images of the default, where its own are gone or somebody else's."""
+    """The same settings on the images of the default, where theirs are gone or somebody else's."""
     return replace(experiment, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def fill(experiment: Experiment) -> None:
-    """Sets every widget; to be called before they are drawn."""
+    """Set every widget; to be called before they are drawn."""
     st.session_state["loss_of_measure"] = experiment.loss
     for name in FIELDS:
         value = getattr(experiment, name)
@@ -109,13 +109,13 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.
-    if address != address_sync.current(PAGE) or not st.query_params:
-        address_sync.stands_now(PAGE, address)
+    if address != address_sync.newest(PAGE) or not st.query_params:
+        address_sync.record(PAGE, address)
         st.query_params.from_dict(query)
 
 
 def controls() -> Experiment:
-    """Draws the widgets and gives the experiment that they say."""
+    """Draw the widgets and return the experiment that they say."""
     titles = dataset_titles()
     values = {"dataset": _dataset(titles)}
     classes = dataset_of(values["dataset"]).classes
@@ -125,7 +125,7 @@ def controls() -> Experiment:
         classes = shapes(*(values[name] for name in SHAPES)).classes
     values["loss"] = _widget(FIELDS["loss"])
     if st.session_state.get("loss_of_measure") != values["loss"]:
-        # Another loss begins with the distance and the numbers of its own paper.
+        # Another loss begins with the distance and the numbers of its paper.
         if "loss_of_measure" in st.session_state:
             for name in ("measure", *PARAM_NAMES):
                 st.session_state.pop(key(name), None)

@@ -1,4 +1,4 @@
-"""Several images as one picture, large enough for a screen."""
+"""Several images as one PNG, large enough for a screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TILE = 56
 """Pixels a side, at least, of an image on the screen."""
 
 
-def sheet(images: np.ndarray, columns: int) -> bytes:
-    """A PNG of uint8 images (N, C, H, W), row by row; small ones are enlarged, pixel by pixel."""
+def grid_png(images: np.ndarray, columns: int) -> bytes:
+    """Return a PNG of uint8 images (N, C, H, W), row by row; small ones are enlarged, pixel by pixel."""
     factor = max(1, -(-TILE // max(images.shape[2:])))
     return atlas_png(images.repeat(factor, axis=2).repeat(factor, axis=3), columns)

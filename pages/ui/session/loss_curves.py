@@ -1,4 +1,4 @@
-"""The curve of a loss, asked of the worker: the server knows no torch."""
+"""The curve of a loss, requested of the worker: the server has no torch."""
 
 from __future__ import annotations
 
@@ -17,103 +17,103 @@ POINTS = {"triplet": 61, "batch": 19}
 POINTS_OF_OTHERS = 201
 
 WAIT = 0.3
-"""Seconds that a page waits for an reply: far more than it takes when the worker is not starved."""
+"""Seconds that a page waits for a reply: far more than it takes when the worker is not starved."""
 
-KEPT = 32
+MAX_CACHED = 32
 
-Asked = tuple[str, tuple[tuple[str, float], ...], bytes]
-"""A loss, its parameters, and the places."""
+Request = tuple[str, tuple[tuple[str, float], ...], bytes]
+"""A loss, its parameters, and the points as bytes."""
 
 
-def places(loss: Loss, end: float) -> np.ndarray:
-    """Where the curve of a loss is computed, from 0 to `end`."""
+def axis_points(loss: Loss, end: float) -> np.ndarray:
+    """Return where the curve of a loss is computed, from 0 to `end`."""
     return np.linspace(0, end, POINTS.get(loss.input_kind, POINTS_OF_OTHERS), dtype=np.float64)
 
 
 def loss_arrays(key: str, params: Mapping[str, float], at: np.ndarray) -> Arrays | None:
-    """The arrays of a loss `at` (n,) places, or what stands in for them where the worker is busy; None without either.
+    """Return the arrays of a loss `at` (n,) points, or a stand-in where the worker is busy; None without either.
 
-    The last ones of this loss stand in: at the same places, else along an axis, if this is one, that ends elsewhere. So
+    The last ones of this loss stand in: at the same points, else along an axis, if this is one, that ends elsewhere. So
     a chart stays mounted, and is drawn again with what comes late: see `is_waiting` and `version`.
     """
     found = exact_arrays(key, params, at)
     if found is not None:
         return found
-    earlier = [(np.frombuffer(name[2]), arrays) for name, arrays in reversed(_kept().items()) if name[0] == key]
-    alike = [arrays for places_, arrays in earlier if np.array_equal(places_, at)]
+    earlier = [(np.frombuffer(name[2]), arrays) for name, arrays in reversed(_cache().items()) if name[0] == key]
+    alike = [arrays for points, arrays in earlier if np.array_equal(points, at)]
     if _is_axis(key, at):
-        alike += [arrays for places_, arrays in earlier if _is_axis(key, places_)]
+        alike += [arrays for points, arrays in earlier if _is_axis(key, points)]
     return alike[0] if alike else None
 
 
 def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: float = WAIT) -> Arrays | None:
-    """The arrays of a loss `at` (n,) places; None where the worker is busy. What comes late is drawn when it comes."""
+    """Return the arrays of a loss `at` (n,) points; None where the worker is busy: it is drawn when it comes."""
     asked = (key, tuple(params.items()), at.tobytes())
-    if asked in _kept():
-        return _kept()[asked]
-    reply = _late().get(asked)
+    if asked in _cache():
+        return _cache()[asked]
+    reply = _pending().get(asked)
     if (reply is None or reply.cancelled()) and engine.devices():
         reply = engine.loss_curve(key, params, at)
     found = result_within(reply, wait) if reply is not None else None
     if found is None:
-        _late()[asked] = reply
+        _pending()[asked] = reply
     else:
         # It stays among what is late, if it was: a chart above may have been drawn without it.
-        _keep(asked, found)
+        _store(asked, found)
     return found
 
 
 def version(arrays: Arrays) -> int:
-    """Another number for other arrays, for a chart's settings."""
+    """Return another number for other arrays, for a chart's settings."""
     return hash(tuple(values.tobytes() for values in arrays.values()))
 
 
 def _is_axis(key: str, at: np.ndarray) -> bool:
-    return at.size > 0 and np.array_equal(at, places(LOSSES[key], at[-1]))
+    return at.size > 0 and np.array_equal(at, axis_points(LOSSES[key], at[-1]))
 
 
 def is_waiting() -> bool:
-    """Whether something was drawn without its curve, or with one that stands in."""
-    return bool(_late())
+    """Return whether something was drawn without its curve, or with one that stands in."""
+    return bool(_pending())
 
 
-def has_come() -> bool:
-    """Whether there is something new to draw, or nothing to wait for."""
-    return take_late() or not _late()
+def has_arrived() -> bool:
+    """Return whether there is something new to draw, or nothing to wait for."""
+    return collect_late() or not _pending()
 
 
-def take_late() -> bool:
-    """Takes what has come, to be called before a page is drawn: whether there was something, or can be asked now."""
-    late = _late()
-    done = [asked for asked, reply in late.items() if (engine.devices() if reply is None else reply.done())]
+def collect_late() -> bool:
+    """Store late replies, before a page is drawn; return whether there were any, or can be requested now."""
+    pending = _pending()
+    done = [asked for asked, reply in pending.items() if (engine.devices() if reply is None else reply.done())]
     for asked in done:
-        reply = late.pop(asked)
+        reply = pending.pop(asked)
         found = result_within(reply, WAIT) if reply is not None else None
         if found is not None:
-            _keep(asked, found)
+            _store(asked, found)
     return bool(done)
 
 
-def _keep(asked: Asked, found: Arrays) -> None:
-    kept = _kept()
-    kept[asked] = found
-    while len(kept) > KEPT:
-        del kept[next(iter(kept))]
+def _store(asked: Request, found: Arrays) -> None:
+    cache = _cache()
+    cache[asked] = found
+    while len(cache) > MAX_CACHED:
+        del cache[next(iter(cache))]
 
 
-def _kept() -> dict[Asked, Arrays]:
-    kept: dict[Asked, Arrays] = st.session_state.setdefault("loss_arrays", {})
-    return kept
+def _cache() -> dict[Request, Arrays]:
+    cache: dict[Request, Arrays] = st.session_state.setdefault("loss_arrays", {})
+    return cache
 
 
-def _late() -> dict[Asked, Reply | None]:
-    """What was drawn without, with its reply; None where the worker had not started."""
-    late: dict[Asked, Reply | None] = st.session_state.setdefault("late_arrays", {})
-    return late
+def _pending() -> dict[Request, Reply | None]:
+    """Requests that were drawn without, with their replies; None where the worker had not started."""
+    pending: dict[Request, Reply | None] = st.session_state.setdefault("late_arrays", {})
+    return pending
 
 
-def line_of(key: str) -> str | None:
-    """The parameter of a loss that is a place on the axis of distances, and a line that can be dragged."""
+def draggable_param(key: str) -> str | None:
+    """Return the parameter of a loss that lies on the axis of distances, as a line that can be dragged."""
     loss = LOSSES[key]
     if loss.input_kind not in ("distance", "triplet") or not loss.params:
         return None
@@ -121,6 +121,6 @@ def line_of(key: str) -> str | None:
 
 
 def axis_of(key: str) -> str:
-    """What a loss is drawn along: "distance", "similarity", or "triplet" for a surface of two distances."""
+    """Return what a loss is drawn along: "distance", "similarity", or "triplet" for a surface of two distances."""
     input_kind = LOSSES[key].input_kind
     return {"similarity": "similarity", "logits": "similarity", "triplet": "triplet"}.get(input_kind, "distance")

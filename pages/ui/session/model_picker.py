@@ -1,4 +1,4 @@
-"""The model that the Compare and Evaluate pages look through: a run's, a bundled one, or a file."""
+"""The model that the Compare and Evaluate pages use: a run's, a bundled one, or a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.session import datasets, evaluations, session
 from pages.ui.shims import address_sync, widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
@@ -34,9 +34,9 @@ FOLDER = data_folder() / "models"
 FILE = "file"
 CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
-"""Seconds: the process that compares starts with the first question."""
+"""Seconds: the process that compares starts with the first request."""
 
-LOOK_EVERY = 0.7
+POLL_EVERY = 0.7
 
 MOST_SAVED = 12
 """Saved runs among which one chooses here; the Runs page has them all, and their models as files."""
@@ -47,11 +47,11 @@ MAX_MB = MAX_BYTES // 10**6
 
 
 def choose() -> ModelFile | None:
-    """Draws the choice of a model and gives it; None, and a sentence that says why, where there is none to use."""
+    """Draw the choice of a model and return it; None, and a message that says why, where there is none to use."""
     run = session.run_of_tab()
     options = _options(run)
     asked = st.query_params.get("model", "")
-    if asked in options and not address_sync.is_uploaded("models", asked):
+    if asked in options and not address_sync.has_written("models", asked):
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
         st.session_state[CHOICE] = _before(run, options)
@@ -59,8 +59,8 @@ def choose() -> ModelFile | None:
         text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
     )
     widgets.save(CHOICE, (run.id if run else None, chosen))
-    if chosen != address_sync.current("models"):
-        address_sync.stands_now("models", chosen)
+    if chosen != address_sync.newest("models"):
+        address_sync.record("models", chosen)
     if chosen in text.BUNDLED or "model" in st.query_params:
         # A run's id says nothing to anybody else.
         if chosen in text.BUNDLED:
@@ -69,7 +69,7 @@ def choose() -> ModelFile | None:
             del st.query_params["model"]
     if asked and asked not in options:
         may_be = ", ".join(text.BUNDLED)
-        st.warning(text.NO_MODEL.format(asked=plain(asked[:60]), may_be=may_be), icon=":material/info:")
+        st.warning(text.NO_MODEL.format(asked=escape_markdown(asked[:60]), may_be=may_be), icon=":material/info:")
     file = _uploaded() if chosen == FILE else bundled(chosen) if chosen in text.BUNDLED else _of_run(chosen)
     if file is not None and not all(map(datasets.may_use, file.uploaded_sets)):
         st.warning(text.GONE, icon=":material/info:")
@@ -81,21 +81,23 @@ def choose() -> ModelFile | None:
 
 
 def _before(run: RunView | None, options: Mapping[str, str]) -> str:
-    """What was chosen before another page was looked at; the tab's run, where that is another one since."""
+    """What was chosen before another page was shown; the tab's run, where that is another one since."""
     of_run, chosen = widgets.saved(CHOICE, (None, None))
     is_still = chosen in options and of_run == (run.id if run else None)
     return str(chosen) if is_still else next(iter(options))
 
 
 def _options(run: RunView | None) -> dict[str, str]:
-    """Choice → title. The tab's own run first, then other runs, what is bundled, and a file."""
+    """Choice → title. The tab's run first, then other runs, what is bundled, and a file."""
     runs = session.runs_with_weights()
     others = text.BUNDLED | {FILE: text.FILE}
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
     titles = {
         run_id: text.RUN.format(
-            loss=LOSSES[experiment.loss].title, dataset=plain_title(experiment.dataset), steps=f"{experiment.steps:,}"
+            loss=LOSSES[experiment.loss].title,
+            dataset=title_of_dataset(experiment.dataset),
+            steps=f"{experiment.steps:,}",
         )
         for run_id, experiment in runs.items()
     }
@@ -108,13 +110,13 @@ def _saved() -> dict[str, str]:
     for info in session.saved_runs():
         experiment, gone = Experiment.from_query(info.query)
         if not gone and not info.sweep and datasets.may_use(experiment.dataset):
-            loss, dataset = LOSSES[experiment.loss].title, plain_title(experiment.dataset)
+            loss, dataset = LOSSES[experiment.loss].title, title_of_dataset(experiment.dataset)
             about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
             found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
     return dict(islice(found.items(), MOST_SAVED))
 
 
-def plain_title(dataset: str) -> str:
+def title_of_dataset(dataset: str) -> str:
     return datasets.uploaded_sets().get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
 
 
@@ -125,7 +127,7 @@ def bundled(name: str) -> ModelFile:
 
 
 def _of_run(run_id: str) -> ModelFile | None:
-    """The weights of a run as they were when it was chosen; the newest where it rests, or when asked for."""
+    """The weights of a run as they were when it was chosen; the newest where it rests, or by a click."""
     run = session.poll_run(run_id)
 
     def newest() -> Model | None:
@@ -145,7 +147,9 @@ def _of_run(run_id: str) -> ModelFile | None:
     try:
         file = widgets.once(OF_RUN, run_id, make, is_newest)
     except (DatasetMissing, FolderRejected) as gone:
-        st.warning(text.GONE if isinstance(gone, DatasetMissing) else plain(str(gone)), icon=":material/info:")
+        st.warning(
+            text.GONE if isinstance(gone, DatasetMissing) else escape_markdown(str(gone)), icon=":material/info:"
+        )
         return None
     if file is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
@@ -167,7 +171,7 @@ def _uploaded() -> ModelFile | None:
     if found is None:
         st.info(text.CHOOSE_FILE_HINT, icon=":material/upload_file:")
     else:
-        st.error(plain(found), icon=":material/error:")
+        st.error(escape_markdown(found), icon=":material/error:")
     return None
 
 
@@ -181,26 +185,26 @@ def _read(file: UploadedFile) -> ModelFile | str:
 
 
 def _is_sound(file: ModelFile) -> bool:
-    """Whether the tensors are those of the network that the file speaks of: the examining process knows."""
+    """Whether the tensors are those of the network that the file speaks of: the evaluation process knows."""
     if evaluations.problem():
         st.error(evaluations.problem(), icon=":material/error:")
         return False
     if not evaluations.is_ready():
         st.info(text.CHECKING, icon=":material/hourglass:")
-        st.fragment(_once_ready, run_every=LOOK_EVERY)()
+        st.fragment(_rerun_when_ready, run_every=POLL_EVERY)()
         return False
     try:
         found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
     except Refused as refused:
-        st.error(plain(str(refused)), icon=":material/error:")
+        st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
     if found is None:
         st.info(text.CHECKING, icon=":material/hourglass:")
-        st.fragment(_once_ready, run_every=LOOK_EVERY)()
+        st.fragment(_rerun_when_ready, run_every=POLL_EVERY)()
     return found is not None
 
 
-def _once_ready() -> None:
+def _rerun_when_ready() -> None:
     if evaluations.is_ready():
         st.rerun()
 
@@ -208,7 +212,7 @@ def _once_ready() -> None:
 def title(file: ModelFile) -> str:
     """What a model was trained on, and by which loss, in a few words."""
     experiment = file.model.experiment
-    return f"{LOSSES[experiment.loss].title}, {plain_title(experiment.dataset) if file.model.has_images else '…'}"
+    return f"{LOSSES[experiment.loss].title}, {title_of_dataset(experiment.dataset) if file.model.has_images else '…'}"
 
 
 def about(file: ModelFile) -> str:
@@ -216,7 +220,7 @@ def about(file: ModelFile) -> str:
     experiment = model.experiment
     said = [
         text.ABOUT.format(
-            dataset=plain_title(experiment.dataset) if model.has_images else "…",
+            dataset=title_of_dataset(experiment.dataset) if model.has_images else "…",
             loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
         )
     ]  # fmt: skip
@@ -226,9 +230,9 @@ def about(file: ModelFile) -> str:
 
 
 def _about(file: ModelFile) -> None:
-    st.caption(plain(about(file)))
+    st.caption(escape_markdown(about(file)))
     if not file.model.has_images:
-        # Of somebody's own pictures the default dataset, which is here, stands in the place.
+        # In place of an uploaded dataset stands the default one, which is here.
         named = DATASETS.get(file.model.experiment.dataset)
         remedy = text.DOWNLOAD if named is not None and not named.find() else text.UPLOAD_AGAIN
         st.info(text.NO_IMAGES.format(remedy=remedy), icon=":material/info:")
@@ -245,7 +249,7 @@ def threshold(file: ModelFile) -> Threshold | None:
     return _thresholds().get((session.owner_hash(), file.key)) or file.model.threshold
 
 
-def keep_threshold(file: ModelFile, chosen: Threshold) -> None:
+def save_threshold(file: ModelFile, chosen: Threshold) -> None:
     thresholds = _thresholds()
     thresholds[session.owner_hash(), file.key] = chosen
     # A copy of the keys: other browsers choose at the same moment.
@@ -261,7 +265,7 @@ def save_button(file: ModelFile, chosen: Threshold | None) -> None:
         )  # fmt: skip
 
 
-def rule_words(found: Threshold) -> str:
+def describe_rule(found: Threshold) -> str:
     """How a threshold was chosen, in words."""
     kind, _, numbers = found.rule.partition("=")
     values = numbers.split(":")

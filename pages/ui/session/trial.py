@@ -1,4 +1,4 @@
-"""A claim put to the test: its sides train beside each other in the background, and a sentence says what came of it."""
+"""A claim put to the test: its sides train beside each other in the background, and a message says what came of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.session import engine, session
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.myths import MYTHS, STEPS, Myth, result
 from siamese_core.export.figures import losses
@@ -54,10 +53,10 @@ def _stop(key: str) -> None:
 
 
 def _views(key: str) -> tuple[int, dict[str, RunView]]:
-    """The seed, and the runs that are still kept."""
+    """The seed, and the runs that are still there."""
     seed, runs = st.session_state.get("trials", {}).get(key, (0, {}))
-    looked = {title: session.poll_run(run) for title, run in runs.items()}
-    return seed, {title: view for title, view in looked.items() if view is not None}
+    polled = {title: session.poll_run(run) for title, run in runs.items()}
+    return seed, {title: view for title, view in polled.items() if view is not None}
 
 
 def _going(key: str) -> bool:
@@ -97,7 +96,7 @@ def _chart(myth: Myth, views: dict[str, RunView]) -> None:
         data=tuple(len(view.scores) for view in views.values()),
         live=any(view.live for view in views.values()),
         height=HEIGHT,
-        text=PLOT | {"label": text.TRIALS["label"]},
+        label=text.TRIALS["label"],
     )
 
 

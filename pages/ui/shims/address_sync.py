@@ -14,25 +14,25 @@ SECONDS = 5.0
 """How long after it was replaced an address is still on its way."""
 
 
-def current(page: str) -> str:
-    """The address that the page has written last."""
-    return _kept(page)[0]
+def newest(page: str) -> str:
+    """Return the address that a page has written last."""
+    return _written(page)[0]
 
 
-def is_uploaded(page: str, address: str) -> bool:
-    """Whether the page has written it: now, or so shortly ago that the browser may not know of the next."""
-    now, before = _kept(page)
+def has_written(page: str, address: str) -> bool:
+    """Return whether a page has written it: now, or so shortly ago that the browser may not know of the next."""
+    now, before = _written(page)
     return address == now or before.get(address, 0.0) > time.monotonic()
 
 
-def stands_now(page: str, address: str) -> None:
-    """The page has written, or taken, this address."""
-    replaced, before = _kept(page)
+def record(page: str, address: str) -> None:
+    """Record that a page has written, or read, this address."""
+    replaced, before = _written(page)
     now = time.monotonic()
     fresh = {old: until for old, until in before.items() if until > now}
-    st.session_state[f"echo_{page}"] = (address, fresh | {replaced: now + SECONDS})
+    st.session_state[f"address_{page}"] = (address, fresh | {replaced: now + SECONDS})
 
 
-def _kept(page: str) -> tuple[str, dict[str, float]]:
-    kept: tuple[str, dict[str, float]] = st.session_state.get(f"echo_{page}", ("", {}))
-    return kept
+def _written(page: str) -> tuple[str, dict[str, float]]:
+    written: tuple[str, dict[str, float]] = st.session_state.get(f"address_{page}", ("", {}))
+    return written

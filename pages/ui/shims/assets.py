@@ -16,7 +16,7 @@ COMPONENTS = ROOT / "pages" / "ui" / "components"
 
 
 def publish(stem: str, suffix: str, content: bytes) -> str:
-    """The address of `content`, relative to the app, under a name that changes with it."""
+    """Write `content` and return its address, relative to the app, under a name that changes with it."""
     return _write(f"{stem}-{_digest(content)}{suffix}", content)
 
 
@@ -25,7 +25,7 @@ def is_there(url: str) -> bool:
 
 
 def withdraw(stem: str, older_than: float = 0.0) -> None:
-    """Deletes what was published under `stem`, at least so many seconds ago."""
+    """Delete what was published under `stem`, at least so many seconds ago."""
     for path in STATIC.glob(f"{stem}-*"):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime >= older_than:
@@ -41,7 +41,7 @@ def plotly_js() -> str:
 
 @lru_cache(maxsize=1)
 def components() -> str:
-    """The folder of our components; one folder, because they import each other."""
+    """Return the folder of our components; one folder, because they import each other."""
     sources = {path.relative_to(COMPONENTS).as_posix(): path.read_bytes() for path in sorted(COMPONENTS.rglob("*.js"))}
     folder = f"components-{_digest(b''.join(sources.values()))}"
     for name, content in sources.items():

@@ -1,4 +1,4 @@
-"""What moves on the Train page. A fragment: it reads the run's newest slot and never waits for the run."""
+"""What moves on the Train page. A fragment: it reads the run's newest state and never waits for the run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import streamlit as st
 from pages.ui.components.components import embedding_view, plot_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.session import datasets, embedding_message, engine, session
-from pages.ui.session.loss_curves import is_waiting, take_late
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.session.loss_curves import collect_late, is_waiting
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
 from pages.ui.text import train as text
-from pages.ui.text.plot import PLOT
 from pages.ui.train.loss_panel import loss_panel
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.engine import RunView
@@ -30,7 +29,7 @@ HISTORY_HEIGHT = 360
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
     """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
-    take_late()
+    collect_late()
     run = session.poll_run(run_id) if run_id else None
     if run is not None:
         datasets.may_use(run.experiment.dataset)
@@ -55,7 +54,7 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
 
 
 def is_busy(run: RunView | None) -> bool:
-    """Whether something will change by itself: a run, a worker or a UMAP that warms up, a picture on its way."""
+    """Whether something will change by itself: a run, a worker or a UMAP that warms up, a layout on its way."""
     if not engine.devices() or is_waiting():
         return True
     if run is None:
@@ -78,14 +77,14 @@ def _status(run: RunView | None, changed: bool) -> None:
             shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
         if run is not None and (not_saved := session.save_problem(run.id)):
-            st.warning(plain(not_saved), icon=":material/save:")
+            st.warning(escape_markdown(not_saved), icon=":material/save:")
 
 
 def _measured_on(experiment: Experiment) -> str:
     classes = experiment.data.classes
     if len(experiment.held_out) == 1:
-        return text.MEASURED_ON_ONE.format(name=plain(classes[experiment.held_out[0]]))
-    names = plain(", ".join(classes[c] for c in experiment.held_out))
+        return text.MEASURED_ON_ONE.format(name=escape_markdown(classes[experiment.held_out[0]]))
+    names = escape_markdown(", ".join(classes[c] for c in experiment.held_out))
     return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
 
 
@@ -167,7 +166,7 @@ def _history(run: RunView | None, experiment: Experiment) -> None:
         data=(len(run.loss), len(run.scores), run.pixel_baseline is None) if run else None,
         live=run is not None and run.live,
         height=HISTORY_HEIGHT,
-        text=PLOT | {"label": text.HISTORY["label"]},
+        label=text.HISTORY["label"],
     )
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session.loss_curves import line_of, loss_arrays, places, version
+from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
 from pages.ui.text import train as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame
@@ -45,7 +44,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     curve = (
         NO_CURVE
         if loss.input_kind == "logits"
-        else loss_arrays(loss.key, experiment.params, places(loss, min(d_max, _farthest_drawn(loss))))
+        else loss_arrays(loss.key, experiment.params, axis_points(loss, min(d_max, _farthest_drawn(loss))))
     )
     if curve is None:
         st.caption(text.WARMING)
@@ -61,7 +60,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
             if is_triplet
             else _pairs(curve, run if measured else None, frame, d_max, slope, words)
         )
-        # Another loss is another picture: a zoom into the one before it is let go.
+        # Another loss is another chart: a zoom into the one before it is given up.
         return drawn.update_layout(uirevision=f"{experiment.loss} {experiment.measure}")
 
     plot_view(
@@ -79,7 +78,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=_handles(experiment),
         on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
         on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
@@ -88,7 +87,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
 
 def _handles(experiment: Experiment) -> list[dict[str, Any]]:
     """The line of the loss that can be dragged, where it has one."""
-    name, loss = line_of(experiment.loss), LOSSES[experiment.loss]
+    name, loss = draggable_param(experiment.loss), LOSSES[experiment.loss]
     kind = "diagonal" if loss.input_kind == "triplet" else "vertical"
     return [
         {
@@ -106,7 +105,7 @@ def _name(key: str) -> str:
 
 def _end(experiment: Experiment, frame: Frame | None) -> float:
     """Where the axis of distances ends: with the line in sight, and the run's distances."""
-    loss, name = LOSSES[experiment.loss], line_of(experiment.loss)
+    loss, name = LOSSES[experiment.loss], draggable_param(experiment.loss)
     default = next((p.default for p in loss.params if p.name == name), 1.0)
     line = 1.2 * experiment.params[name] if name else 0.0
     return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.input_kind == "triplet")))
@@ -118,7 +117,7 @@ def _farthest_drawn(loss: Loss) -> float:
 
 
 def _as_dragged(experiment: Experiment) -> Experiment:
-    """While the line is held only this panel follows; the slider, and with it the page, when it is let go: drawing the
+    """While the line is held only this panel follows; the slider, and with it the page, when it is dropped: drawing the
     whole page ten times a second would cost the browser the line it holds."""
     name, value = st.session_state.get("dragging") or (None, None)
     return replace(experiment, params={**experiment.params, name: value}) if name in experiment.params else experiment
@@ -138,7 +137,7 @@ def _pairs(
     words: dict[str, str],
 ) -> go.Figure:
     """The shares' axis only grows during a run."""
-    kept = st.session_state.get("share_max")
+    run_id, share_max = st.session_state.get("share_max", ("", 0.0))
     figure = base.loss_curve(
         base.Curve(**arrays),
         None if frame is None else frame.same_distances,
@@ -146,7 +145,7 @@ def _pairs(
         text=words,
         d_max=d_max,
         show_slope=slope,
-        share_max=kept[1] if kept and measured is not None and kept[0] == measured.id else 0.0,
+        share_max=share_max if measured is not None and run_id == measured.id else 0.0,
     )
     if measured is not None:
         st.session_state["share_max"] = (measured.id, figure.layout.yaxis2.range[1])
@@ -165,7 +164,7 @@ def _farthest(frame: Frame | None, is_triplet: bool) -> float:
 def _axis_end(experiment: Experiment, value: float) -> float:
     """Only grows, in steps, as long as the loss and its distance are the same."""
     name = (experiment.loss, experiment.measure)
-    kept = st.session_state.get("d_max", (None, 0.0))
-    end = base.nice_end(kept[1] if kept[0] == name else 0.0, value)
+    drawn_as, d_max = st.session_state.get("d_max", (None, 0.0))
+    end = base.nice_end(d_max if drawn_as == name else 0.0, value)
     st.session_state["d_max"] = (name, end)
     return end or 1.0

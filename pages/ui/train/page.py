@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pages.ui.runs.actions import PROBLEM, go_on
+from pages.ui.runs.actions import PROBLEM, resume
 from pages.ui.runs.titles import title_of
 from pages.ui.session import engine, experiment_form, session
-from pages.ui.session.loss_curves import take_late
+from pages.ui.session.loss_curves import collect_late
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import train as text
 from pages.ui.train.live import is_busy, live
 from siamese_core.datasets import is_uploaded
@@ -25,7 +25,7 @@ TITLE = text.TITLE
 
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
-"""Seconds between looks at a run that rests: often enough to keep it."""
+"""Seconds between polls of a run that rests: often enough for its lease."""
 
 SENT_AFTER = 0.05
 """Seconds in which Streamlit has sent what a page drew: it sends every 0.01."""
@@ -34,8 +34,8 @@ SENT_AFTER = 0.05
 def page() -> None:
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
     is_ready = bool(engine.devices())
-    # So that a curve that came before is no reason to: `live` takes it too, but after the page has asked.
-    take_late()
+    # So that a curve that came before is no reason to: `live` collects it too, but after the page has.
+    collect_late()
     run = session.run_of_tab()
     if run is not None:
         # A reload, or a page switch: the settings of the run come back with it.
@@ -56,7 +56,7 @@ def page() -> None:
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
         if ignored:
-            named = "".join(f"\n- {plain(str(field))}" for field in ignored)
+            named = "".join(f"\n- {escape_markdown(str(field))}" for field in ignored)
             st.warning(text.IGNORED.format(fields=named), icon=":material/info:")
         if not experiment.data.find():
             st.info(text.GET_FIRST, icon=":material/download:")
@@ -75,7 +75,7 @@ def page() -> None:
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
         run.id if run else None, experiment, changed, busy
     )  # fmt: skip
-    # A look at the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
+    # A poll of the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
     # views, and say all the same that the page is whole: the browser would take them away, and mount them anew.
     time.sleep(SENT_AFTER)
 
@@ -84,16 +84,16 @@ def _offer() -> None:
     """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
     newest = next((info for info in session.saved_runs() if not info.sweep), None)
     if newest is not None and newest.status == "interrupted":
-        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=plain(title_of(newest)))
+        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(said, icon=":material/schedule:")
-            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=go_on, args=(newest.id,))
+            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
-        st.warning(plain(problem), icon=":material/info:")
+        st.warning(escape_markdown(problem), icon=":material/info:")
 
 
 def _take_dropped() -> None:
-    """A line that was let go moves its slider, before that is drawn."""
+    """A line that was dropped moves its slider, before that is drawn."""
     dropped = st.session_state.pop("dropped", None)
     if dropped is not None:
         name, value = dropped
@@ -101,7 +101,7 @@ def _take_dropped() -> None:
 
 
 def _machine(asked: dict[str, str]) -> Machine:
-    """The device of a new run; known only when the worker has looked what there is."""
+    """The device of a new run; known only when the worker has found what there is."""
     found = engine.devices()
     if not found:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
@@ -116,7 +116,7 @@ def _machine(asked: dict[str, str]) -> Machine:
 
 
 def _project(run: RunView, experiment: Experiment) -> None:
-    """Draws the run as this tab's control says when that is moved: another tab may look at it in another way."""
+    """Draws the run as this tab's control says when that is moved: another tab may draw it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
         session.project_run(run.id, experiment.projection)

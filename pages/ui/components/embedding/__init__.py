@@ -1,1 +1,1 @@
-"""The embedding view: its JavaScript, and the pictures it shows."""
+"""The embedding view: its JavaScript, and the thumbnails it shows."""

@@ -1,4 +1,4 @@
-"""The probe images of an experiment as the embedding view needs them."""
+"""The evaluation images of an experiment as the embedding view needs them."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ class EvalSprites:
 
 
 def eval_sprites(experiment: Experiment) -> EvalSprites:
-    """With all the thumbnails in one picture, which is published as a file."""
+    """Return them with all thumbnails in one image, which is published as a file."""
     asked = (experiment.data, experiment.view, experiment.branches)
     try:
         found = _published(*asked)
         if not assets.is_there(found.sprite["url"]):
-            # Uploaded pictures were deleted, and uploaded again.
+            # An uploaded set was deleted, and uploaded again.
             _published.cache_clear()
             found = _published(*asked)
-    except _NotYet:
+    except _Pending:
         # For a moment second inputs look like first ones.
         found = _published(experiment.data, "none", experiment.branches)
     return found
 
 
-class _NotYet(Exception):
-    """The worker has not said what second inputs look like."""
+class _Pending(Exception):
+    """The worker has not sent yet what second inputs look like."""
 
 
 @lru_cache(maxsize=16)
 def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
-    """Raises `_NotYet`, which is not kept."""
-    found = eval_images_of(record, view, branches, lambda view, images: _viewed(record, view, images), LARGEST)
+    """Raises `_Pending`, which is not cached."""
+    found = eval_images_of(record, view, branches, lambda view, images: _transformed(record, view, images), LARGEST)
     url = assets.publish(engine.sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
     height, width = found.thumbnails.shape[2:]
     return EvalSprites(
@@ -65,9 +65,9 @@ def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     )
 
 
-def _viewed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
-    """Asked of the worker: the server knows no torch."""
+def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
+    """Requested of the worker: the server has no torch."""
     found = request_once("viewed", (record, view), lambda: engine.transformed(view, images), WAIT)
     if found is None:
-        raise _NotYet
+        raise _Pending
     return found["images"]

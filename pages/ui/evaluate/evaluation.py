@@ -1,4 +1,4 @@
-"""What the parts of the Evaluate page look at."""
+"""What the parts of the Evaluate page share: the evaluation of a model, and how numbers are written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siamese_core.evaluation.report import GroupReport, Report
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Evaluation:
     file: ModelFile
     report: Report
 
@@ -24,9 +24,9 @@ class Found:
         return self.report.groups
 
 
-def group(found: Found, key: str, label: str = text.GROUP) -> str:
-    """Which classes are looked at: a choice where there are two groups."""
-    names = list(found.groups)
+def choose_group(evaluation: Evaluation, key: str, label: str = text.GROUP) -> str:
+    """Return the classes that are evaluated: by a choice, where there are two groups."""
+    names = list(evaluation.groups)
     if len(names) == 1:
         return names[0]
     if st.session_state.get(key) not in names:
@@ -36,7 +36,7 @@ def group(found: Found, key: str, label: str = text.GROUP) -> str:
 
 
 def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], helps: Mapping[str, str]) -> None:
-    """A table that rests: its first column names the row."""
+    """Draw a table whose first column names the row, and stays in sight."""
     config = {
         title: st.column_config.TextColumn(title, help=helps.get(name), pinned=name == next(iter(columns)))
         for name, title in columns.items()
@@ -50,7 +50,7 @@ def decimal(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Rates far below a percent keep two digits that say something."""
+    """Write a rate; far below a percent with two significant digits."""
     return f"{value:.1%}" if value >= 0.01 or not value else f"{100 * value:.2g}%"
 
 

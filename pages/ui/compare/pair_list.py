@@ -1,4 +1,4 @@
-"""Many pairs at once: what somebody gives, opened and asked about part by part."""
+"""Many pairs at once: the files that somebody gives, decoded and compared part by part."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.compare.judged import Judged, result, thumbnails
-from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, hint_at_brightness, pictures
+from pages.ui.compare.model_input import MAX_MB, TYPES, Pixels, hint_at_brightness, model_inputs
+from pages.ui.compare.verdict_table import Verdicts, draw_verdicts, thumbnails
 from pages.ui.session import evaluations
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, Reply, result_within
 from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
@@ -36,13 +36,13 @@ from siamese_core.formats.pair_lists import (
 from siamese_core.runs.model import Model
 
 PART = 250
-"""Pairs in one question: a message stays small, and one sees how far it is."""
+"""Pairs in one request: a message stays small, and one sees how far it is."""
 
-LOOK_EVERY, LOOKS = 0.5, 120
-"""Seconds between two looks for an answer, at which a click on Cancel is heard; how many before we say it is late."""
+POLL_EVERY, POLLS = 0.5, 120
+"""Seconds between two polls of a reply, at which a click on Cancel takes effect; how many before it is called late."""
 
 HINTED = 40
-"""Pictures, at most, by which we tell whether they are light on dark."""
+"""Images, at most, by which we tell whether they are light on dark."""
 
 EXAMPLE_CLASSES, EXAMPLE_EACH = 4, 3
 
@@ -68,7 +68,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
     if problems:
-        lines = "".join(f"\n- {plain(problem)}" for problem in problems)
+        lines = "".join(f"\n- {escape_markdown(problem)}" for problem in problems)
         st.warning(text.LEFT_OUT.format(problems=lines), icon=":material/warning:")
     if not usable:
         st.error(text.NONE_LEFT, icon=":material/error:")
@@ -86,14 +86,14 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         return
     shown = widgets.once("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
     waits = work is not None and work.status in ("waiting", "working")
-    result(file.model, Judged(usable, found["value"], found.get("unlike")), threshold, shown, waits)
+    draw_verdicts(file.model, Verdicts(usable, found["value"], found.get("unlike")), threshold, shown, waits)
 
 
-# What somebody gives
+# The files
 
 
 def _listed(model: Model) -> tuple[Hashable, PairList | None]:
-    """What is another for other files, and their pairs; None, and a sentence, where there are none to use."""
+    """The ids of the files, and their pairs; None, and a message, where there are none to use."""
     given_as = widgets.persistent(
         "many_given_as",
         "stacks",
@@ -119,13 +119,13 @@ def _listed(model: Model) -> tuple[Hashable, PairList | None]:
         return ids, None
     found = widgets.once("many_list", ids, lambda: _read(files))
     if isinstance(found, str):
-        st.error(plain(found), icon=":material/error:")
+        st.error(escape_markdown(found), icon=":material/error:")
         return ids, None
     return ids, found
 
 
 def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
-    """Of one zip, or of two stacks; a sentence where they cannot be used."""
+    """Of one zip, or of two stacks; a message where they cannot be used."""
     try:
         if len(files) == 1:
             return of_zip(files[0][0])
@@ -172,23 +172,23 @@ def example(images: Images, classes: Sequence[str]) -> bytes:
         places = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
         names.append([f"{stem}_{number}.png" for number in range(1, len(places) + 1)])
         pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], places, strict=True)]
-    rows: list[tuple[str, str, bool | None]] = [(own[0], own[1], True) for own in names if len(own) > 1]
+    rows: list[tuple[str, str, bool | None]] = [(files[0], files[1], True) for files in names if len(files) > 1]
     if len(names) > 1:
-        rows += [(own[-1], after[0], False) for own, after in zip(names, names[1:] + names[:1], strict=True)]
+        rows += [(files[-1], after[0], False) for files, after in zip(names, names[1:] + names[:1], strict=True)]
     return example_zip(pngs, rows)
 
 
-# What becomes of it
+# The comparison
 
 
 def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenerator) -> Opened:
-    """Every picture of a list, opened once. A click on Cancel ends the page's run in here, and nothing is kept."""
+    """Every image of a list, decoded once. A click on Cancel ends the page's run in here, and nothing is stored."""
 
     def opened() -> Opened:
         found: Opened = []
         total = len(listed.files)
         bar = _bar(progress, "opening")
-        for outcome in pictures(listed.files, model):
+        for outcome in model_inputs(listed.files, model):
             found.append(outcome)
             bar.progress(len(found) / total, text.OPENING.format(done=f"{len(found):,}", total=f"{total:,}"))
         progress.empty()
@@ -198,25 +198,25 @@ def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenera
 
 
 def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], list[str]]:
-    """The pairs of which both pictures could be opened, and a sentence for each row and picture that could not."""
+    """Return the pairs of which both images could be decoded, and a message for each row and image that could not."""
     broken = {n: outcome for n, outcome in enumerate(opened) if isinstance(outcome, ImageRejected)}
     names: dict[int, str] = {}
     for pair in listed.pairs:
         names.setdefault(pair.first, pair.first_name)
         names.setdefault(pair.second, pair.second_name)
-    told = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
-    more = len(told) - MAX_PROBLEMS
+    messages = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
+    more = len(messages) - MAX_PROBLEMS
     if more > 0:
-        told[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
+        messages[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
     usable = tuple(pair for pair in listed.pairs if pair.first not in broken and pair.second not in broken)
-    return usable, [*listed.problems, *told]
+    return usable, [*listed.problems, *messages]
 
 
 def _compared(
     file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[Listed], images: Mapping[int, Pixels],
     work: EvaluationProgress | None, progress: DeltaGenerator,
 ) -> Arrays | None:  # fmt: skip
-    """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
+    """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where a reply takes too long."""
     is_known = work is not None and work.status == "done"
     replies: list[Reply] = widgets.once("many_replies", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)
@@ -229,14 +229,14 @@ def _compared(
             second = np.stack([images[pair.second] for pair in part])
             replies.append(evaluations.compare(file, first, second))
         arrays = None
-        for _ in range(LOOKS):
+        for _ in range(POLLS):
             if bar is not None:
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
             try:
-                arrays = result_within(replies[number], LOOK_EVERY)
+                arrays = result_within(replies[number], POLL_EVERY)
             except Refused as refused:
                 progress.empty()
-                st.error(plain(str(refused)), icon=":material/error:")
+                st.error(escape_markdown(str(refused)), icon=":material/error:")
                 return None
             if arrays is not None or replies[number].cancelled():
                 break

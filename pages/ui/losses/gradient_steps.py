@@ -50,14 +50,14 @@ def controls(params: Params) -> None:
     st.caption(_words(params))
 
 
-def put(x: float, params: Params) -> None:
-    """Places the pair where the chart was clicked."""
+def start_at(x: float, params: Params) -> None:
+    """Put the pair where the chart was clicked."""
     loss, _ = _where(params)
     st.session_state[TRAIL] = [_within(loss, x)]
 
 
-def on(params: Params) -> Point | None:
-    """The pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
+def position(params: Params) -> Point | None:
+    """Return the pair on the curve of its loss; its heights are read off `fn`, not off the drawing."""
     trail = st.session_state.get(TRAIL)
     if not trail:
         return None

@@ -1,14 +1,14 @@
-"""Why two pictures are as far apart as they are, and what else looks like them to the network."""
+"""Why the network sees two images at this distance, and what else looks like them to it."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.compare.pictures import Pixels
-from pages.ui.session.image_grid import sheet
+from pages.ui.compare.model_input import Pixels
+from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays
 from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
@@ -21,7 +21,7 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 
 def maps(explained: Arrays, value: float) -> None:
-    """Both images under one map, on one scale."""
+    """Draw both images under one map, on one scale."""
     chosen = widgets.persistent(
         "map_kind",
         "occlusion",
@@ -31,7 +31,7 @@ def maps(explained: Arrays, value: float) -> None:
     most = float(found.max())
     with st.container(horizontal=True):
         for image, heat in zip(explained["shown"], found, strict=True):
-            show_png(sheet(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
+            show_png(grid_png(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
     st.caption(text.MAP_HELP[chosen])
     st.caption(text.STRENGTH[chosen].format(most=f"{most:.2g}", value=f"{value:.3g}"))
 
@@ -49,7 +49,7 @@ def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
 
 
 def neighbours(model: Model, compared: Arrays) -> None:
-    """Of each picture, the training images that the network holds for most like it."""
+    """Draw the training images that are nearest to each image for the network."""
     images = model.experiment.data.load()
     for side, name in enumerate(text.SIDES):
         st.markdown(f"{name}")
@@ -58,5 +58,5 @@ def neighbours(model: Model, compared: Arrays) -> None:
             for place, distance in near:
                 with st.container(width=80):
                     label = model.classes[images.train_labels[place]]
-                    caption = f"{plain(label)}  \n{distance:.3g}"
-                    show_png(sheet(images.train_images[place][None], 1), caption=caption, width="stretch")
+                    caption = f"{escape_markdown(label)}  \n{distance:.3g}"
+                    show_png(grid_png(images.train_images[place][None], 1), caption=caption, width="stretch")

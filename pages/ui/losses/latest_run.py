@@ -1,4 +1,4 @@
-"""Where am I? The pairs of the latest run of this browser, laid under any loss."""
+"""The pairs of the latest run of this browser, laid under any loss."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from siamese_core.engine import RunView
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 
-WANTED = address.key("mine")
+WANTED = address.key("show_latest_run")
 
 
 def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a picture of a run."""
+    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a snapshot of a run."""
     if run is None or run.frame is None:
         return None
     measure = _measure(run, loss)
@@ -61,8 +61,8 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
     return (run.id, run.frame_step) if run is not None else None
 
 
-def latest() -> RunView | None:
-    """The latest run of this browser, where its owner wants to see it here."""
+def chosen() -> RunView | None:
+    """Return the latest run of this browser, where its toggle is on."""
     wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
     run = session.latest_run() if wanted else None
     if wanted and run is None:
@@ -79,10 +79,10 @@ def is_moving() -> bool:
 
 
 def _measure(run: RunView, loss: str) -> str:
-    """The run's own where the loss is defined on it. A trained head stays with its run: the exponential similarity,
-    which has no weights, stands in for it."""
-    own = run.experiment.measure
+    """The run's, where the loss is defined on it. A trained head stays with its run: the exponential similarity, which
+    has no weights, stands in for it."""
+    trained = run.experiment.measure
     allowed = LOSSES[loss].measures if LOSSES[loss].input_kind != "logits" else ("exponential_similarity",)
-    if own in allowed:
-        return own
+    if trained in allowed:
+        return trained
     return next(measure for measure in allowed if measure != "similarity_head")

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.compare import many
-from pages.ui.compare.judged import Judged, infos, summary, table, thumbnails
+from pages.ui.compare import pair_list
+from pages.ui.compare.verdict_table import Verdicts, rows, summary, table, thumbnails
 from pages.ui.session import model_picker
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
@@ -101,7 +101,7 @@ class TestThePage:
     def test_the_distances_of_the_parts_are_those_of_the_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
         names = [f"{n}.png" for n in range(5)]
         whole = judged(with_stacks(names, names)).dataframe[0].value
-        monkeypatch.setattr(many, "PART", 2)
+        monkeypatch.setattr(pair_list, "PART", 2)
         parts = judged(with_stacks(names, names)).dataframe[0].value
         np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
         assert parts["unlike"].tolist() == whole["unlike"].tolist()
@@ -143,7 +143,7 @@ class TestThePage:
             rounds.append(len(files))
             yield from (np.full(model.shape, 40 * n, np.uint8) for n in range(len(files)))
 
-        monkeypatch.setattr(many, "pictures", counted)
+        monkeypatch.setattr(pair_list, "model_inputs", counted)
         app = judged(with_stacks(["1.png", "2.png"], ["3.png", "4.png"]))
         before = app.dataframe[0].value
         app.toggle(key="many_invert").set_value(True)
@@ -160,17 +160,17 @@ class TestThePage:
     def test_what_is_cancelled_begins_again_only_when_somebody_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         app = opened()
         rounds: list[int] = []
-        real = many.pictures
+        real = pair_list.model_inputs
 
         def cancelled(files: tuple[bytes, ...], model: Model) -> Iterator[np.ndarray | ImageRejected]:
             """As a click on Cancel while the first picture is opened."""
             rounds.append(len(files))
             if len(rounds) == 1:
-                many._cancel()
-                many.st.rerun()
+                pair_list._cancel()
+                pair_list.st.rerun()
             return real(files, model)
 
-        monkeypatch.setattr(many, "pictures", cancelled)
+        monkeypatch.setattr(pair_list, "model_inputs", cancelled)
         for side in range(2):
             app.get("file_uploader")[side].set_value([("1.png", png(side), PNG)])
         ran(app)
@@ -197,13 +197,13 @@ class TestThePage:
         assert text.STILL_CHOSEN.format(count=1) in words(judged(app))
         click(app, text.REMOVE)
         assert not app.dataframe
-        assert not [name for name in many.ENTRIES if name in app.session_state]
+        assert not [name for name in pair_list.ENTRIES if name in app.session_state]
 
 
 def test_an_example_is_a_list_that_the_page_reads() -> None:
     model = model_picker.bundled("fashion_mnist").model
     images = model.experiment.data.load()
-    listed = of_zip(io.BytesIO(many.example(images, model.classes)))
+    listed = of_zip(io.BytesIO(pair_list.example(images, model.classes)))
     assert [pair.same for pair in listed.pairs] == [True] * 4 + [False] * 4
     assert (len(listed.files), listed.problems) == (12, ())
     assert listed.pairs[0].first_name == "T_shirt_top_0_1.png"
@@ -216,14 +216,14 @@ class TestSortedOut:
     def test_a_picture_is_named_once_however_many_pairs_it_is_in(self) -> None:
         image = np.zeros((1, 2, 2), np.uint8)
         listed = PairList((b"0", b"1", b"2"), (A, B, C), ("Row 9: no.",))
-        usable, problems = many.sorted_out(listed, [image, image, refusal("empty")])
+        usable, problems = pair_list.sorted_out(listed, [image, image, refusal("empty")])
         assert usable == (A,)
         assert problems == ["Row 9: no.", f"c: {refusal('empty').message}"]
 
     def test_after_twenty_it_says_how_many_more(self) -> None:
         pairs = tuple(Listed(f"{2 * n}", f"{2 * n + 1}", 2 * n, 2 * n + 1, None) for n in range(11))
         listed = PairList(tuple(bytes([n]) for n in range(22)), pairs)
-        usable, problems = many.sorted_out(listed, [refusal("empty")] * 22)
+        usable, problems = pair_list.sorted_out(listed, [refusal("empty")] * 22)
         assert usable == ()
         assert len(problems) == 21
         assert problems[-1] == "and 2 more"
@@ -231,34 +231,34 @@ class TestSortedOut:
 
 class TestJudged:
     model = model_picker.bundled("fashion_mnist").model
-    three = Judged((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
+    three = Verdicts((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
 
     def test_false_accepts_and_false_rejects_are_counted_where_the_truth_is_known(self) -> None:
-        said = summary(infos(self.model, self.three, 0.45))
+        said = summary(rows(self.model, self.three, 0.45))
         assert "Pairs: **3**. By the threshold 0.45, **1** the same and **2** different." in said
         assert "known: **2**, of which the verdict is right on **0**" in said
         assert "False accepts: **1** of 1. False rejects: **1** of 1." in said
 
     def test_a_pair_at_the_threshold_is_the_same(self) -> None:
-        assert infos(self.model, self.three, 0.5)[0]["verdict"] == "same"
+        assert rows(self.model, self.three, 0.5)[0]["verdict"] == "same"
 
     def test_the_csv_has_a_row_for_each_pair_and_begins_no_formula(self) -> None:
-        lines = to_csv(infos(self.model, self.three, 0.5)).splitlines()
+        lines = to_csv(rows(self.model, self.three, 0.5)).splitlines()
         assert lines[0] == "first,second,value,threshold,verdict,same,unlike"
         assert lines[1] == "a,b,0.5,0.5,same,1,"
         assert lines[2].startswith("'=a,c,0.4")
         assert lines[3].endswith(",0.5,different,,both")
 
     def test_without_a_threshold_there_is_no_verdict_and_nothing_is_right_or_wrong(self) -> None:
-        found = infos(self.model, self.three, None)
+        found = rows(self.model, self.three, None)
         assert to_csv(found).splitlines()[1] == "a,b,0.5,,,1,"
         columns = table(self.three, found, {0: "x", 1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "same", "unlike", "first", "second"}
         assert columns["second_image"] == ["y", "z", "z"]
 
     def test_columns_that_say_nothing_are_left_out(self) -> None:
-        one = Judged((C,), np.array([0.5], np.float32))
-        columns = table(one, infos(self.model, one, 0.5), {1: "y", 2: "z"})
+        one = Verdicts((C,), np.array([0.5], np.float32))
+        columns = table(one, rows(self.model, one, 0.5), {1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "verdict", "first", "second"}
 
 

@@ -1,4 +1,4 @@
-"""The lines of the charts that can be dragged: every margin, every Q."""
+"""The lines of the charts that can be dragged: each margin, each Q."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.losses import address
-from pages.ui.session.loss_curves import line_of
+from pages.ui.session.loss_curves import draggable_param
 from pages.ui.text import losses as text
 from siamese_core.export.figures.losses import DIFFERENT_SHADES
 from siamese_core.losses import LOSSES
@@ -20,7 +20,7 @@ def handles(params: Mapping[str, Mapping[str, float]], kind: str = "vertical") -
     """For `plot_view`, of losses with the values of their parameters."""
     found = []
     for n, (key, values) in enumerate(params.items()):
-        loss, name = LOSSES[key], line_of(key)
+        loss, name = LOSSES[key], draggable_param(key)
         for param in loss.params:
             if param.name == name:
                 label = text.PARAM.format(param=param.title, loss=loss.title) if len(params) > 1 else param.title
@@ -37,6 +37,6 @@ def drag(name: str, value: float) -> None:
 
 
 def take_dragged() -> None:
-    """A line that is held or was let go moves its slider, before that is drawn."""
+    """A line that is dragged or was dropped moves its slider, before that is drawn."""
     for name, value in st.session_state.pop(DRAGGED, {}).items():
         st.session_state[name] = value

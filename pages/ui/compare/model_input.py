@@ -1,4 +1,4 @@
-"""From what somebody gives to what a model takes: decoded elsewhere, cut square, sized and coloured like its images."""
+"""From a file to the input of a model: decoded in a child process, cut square, sized and coloured like its images."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ TYPES = [ending.removeprefix(".") for ending in ENDINGS]
 MAX_MB = MAX_BYTES // 10**6
 
 
-def picture(data: bytes, model: Model) -> Pixels:
-    """uint8 (C, H, W). Raises ImageRejected."""
+def model_input(data: bytes, model: Model) -> Pixels:
+    """Return uint8 (C, H, W). Raises ImageRejected."""
     return uploaded.fitted(datasets.decode_square(data).pixels, model.shape)
 
 
-def pictures(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
-    """What `picture` returns or raises for each file, in order."""
+def model_inputs(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
+    """Yield what `model_input` returns or raises for each file, in order."""
     for outcome in datasets.decode_squares(files):
         yield uploaded.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
 
 def hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
-    """Says so where half of the pictures, or more, are dark on light and the model's are light on dark, or so."""
+    """Draw a hint where half of the images, or more, are dark on light and the model's are light on dark, or so."""
     if 2 * sum(looks_inverted(image, model) for image in images) >= max(1, len(images)):
         are, were = (text.LIGHT, text.DARK) if model.mean < 0.5 else (text.DARK, text.LIGHT)
         st.caption(text.LOOKS_INVERTED.format(are=are, were=were))

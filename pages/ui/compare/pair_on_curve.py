@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session.loss_curves import loss_arrays, places, version
+from pages.ui.session.loss_curves import axis_points, loss_arrays, version
 from pages.ui.text import compare as text
 from pages.ui.text import train as train_text
-from pages.ui.text.plot import PLOT
 from siamese_core.embeddings.verification import Distances
 from siamese_core.export.figures import base
 from siamese_core.export.figures.verification import distance_end, distance_histograms, with_pair
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 HEIGHT = 430
 
 
-def place(
+def draw_pair(
     key: str,
     model: Model,
     value: float,
@@ -32,13 +31,13 @@ def place(
     threshold: float | None,
     on_moved: Callable[[float], None],
 ) -> None:
-    """The threshold's line can be dragged: `on_moved` is told where it is let go."""
+    """Draw it. The threshold's line can be dragged: `on_moved` is called with where it is dropped."""
     loss, measure = LOSSES[model.experiment.loss], model.measure
     st.markdown(f"**{text.PLACE}**")
     pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known
     d_max = 1.0 if model.is_similarity else distance_end([pairs], 1.05 * value, 1.2 * (threshold or 0.0))
     has_curve = loss.on_pairs or loss.input_kind == "batch"
-    curve = loss_arrays(loss.key, model.experiment.params, places(loss, d_max)) if has_curve else None
+    curve = loss_arrays(loss.key, model.experiment.params, axis_points(loss, d_max)) if has_curve else None
     axis = train_text.AXES[measure.kind].format(measure=measure.title)
     if not has_curve:
         st.caption(text.NO_CURVE)
@@ -75,10 +74,8 @@ def place(
             len(pairs.same),
             None if curve is None else version(curve),
         ),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": text.PLOT["label"]},
+        label=text.PLOT["label"],
         handles=handles,
         on_dropped=lambda key, to: on_moved(to),
     )

@@ -11,9 +11,9 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.compare.pictures import MAX_MB, TYPES, Pixels, picture
+from pages.ui.compare.model_input import MAX_MB, TYPES, Pixels, model_input
 from pages.ui.shims import widgets
-from pages.ui.shims.escape_markdown import plain
+from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.formats.images import ImageRejected
@@ -22,7 +22,7 @@ from siamese_core.runs.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """uint8 (C, H, W) each; `same` where somebody knows it."""
+    """uint8 (C, H, W) each; `same` where it is known."""
 
     first: Pixels
     second: Pixels
@@ -112,7 +112,8 @@ def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:
             found.append(_image(data, model, side))
         except ImageRejected as rejected:
             st.error(
-                text.REJECTED.format(side=text.SIDES[side], message=plain(rejected.message)), icon=":material/error:"
+                text.REJECTED.format(side=text.SIDES[side], message=escape_markdown(rejected.message)),
+                icon=":material/error:",
             )
             return None
     if len(found) == 2:
@@ -125,4 +126,4 @@ def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:
 def _image(data: bytes, model: Model, side: int) -> Pixels:
     """Decoded once for each file and size."""
     key = (hashlib.sha256(data).hexdigest(), model.shape)
-    return widgets.once(f"pair_image_{side}", key, lambda: picture(data, model))
+    return widgets.once(f"pair_image_{side}", key, lambda: model_input(data, model))

@@ -11,13 +11,13 @@ from siamese_core.datasets.download import megabytes
 from siamese_core.datasets.full import cache_root
 from siamese_core.engine.uploads.downloads import Fetching
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 
 
 def section() -> None:
     st.markdown(text.GET_INTRO.format(folder=cache_root()))
     is_busy = datasets.is_downloading()
-    st.fragment(_sets, run_every=LOOK_EVERY if is_busy else None)(is_busy)
+    st.fragment(_sets, run_every=POLL_EVERY if is_busy else None)(is_busy)
 
 
 def _sets(was_busy: bool) -> None:

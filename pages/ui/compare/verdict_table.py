@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.ui.compare.pictures import Pixels
+from pages.ui.compare.model_input import Pixels
 from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
@@ -18,14 +18,14 @@ from siamese_core.formats.pair_lists import Listed, to_csv
 from siamese_core.runs.model import Model
 
 SIDE, SMALL_SIDE, FEW = 32, 16, 250
-"""Pixels a side of a thumbnail; of colour pictures in more than so many pairs the smaller one, for a kilobyte each."""
+"""Pixels a side of a thumbnail; of colour images in more than so many pairs the smaller one, for a kilobyte each."""
 
 ROW_HEIGHT = 44
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which picture is like no training
+class Verdicts:
+    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which image is like no training
     image."""
 
     pairs: tuple[Listed, ...]
@@ -33,10 +33,12 @@ class Judged:
     unlike: np.ndarray | None = None
 
 
-def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Mapping[int, str], waits: bool) -> None:
-    """`shown`: a picture's thumbnail by its place; `waits`: whether a threshold is on its way."""
+def draw_verdicts(
+    model: Model, verdicts: Verdicts, threshold: Threshold | None, shown: Mapping[int, str], waits: bool
+) -> None:
+    """`shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
-    found = infos(model, judged, value)
+    found = rows(model, verdicts, value)
     if value is None:
         st.markdown(text.NO_THRESHOLD_WAIT if waits else text.NO_VERDICTS)
     else:
@@ -45,7 +47,7 @@ def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Map
     if strange := sum(bool(row["unlike"]) for row in found):
         st.warning(text.MANY_UNLIKE.format(count=f"{strange:,}", pairs=f"{len(found):,}"), icon=":material/warning:")
     st.dataframe(
-        table(judged, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
+        table(verdicts, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
         alt=text.TABLE, key="many_table",
     )  # fmt: skip
     st.download_button(
@@ -54,23 +56,25 @@ def result(model: Model, judged: Judged, threshold: Threshold | None, shown: Map
     )  # fmt: skip
 
 
-def infos(model: Model, judged: Judged, threshold: float | None) -> list[dict[str, Any]]:
+def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
     """A row of the CSV for each pair; None is what nobody knows."""
-    says = [None] * len(judged.value) if threshold is None else model.says_same(judged.value, threshold).tolist()
+    says = [None] * len(verdicts.value) if threshold is None else model.says_same(verdicts.value, threshold).tolist()
     unlike = (
-        [None] * len(says) if judged.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in judged.unlike.tolist()]
+        [None] * len(says)
+        if verdicts.unlike is None
+        else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
     )
     return [
         {
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
             "verdict": text.YES_NO[verdict], "same": pair.same, "unlike": which,
         }
-        for pair, value, verdict, which in zip(judged.pairs, judged.value.tolist(), says, unlike, strict=True)
+        for pair, value, verdict, which in zip(verdicts.pairs, verdicts.value.tolist(), says, unlike, strict=True)
     ]  # fmt: skip
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """How many pairs have which verdict, and how often it is wrong where somebody knows."""
+    """How many pairs have which verdict, and how often it is wrong where the truth is known."""
     says = [row["verdict"] == text.YES_NO[True] for row in found]
     said = text.SUMMARY.format(
         pairs=f"{len(found):,}", same=f"{sum(says):,}", different=f"{len(says) - sum(says):,}",
@@ -88,11 +92,11 @@ def summary(found: list[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def table(judged: Judged, found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
-    """Column → cells; only columns that say something."""
+def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
+    """Return column → cells, without columns that are empty."""
     columns = {
-        "first_image": [shown[pair.first] for pair in judged.pairs],
-        "second_image": [shown[pair.second] for pair in judged.pairs],
+        "first_image": [shown[pair.first] for pair in verdicts.pairs],
+        "second_image": [shown[pair.second] for pair in verdicts.pairs],
     } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
     truth = columns["same"]
     right = [
@@ -106,7 +110,7 @@ def table(judged: Judged, found: list[dict[str, Any]], shown: Mapping[int, str])
         "verdict": not has_verdicts,
         "same": not is_known,
         "right": not is_known or not has_verdicts,
-        "unlike": judged.unlike is None,
+        "unlike": verdicts.unlike is None,
     }
     return {name: columns[name] for name in text.COLUMNS if not silent.get(name, False)}
 
