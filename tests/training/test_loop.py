@@ -268,7 +268,8 @@ def test_classes_held_out_have_metrics_of_their_own() -> None:
     for scores in last.frame.metrics.values():
         assert set(scores) == {"seen", "held_out"}
         assert None not in scores.values()
-        assert scores["seen"] != scores["held_out"]
+    # Scores that count neighbours may be equal by chance, a mean over other pairs is not.
+    assert last.frame.metrics["loss"]["seen"] != last.frame.metrics["loss"]["held_out"]
 
 
 def test_a_run_can_be_stopped_at_any_step() -> None:
@@ -469,7 +470,10 @@ def test_flipped_labels_raise_the_alarm_that_the_embedding_is_inverted(loss: str
     assert last.alarm.endswith("set labels to right.")
 
 
-@every_way
+@pytest.mark.parametrize(
+    ("loss", "sampling"),
+    [way if (i + i // 2) % 2 else pytest.param(*way, marks=pytest.mark.slow) for i, way in enumerate(WAYS)],
+)
 def test_a_healthy_run_raises_no_alarm(loss: str, sampling: str) -> None:
     assert [s.alarm for s in train(small(loss=loss, sampling=sampling, steps=60)) if s.alarm] == []
 
