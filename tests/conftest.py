@@ -12,6 +12,7 @@ import tempfile
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Imports no numpy, whose BLAS reads the environment once.
@@ -20,6 +21,10 @@ from siamese_core.experiment.machine import ONE_THREAD
 os.environ.update(ONE_THREAD)
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
+
+# The same examples in every run, however slow the machine.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 
 ENVIRONMENT = (

@@ -144,7 +144,7 @@ def test_a_field_that_cannot_be_used_is_named_and_the_page_works(query: str, nam
     experiment_of(app)
 
 
-@pytest.mark.parametrize(("dataset", "loss"), zip(cycle(BUNDLED), LOSSES, strict=False))
+@pytest.mark.parametrize(("dataset", "loss"), [*zip(cycle(BUNDLED), LOSSES, strict=False)])
 def test_every_loss_and_every_dataset_train(dataset: str, loss: str) -> None:
     app = opened(f"dataset={dataset}&loss={loss}&steps=2&encoder=mlp&projection=pca")
     app.button(key="button_train").click().run()
