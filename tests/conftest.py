@@ -25,6 +25,28 @@ settings.load_profile("no clock")
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
 
+# The same examples in every run, however slow the machine.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
+
+
+ENVIRONMENT = (
+    "tests/cli/",
+    "tests/datasets/test_download",
+    "tests/datasets/test_uploaded",
+    "tests/engine/",
+    "tests/experiment/test_experiment.py",
+    "tests/export/script/",
+    "tests/export/test_report.py",
+    "tests/export/test_tables.py",
+    "tests/formats/test_archives.py",
+    "tests/formats/test_pair_lists.py",
+    "tests/pages/test_data_page.py",
+    "tests/pages/test_runs_page.py",
+    "tests/runs/",
+    "tests/test_house.py",
+)
+"""What touches the clock, time zones, languages, paths, users or processes: see `tests.portability`."""
 
 SHARED = ("tests/browser", "tests/pages")
 """Whose files share a server, which takes longer to start than a test: all run on one worker, before all others."""
@@ -42,6 +64,11 @@ def scope_of(file: str) -> str:
 class ByServer(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid.partition("::")[0])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.nodeid.startswith(ENVIRONMENT):
+        item.add_marker("environment")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -115,7 +115,13 @@ def test_a_claim_is_tried_and_answered(context: BrowserContext, server: Server) 
     expect(page.get_by_text("the claim does not hold")).to_be_visible(timeout=PATIENT)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+QUICKEST = ("log", "triplet", "softmax")
+"""A curve over similarities, a surface, and a slice through a batch; contrastive is trained in test_main_job.py."""
+
+
+@pytest.mark.parametrize(
+    "loss", [key if key in QUICKEST else pytest.param(key, marks=pytest.mark.slow) for key in LOSSES]
+)
 def test_every_loss_trains_from_the_train_page(tab: Tab, server: Server, loss: str) -> None:  # noqa: F811
     tab.open(f"{server.url}/Train?{QUICK}&loss={loss}")
     tab.button("train").click()

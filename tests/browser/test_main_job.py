@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocke
 
 from pages.ui.text import train as text
 from tests.browser.conftest import Server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.browser
 
-PATIENT = 120_000
+PATIENT = 1000 * PATIENCE
 FAST = "dataset=fashion_mnist&loss=contrastive&steps=300&seed=0"
 LONG = "dataset=fashion_mnist&loss=contrastive&steps=100000&projection=pca"
 
@@ -107,7 +107,7 @@ def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> N
         assert view.evaluate("root => root.mark"), "a live view is mounted once"
 
 
-@pytest.mark.parametrize("while_training", [False, True])
+@pytest.mark.parametrize("while_training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(
     tab: Tab, server: Server, while_training: bool
 ) -> None:

@@ -84,11 +84,12 @@ def test_an_image_is_let_in_where_warnings_are_errors_and_pillow_keeps_its_own_l
     assert before == Image.MAX_IMAGE_PIXELS
 
 
-def test_ten_thousand_mutated_images_are_each_let_in_or_refused_and_take_little_memory() -> None:
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_images_are_each_let_in_or_refused_and_take_little_memory(count: int) -> None:
     """The program ends with 1 for any other outcome, and for more than 150 MB above its start."""
-    command = [sys.executable, "-W", "error", "-m", "tests.fuzz.images", "--count", "10000", "--seed", "7"]
+    command = [sys.executable, "-W", "error", "-m", "tests.fuzz.images", "--count", str(count), "--seed", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = {words[1]: int(words[0].replace(",", "")) for words in map(str.split, done.stdout.splitlines()[:-1])}
-    assert sum(counts.values()) == 10_000 and counts["accepted"] > 500 and counts["damaged"] > 500
+    assert sum(counts.values()) == count and min(counts["accepted"], counts["damaged"]) > count / 20
     assert set(counts) <= {"accepted", *REASONS} - FROM_OUTSIDE

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
 from siamese_core.formats.safetensors import DTYPES, Damaged, packed, unpacked
+from tests.support.fuzzing import fuzzed
 
 FEW = 30 * 2**20
 """A header of a million bytes can be some 300,000 small objects."""
@@ -227,8 +227,7 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.sampled_from(["dtype", "shape", "data_offsets"]), ANY_JSON)
+@fuzzed(300, st.sampled_from(["dtype", "shape", "data_offsets"]), ANY_JSON)
 def test_anything_in_the_place_of_anything_of_an_array(key: str, value: Any) -> None:
     read_or_damaged(forged({"a": _entry("F32", [2], 0, 8) | {key: value}}, bytes(8)))
 
@@ -236,14 +235,12 @@ def test_anything_in_the_place_of_anything_of_an_array(key: str, value: Any) -> 
 SIZES = st.integers(0, 3) | st.sampled_from([2**31 - 1, 2**31, 2**32, 2**63, -1])
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.sampled_from([*DTYPES]), st.lists(SIZES, max_size=5), st.integers(0, 64))
+@fuzzed(300, st.sampled_from([*DTYPES]), st.lists(SIZES, max_size=5), st.integers(0, 64))
 def test_any_shape_over_any_bytes(dtype: str, shape: list[int], size: int) -> None:
     read_or_damaged(forged({"a": _entry(dtype, shape, 0, size)}, bytes(size)))
 
 
-@settings(deadline=None, max_examples=200)
-@given(ANY_JSON | st.text())
+@fuzzed(200, ANY_JSON | st.text())
 def test_any_table(value: Any) -> None:
     read_or_damaged(forged({}, b"", value if isinstance(value, str) else json.dumps(value)))
     read_or_damaged(_with_metadata(value))

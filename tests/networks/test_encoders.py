@@ -24,6 +24,12 @@ SHAPES: list[Shape] = [
 
 every_encoder = pytest.mark.parametrize("encoder", ENCODERS)
 
+LARGEST = "koch"
+"""Takes seconds for what takes the others a blink."""
+largest_slow = pytest.mark.parametrize(
+    "encoder", [pytest.param(key, marks=pytest.mark.slow) if key == LARGEST else key for key in ENCODERS]
+)
+
 
 def built(encoder: str, shape: Shape = (1, 28, 28), dim: int = 2, seed: int = 0) -> nn.Module:
     return build(encoder, "linear", shape, dim, torch.Generator().manual_seed(seed))
@@ -37,8 +43,14 @@ def weights_of(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-@every_encoder
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("encoder", "shape"),
+    [
+        pytest.param(key, shape, marks=[pytest.mark.slow] if key == LARGEST and shape not in SHAPES[::5] else [])
+        for key in ENCODERS
+        for shape in SHAPES
+    ],
+)
 def test_any_image_becomes_a_point_that_depends_on_every_weight(encoder: str, shape: Shape) -> None:
     network = built(encoder, shape)
     embeddings = network(images(shape))
@@ -83,7 +95,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_gives_others(encoder
     assert not torch.equal(one(images()), other(images()))
 
 
-@every_encoder
+@largest_slow
 def test_building_neither_reads_nor_moves_the_global_generator(encoder: str) -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
@@ -94,7 +106,7 @@ def test_building_neither_reads_nor_moves_the_global_generator(encoder: str) -> 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@every_encoder
+@largest_slow
 def test_training_and_using_the_network_draws_no_random_number(encoder: str) -> None:
     network = built(encoder)
     before = torch.random.get_rng_state()
@@ -121,7 +133,7 @@ def test_weights_have_the_spread_of_torchs_own_initialisation(encoder: str) -> N
         assert layer.bias is None or 0.5 * bound < layer.bias.abs().max() <= bound
 
 
-@every_encoder
+@largest_slow
 def test_distances_start_equally_long_in_every_dimension(encoder: str) -> None:
     """Else the margin means one thing in 2 dimensions and another in 256."""
     batch = images(count=16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -143,9 +144,8 @@ def test_a_field_that_cannot_be_used_is_named_and_the_page_works(query: str, nam
     experiment_of(app)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("dataset", BUNDLED)
-def test_every_loss_trains_on_every_dataset(dataset: str, loss: str) -> None:
+@pytest.mark.parametrize(("dataset", "loss"), [*zip(cycle(BUNDLED), LOSSES, strict=False)])
+def test_every_loss_and_every_dataset_train(dataset: str, loss: str) -> None:
     app = opened(f"dataset={dataset}&loss={loss}&steps=2&encoder=mlp&projection=pca")
     app.button(key="button_train").click().run()
     assert not app.exception

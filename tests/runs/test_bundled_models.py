@@ -21,8 +21,8 @@ COMMANDS = dict(
 )
 """Model → the query of the command that made it."""
 
-AS_GOOD = 0.02
-"""By how much scores may differ on another machine or version."""
+AS_GOOD = 0.05
+"""By how much a model of another processor or version may be worse: its training rounds in another way."""
 
 
 def bundled(name: str) -> Model:
@@ -55,5 +55,9 @@ def test_the_command_makes_a_model_that_is_as_good() -> None:
     *_, last = train(experiment, wants_frame=never)
     assert last.frame is not None
     kept = scores(bundled(name))
-    for metric in ("map_at_r", "precision_at_1", "auc", "eer"):
-        assert last.frame.metrics[metric] == pytest.approx(kept[metric], abs=AS_GOOD), metric
+    for metric, better in (("map_at_r", 1), ("precision_at_1", 1), ("auc", 1), ("eer", -1)):
+        for group, score in last.frame.metrics[metric].items():
+            expected = kept[metric][group]
+            assert (score is None) == (expected is None)
+            if score is not None and expected is not None:
+                assert better * (score - expected) > -AS_GOOD, (metric, group)

@@ -38,7 +38,6 @@ from tests.support.killing import KILLS, Running, saving_always, watched_writing
 from tests.support.waiting import until
 
 SHORT = "dataset=digits&encoder=mlp&steps=2"
-QUERY = "dataset=digits&encoder=mlp&steps=600"
 
 
 def saved(steps: int = 3) -> Checkpoint:
@@ -193,17 +192,20 @@ posix = pytest.mark.skipif(os.name != "posix", reason="kills by a signal")
 
 @posix
 @pytest.mark.parametrize("device", devices())
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(device: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kills", "steps"), [(2, 200), pytest.param(KILLS or 20, 600, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(
+    kills: int, steps: int, device: str, tmp_path: Path
+) -> None:
     """At random moments, each after at least one more save than the last kill; on each device of this machine."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train_it = ["train", QUERY, "--device", device, "--out"]
+    train_it = ["train", f"dataset=digits&encoder=mlp&steps={steps}", "--device", device, "--out"]
     assert main([*train_it, str(whole)]) == 0
-    command, kills = [*train_it, str(killed)], KILLS or 20
+    command = [*train_it, str(killed)]
     chance = random.Random(0)
     for _ in range(kills):
         running = Running(command)
         before = _step(killed)
-        further = before + chance.randint(1, 500 // kills)
+        further = before + chance.randint(1, min(25, 500 // kills))
         until(lambda: running.ended or _step(killed) >= further, "a few steps")  # noqa: B023
         assert not running.ended, "the run is over before the last kill"
         running.kill()
@@ -216,13 +218,14 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_model(device: s
 
 
 @posix
-def test_a_kill_before_any_step_of_a_save_loses_one_save_at_most(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [17, pytest.param(1 if KILLS else 5, marks=pytest.mark.slow)])
+def test_a_kill_before_any_step_of_a_save_loses_one_save_at_most(stride: int, tmp_path: Path) -> None:
     """A file that is opened, written by half, on the disk, named; of every save of a short run, and of its model."""
     whole = tmp_path / "whole"
     with saving_always(), watched_writing() as steps:
         assert main(["train", SHORT, "--out", str(whole), "--save-every", "0"]) == 0
     assert steps[-1] == 2, "both steps of training are saved"
-    for n in range(0, len(steps), 1 if KILLS else 5):
+    for n in range(0, len(steps), stride):
         killed = tmp_path / str(n)
         train_it = ["train", SHORT, "--out", str(killed)]
         assert Running(train_it, killed_at=n).wait() == -signal.SIGKILL

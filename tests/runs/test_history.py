@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.experiment.snapshot import Frame
@@ -27,6 +26,7 @@ from siamese_core.runs.history import (
     read_eval_images,
     read_film,
 )
+from tests.support.fuzzing import fuzzed
 
 
 def film(*steps: int, scale: float = 3.0, images: int = 5, dim: int = 4, pairs: int = 7) -> Film:
@@ -233,8 +233,7 @@ def test_what_is_none_of_it_is_damaged(read: Any) -> None:
             read(content)
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.data())
+@fuzzed(200, st.data())
 def test_any_arrays_at_all_are_a_film_or_damaged(draw: st.DataObject) -> None:
     kinds = st.sampled_from([np.float16, np.float64, np.float32, np.int64, np.uint8])
     shapes = st.lists(st.integers(0, 3), max_size=4)

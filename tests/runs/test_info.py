@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.experiment.machine import Machine
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.info import MAX_NAME, SCHEMA, STATUSES, RunInfo, packed_info, read_info
+from tests.support.fuzzing import fuzzed
 
 INFO = RunInfo(
     "dataset=digits&loss=triplet&held_out=", Machine("cuda", 2, "bf16"), 1e9, 1e9 + 5, "stopped", 7, 300, 1.25,
@@ -157,7 +157,6 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.sampled_from([*json.loads(packed_info(INFO))]), ANY_JSON)
+@fuzzed(300, st.sampled_from([*json.loads(packed_info(INFO))]), ANY_JSON)
 def test_anything_in_the_place_of_anything(key: str, value: Any) -> None:
     read_and_written_again(changed(**{key: value}))

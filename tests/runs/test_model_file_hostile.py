@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_core.runs.model_file import ModelRejected, read_model
+from tests.support.fuzzing import fuzzed
 from tests.support.hostile_models import CANARY, CASES, DATA, METADATA, PICKLE, PICKLE_2, A, B, assembled, good
 
 FEW = 20 * 2**20
@@ -74,8 +75,7 @@ def test_a_good_header_may_be_as_long_as_a_pickle_or_a_zip_starts(start: bytes) 
     assert read_model(padded).steps == 2
 
 
-@settings(deadline=None, max_examples=400)
-@given(st.data())
+@fuzzed(400, st.data())
 def test_flipped_bytes_of_a_header_give_a_model_or_a_sentence(draw: st.DataObject) -> None:
     whole = good(
         threshold={
@@ -102,14 +102,12 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.sampled_from(["dtype", "shape", "data_offsets"]), ANY_JSON)
+@fuzzed(200, st.sampled_from(["dtype", "shape", "data_offsets"]), ANY_JSON)
 def test_anything_in_the_place_of_anything_of_a_tensor(key: str, value: Any) -> None:
     read_or_refused(good({"a": A | {key: value}, "b": B}))
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.sampled_from([*METADATA, "threshold"]), ANY_JSON.filter(lambda value: value is not None))
+@fuzzed(200, st.sampled_from([*METADATA, "threshold"]), ANY_JSON.filter(lambda value: value is not None))
 def test_anything_in_the_place_of_anything_that_a_file_says_of_itself(key: str, value: Any) -> None:
     read_or_refused(good(**{key: value}))
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 120.0
+PATIENCE = 600.0
+"""Seconds; only what never comes takes so long, however busy the machine."""
 
 
 def until(condition: Callable[[], T | None], what: str) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import islice
+from itertools import cycle, islice
 from threading import Thread
 from typing import Any
 
@@ -29,9 +29,14 @@ SAMPLINGS = ("all_pairs", "random_pairs")
 QUICK = ("conv", "mlp")
 """Encoders that are trained in every way; the others take seconds a step."""
 
-every_way = pytest.mark.parametrize(
-    ("loss", "sampling"), [(loss, sampling) for loss in LOSSES for sampling in SAMPLINGS]
+WAYS = [(loss, sampling) for loss in LOSSES for sampling in SAMPLINGS]
+every_way = pytest.mark.parametrize(("loss", "sampling"), WAYS)
+
+every_kind = pytest.mark.parametrize(
+    ("loss", "sampling"),
+    [(loss, sampling) for loss in ("contrastive", "log", "triplet", "softmax", "nt_xent") for sampling in SAMPLINGS],
 )
+"""A loss on distances, on similarities with a head, on triplets, on classes with proxies, and on a whole batch."""
 
 flippable = pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if not loss.on_classes])
 
@@ -67,7 +72,7 @@ def test_another_seed_gives_other_bits() -> None:
     assert bits(last_of(small(seed=1)).state) != bits(last_of(small(seed=2)).state)
 
 
-@every_way
+@every_kind
 def test_a_run_gives_the_same_bits_alone_and_between_three_others(loss: str, sampling: str) -> None:
     experiment = small(loss=loss, sampling=sampling)
     alone = list(train(experiment))
@@ -105,7 +110,7 @@ def test_a_run_neither_reads_nor_moves_torchs_own_generator() -> None:
     assert bits(last_of(small()).state) == first
 
 
-@every_way
+@every_kind
 def test_a_run_that_is_watched_gives_the_same_bits(loss: str, sampling: str) -> None:
     experiment = small(loss=loss, sampling=sampling)
     watched = last_of(experiment, wants_frame=always, wants_state=always)
@@ -129,8 +134,9 @@ def test_a_cpu_run_computes_on_one_thread_whatever_the_process_is_set_to() -> No
 # Pause, resume
 
 
-@every_way
-@pytest.mark.parametrize("encoder", QUICK)
+@pytest.mark.parametrize(
+    ("loss", "sampling", "encoder"), [(*way, QUICK[(i + i // 2) % 2]) for i, way in enumerate(WAYS)]
+)
 def test_a_run_taken_out_and_put_back_goes_on_bit_for_bit(loss: str, sampling: str, encoder: str) -> None:
     experiment = small(loss=loss, sampling=sampling, encoder=encoder)
     whole = list(train(experiment, wants_state=always))
@@ -144,7 +150,10 @@ def test_a_run_taken_out_and_put_back_goes_on_bit_for_bit(loss: str, sampling: s
         assert [bits(s.state) for s in resumed] == [bits(s.state) for s in whole[stop:]]
 
 
-@pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - set(QUICK)))
+@pytest.mark.parametrize(
+    "encoder",
+    [pytest.param(e, marks=pytest.mark.slow) if e == "koch" else e for e in sorted(set(ENCODERS) - set(QUICK))],
+)
 def test_a_run_of_any_encoder_goes_on_bit_for_bit(encoder: str) -> None:
     """The slow ones: two steps, without the final metrics over all test images."""
     experiment = small(encoder=encoder, steps=3, batch_size=24)
@@ -257,7 +266,8 @@ def test_classes_held_out_have_metrics_of_their_own() -> None:
     for scores in last.frame.metrics.values():
         assert set(scores) == {"seen", "held_out"}
         assert None not in scores.values()
-        assert scores["seen"] != scores["held_out"]
+    # Scores that count neighbours may be equal by chance, a mean over other pairs is not.
+    assert last.frame.metrics["loss"]["seen"] != last.frame.metrics["loss"]["held_out"]
 
 
 def test_a_run_can_be_stopped_at_any_step() -> None:
@@ -270,9 +280,10 @@ def test_a_run_can_be_stopped_at_any_step() -> None:
 # What is learnt from
 
 
-@pytest.mark.parametrize("dataset", BUNDLED)
-@every_way
-def test_every_dataset_learns_with_every_loss_and_sampling(dataset: str, loss: str, sampling: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "sampling", "dataset"), [(*way, d) for way, d in zip(WAYS, cycle(BUNDLED), strict=False)]
+)
+def test_every_dataset_learns_and_every_loss_and_sampling(dataset: str, loss: str, sampling: str) -> None:
     snapshots = list(train(small(dataset=dataset, loss=loss, sampling=sampling, steps=3), wants_frame=always))
     assert [s.step for s in snapshots] == [1, 2, 3]
     for snapshot in snapshots:
@@ -457,7 +468,10 @@ def test_flipped_labels_raise_the_alarm_that_the_embedding_is_inverted(loss: str
     assert last.alarm.endswith("set labels to right.")
 
 
-@every_way
+@pytest.mark.parametrize(
+    ("loss", "sampling"),
+    [way if (i + i // 2) % 2 else pytest.param(*way, marks=pytest.mark.slow) for i, way in enumerate(WAYS)],
+)
 def test_a_healthy_run_raises_no_alarm(loss: str, sampling: str) -> None:
     assert [s.alarm for s in train(small(loss=loss, sampling=sampling, steps=60)) if s.alarm] == []
 
