@@ -216,13 +216,13 @@ class RunState:
 def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
     """A run as it was saved, with all that is known of its past."""
     aside = bool(info.sweep)
-    run_state = RunState(
+    run = RunState(
         info.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, aside, info.sweep
     )
-    run_state.loss.extend(saved.loss.tolist())
-    run_state.active.extend(saved.active.tolist())
-    run_state.scores, run_state.pixels, run_state.state = list(saved.scores), saved.pixels, saved.state
-    run_state.step = run_state.restarted_at = saved.state.step
-    images, run_state.seconds = saved.state.tensors["counters"][:2].tolist()
-    run_state.images = int(images)
-    return run_state
+    run.loss.extend(saved.loss.tolist())
+    run.active.extend(saved.active.tolist())
+    run.scores, run.pixels, run.state = list(saved.scores), saved.pixels, saved.state
+    run.step = run.restarted_at = saved.state.step
+    images, run.seconds = saved.state.tensors["counters"][:2].tolist()
+    run.images = int(images)
+    return run

@@ -169,8 +169,8 @@ def test_a_run_nobody_looks_at_rests_and_goes_on_with_the_same_bits(engine: Engi
     until_step(engine, run, 1)
     clock.now += LEASE + 1
     engine.sweep_expired()
-    until(lambda: engine._run_states[run].status == "parked", "the end of the lease")
-    assert engine._run_states[run].step < 400
+    until(lambda: engine._runs[run].status == "parked", "the end of the lease")
+    assert engine._runs[run].step < 400
     assert poll(engine, run).status == "running", "looking continues it"
     np.testing.assert_array_equal(until_status(engine, run, "finished").loss, losses_of(experiment))
 
@@ -180,7 +180,7 @@ def test_a_paused_run_frees_its_place_and_still_steps(engine: Engine, clock: Clo
     until_status(engine, run, "paused")
     clock.now += LEASE + 1
     engine.sweep_expired()
-    assert not engine._run_states[run].in_worker
+    assert not engine._runs[run].in_worker
     assert poll(engine, run).status == "paused", "looking does not resume what a user paused"
     engine.command(ANN, run, "step")
     stepped = until(lambda: (v := poll(engine, run)).status == "paused" and v.step == 4 and v, "the fourth step")
@@ -196,12 +196,12 @@ def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
 
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    kept = until(lambda: (s := engine._run_states[run].state) is not None and s.step > 50 and s, "a state").step
+    kept = until(lambda: (s := engine._runs[run].state) is not None and s.step > 50 and s, "a state").step
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    until(lambda: engine._run_states[run].deaths == 1, "the death")
+    until(lambda: engine._runs[run].deaths == 1, "the death")
     again = until_step(engine, run, kept + 1)
     assert again.status == "running"
-    restarted_at = engine._run_states[run].restarted_at
+    restarted_at = engine._runs[run].restarted_at
     assert restarted_at >= kept > 50, "it went on from a state, not from the beginning"
     steps = restarted_at + 5
     until_step(engine, run, steps)
@@ -212,7 +212,7 @@ def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> N
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     until(lambda: poll(engine, run).layout, "a layout")
     before = engine.pids["projector"]
-    engine._run_states[run].layout = None
+    engine._runs[run].layout = None
     os.kill(before, signal.SIGKILL)
     until(lambda: poll(engine, run).layout, "a layout of the new process")
     assert engine.pids["projector"] != before

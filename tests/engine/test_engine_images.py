@@ -134,8 +134,8 @@ def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(en
     os.kill(process.pid, signal.SIGKILL)
     failed = until_status(engine, own_run, "failed")
     assert failed.message == GONE
-    until(lambda: engine._run_states[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
-    until_step(engine, digits, engine._run_states[digits].restarted_at + 5)
+    until(lambda: engine._runs[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
+    until_step(engine, digits, engine._runs[digits].restarted_at + 5)
 
 
 def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(engine: Engine) -> None:

@@ -190,8 +190,8 @@ def test_kill_9_of_the_worker_changes_no_bit_of_what_is_saved(engine: Engine) ->
     engine.command(ANN, run, "resume")
     until_step(engine, run, 31)
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    until(lambda: engine._run_states[run].deaths == 1 or poll(engine, run).status == "finished", "the death")
-    assert engine._run_states[run].deaths == 1, "it died in time"
+    until(lambda: engine._runs[run].deaths == 1 or poll(engine, run).status == "finished", "the death")
+    assert engine._runs[run].deaths == 1, "it died in time"
     until_status(engine, run, "finished")
     until_written(engine, run)
     assert sha(engine.store, run) == expected
