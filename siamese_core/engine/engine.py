@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.client import Answer, TrainerClient
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
+from siamese_core.engine.rpc.trainer_client import TrainerClient
 from siamese_core.engine.run import (
     COMMANDS,
     ENDED,
@@ -67,9 +68,9 @@ class Engine:
         self._lock = threading.RLock()
         self._runs: dict[str, RunState] = {}
         self.projector = ProjectorClient(self._drawn, self._draw_all)
-        self.ask = TrainerClient(lambda meta, **arrays: self._worker.say(meta, **arrays))
+        self.ask = TrainerClient(lambda meta, **arrays: self._worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
-        self.replays = Replays(self.store, self.projector.chains)
+        self.replays = Replays(self.store, self.projector.films)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
@@ -110,7 +111,7 @@ class Engine:
         with self._lock:
             if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
-                self._worker.say({"do": "stop", "run": run_id})
+                self._worker.send({"do": "stop", "run": run_id})
                 self.projector.forget(run_id)
             self._make_room(owner, aside=bool(record.sweep))
             self._runs[run_id] = reopened(record, owner, saved, self._clock())
@@ -129,7 +130,7 @@ class Engine:
             if command == "stop":
                 self.saver.end(run_id, "stopped")
             if run.in_worker or command == "stop":
-                self._worker.say({"do": command, "run": run_id})
+                self._worker.send({"do": command, "run": run_id})
             else:
                 self._submit(run, steps_left=1 if command == "step" else None)
             return True
@@ -189,7 +190,7 @@ class Engine:
         with self._lock:
             for run in [run for run in self._runs.values() if run.experiment.dataset == dataset]:
                 self._forget(run)
-            self._worker.say({"do": "forget_images"})
+            self._worker.send({"do": "forget_images"})
 
     def lay_out_anew(self, owner: str, run_id: str) -> None:
         """Forgets where the points were: parts that have come to belong together may have stayed apart."""
@@ -201,7 +202,7 @@ class Engine:
                 run.layout = replace(run.layout, step=-1)
                 self._ask_for_layout(run)
 
-    def next_step(self, owner: str, run_id: str | None, experiment: Experiment, ahead: int) -> Answer:
+    def next_step(self, owner: str, run_id: str | None, experiment: Experiment, ahead: int) -> PendingReply:
         """What this owner's run looks at next, or a run that is to begin with `experiment`."""
         with self._lock:
             run = self._owned(owner, run_id) if run_id else None
@@ -218,9 +219,9 @@ class Engine:
                 if unseen > FORGET_AFTER:
                     self._forget(run)
                 elif unseen > LEASE and run.status == "running":
-                    self._worker.say({"do": "park", "run": run.id})
+                    self._worker.send({"do": "park", "run": run.id})
                 elif unseen > LEASE and run.status == "paused" and run.in_worker:
-                    self._worker.say({"do": "stop", "run": run.id})
+                    self._worker.send({"do": "stop", "run": run.id})
                     run.in_worker = False
 
     def close(self) -> None:
@@ -258,7 +259,7 @@ class Engine:
         run.status = "running" if steps_left is None else "pausing"
         run.in_worker = True
         run.pace_from = None
-        self._worker.say(
+        self._worker.send(
             {
                 "do": "start", "run": run.id, "query": run.experiment.to_query(),
                 "machine": asdict(run.machine),
@@ -270,7 +271,7 @@ class Engine:
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
         self.saver.end(run.id, "interrupted")
-        self._worker.say({"do": "stop", "run": run.id})
+        self._worker.send({"do": "stop", "run": run.id})
         self.projector.forget(run.id)
 
     def _new_worker(self) -> Child:
@@ -281,13 +282,13 @@ class Engine:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
                 self._false_starts = 0
-            elif self.ask.heard(meta, arrays):
+            elif self.ask.on_message(meta, arrays):
                 pass
             elif run := self._runs.get(meta["run"]):
                 self._run_said(run, meta, arrays)
 
     def _run_said(self, run: RunState, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        run.hear(meta, arrays, self._clock())
+        run.on_message(meta, arrays, self._clock())
         if meta["is"] == "frame" and run.frame is not None:
             self.saver.frame(run.id, run.frame_step, run.frame)
             self._ask_for_layout(run)
@@ -330,10 +331,10 @@ class Engine:
             self._false_starts += 1
             if self._false_starts > MAX_DEATHS:
                 self._problem = CANNOT_START
-                self.ask.let_go()
+                self.ask.cancel_all()
                 return
             self._worker = self._new_worker()
-            self.ask.let_go()
+            self.ask.cancel_all()
             for run in self._runs.values():
                 run.in_worker = False
                 if run.status in LIVE:

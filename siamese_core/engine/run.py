@@ -127,8 +127,8 @@ class RunState:
     def live(self) -> bool:
         return self.status in LIVE
 
-    def hear(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
-        """What the worker says of this run, but for its end."""
+    def on_message(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
+        """Take in what the worker sends of this run, but for its end."""
         if meta["is"] == "baseline":
             self.pixels = meta["map_at_r"]
         elif meta["is"] == "steps":

@@ -153,7 +153,7 @@ def test_a_run_that_rested_does_not_starve_the_others(engine: Engine) -> None:
 def test_a_pause_holds_when_the_end_of_the_lease_overtakes_it(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     until_step(engine, run, 1)
-    engine._worker.say({"do": "park", "run": run})
+    engine._worker.send({"do": "park", "run": run})
     engine.command(ANN, run, "pause")
     until_status(engine, run, "paused")
 

@@ -23,7 +23,7 @@ from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Answer, Refused
+from siamese_core.engine.rpc.client import PendingReply, RequestRejected
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import (
     MAX_PROBLEMS,
@@ -225,7 +225,7 @@ def _compared(
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where an answer takes too long."""
     is_known = work is not None and work.status == "done"
-    answers: list[Answer] = _kept("many_answers", (file.key, *key, is_known), list)
+    answers: list[PendingReply] = _kept("many_answers", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)
     bar = None if len(answers) == len(starts) and answers[-1].done() else _bar(progress, "comparing")
     found: list[Arrays] = []
@@ -241,7 +241,7 @@ def _compared(
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
             try:
                 arrays = answered(answers[number], LOOK_EVERY)
-            except Refused as refused:
+            except RequestRejected as refused:
                 progress.empty()
                 st.error(plain(str(refused)), icon=":material/error:")
                 return None

@@ -27,7 +27,7 @@ from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, reported
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
 
 TITLE = text.TITLE
 
@@ -116,7 +116,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             "compared", (*asked, is_known), lambda: e.compare(file, pair.first[None], pair.second[None]), WAIT
         )
         explained = kept_answer("explained", asked, lambda: e.explain(file, pair.first, pair.second), WAIT)
-    except Refused as refused:
+    except RequestRejected as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return
     if found is None:

@@ -17,7 +17,7 @@ from pages.ui.shims.futures import kept_answer
 from pages.ui.shims.inline import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
-from siamese_core.engine.rpc.client import Answer
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
@@ -63,7 +63,7 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np.ndarray, data: Dataset) -> None:
+def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], images: np.ndarray, data: Dataset) -> None:
     if not engine().devices:
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
@@ -77,7 +77,7 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], Answer] | None]], images: np
             show_png(sheet(shown, SHOWN), width="content")
 
 
-def _kept(key: str, data: Dataset, ask: Callable[[], Answer]) -> np.ndarray | None:
+def _kept(key: str, data: Dataset, ask: Callable[[], PendingReply]) -> np.ndarray | None:
     found = kept_answer(f"changed_{key}", data, ask, WAIT)
     return None if found is None else found["images"]
 

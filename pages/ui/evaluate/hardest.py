@@ -17,7 +17,7 @@ from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.shims.inline import show_png
 from pages.ui.text import evaluate as text
-from siamese_core.engine.run import Layout
+from siamese_core.engine.run import Layout, layout_of
 from siamese_core.evaluation.report import GroupReport, Hardest
 
 WAIT = 6.0
@@ -103,9 +103,10 @@ def _layout(found: Found) -> Layout | None:
         kept = (found.file.key, engine().projector.lay_out(found.report.embeddings, "umap"))
         st.session_state["evaluated_layout"] = kept
     try:
-        layout: Layout = kept[1].result(WAIT)
+        reply = kept[1].result(WAIT)
     except (TimeoutError, CancelledError):
         return None
+    layout = layout_of(reply.meta, reply, 1)
     if layout.stand_in and engine().projector.is_warm:
         del st.session_state["evaluated_layout"]
         return _layout(found)

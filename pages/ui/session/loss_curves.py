@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.session.session import engine
 from pages.ui.shims.futures import Arrays, answered
-from siamese_core.engine.rpc.client import Answer
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.losses import LOSSES, Loss
 
 POINTS = {"triplet": 61, "batch": 19}
@@ -107,9 +107,9 @@ def _kept() -> dict[Asked, Arrays]:
     return kept
 
 
-def _late() -> dict[Asked, Answer | None]:
+def _late() -> dict[Asked, PendingReply | None]:
     """What was drawn without, with its answer; None where the worker had not started."""
-    late: dict[Asked, Answer | None] = st.session_state.setdefault("late_arrays", {})
+    late: dict[Asked, PendingReply | None] = st.session_state.setdefault("late_arrays", {})
     return late
 
 

@@ -19,7 +19,7 @@ from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
@@ -192,7 +192,7 @@ def _is_sound(file: ModelFile) -> bool:
         return False
     try:
         found = kept_answer("model_checked", file.key, lambda: evaluations().check(file), WAIT)
-    except Refused as refused:
+    except RequestRejected as refused:
         st.error(plain(str(refused)), icon=":material/error:")
         return False
     if found is None:
