@@ -78,7 +78,12 @@ class Uploads:
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begins to read class folders out of a zip; replaces what the owner was reading before."""
-        self._start(owner, lambda skipped: (archives.count(file), archives.pictures(file, skipped)))
+
+        def source(skipped: Counter[str]) -> tuple[int, Iterator[archives.Picture]]:
+            wanted = archives.members(file, skipped)
+            return len(wanted), archives.pictures(file, skipped, wanted)
+
+        self._start(owner, source)
 
     def read_folder(self, owner: str, root: Path, name: str) -> None:
         """The same from a folder that the operator of this server allowed."""
