@@ -35,7 +35,7 @@ def bar(chosen: list[RunInfo]) -> None:
 
 
 def _one(info: RunInfo, is_uploaded: bool) -> None:
-    if is_uploaded and info.status in RESUMABLE and not engine().store.is_held(info.id):
+    if is_uploaded and info.status in RESUMABLE and not engine().store.is_busy(info.id):
         help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             go_on(info.id)

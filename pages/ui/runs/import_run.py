@@ -30,7 +30,7 @@ def section() -> None:
         return
     name = hashlib.sha256(b"".join(file.getvalue() for file in given)).hexdigest()
     kept = st.session_state.get("runs_bring")
-    gone = kept is not None and kept[1] and engine().store.own(hashed(token()), kept[1]) is None
+    gone = kept is not None and kept[1] and engine().store.owned(hashed(token()), kept[1]) is None
     if kept is None or kept[0] != name or gone:
         kept = st.session_state["runs_bring"] = (name, *_brought(given))
     _, run, problem = kept
@@ -60,7 +60,7 @@ def _brought(given: list[UploadedFile]) -> tuple[str, str]:
         except OSError as error:
             return "", text.NO_ROOM.format(why=error.strerror or "?")
         else:
-            record = engine().store.own(hashed(token()), run)
+            record = engine().store.owned(hashed(token()), run)
             if record is not None:
                 engine().replays.prepare(record)
             return run, ""

@@ -75,7 +75,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
 def _seen(info: RunInfo) -> Seen | None:
     """The film, where it is there; else a sentence says how far it is, or why there is none."""
     me, name = hashed(token()), plain(title_of(info))
-    if engine().store.is_held(info.id):
+    if engine().store.is_busy(info.id):
         paused = is_paused(info)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if info.owner == me and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):

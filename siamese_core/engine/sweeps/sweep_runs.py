@@ -38,7 +38,7 @@ class SweepRuns:
 
     def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
         """Whether it is running, and what is known of it."""
-        is_running = self._engine.store.is_held(run)
+        is_running = self._engine.store.is_busy(run)
         info = self._engine.store.find(owner, run)
         view = self._engine.poll(self._nobody, run)
         if info is None and view is not None and view.status == "failed":
