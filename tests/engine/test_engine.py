@@ -17,7 +17,7 @@ import torch
 
 from siamese_core.embeddings.projection import neighbours
 from siamese_core.engine import Engine, RunView
-from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_ASIDE, MAX_RUNS
+from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_BACKGROUND, MAX_RUNS
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -275,12 +275,12 @@ def test_a_question_that_cannot_be_answered_does_not_silence_the_worker(engine: 
     assert "surface" in engine.ask.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(60)
 
 
-def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:
+def test_a_background_run_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:
     main = engine.start(BEN, LONG)
-    aside = [engine.start(BEN, LONG, aside=True) for _ in range(MAX_ASIDE + 2)]
+    background = [engine.start(BEN, LONG, background=True) for _ in range(MAX_BACKGROUND + 2)]
     assert engine.latest(BEN) == main
-    kept = [run for run in aside if engine.poll(BEN, run) is not None]
-    assert kept == aside[2:], "the oldest of their kind make room"
+    kept = [run for run in background if engine.poll(BEN, run) is not None]
+    assert kept == background[2:], "the oldest of their kind make room"
     for run in (main, *kept):
         engine.discard(BEN, run)
 

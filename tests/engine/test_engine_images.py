@@ -82,19 +82,19 @@ def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, experiment), "finished")
     np.testing.assert_array_equal(run.loss, np.array([s.loss for s in train(experiment)], np.float32))
     assert run.frame is not None and len(run.frame.embeddings) == 6, "the test images, three of each of two classes"
-    assert run.pixels == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
+    assert run.pixel_baseline == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
 
 
 def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
     key, others = pictures("a"), pictures("b")
     ann, ben = engine.start(ANN, on(key)), engine.start(BEN, on(key))
     rested = engine.start(ANN, on(key), steps=1)
-    aside = engine.start(ANN, on(key), aside=True)
+    background = engine.start(ANN, on(key), background=True)
     digits, of_others = engine.start(ANN, OTHER), engine.start(BEN, on(others))
     for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (digits, ANN), (of_others, BEN)):
         until_step(engine, run, 1, owner)
     delete(engine, key)
-    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (aside, ANN)):
+    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (background, ANN)):
         assert engine.poll(owner, run) is None
         assert not engine.command(owner, run, "step")
     assert (engine.latest(ANN), engine.latest(BEN)) == (digits, of_others)

@@ -67,7 +67,7 @@ def _classifier(found: Found) -> RunView | None:
 
 
 def _train(found: Found) -> None:
-    run = engine().start(token(), as_classifier(found.file.model.experiment), aside=True)
+    run = engine().start(token(), as_classifier(found.file.model.experiment), background=True)
     st.session_state["softmax_run"] = (found.file.key, run)
 
 

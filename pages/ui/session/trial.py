@@ -44,7 +44,8 @@ def _start(myth: Myth, seed: int) -> None:
     """In the background: they go on while another part of the page is read."""
     _stop(myth.key)
     runs = {
-        title: engine().start(token(), experiment, aside=True) for title, experiment in myth.experiments(seed).items()
+        title: engine().start(token(), experiment, background=True)
+        for title, experiment in myth.experiments(seed).items()
     }
     st.session_state.setdefault("trials", {})[myth.key] = (seed, runs)
 

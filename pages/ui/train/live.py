@@ -161,14 +161,14 @@ def _history(run: RunView | None, experiment: Experiment) -> None:
     shown = run.experiment.steps if run else experiment.steps
 
     def figure() -> go.Figure:
-        pixels = run.pixels["seen"] if run is not None and run.pixels else None
+        pixels = run.pixel_baseline["seen"] if run is not None and run.pixel_baseline else None
         return base.history(shown, _series(run), pixels_baseline=pixels, text=text.HISTORY)
 
     plot_view(
         figure,
         "history_view",
         settings=(run.id if run else None, shown),
-        data=(len(run.loss), len(run.scores), run.pixels is None) if run else None,
+        data=(len(run.loss), len(run.scores), run.pixel_baseline is None) if run else None,
         live=run is not None and run.live,
         height=HISTORY_HEIGHT,
         text=PLOT | {"label": text.HISTORY["label"]},

@@ -105,7 +105,7 @@ def test_a_run_at_its_end_is_whole_on_the_disk(engine: Engine) -> None:
     frame = poll(engine, run).frame
     assert frame is not None
     assert np.abs(run_history.film.embeddings[-1] - frame.embeddings).max() <= 1e-3 * np.abs(frame.embeddings).max()
-    assert (run_history.pixels, run_history.images) == (poll(engine, run).pixels, poll(engine, run).images)
+    assert (run_history.pixels, run_history.images) == (poll(engine, run).pixel_baseline, poll(engine, run).images)
     assert run_history.eval_images.labels.shape == (len(frame.embeddings),)
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_came_nowhere_leaves_nothing(engine: Engine) -> None:
     assert not engine.store.folder(run).exists()
 
 
-@pytest.mark.parametrize("kind", [{"aside": True}, {"keep": False}])
+@pytest.mark.parametrize("kind", [{"background": True}, {"save": False}])
 def test_a_run_that_is_not_to_be_kept_is_not(kind: dict[str, bool], engine: Engine) -> None:
     run = engine.start(ANN, SHORT, **kind)
     until_status(engine, run, "finished")
