@@ -1,4 +1,4 @@
-"""The server's side: owners, leases, and one slot a run that the reader threads fill and the pages read."""
+"""The server's side: owners, leases, and a state for each run that the reader threads fill and the pages read."""
 
 from __future__ import annotations
 
@@ -11,20 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.client import Answer, TrainerClient
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
-from siamese_core.engine.run import (
-    COMMANDS,
-    ENDED,
-    LIVE,
-    MAX_DEATHS,
-    RunState,
-    RunView,
-    Status,
-    layout_of,
-    reopened,
-)
+from siamese_core.engine.rpc.trainer_client import TrainerClient
+from siamese_core.engine.run import COMMANDS, ENDED, LIVE, MAX_DEATHS, RunState, RunView, Status, layout_of, reopened
 from siamese_core.engine.storage.replays import Replays
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore, hashed, new_id
@@ -34,12 +25,12 @@ from siamese_core.runs.home import home
 from siamese_core.runs.model import Model, model_of
 
 LEASE = 120.0
-"""Seconds without a look after which a run pauses and frees its place in the worker."""
+"""Seconds without a poll after which a run pauses and frees its place in the worker."""
 
 FORGET_AFTER = 1800.0
-"""Seconds without a look after which a run is gone."""
+"""Seconds without a poll after which a run is gone."""
 
-TEND_EVERY = 1.0
+SWEEP_EVERY = 1.0
 
 VIEWED_AFTER = 60.0
 """Seconds after which a worker that does not say what second inputs look like is asked again at the next save."""
@@ -47,8 +38,8 @@ VIEWED_AFTER = 60.0
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
 
-MAX_ASIDE = 48
-"""Runs that one owner may have beside these, to compare something with each other."""
+MAX_BACKGROUND = 48
+"""Background runs that one owner may have beside these, to be compared with each other."""
 
 CANNOT_START = (
     "The training process does not start on this machine: see the server's log, mend it, start the server again."
@@ -65,18 +56,18 @@ class Engine:
     def __init__(self, clock: Callable[[], float] = time.monotonic, store: RunStore | None = None) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._run_states: dict[str, RunState] = {}
-        self.projector = ProjectorClient(self._drawn, self._draw_all)
-        self.ask = TrainerClient(lambda meta, **arrays: self._worker.say(meta, **arrays))
+        self._runs: dict[str, RunState] = {}
+        self.projector = ProjectorClient(self._on_layout, self._lay_out_all)
+        self.ask = TrainerClient(lambda meta, **arrays: self._worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
-        self.replays = Replays(self.store, self.projector.chains)
+        self.replays = Replays(self.store, self.projector.films)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
         self._closed = threading.Event()
         self.devices: dict[str, str] = {}
         self._problem = ""
         self._false_starts = 0
         self._worker = self._new_worker()
-        threading.Thread(target=self._tend_forever, name="tend", daemon=True).start()
+        threading.Thread(target=self._sweep_forever, name="leases", daemon=True).start()
 
     def start(
         self,
@@ -85,161 +76,148 @@ class Engine:
         machine: Machine = Machine(),  # noqa: B008 (frozen)
         *,
         steps: int | None = None,
-        aside: bool = False,
-        keep: bool = True,
+        background: bool = False,
+        save: bool = True,
         sweep: str = "",
-        kept_for: str = "",
+        owner_hash: str = "",
     ) -> str:
-        """The id of a new run, which runs on, or rests after `steps`; it is saved on disk where it is to be kept.
+        """Start a run, which runs on, or rests after `steps`, and return its id; it is saved on disk, if `save`.
 
-        A run `aside` is one of several that are compared: it is never the `latest`, and not kept but as one of a
-        `sweep`, for the hash of another owner. Such a run has no lease.
+        A `background` run is one of several that are compared: it is never the `latest`, and not saved but as one of a
+        `sweep`, for another owner by their hash. Such a run has no lease.
         """
         with self._lock:
-            self._make_room(owner, aside)
-            run_state = RunState(
-                new_id(), owner, experiment, machine, experiment.projection, self._clock(), aside, sweep
+            self._make_room(owner, background)
+            run = RunState(
+                new_id(), owner, experiment, machine, experiment.projection, self._clock(), background, sweep
             )
-            self._run_states[run_state.id] = run_state
-            if sweep or (keep and not aside):
-                self.saver.begin(run_state.id, kept_for or hashed(owner), experiment, machine, sweep)
-            self._submit(run_state, steps_left=steps)
-            return run_state.id
+            self._runs[run.id] = run
+            if sweep or (save and not background):
+                self.saver.begin(run.id, owner_hash or hashed(owner), experiment, machine, sweep)
+            self._submit(run, steps_left=steps)
+            return run.id
 
-    def reopen(self, owner: str, run: str, kept_for: str = "") -> None:
-        """Goes on with a saved run from its last state. Raises FolderRejected where that cannot be."""
-        record, saved = self.saver.reopen(kept_for or hashed(owner), run)
+    def reopen(self, owner: str, run_id: str, owner_hash: str = "") -> None:
+        """Go on with a saved run from its last state. Raises FolderRejected where that cannot be."""
+        info, saved = self.saver.reopen(owner_hash or hashed(owner), run_id)
         with self._lock:
-            if self._run_states.pop(run, None) is not None:
+            if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
-                self._worker.say({"do": "stop", "run": run})
-                self.projector.forget(run)
-            self._make_room(owner, aside=bool(record.sweep))
-            self._run_states[run] = reopened(record, owner, saved, self._clock())
-            self._submit(self._run_states[run], steps_left=None)
+                self._worker.send({"do": "stop", "run": run_id})
+                self.projector.forget(run_id)
+            self._make_room(owner, background=bool(info.sweep))
+            self._runs[run_id] = reopened(info, owner, saved, self._clock())
+            self._submit(self._runs[run_id], steps_left=None)
 
-    def command(self, owner: str, run: str, command: str) -> bool:
-        """pause, resume, step or stop; False where the run is not in a status for it, or not the owner's."""
+    def command(self, owner: str, run_id: str, command: str) -> bool:
+        """Pause, resume, step or stop a run; False where it is not in a status for that, or not the owner's."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            if run_state is None or run_state.status not in COMMANDS[command]:
+            run = self._owned(owner, run_id)
+            if run is None or run.status not in COMMANDS[command]:
                 return False
-            run_state.status = COMMANDS[command][run_state.status]
+            run.status = COMMANDS[command][run.status]
             if command == "resume":
-                run_state.pace_from = None
-            run_state.seen_at = self._clock()
+                run.pace_from = None
+            run.seen_at = self._clock()
             if command == "stop":
-                self.saver.end(run, "stopped")
-            if run_state.in_worker or command == "stop":
-                self._worker.say({"do": command, "run": run})
+                self.saver.end(run_id, "stopped")
+            if run.in_worker or command == "stop":
+                self._worker.send({"do": command, "run": run_id})
             else:
-                self._submit(run_state, steps_left=1 if command == "step" else None)
+                self._submit(run, steps_left=1 if command == "step" else None)
             return True
 
-    def poll(self, owner: str, run: str) -> RunView | None:
-        """The run as it is now; looking renews its lease, and continues it where the lease had paused it."""
+    def poll(self, owner: str, run_id: str) -> RunView | None:
+        """Return the run as it is now; this renews its lease, and continues it where the lease had paused it."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            if run_state is None:
+            run = self._owned(owner, run_id)
+            if run is None:
                 return None
-            run_state.seen_at = self._clock()
-            if run_state.status == "parked":
-                self._submit(run_state, steps_left=None)
-            return run_state.view()
+            run.seen_at = self._clock()
+            if run.status == "parked":
+                self._submit(run, steps_left=None)
+            return run.view()
 
-    def status(self, owner: str, run: str) -> Status | None:
-        """Of a run that is here; it is no look at it."""
+    def status(self, owner: str, run_id: str) -> Status | None:
+        """Return the status of a run; its lease is not renewed."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            return run_state.status if run_state is not None else None
+            run = self._owned(owner, run_id)
+            return run.status if run is not None else None
 
     def latest(self, owner: str) -> str | None:
-        """The id of the newest run of this owner."""
+        """Return the id of this owner's newest run."""
         with self._lock:
-            own = (
-                run_state
-                for run_state in reversed(self._run_states.values())
-                if run_state.owner == owner and not run_state.aside
-            )
-            return next((run_state.id for run_state in own), None)
+            found = (run for run in reversed(self._runs.values()) if run.owner == owner and not run.background)
+            return next((run.id for run in found), None)
 
     def with_weights(self, owner: str) -> dict[str, Experiment]:
-        """This owner's runs that have come somewhere, by id, the newest first; it is no look at them."""
+        """Return this owner's runs that have a state, by id, the newest first; their leases are not renewed."""
         with self._lock:
-            own = (
-                run_state
-                for run_state in self._run_states.values()
-                if run_state.owner == owner and not run_state.aside and run_state.state
-            )
-            return {run_state.id: run_state.experiment for run_state in reversed(list(own))}
+            found = (run for run in self._runs.values() if run.owner == owner and not run.background and run.state)
+            return {run.id: run.experiment for run in reversed(list(found))}
 
-    def model(self, owner: str, run: str) -> Model | None:
-        """What a run has come to so far. Raises DatasetMissing where its images have gone."""
+    def model(self, owner: str, run_id: str) -> Model | None:
+        """Return a run's network as it is now. Raises DatasetMissing where its images have gone."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            return (
-                model_of(run_state.experiment, run_state.state)
-                if run_state is not None and run_state.state is not None
-                else None
-            )
+            run = self._owned(owner, run_id)
+            return model_of(run.experiment, run.state) if run is not None and run.state is not None else None
 
-    def discard(self, owner: str, run: str) -> None:
-        """Stops the run and forgets it."""
+    def discard(self, owner: str, run_id: str) -> None:
+        """Stop the run and forget it."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            if run_state is not None:
-                self._forget(run_state)
+            run = self._owned(owner, run_id)
+            if run is not None:
+                self._forget(run)
 
-    def project(self, owner: str, run: str, projection: str) -> None:
-        """Draw this run by another projection from now on."""
+    def project(self, owner: str, run_id: str, projection: str) -> None:
+        """Lay out this run by another projection from now on."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            if run_state is not None and run_state.projection != projection:
-                run_state.projection = projection
-                self._ask_for_layout(run_state)
+            run = self._owned(owner, run_id)
+            if run is not None and run.projection != projection:
+                run.projection = projection
+                self._request_layout(run)
 
     def forget_images(self, dataset: str) -> None:
-        """Somebody's own pictures are deleted: so is every run on them, and what the worker keeps of them."""
+        """Forget every run on an uploaded set that is deleted, and what the worker has of its images."""
         with self._lock:
-            for run_state in [
-                run_state for run_state in self._run_states.values() if run_state.experiment.dataset == dataset
-            ]:
-                self._forget(run_state)
-            self._worker.say({"do": "forget_images"})
+            for run in [run for run in self._runs.values() if run.experiment.dataset == dataset]:
+                self._forget(run)
+            self._worker.send({"do": "forget_images"})
 
-    def lay_out_anew(self, owner: str, run: str) -> None:
-        """Forgets where the points were: parts that have come to belong together may have stayed apart."""
+    def lay_out_anew(self, owner: str, run_id: str) -> None:
+        """Forget where the points were: parts that have come to belong together may have stayed apart."""
         with self._lock:
-            run_state = self._owned(owner, run)
-            if run_state is not None and run_state.layout is not None:
-                self.projector.forget(run_state.id)
-                # Of no step: a page goes on looking until the new one is there.
-                run_state.layout = replace(run_state.layout, step=-1)
-                self._ask_for_layout(run_state)
+            run = self._owned(owner, run_id)
+            if run is not None and run.layout is not None:
+                self.projector.forget(run.id)
+                # Of no step: a page goes on polling until the new one is there.
+                run.layout = replace(run.layout, step=-1)
+                self._request_layout(run)
 
-    def next_step(self, owner: str, run: str | None, experiment: Experiment, ahead: int) -> Answer:
-        """What this owner's run looks at next, or a run that is to begin with `experiment`."""
+    def next_step(self, owner: str, run_id: str | None, experiment: Experiment, ahead: int) -> PendingReply:
+        """Return what this owner's run trains on next, or a run that is to begin with `experiment`."""
         with self._lock:
-            run_state = self._owned(owner, run) if run else None
-            state = run_state.state if run_state else None
-        return self.ask.next_step(run_state.experiment if run_state else experiment, state, ahead)
+            run = self._owned(owner, run_id) if run_id else None
+            state = run.state if run else None
+        return self.ask.next_step(run.experiment if run else experiment, state, ahead)
 
     def sweep_expired(self) -> None:
-        """What time brings: leases that end, runs that are forgotten. Called every second."""
+        """End leases, and forget runs that nobody polls. Called every second."""
         with self._lock:
-            for run_state in list(self._run_states.values()):
-                if run_state.sweep and run_state.live:
+            for run in list(self._runs.values()):
+                if run.sweep and run.live:
                     continue
-                unseen = self._clock() - run_state.seen_at
+                unseen = self._clock() - run.seen_at
                 if unseen > FORGET_AFTER:
-                    self._forget(run_state)
-                elif unseen > LEASE and run_state.status == "running":
-                    self._worker.say({"do": "park", "run": run_state.id})
-                elif unseen > LEASE and run_state.status == "paused" and run_state.in_worker:
-                    self._worker.say({"do": "stop", "run": run_state.id})
-                    run_state.in_worker = False
+                    self._forget(run)
+                elif unseen > LEASE and run.status == "running":
+                    self._worker.send({"do": "park", "run": run.id})
+                elif unseen > LEASE and run.status == "paused" and run.in_worker:
+                    self._worker.send({"do": "stop", "run": run.id})
+                    run.in_worker = False
 
     def close(self) -> None:
+        """Save what is to be saved, and end the processes."""
         self._closed.set()
         # What is to be written may still have to be asked of the worker.
         self.saver.close()
@@ -248,7 +226,7 @@ class Engine:
 
     @property
     def problem(self) -> str:
-        """Why no run can be trained, or drawn, any more; "" where all is well."""
+        """Return why no run can be trained, or laid out, any more; "" where all is well."""
         return self._problem or self.projector.problem
 
     @property
@@ -256,119 +234,110 @@ class Engine:
         return {"worker": self._worker.pid, "projector": self.projector.pid}
 
     def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
-        """Images as second inputs, for the thread that saves."""
+        """Return images as second inputs, for the thread that saves."""
         return self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]
 
-    def _owned(self, owner: str, run: str) -> RunState | None:
-        run_state = self._run_states.get(run)
-        return (
-            run_state
-            if run_state is not None and secrets.compare_digest(run_state.owner.encode(), owner.encode())
-            else None
-        )
+    def _owned(self, owner: str, run_id: str) -> RunState | None:
+        run = self._runs.get(run_id)
+        return run if run is not None and secrets.compare_digest(run.owner.encode(), owner.encode()) else None
 
-    def _make_room(self, owner: str, aside: bool) -> None:
-        """For one run more."""
-        own = [
-            run_state
-            for run_state in self._run_states.values()
-            if run_state.owner == owner and run_state.aside == aside
-        ]
-        for oldest in own[: max(0, len(own) - (MAX_ASIDE if aside else MAX_RUNS) + 1)]:
+    def _make_room(self, owner: str, background: bool) -> None:
+        """Forget the oldest, for one run more."""
+        found = [run for run in self._runs.values() if run.owner == owner and run.background == background]
+        for oldest in found[: max(0, len(found) - (MAX_BACKGROUND if background else MAX_RUNS) + 1)]:
             self._forget(oldest)
 
-    def _submit(self, run_state: RunState, steps_left: int | None) -> None:
-        """Gives the run to the worker, from its last state where it has one."""
-        run_state.status = "running" if steps_left is None else "pausing"
-        run_state.in_worker = True
-        run_state.pace_from = None
-        self._worker.say(
+    def _submit(self, run: RunState, steps_left: int | None) -> None:
+        """Give the run to the worker, from its last state where it has one."""
+        run.status = "running" if steps_left is None else "pausing"
+        run.in_worker = True
+        run.pace_from = None
+        self._worker.send(
             {
-                "do": "start", "run": run_state.id, "query": run_state.experiment.to_query(),
-                "machine": asdict(run_state.machine),
-                "steps_left": steps_left, "step": run_state.state.step if run_state.state else 0,
+                "do": "start", "run": run.id, "query": run.experiment.to_query(), "machine": asdict(run.machine),
+                "steps_left": steps_left, "step": run.state.step if run.state else 0,
             },
-            **(dict(run_state.state.tensors) if run_state.state else {}),
+            **(dict(run.state.tensors) if run.state else {}),
         )  # fmt: skip
 
-    def _forget(self, run_state: RunState) -> None:
-        del self._run_states[run_state.id]
-        self.saver.end(run_state.id, "interrupted")
-        self._worker.say({"do": "stop", "run": run_state.id})
-        self.projector.forget(run_state.id)
+    def _forget(self, run: RunState) -> None:
+        del self._runs[run.id]
+        self.saver.end(run.id, "interrupted")
+        self._worker.send({"do": "stop", "run": run.id})
+        self.projector.forget(run.id)
 
     def _new_worker(self) -> Child:
-        return Child("siamese_core.engine.workers.trainer", self._worker_said, self._worker_died)
+        return Child("siamese_core.engine.workers.trainer", self._on_message, self._on_exit)
 
-    def _worker_said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
                 self._false_starts = 0
-            elif self.ask.heard(meta, arrays):
+            elif self.ask.on_message(meta, arrays):
                 pass
-            elif run_state := self._run_states.get(meta["run"]):
-                self._run_said(run_state, meta, arrays)
+            elif run := self._runs.get(meta["run"]):
+                self._on_run_message(run, meta, arrays)
 
-    def _run_said(self, run_state: RunState, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        run_state.hear(meta, arrays, self._clock())
-        if meta["is"] == "frame" and run_state.frame is not None:
-            self.saver.frame(run_state.id, run_state.frame_step, run_state.frame)
-            self._ask_for_layout(run_state)
+    def _on_run_message(self, run: RunState, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        run.on_message(meta, arrays, self._clock())
+        if meta["is"] == "frame" and run.frame is not None:
+            self.saver.frame(run.id, run.frame_step, run.frame)
+            self._request_layout(run)
         elif meta["is"] == "state":
-            self.saver.state(run_state.id, run_state.saved())
+            self.saver.state(run.id, run.checkpoint())
         elif meta["is"] == "end":
-            self._ended(run_state, meta["how"], meta["message"])
+            self._ended(run, meta["how"], meta["message"])
 
-    def _ended(self, run_state: RunState, how: Status, message: str) -> None:
-        if run_state.status in ENDED:
+    def _ended(self, run: RunState, how: Status, message: str) -> None:
+        if run.status in ENDED:
             return
-        run_state.in_worker = False
-        if how == "parked" and run_state.status == "pausing":
-            run_state.status = "paused"
+        run.in_worker = False
+        if how == "parked" and run.status == "pausing":
+            run.status = "paused"
             return
-        run_state.status, run_state.message = how, message
-        if run_state.status in ENDED:
-            self.saver.end(run_state.id, run_state.status, run_state.message)
-        if run_state.status == "parked" and self._clock() - run_state.seen_at <= LEASE:
-            self._submit(run_state, steps_left=None)
+        run.status, run.message = how, message
+        if run.status in ENDED:
+            self.saver.end(run.id, run.status, run.message)
+        if run.status == "parked" and self._clock() - run.seen_at <= LEASE:
+            self._submit(run, steps_left=None)
 
-    def _ask_for_layout(self, run_state: RunState) -> None:
-        if run_state.frame is not None:
-            self.projector.draw(run_state.id, run_state.projection, run_state.frame_step, run_state.frame.embeddings)
+    def _request_layout(self, run: RunState) -> None:
+        if run.frame is not None:
+            self.projector.draw(run.id, run.projection, run.frame_step, run.frame.embeddings)
 
-    def _drawn(self, run: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _on_layout(self, run_id: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
-            if run_state := self._run_states.get(run):
-                run_state.layout = layout_of(meta, arrays, run_state.layout.number + 1 if run_state.layout else 1)
+            if run := self._runs.get(run_id):
+                run.layout = layout_of(meta, arrays, run.layout.number + 1 if run.layout else 1)
 
-    def _draw_all(self) -> None:
+    def _lay_out_all(self) -> None:
         with self._lock:
-            for run_state in self._run_states.values():
-                self._ask_for_layout(run_state)
+            for run in self._runs.values():
+                self._request_layout(run)
 
-    def _worker_died(self) -> None:
+    def _on_exit(self) -> None:
         if self._closed.is_set():
             return
         with self._lock:
             self._false_starts += 1
             if self._false_starts > MAX_DEATHS:
                 self._problem = CANNOT_START
-                self.ask.let_go()
+                self.ask.cancel_all()
                 return
             self._worker = self._new_worker()
-            self.ask.let_go()
-            for run_state in self._run_states.values():
-                run_state.in_worker = False
-                if run_state.status in LIVE:
-                    self._revive(run_state)
+            self.ask.cancel_all()
+            for run in self._runs.values():
+                run.in_worker = False
+                if run.status in LIVE:
+                    self._revive(run)
 
-    def _revive(self, run_state: RunState) -> None:
-        if run_state.goes_back():
-            self._submit(run_state, steps_left=1 if run_state.status == "pausing" else None)
+    def _revive(self, run: RunState) -> None:
+        if run.goes_back():
+            self._submit(run, steps_left=1 if run.status == "pausing" else None)
         else:
-            self.saver.end(run_state.id, run_state.status, run_state.message)
+            self.saver.end(run.id, run.status, run.message)
 
-    def _tend_forever(self) -> None:
-        while not self._closed.wait(TEND_EVERY):
+    def _sweep_forever(self) -> None:
+        while not self._closed.wait(SWEEP_EVERY):
             self.sweep_expired()

@@ -1,29 +1,29 @@
-"""The server's side of the examining process: who waits for what, and what was found."""
+"""The server's side of the evaluation process: who waits for what, and what was found."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 
 from siamese_core.datasets import is_uploaded
-from siamese_core.engine.rpc.client import Answer, RpcClient
+from siamese_core.engine.rpc.client import PendingReply, RpcClient
+from siamese_core.engine.rpc.model_files import attached
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed
 
 LEASE = 60.0
-"""Seconds without a look after which a work that nobody waits for any more is given up."""
+"""Seconds without a poll after which an evaluation that nobody waits for any more is given up."""
 
-KEPT = 24
-"""Finished works that are remembered."""
+MOST_FINISHED = 24
+"""Finished evaluations that are remembered."""
 
 DIED = "The process that examines models died. Try again; a smaller model may help."
 
@@ -62,7 +62,7 @@ def file_of(model: Model) -> ModelFile:
 
 @dataclass(frozen=True)
 class EvaluationProgress:
-    """A work as a page sees it; `ahead` counts those that come first, `about` and `arrays` are what was found."""
+    """An evaluation as a page sees it; `ahead` counts those before it, `about` and `arrays` are what was found."""
 
     status: Status
     ahead: int
@@ -85,14 +85,16 @@ class _Job:
     message: str = ""
     about: Any = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    reply: PendingReply = field(default_factory=PendingReply)
     seen: dict[str, float] = field(default_factory=dict)
-    """When each of those who wait has last looked."""
+    """When each of those who wait has polled last."""
 
 
 class Evaluations:
-    """Works are shared: who asks for what somebody else has asked for gets the same. The process starts with the first.
+    """Evaluations are shared: who asks for what somebody else has asked for gets the same.
 
-    A work goes on as long as one of those who asked for it looks, and ends when none does.
+    One goes on as long as one of those who asked for it polls it, and ends when none does. The process starts with the
+    first.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,8 +105,9 @@ class Evaluations:
         self._closed = False
         self._false_starts = 0
         self._last = 0
-        self._jobs: OrderedDict[tuple[str, str], _Job] = OrderedDict()
-        self._questions = RpcClient(self._say)
+        self._jobs: dict[tuple[str, str], _Job] = {}
+        self._sent: dict[str, None] = {}
+        self._client = RpcClient(self._send)
 
     @property
     def ready(self) -> bool:
@@ -123,22 +126,20 @@ class Evaluations:
         with self._lock:
             return self._child.pid if self._child else None
 
-    def check(self, file: ModelFile) -> Answer:
-        """Nothing; raises questions.Refused where the tensors are not those of the experiment's network."""
-        return self._questions.ask({"do": "check", "own_sets": file.uploaded_sets}, file=_array(file))
+    def check(self, file: ModelFile) -> PendingReply:
+        """Return nothing; raises RequestRejected where the tensors are not those of the experiment's network."""
+        return self._call("check", file)
 
-    def compare(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> Answer:
-        """The arrays of `comparing.compare`; neighbours are in it once the model's "reference" is done."""
-        question = {"do": "compare", "own_sets": file.uploaded_sets}
-        return self._questions.ask(question, file=_array(file), first=first, second=second)
+    def compare(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
+        """Return the arrays of `compare.compare`; neighbours are in it once the model's "reference" is done."""
+        return self._call("compare", file, first=first, second=second)
 
-    def explain(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> Answer:
-        """The arrays of `comparing.explain`."""
-        question = {"do": "explain", "own_sets": file.uploaded_sets}
-        return self._questions.ask(question, file=_array(file), first=first, second=second)
+    def explain(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
+        """Return the arrays of `compare.explain`."""
+        return self._call("explain", file, first=first, second=second)
 
     def poll(self, owner: str, kind: Kind, file: ModelFile, start: bool = True) -> EvaluationProgress | None:
-        """The work as it is now. Begins it where nobody has, unless not to `start`; looking keeps it going."""
+        """Return the evaluation as it is now, begun where nobody has, unless not to `start`; polling keeps it going."""
         with self._lock:
             self._sweep_expired()
             place = (kind, file.key)
@@ -148,7 +149,8 @@ class Evaluations:
             if job is None:
                 return None
             job.seen[owner] = self._clock()
-            self._jobs.move_to_end(place)
+            # The one that was polled last is the last to be forgotten.
+            self._jobs[place] = self._jobs.pop(place)
             ahead = sum(
                 other.number < job.number and other.status in ("waiting", "working") for other in self._jobs.values()
             )
@@ -157,7 +159,7 @@ class Evaluations:
             )
 
     def cancel(self, owner: str, kind: Kind, file: ModelFile) -> None:
-        """This owner waits no longer; the work ends where nobody else does. A work that failed can begin again."""
+        """Stop waiting; the evaluation ends where nobody else waits, and one that failed can begin again."""
         with self._lock:
             job = self._jobs.get((kind, file.key))
             if job is not None and job.status != "done":
@@ -166,15 +168,15 @@ class Evaluations:
                     self._drop((kind, file.key))
 
     def forget_images(self, dataset: str) -> None:
-        """Somebody's own pictures are deleted: so is all that was found out about models of them."""
+        """Forget all that was found out about models of an uploaded set: it is deleted."""
         with self._lock:
             for place in [place for place, job in self._jobs.items() if job.dataset == dataset]:
                 self._drop(place)
             if self._child is not None:
-                self._say({"do": "forget_images", "dataset": dataset})
+                self._child.send({"do": "forget_images", "dataset": dataset})
 
     def close(self) -> None:
-        """Ends the process, and what waits for it; it does not start again."""
+        """End the process, and what waits for it; it does not start again."""
         with self._lock:
             self._closed = True
             child = self._child
@@ -186,57 +188,71 @@ class Evaluations:
     def _start(self, kind: Kind, file: ModelFile) -> _Job:
         self._last += 1
         job = self._jobs[kind, file.key] = _Job(self._last, file.model.experiment.dataset)
-        self._say({"do": kind, "job": job.number, "own_sets": file.uploaded_sets}, file=_array(file))
+        job.reply = self._call(kind, file, partial(self._on_progress, job))
+        job.reply.add_done_callback(partial(self._on_reply, job))
         return job
 
+    def _call(
+        self,
+        do: str,
+        file: ModelFile,
+        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+        **arrays: np.ndarray,
+    ) -> PendingReply:
+        with self._lock:
+            meta = {"model": file.key, "uploaded_sets": file.uploaded_sets}
+            return self._client.call(do, meta, attached(self._sent, file.key, file.data) | arrays, on_progress)
+
     def _sweep_expired(self) -> None:
-        """Gives up what nobody waits for, and forgets what was found longest ago."""
+        """Give up what nobody waits for, and forget what was polled longest ago."""
         now = self._clock()
         for place, job in list(self._jobs.items()):
             if job.status in ("waiting", "working") and all(now - at > LEASE for at in job.seen.values()):
                 self._drop(place)
         finished = [place for place, job in self._jobs.items() if job.status in ("done", "failed")]
-        for place in finished[: max(0, len(finished) - KEPT)]:
+        for place in finished[: max(0, len(finished) - MOST_FINISHED)]:
             del self._jobs[place]
 
     def _drop(self, place: tuple[str, str]) -> None:
-        job = self._jobs.pop(place)
-        if job.status in ("waiting", "working"):
-            self._say({"do": "cancel", "job": job.number})
+        self._jobs.pop(place).reply.cancel()
 
-    def _say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+    def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         with self._lock:
             self._begin_process()
             if self._child is None:
                 self._gone()
             else:
-                self._child.say(meta, **arrays)
+                self._child.send(meta, **arrays)
 
     def _begin_process(self) -> None:
         if self._child is None and not self._closed and not self.problem:
-            self._child = Child("siamese_core.engine.workers.evaluator", self._said, self._gone)
+            self._child = Child("siamese_core.engine.workers.evaluator", self._on_message, self._gone)
 
-    def _said(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
             if meta["is"] == "ready":
                 self._ready, self._false_starts = True, 0
-                return
-            if self._questions.heard(meta, arrays):
-                return
-            place, job = next(
-                ((place, job) for place, job in self._jobs.items() if job.number == meta["job"]), (None, None)
-            )
-            if place is None or job is None:
-                return
-            if meta["is"] == "progress":
-                self._sweep_expired()
-                job.status, job.stage, job.done, job.total = "working", meta["stage"], meta["done"], meta["total"]
-            elif meta["is"] == "done":
-                job.status, job.about, job.arrays = "done", meta["about"], arrays
-            elif meta["is"] == "lost":
-                del self._jobs[place]
-            else:
-                job.status, job.message = "failed", meta["message"]
+            elif not self._client.on_message(meta, arrays):
+                self._lose_reference(meta["model"])
+
+    def _on_progress(self, job: _Job, meta: dict[str, Any]) -> None:
+        self._sweep_expired()
+        job.status, job.stage, job.done, job.total = "working", meta["stage"], meta["done"], meta["total"]
+
+    def _on_reply(self, job: _Job, reply: PendingReply) -> None:
+        if reply.cancelled():
+            job.status, job.message = "failed", DIED
+        elif rejected := reply.exception():
+            job.status, job.message = "failed", str(rejected)
+        else:
+            found = reply.result()
+            job.status, job.about, job.arrays = "done", found.meta["about"], found
+
+    def _lose_reference(self, model: str) -> None:
+        """The process has it no more; one that is on its way is another."""
+        job = self._jobs.get(("reference", model))
+        if job is not None and job.status == "done":
+            del self._jobs["reference", model]
 
     def _gone(self) -> None:
         """The process has ended, and with it what it worked on, and the references that it had found."""
@@ -244,13 +260,8 @@ class Evaluations:
             self._false_starts += not self._ready
             self._child = None
             self._ready = False
-            self._questions.let_go()
-            for place, job in list(self._jobs.items()):
-                if job.status in ("waiting", "working"):
-                    job.status, job.message = "failed", DIED
-                elif job.status == "done" and place[0] == "reference":
-                    del self._jobs[place]
-
-
-def _array(file: ModelFile) -> np.ndarray:
-    return np.frombuffer(file.data, np.uint8)
+            self._sent.clear()
+            self._client.cancel_all()
+            for kind, model in list(self._jobs):
+                if kind == "reference":
+                    self._lose_reference(model)

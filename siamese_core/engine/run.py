@@ -1,4 +1,4 @@
-"""What the server knows of a run: a state machine, the newest picture, the history."""
+"""What the server knows of a run: its status, its newest frame and layout, its history."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ DIED = "The training process died several times in this run. Try a smaller batch
 
 @dataclass(frozen=True)
 class Layout:
-    """The probe images on the screen: `xy` (N, dim), their neighbours in the embedding space (N, 5).
+    """The eval images on the screen: `xy` (N, dim), their neighbours in the embedding space (N, 5).
 
-    `stand_in` says that PCA stands in for a UMAP that is not warm; `problem` says why there is no picture.
+    `stand_in` says that PCA stands in for a UMAP that is not warm; `problem` says why there are no points.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Layout:
 
 
 def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
-    """What the projection process says of a picture; where it could draw none, one without points."""
+    """Return the layout of a message of the projection process; where it could draw none, one without points."""
     empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
     return Layout(
         kind=meta["kind"], step=meta["step"], number=number, stand_in=meta["stand_in"], problem=meta["problem"],
@@ -93,7 +93,7 @@ class RunView:
 
 @dataclass
 class RunState:
-    """The engine's own record of a run; written by the reader threads, under the engine's lock."""
+    """A run as the engine has it; written by the reader threads, under the engine's lock."""
 
     id: str
     owner: str
@@ -101,7 +101,7 @@ class RunState:
     machine: Machine
     projection: str
     seen_at: float
-    aside: bool = False
+    background: bool = False
     sweep: str = ""
     status: Status = "running"
     in_worker: bool = False
@@ -127,12 +127,12 @@ class RunState:
     def live(self) -> bool:
         return self.status in LIVE
 
-    def hear(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
-        """What the worker says of this run, but for its end."""
+    def on_message(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
+        """Take in what the worker sends of this run, but for its end."""
         if meta["is"] == "baseline":
             self.pixel_baseline = meta["map_at_r"]
         elif meta["is"] == "steps":
-            self.info(arrays["steps"], arrays["loss"], arrays["active"])
+            self.add_losses(arrays["steps"], arrays["loss"], arrays["active"])
             self.step, self.images, self.seconds = meta["step"], meta["images"], meta["seconds"]
             self.pace(now)
         elif meta["is"] == "rest" and self.status == "pausing":
@@ -148,26 +148,27 @@ class RunState:
             self.state = TrainingState(meta["step"], arrays)
 
     def pace(self, now: float) -> None:
-        """Steps per second of the clock on the wall, since the run last began to go: what others take is in it."""
+        """Measure steps per second of wall time, since the run last began to go: what others take is in it."""
         if self.pace_from is None:
             self.pace_from = (now, self.step)
         elif now > self.pace_from[0]:
             self.steps_per_second = (self.step - self.pace_from[1]) / (now - self.pace_from[0])
 
-    def info(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
-        """Losses of the steps (S,); those of a step made again after a restart replace the earlier ones."""
+    def add_losses(self, steps: np.ndarray, loss: np.ndarray, active: np.ndarray) -> None:
+        """Take in losses of steps (S,); those of a step made again after a restart replace the earlier ones."""
         if len(steps):
             self.rewind(int(steps[0]) - 1)
             self.loss.extend(loss.tolist())
             self.active.extend(active.tolist())
 
     def rewind(self, step: int) -> None:
+        """Forget what came after a step."""
         del self.loss[step:], self.active[step:]
         while self.scores and self.scores[-1][0] > step:
             self.scores.pop()
 
     def goes_back(self) -> bool:
-        """To its last state, for its worker has died; False for a run that keeps killing its worker: it has failed."""
+        """Return to its last state, for its worker has died; False for a run that killed too many: it has failed."""
         self.deaths += 1
         if self.deaths > MAX_DEATHS:
             self.status, self.message = "failed", DIED
@@ -177,13 +178,14 @@ class RunState:
         return True
 
     def score(self, step: int, metrics: dict[str, Scores]) -> None:
+        """Take in the scores of a frame."""
         self.scores.append((step, metrics))
         if len(self.scores) > MAX_SCORES:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
 
-    def saved(self) -> Checkpoint:
-        """As it was at its state: what came after that will be made again."""
+    def checkpoint(self) -> Checkpoint:
+        """Return the run as it was at its state: what came after that will be made again."""
         assert self.state is not None, "only a run with a state is saved"
         step = self.state.step
         loss, active = (np.array(values[:step], np.float32) for values in (self.loss, self.active))
@@ -191,6 +193,7 @@ class RunState:
         return Checkpoint(self.experiment, self.machine, self.state, loss, active, scores, self.pixel_baseline)
 
     def view(self) -> RunView:
+        """Return the run as a page reads it, which does not change any more."""
         return RunView(
             id=self.id,
             experiment=self.experiment,
@@ -214,15 +217,15 @@ class RunState:
 
 
 def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
-    """A run as it was saved, with all that is known of its past."""
-    aside = bool(info.sweep)
-    run_state = RunState(
-        info.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, aside, info.sweep
+    """Return a run as it was saved, with all that is known of its past."""
+    background = bool(info.sweep)
+    run = RunState(
+        info.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, background, info.sweep
     )
-    run_state.loss.extend(saved.loss.tolist())
-    run_state.active.extend(saved.active.tolist())
-    run_state.scores, run_state.pixel_baseline, run_state.state = list(saved.scores), saved.pixel_baseline, saved.state
-    run_state.step = run_state.restarted_at = saved.state.step
-    images, run_state.seconds = saved.state.tensors["counters"][:2].tolist()
-    run_state.images = int(images)
-    return run_state
+    run.loss.extend(saved.loss.tolist())
+    run.active.extend(saved.active.tolist())
+    run.scores, run.pixel_baseline, run.state = list(saved.scores), saved.pixel_baseline, saved.state
+    run.step = run.restarted_at = saved.state.step
+    images, run.seconds = saved.state.tensors["counters"][:2].tolist()
+    run.images = int(images)
+    return run

@@ -92,22 +92,17 @@ def left_out(skipped: Counter[str]) -> list[str]:
     ]
 
 
-def count(file: BinaryIO) -> int:
-    """How many files `pictures` will read, from the list in the zip alone; it yields at most as many.
-
-    Raises ArchiveRejected.
-    """
-    return len(members(file, Counter()))
-
-
-def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[Picture]:
+def pictures(
+    file: BinaryIO, skipped: Counter[str], wanted: Sequence[tuple[Entry, int]] | None = None
+) -> Iterator[Picture]:
     """The pictures of a zip in its own order, each read when its turn comes; `skipped`, empty at first, counts others.
 
+    `wanted` are its `members` where they have been read, and counted, already: it yields at most as many.
     Raises ArchiveRejected: before the first picture for what the list in the zip shows, or in the middle for what only
     the bytes show (too much in all, a zip bomb).
     """
     labels: dict[str, str] = {}
-    for entry, data in contents(file, members(file, skipped), skipped):
+    for entry, data in contents(file, members(file, skipped) if wanted is None else wanted, skipped):
         yield Picture(_label(split_path(entry.path)[-2], labels), data)
 
 

@@ -17,7 +17,7 @@ import torch
 
 from siamese_core.embeddings.projection import neighbours
 from siamese_core.engine import Engine, RunView
-from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_ASIDE, MAX_RUNS
+from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_BACKGROUND, MAX_RUNS
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
@@ -153,7 +153,7 @@ def test_a_run_that_rested_does_not_starve_the_others(engine: Engine) -> None:
 def test_a_pause_holds_when_the_end_of_the_lease_overtakes_it(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     until_step(engine, run, 1)
-    engine._worker.say({"do": "park", "run": run})
+    engine._worker.send({"do": "park", "run": run})
     engine.command(ANN, run, "pause")
     until_status(engine, run, "paused")
 
@@ -169,8 +169,8 @@ def test_a_run_nobody_looks_at_rests_and_goes_on_with_the_same_bits(engine: Engi
     until_step(engine, run, 1)
     clock.now += LEASE + 1
     engine.sweep_expired()
-    until(lambda: engine._run_states[run].status == "parked", "the end of the lease")
-    assert engine._run_states[run].step < 400
+    until(lambda: engine._runs[run].status == "parked", "the end of the lease")
+    assert engine._runs[run].step < 400
     assert poll(engine, run).status == "running", "looking continues it"
     np.testing.assert_array_equal(until_status(engine, run, "finished").loss, losses_of(experiment))
 
@@ -180,7 +180,7 @@ def test_a_paused_run_frees_its_place_and_still_steps(engine: Engine, clock: Clo
     until_status(engine, run, "paused")
     clock.now += LEASE + 1
     engine.sweep_expired()
-    assert not engine._run_states[run].in_worker
+    assert not engine._runs[run].in_worker
     assert poll(engine, run).status == "paused", "looking does not resume what a user paused"
     engine.command(ANN, run, "step")
     stepped = until(lambda: (v := poll(engine, run)).status == "paused" and v.step == 4 and v, "the fourth step")
@@ -196,12 +196,12 @@ def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
 
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    kept = until(lambda: (s := engine._run_states[run].state) is not None and s.step > 50 and s, "a state").step
+    kept = until(lambda: (s := engine._runs[run].state) is not None and s.step > 50 and s, "a state").step
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    until(lambda: engine._run_states[run].deaths == 1, "the death")
+    until(lambda: engine._runs[run].deaths == 1, "the death")
     again = until_step(engine, run, kept + 1)
     assert again.status == "running"
-    restarted_at = engine._run_states[run].restarted_at
+    restarted_at = engine._runs[run].restarted_at
     assert restarted_at >= kept > 50, "it went on from a state, not from the beginning"
     steps = restarted_at + 5
     until_step(engine, run, steps)
@@ -212,7 +212,7 @@ def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> N
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     until(lambda: poll(engine, run).layout, "a layout")
     before = engine.pids["projector"]
-    engine._run_states[run].layout = None
+    engine._runs[run].layout = None
     os.kill(before, signal.SIGKILL)
     until(lambda: poll(engine, run).layout, "a layout of the new process")
     assert engine.pids["projector"] != before
@@ -275,12 +275,12 @@ def test_a_question_that_cannot_be_answered_does_not_silence_the_worker(engine: 
     assert "surface" in engine.ask.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(60)
 
 
-def test_a_run_aside_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:
+def test_a_background_run_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:
     main = engine.start(BEN, LONG)
-    aside = [engine.start(BEN, LONG, aside=True) for _ in range(MAX_ASIDE + 2)]
+    background = [engine.start(BEN, LONG, background=True) for _ in range(MAX_BACKGROUND + 2)]
     assert engine.latest(BEN) == main
-    kept = [run for run in aside if engine.poll(BEN, run) is not None]
-    assert kept == aside[2:], "the oldest of their kind make room"
+    kept = [run for run in background if engine.poll(BEN, run) is not None]
+    assert kept == background[2:], "the oldest of their kind make room"
     for run in (main, *kept):
         engine.discard(BEN, run)
 

@@ -89,12 +89,12 @@ def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engi
     key, others = pictures("a"), pictures("b")
     ann, ben = engine.start(ANN, on(key)), engine.start(BEN, on(key))
     rested = engine.start(ANN, on(key), steps=1)
-    aside = engine.start(ANN, on(key), aside=True)
+    background = engine.start(ANN, on(key), background=True)
     digits, of_others = engine.start(ANN, OTHER), engine.start(BEN, on(others))
     for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (digits, ANN), (of_others, BEN)):
         until_step(engine, run, 1, owner)
     delete(engine, key)
-    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (aside, ANN)):
+    for run, owner in ((ann, ANN), (ben, BEN), (rested, ANN), (background, ANN)):
         assert engine.poll(owner, run) is None
         assert not engine.command(owner, run, "step")
     assert (engine.latest(ANN), engine.latest(BEN)) == (digits, of_others)
@@ -134,8 +134,8 @@ def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(en
     os.kill(process.pid, signal.SIGKILL)
     failed = until_status(engine, own_run, "failed")
     assert failed.message == GONE
-    until(lambda: engine._run_states[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
-    until_step(engine, digits, engine._run_states[digits].restarted_at + 5)
+    until(lambda: engine._runs[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
+    until_step(engine, digits, engine._runs[digits].restarted_at + 5)
 
 
 def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(engine: Engine) -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import DIED, Evaluations, ModelFile, file_of
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
+from siamese_core.engine.rpc.pipes import Child
 from siamese_core.evaluation.evaluate import NO_IMAGES, Gallery, build_gallery, evaluate
 from siamese_core.evaluation.inference import embed, load
 from siamese_core.evaluation.report import Report, from_wire, to_wire
@@ -27,7 +28,7 @@ from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
 from tests.engine.test_engine import ANN, BEN, Clock
 from tests.support.examining import digits, found_by, held, own_pictures, pictures_of, poll, trained, until_status
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
@@ -148,12 +149,12 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_and_the_next_questi
     evaluations: Evaluations, model: Model, file: ModelFile, make: Callable[[Model], ModelFile], message: str
 ) -> None:
     wrong = make(model)
-    with pytest.raises(Refused, match=f"^{message}$"):
+    with pytest.raises(RequestRejected, match=f"^{message}$"):
         evaluations.check(wrong).result(PATIENCE)
-    with pytest.raises(Refused, match=f"^{message}$"):
+    with pytest.raises(RequestRejected, match=f"^{message}$"):
         evaluations.compare(wrong, pictures_of(model), pictures_of(model)).result(PATIENCE)
     failed = until_status(evaluations, "evaluate", wrong, "failed")
-    with pytest.raises(Refused) as again:
+    with pytest.raises(RequestRejected) as again:
         evaluations.check(wrong).result(PATIENCE)
     assert failed.message == str(again.value)
     assert evaluations.check(file).result(PATIENCE) == {}
@@ -276,3 +277,31 @@ def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_a
     assert not mine.ready
     assert mine.pid is None
     mine.close()
+
+
+def test_a_model_travels_to_a_process_once_and_to_the_next_one_again(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is 60 KB here, and 45 MB for a large encoder: with every image of a page it would be slow."""
+    carried: list[bool] = []
+    send = Child.send
+
+    def counted(child: Child, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        carried.append("file" in arrays)
+        send(child, meta, **arrays)
+
+    monkeypatch.setattr(Child, "send", counted)
+    mine, file = Evaluations(), file_of(model)
+    try:
+        pair = pictures_of(model, 1)
+        before = mine.compare(file, pair, pair).result(PATIENCE)["value"]
+        assert mine.check(file).result(PATIENCE) == {}
+        assert mine.explain(file, pair[0], pair[0]).result(PATIENCE).keys() == {"shown", "occlusion", "gradient"}
+        assert carried == [True, False, False]
+        assert mine.pid is not None
+        os.kill(mine.pid, signal.SIGKILL)
+        until(lambda: mine.pid is None, "the death")
+        np.testing.assert_array_equal(mine.compare(file, pair, pair).result(PATIENCE)["value"], before)
+        assert carried == [True, False, False, True]
+    finally:
+        mine.close()

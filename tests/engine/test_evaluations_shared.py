@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamese_core.datasets import uploaded
-from siamese_core.engine.evaluations import KEPT, LEASE, Evaluations, ModelFile, file_of
+from siamese_core.engine.evaluations import LEASE, MOST_FINISHED, Evaluations, ModelFile, file_of
 from siamese_core.runs.model import Model
 from tests.engine.test_engine import ANN, BEN, Clock
 from tests.support.examining import digits, own_pictures, poll, trained
@@ -42,38 +42,45 @@ def clock() -> Clock:
     return Clock()
 
 
-class Told:
-    """Stands for the process."""
-
+class FakeProcess:
     pid = 1
 
     def __init__(self, module: str, on_message: Callable[..., None], on_exit: Callable[[], None]) -> None:
         self.on_message, self.on_exit = on_message, on_exit
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
-    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        self.heard.append(meta)
+    def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        self.received.append(meta)
 
     def close(self) -> None:
         pass
 
     @property
     def works(self) -> list[int]:
-        """The numbers of the works that it was given and that were not cancelled."""
-        given = [meta["job"] for meta in self.heard if meta["do"] in ("reference", "evaluate")]
-        cancelled = {meta["job"] for meta in self.heard if meta["do"] == "cancel"}
+        """The numbers of the evaluations that it was given and that were not cancelled."""
+        given = [meta["id"] for meta in self.received if meta["do"] in ("reference", "evaluate")]
+        cancelled = {meta["id"] for meta in self.received if meta["do"] == "cancel"}
         return [number for number in given if number not in cancelled]
 
-    def says(self, what: str, number: int, **meta: Any) -> None:
-        self.on_message({"is": what, "job": number} | meta, {})
+    def progress(self, number: int, **meta: Any) -> None:
+        self.on_message({"is": "progress", "id": number} | meta, {})
+
+    def reply(self, number: int, about: Any = None) -> None:
+        self.on_message({"is": "reply", "id": number, "about": about or {}}, {})
+
+    def reject(self, number: int, message: str) -> None:
+        self.on_message({"is": "rejected", "id": number, "message": message}, {})
+
+    def lose(self, file: ModelFile) -> None:
+        self.on_message({"is": "lost", "model": file.key}, {})
 
 
 @pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
-    made: list[Told] = []
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
+    made: list[FakeProcess] = []
 
-    def start(*arguments: Any) -> Told:
-        made.append(Told(*arguments))
+    def start(*arguments: Any) -> FakeProcess:
+        made.append(FakeProcess(*arguments))
         return made[-1]
 
     monkeypatch.setattr("siamese_core.engine.evaluations.Child", start)
@@ -90,7 +97,7 @@ def named(model: Model, number: int) -> ModelFile:
     return ModelFile(model, b"%d" % number)
 
 
-def test_owners_of_the_same_file_share_one_work(mine: Evaluations, processes: list[Told], model: Model) -> None:
+def test_owners_of_the_same_file_share_one_work(mine: Evaluations, processes: list[FakeProcess], model: Model) -> None:
     for number in range(30):
         poll(mine, f"owner {number}", "evaluate", named(model, 1))
     (process,) = processes
@@ -100,7 +107,7 @@ def test_owners_of_the_same_file_share_one_work(mine: Evaluations, processes: li
 
 
 def test_a_work_says_how_far_it_is_and_how_many_come_first(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     first, second = named(model, 1), named(model, 2)
     waiting = poll(mine, ANN, "evaluate", first)
@@ -108,17 +115,17 @@ def test_a_work_says_how_far_it_is_and_how_many_come_first(
     assert poll(mine, BEN, "evaluate", second).ahead == 1
     (process,) = processes
     number, _ = process.works
-    process.says("progress", number, stage="test", done=200, total=900)
+    process.progress(number, stage="test", done=200, total=900)
     working = poll(mine, ANN, "evaluate", first)
     assert (working.status, working.stage, working.done, working.total) == ("working", "test", 200, 900)
     assert poll(mine, BEN, "evaluate", second).ahead == 1
-    process.says("done", number, about={})
+    process.reply(number, about={})
     assert poll(mine, ANN, "evaluate", first).status == "done"
     assert poll(mine, BEN, "evaluate", second).ahead == 0
 
 
 def test_who_waits_no_longer_ends_a_work_only_for_himself(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     file = named(model, 1)
     poll(mine, ANN, "evaluate", file)
@@ -131,25 +138,27 @@ def test_who_waits_no_longer_ends_a_work_only_for_himself(
     assert process.works == works, "Ben still waits"
     mine.cancel(BEN, "evaluate", file)
     assert process.works == [], "it ends with the last"
-    process.says("done", works[0], about={})
+    process.reply(works[0], about={})
     assert mine.poll(BEN, "evaluate", file, start=False) is None, "what it says after that is nobody's"
     assert poll(mine, ANN, "evaluate", file).status == "waiting"
     assert process.works == [works[0] + 1], "a later look begins anew"
 
 
-def test_what_is_done_stays_so_whoever_cancels(mine: Evaluations, processes: list[Told], model: Model) -> None:
+def test_what_is_done_stays_so_whoever_cancels(mine: Evaluations, processes: list[FakeProcess], model: Model) -> None:
     poll(mine, ANN, "evaluate", named(model, 1))
-    processes[0].says("done", 1, about={"seen": 1})
+    processes[0].reply(1, about={"seen": 1})
     mine.cancel(ANN, "evaluate", named(model, 1))
     assert poll(mine, ANN, "evaluate", named(model, 1)).about == {"seen": 1}
 
 
-def test_who_shares_a_failed_work_can_begin_it_again(mine: Evaluations, processes: list[Told], model: Model) -> None:
+def test_who_shares_a_failed_work_can_begin_it_again(
+    mine: Evaluations, processes: list[FakeProcess], model: Model
+) -> None:
     """Ben has seen it fail too, and has gone."""
     file = named(model, 1)
     poll(mine, ANN, "evaluate", file)
     poll(mine, BEN, "evaluate", file)
-    processes[0].says("failed", 1, message="No.")
+    processes[0].reject(1, message="No.")
     assert poll(mine, BEN, "evaluate", file).message == "No."
     assert poll(mine, ANN, "evaluate", file).message == "No.", "looking alone does not begin it again"
     mine.cancel(ANN, "evaluate", file)
@@ -159,7 +168,7 @@ def test_who_shares_a_failed_work_can_begin_it_again(mine: Evaluations, processe
 
 
 def test_a_work_goes_on_as_long_as_one_of_its_owners_looks(
-    mine: Evaluations, processes: list[Told], model: Model, clock: Clock
+    mine: Evaluations, processes: list[FakeProcess], model: Model, clock: Clock
 ) -> None:
     file = named(model, 1)
     poll(mine, ANN, "evaluate", file)
@@ -176,28 +185,31 @@ def test_a_work_goes_on_as_long_as_one_of_its_owners_looks(
 
 
 def test_what_is_finished_is_kept_longer_than_a_lease(
-    mine: Evaluations, processes: list[Told], model: Model, clock: Clock
+    mine: Evaluations, processes: list[FakeProcess], model: Model, clock: Clock
 ) -> None:
     poll(mine, ANN, "evaluate", named(model, 1))
-    processes[0].says("done", 1, about={})
+    processes[0].reply(1, about={})
     clock.now += 100 * LEASE
     assert poll(mine, ANN, "evaluate", named(model, 1)).status == "done"
 
 
 def test_of_finished_works_those_looked_at_last_are_kept(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
-    files = [named(model, number) for number in range(KEPT + 2)]
+    files = [named(model, number) for number in range(MOST_FINISHED + 2)]
     for number, file in enumerate(files, 1):
         poll(mine, ANN, "evaluate", file)
-        processes[0].says("failed" if number % 2 else "done", number, about={}, message="No.")
+        if number % 2:
+            processes[0].reject(number, "No.")
+        else:
+            processes[0].reply(number)
         poll(mine, ANN, "evaluate", files[0])
     kept = [mine.poll(ANN, "evaluate", file, start=False) is not None for file in files]
-    assert kept == [True, False, False] + [True] * (KEPT - 1)
+    assert kept == [True, False, False] + [True] * (MOST_FINISHED - 1)
 
 
 def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = own_pictures("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
@@ -205,40 +217,40 @@ def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
     poll(mine, ANN, "reference", named(own_model, 1))
     poll(mine, BEN, "evaluate", named(model, 1))
     (process,) = processes
-    process.says("done", 1, about={})
-    process.says("done", 3, about={})
+    process.reply(1, about={})
+    process.reply(3, about={})
     mine.forget_images(key)
     assert process.works == [1, 3]
-    assert process.heard[-1] == {"do": "forget_images", "dataset": key}
+    assert process.received[-1] == {"do": "forget_images", "dataset": key}
     for kind in ("evaluate", "reference"):
         assert mine.poll(ANN, kind, named(own_model, 1), start=False) is None
     assert poll(mine, BEN, "evaluate", named(model, 1)).status == "done"
 
 
 def test_rights_to_the_pictures_are_part_of_what_is_asked(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = own_pictures("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
     poll(mine, ANN, "evaluate", named(own_model, 1))
     poll(mine, BEN, "evaluate", named(replace(own_model, has_images=False), 1))
     mine.check(named(own_model, 1))
-    assert [meta["own_sets"] for meta in processes[0].heard] == [[key], [], [key]]
+    assert [meta["uploaded_sets"] for meta in processes[0].received] == [[key], [], [key]]
 
 
 def test_a_reference_that_the_process_has_lost_is_looked_for_again(
-    mine: Evaluations, processes: list[Told], model: Model
+    mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     poll(mine, ANN, "reference", named(model, 1))
-    processes[0].says("done", 1, about={})
-    processes[0].says("lost", 1)
+    processes[0].reply(1, about={})
+    processes[0].lose(named(model, 1))
     assert poll(mine, ANN, "reference", named(model, 1)).status == "waiting"
-    processes[0].says("lost", 1)
+    processes[0].lose(named(model, 1))
     assert processes[0].works == [1, 2]
 
 
 def test_a_process_is_ready_when_it_says_so_and_each_new_one_is_waited_for(
-    mine: Evaluations, processes: list[Told]
+    mine: Evaluations, processes: list[FakeProcess]
 ) -> None:
     assert processes == []
     assert not mine.ready

@@ -22,10 +22,10 @@ from siamese_core.formats.archives import (
     SKIPPED,
     ArchiveRejected,
     Picture,
-    count,
     folder_pictures,
     folders,
     left_out,
+    members,
     pictures,
 )
 from tests.support.hostile_zips import ANNA, BEN, empty_files, ordinary
@@ -110,8 +110,12 @@ def test_a_zip_made_in_a_pipe_is_read(tmp_path: Path) -> None:
 
 
 def test_the_number_of_files_to_read_is_known_before_they_are_read() -> None:
-    assert count(io.BytesIO(ordinary())) == 3
-    assert count(io.BytesIO(zipped(ANNA, File("Ben/1.png", crc=1), File("1.txt")))) == 2
+    assert len(members(io.BytesIO(ordinary()), Counter())) == 3
+    file, skipped = io.BytesIO(zipped(ANNA, File("Ben/1.png", crc=1), File("1.txt"))), Counter[str]()
+    wanted = members(file, skipped)
+    assert (len(wanted), dict(skipped)) == (2, {"ending": 1})
+    assert list(pictures(file, skipped, wanted)) == [Picture("Anna", PIXELS)]
+    assert dict(skipped) == {"ending": 1, "damaged": 1}, "what is skipped is counted once"
 
 
 def test_pictures_come_one_by_one_and_a_broken_one_does_not_stop_them() -> None:

@@ -35,7 +35,7 @@ def finished(owner: str, experiment: Experiment = SHORT) -> str:
     """A run that is kept, with its film laid out."""
     run = engine().start(owner, experiment)
     until(lambda: (view := engine().poll(owner, run)) is not None and view.status == "finished", "the run")
-    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: not engine().store.is_busy(run), "its last save")
     until(lambda: isinstance(engine().replays.poll(hashed(owner), run), Layouts), "its film")
     return run
 
@@ -45,7 +45,7 @@ def interrupted(owner: str) -> str:
     run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=100_000, projection="pca"))
     until(lambda: engine().store.find(hashed(owner), run), "its first save")
     engine().discard(owner, run)
-    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: not engine().store.is_busy(run), "its last save")
     return run
 
 
@@ -175,7 +175,7 @@ def test_an_interrupted_run_is_gone_on_with_from_the_runs_page() -> None:
     ran(app)
     until(lambda: (view := engine().poll(BEN, run)) is not None and view.step > info.step, "a further step")
     engine().discard(BEN, run)
-    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: not engine().store.is_busy(run), "its last save")
 
 
 def test_the_train_page_offers_what_was_interrupted() -> None:
@@ -189,7 +189,7 @@ def test_the_train_page_offers_what_was_interrupted() -> None:
     view = engine().poll(carl, run)
     assert view is not None and view.status == "running"
     engine().discard(carl, run)
-    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: not engine().store.is_busy(run), "its last save")
 
 
 def test_the_settings_of_a_run_open_on_train(run: str) -> None:
@@ -221,7 +221,7 @@ def test_a_run_that_is_still_written_says_so_and_is_not_deleted() -> None:
     info: RunInfo | None = engine().store.find(hashed(BEN), run)
     assert info is not None
     engine().discard(BEN, run)
-    until(lambda: not engine().store.is_held(run), "its last save")
+    until(lambda: not engine().store.is_busy(run), "its last save")
 
 
 def test_a_sweep_runs_in_the_background_and_its_map_opens_its_runs() -> None:

@@ -10,15 +10,15 @@ import pytest
 from pages.ui.components.embedding import sprites
 from pages.ui.shims import widgets
 from siamese_core.datasets import DATASETS
-from siamese_core.engine.rpc.client import Answer
+from siamese_core.engine.rpc.client import PendingReply, Reply
 
 
 def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor kept for the one that asks later, in the same tab."""
 
-    def transformed(view: str, images: np.ndarray) -> Answer:
-        answer = Answer()
-        answer.set_result({"images": 255 - images})
+    def transformed(view: str, images: np.ndarray) -> PendingReply:
+        answer = PendingReply()
+        answer.set_result(Reply({"images": 255 - images}))
         return answer
 
     monkeypatch.setattr(widgets, "st", SimpleNamespace(session_state={}))

@@ -147,9 +147,9 @@ def begin(saver: RunSaver, run: str = "run", owner: str = ANN) -> str:
 
 
 def wake(saver: RunSaver) -> None:
-    with saver._news:
-        saver._news.notify_all()
+    with saver._changed:
+        saver._changed.notify_all()
 
 
 def until_over(saver: RunSaver, run: str = "run") -> None:
-    until(lambda: not saver.store.is_held(run), "the end of the writing")
+    until(lambda: not saver.store.is_busy(run), "the end of the writing")

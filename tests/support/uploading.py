@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.datasets.uploaded import Pictures
 from siamese_core.engine.uploads.uploads import FORGET_AFTER, Reading, Uploads
 from siamese_core.formats import archives
+from siamese_core.formats.zip_format import Entry
 from tests.support.hostile_images import GREY, png
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
@@ -95,8 +96,10 @@ def held(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
     """Readers get so many pictures of a zip, and the others when this ends."""
     given, real = threading.Event(), archives.pictures
 
-    def pictures(file: BinaryIO, skipped: Counter[str]) -> Iterator[archives.Picture]:
-        for number, picture in enumerate(real(file, skipped)):
+    def pictures(
+        file: BinaryIO, skipped: Counter[str], wanted: Sequence[tuple[Entry, int]]
+    ) -> Iterator[archives.Picture]:
+        for number, picture in enumerate(real(file, skipped, wanted)):
             if number >= after:
                 assert given.wait(PATIENCE)
             yield picture

@@ -25,7 +25,7 @@ from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
 
 TITLE = text.TITLE
 
@@ -112,7 +112,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             "compared", (*asked, is_known), lambda: evaluations.compare(file, pair.first[None], pair.second[None]), WAIT
         )
         explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
-    except Refused as refused:
+    except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return
     if found is None:

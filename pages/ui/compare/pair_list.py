@@ -16,13 +16,13 @@ from pages.ui.compare.verdict_table import Verdicts, draw_verdicts, thumbnails
 from pages.ui.session import evaluations
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
-from pages.ui.shims.futures import Arrays, Reply, result_within
+from pages.ui.shims.futures import Arrays, result_within
 from pages.ui.text import compare as text
 from siamese_core.datasets import DatasetMissing, Images
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import PendingReply, RequestRejected
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import (
     MAX_PROBLEMS,
@@ -218,7 +218,7 @@ def _compared(
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where a reply takes too long."""
     is_known = work is not None and work.status == "done"
-    replies: list[Reply] = widgets.once("many_replies", (file.key, *key, is_known), list)
+    replies: list[PendingReply] = widgets.once("many_replies", (file.key, *key, is_known), list)
     starts = range(0, len(pairs), PART)
     bar = None if len(replies) == len(starts) and replies[-1].done() else _bar(progress, "comparing")
     found: list[Arrays] = []
@@ -234,7 +234,7 @@ def _compared(
                 bar.progress(start / len(pairs), text.COMPARING.format(done=f"{start:,}", total=f"{len(pairs):,}"))
             try:
                 arrays = result_within(replies[number], POLL_EVERY)
-            except Refused as refused:
+            except RequestRejected as refused:
                 progress.empty()
                 st.error(escape_markdown(str(refused)), icon=":material/error:")
                 return None

@@ -13,10 +13,11 @@ from pages.ui.session.experiment_form import current_experiment
 from pages.ui.session.image_grid import grid_png
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
-from pages.ui.shims.futures import Reply, request_once
+from pages.ui.shims.futures import request_once
 from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
@@ -62,7 +63,7 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(rows: dict[str, tuple[str, Callable[[], Reply] | None]], images: np.ndarray, data: Dataset) -> None:
+def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], images: np.ndarray, data: Dataset) -> None:
     if not engine.devices():
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
@@ -76,7 +77,7 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], Reply] | None]], images: np.
             show_png(grid_png(shown, SHOWN), width="content")
 
 
-def _transformed(key: str, data: Dataset, send: Callable[[], Reply]) -> np.ndarray | None:
+def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:
     found = request_once(f"changed_{key}", data, send, WAIT)
     return None if found is None else found["images"]
 

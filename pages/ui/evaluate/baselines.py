@@ -66,7 +66,7 @@ def _classifier(evaluation: Evaluation) -> RunView | None:
 
 
 def _train(evaluation: Evaluation) -> None:
-    run = session.start_run(as_classifier(evaluation.file.model.experiment), aside=True)
+    run = session.start_run(as_classifier(evaluation.file.model.experiment), background=True)
     st.session_state["softmax_run"] = (evaluation.file.key, run)
 
 

@@ -15,7 +15,7 @@ from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
 from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
-from siamese_core.engine.run import Layout
+from siamese_core.engine.run import Layout, layout_of
 from siamese_core.evaluation.report import GroupReport, Hardest
 
 WAIT = 6.0
@@ -99,9 +99,8 @@ def _points(evaluation: Evaluation) -> None:
 def _layout(evaluation: Evaluation) -> Layout | None:
     """Requested once for each model; again, where UMAP was not warm."""
     embeddings = evaluation.report.embeddings
-    layout: Layout | None = request_once(
-        LAYOUT, evaluation.file.key, lambda: engine.layout_of(embeddings, "umap"), WAIT
-    )
+    reply = request_once(LAYOUT, evaluation.file.key, lambda: engine.lay_out(embeddings, "umap"), WAIT)
+    layout = layout_of(reply.meta, reply, 1) if reply is not None else None
     if layout is not None and layout.stand_in and engine.is_umap_warm():
         del st.session_state[LAYOUT]
         return _layout(evaluation)

@@ -10,9 +10,10 @@ from pages.ui.losses import address
 from pages.ui.session import engine, session
 from pages.ui.session.loss_curves import WAIT
 from pages.ui.shims import widgets
-from pages.ui.shims.futures import Reply, request_once
+from pages.ui.shims.futures import request_once
 from pages.ui.text import losses as text
 from siamese_core.engine import RunView
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 
@@ -43,7 +44,7 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
     return found
 
 
-def _pairs_by(measure: str, run: RunView) -> Reply:
+def _pairs_by(measure: str, run: RunView) -> PendingReply:
     labels = eval_sprites(run.experiment).labels
     seen = np.isin(labels, run.experiment.seen)
     assert run.frame is not None, "its pairs are asked for"

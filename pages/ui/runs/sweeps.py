@@ -13,7 +13,7 @@ from pages.ui.session.model_picker import title_of_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
-from siamese_core.engine.sweeps.sweeps import SweepRefused
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, FloatField, IntField
 from siamese_core.experiment.grid import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
@@ -119,7 +119,7 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
     )  # fmt: skip
     try:
         st.session_state["sweep_chosen"] = sweeps.start(grid, Machine(_device()), name)
-    except SweepRefused as refused:
+    except Rejected as refused:
         st.session_state["sweep_problem"] = str(refused)
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Mapping
-from concurrent.futures import Future
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.shims import assets
-from pages.ui.shims.futures import Reply
 from siamese_core.datasets import uploaded
 from siamese_core.engine import Engine
 from siamese_core.engine.evaluations import Evaluations
-from siamese_core.engine.run import Layout
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.storage.limits import limits_of
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.engine.sweeps.sweep_runs import SweepRuns
@@ -83,28 +81,28 @@ def problem() -> str:
     return engine().problem
 
 
-def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> Reply:
+def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> PendingReply:
     """Request the values and slopes of a loss at (n,) places."""
     return engine().ask.curve(loss, params, at)
 
 
-def pair_distances(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> Reply:
+def pair_distances(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> PendingReply:
     """Request `same` and `different` (P,) of embeddings (N, D) with labels (N,), by a measure."""
     return engine().ask.pairs(measure, embeddings, labels, branches)
 
 
-def transformed(input_transform: str, images: np.ndarray) -> Reply:
+def transformed(input_transform: str, images: np.ndarray) -> PendingReply:
     """Request uint8 images (N, C, H, W) as second inputs."""
     return engine().ask.viewed(input_transform, images)
 
 
-def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> Reply:
+def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> PendingReply:
     """Request uint8 images (N, C, H, W) as augmentations change them."""
     return engine().ask.augmented(augmentations, images)
 
 
-def layout_of(embeddings: np.ndarray, projection: str) -> Future[Layout]:
-    """Request the layout of embeddings (N, D), in 2-D or 3-D."""
+def lay_out(embeddings: np.ndarray, projection: str) -> PendingReply:
+    """Request the layout of embeddings (N, D), in 2-D or 3-D, which `run.layout_of` reads off the reply."""
     return engine().projector.lay_out(embeddings, projection)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from pages.ui.session.engine import evaluations
 from pages.ui.session.session import token
-from pages.ui.shims.futures import Reply
 from siamese_core.engine.evaluations import EvaluationProgress, Kind, ModelFile
+from siamese_core.engine.rpc.client import PendingReply
 
 
 def poll(kind: Kind, file: ModelFile, start: bool = True) -> EvaluationProgress | None:
@@ -20,17 +20,17 @@ def cancel(kind: Kind, file: ModelFile) -> None:
     evaluations().cancel(token(), kind, file)
 
 
-def check(file: ModelFile) -> Reply:
-    """Request nothing; the reply raises Refused where the tensors are not those of the experiment's network."""
+def check(file: ModelFile) -> PendingReply:
+    """Request nothing; the reply raises RequestRejected where the tensors are not those of the experiment's network."""
     return evaluations().check(file)
 
 
-def compare(file: ModelFile, first: np.ndarray, second: np.ndarray) -> Reply:
+def compare(file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
     """Request the comparison of uint8 images (P, C, H, W), pair by pair."""
     return evaluations().compare(file, first, second)
 
 
-def explain(file: ModelFile, first: np.ndarray, second: np.ndarray) -> Reply:
+def explain(file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
     """Request the saliency maps of one pair of uint8 images (C, H, W)."""
     return evaluations().explain(file, first, second)
 

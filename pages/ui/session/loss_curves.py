@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.session import engine
-from pages.ui.shims.futures import Arrays, Reply, result_within
+from pages.ui.shims.futures import Arrays, result_within
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.losses import LOSSES, Loss
 
 POINTS = {"triplet": 61, "batch": 19}
@@ -106,9 +107,9 @@ def _cache() -> dict[Request, Arrays]:
     return cache
 
 
-def _pending() -> dict[Request, Reply | None]:
+def _pending() -> dict[Request, PendingReply | None]:
     """Requests that were drawn without, with their replies; None where the worker had not started."""
-    pending: dict[Request, Reply | None] = st.session_state.setdefault("late_arrays", {})
+    pending: dict[Request, PendingReply | None] = st.session_state.setdefault("late_arrays", {})
     return pending
 
 

@@ -21,7 +21,7 @@ from siamese_core.datasets.bundled import data_folder
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.losses import LOSSES
@@ -195,7 +195,7 @@ def _is_sound(file: ModelFile) -> bool:
         return False
     try:
         found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
-    except Refused as refused:
+    except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
     if found is None:

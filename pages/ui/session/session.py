@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.session.engine import engine, uploads
-from pages.ui.shims.futures import Reply
 from siamese_core.engine import RunView
+from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.storage.limits import Limits
 from siamese_core.engine.storage.replays import PICTURE, LayoutProgress
 from siamese_core.engine.storage.store import hashed
@@ -123,7 +123,7 @@ def model_of_run(run_id: str) -> Model | None:
     return engine().model(token(), run_id)
 
 
-def next_step(run_id: str | None, experiment: Experiment, ahead: int) -> Reply:
+def next_step(run_id: str | None, experiment: Experiment, ahead: int) -> PendingReply:
     """Request the batch of a run's next step, or of a run that is to begin with `experiment`; `ahead` steps later."""
     return engine().next_step(token(), run_id, experiment, ahead)
 
@@ -215,7 +215,7 @@ def has_thumbnail(run_id: str) -> bool:
 
 def is_being_written(run_id: str) -> bool:
     """Return whether a saved run is still in training, or its last state on its way to the disk."""
-    return engine().store.is_held(run_id)
+    return engine().store.is_busy(run_id)
 
 
 def is_saving() -> bool:

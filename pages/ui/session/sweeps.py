@@ -9,7 +9,7 @@ from siamese_core.experiment.machine import Machine
 
 
 def start(grid: Grid, machine: Machine, name: str) -> str:
-    """Return the id of a new sweep. Raises SweepRefused."""
+    """Return the id of a new sweep. Raises Rejected."""
     return sweeps().start(owner_hash(), grid, machine, name)
 
 

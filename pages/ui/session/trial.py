@@ -42,7 +42,9 @@ def trial(key: str, ask_seed: Callable[[], int]) -> None:
 def _start(myth: Myth, seed: int) -> None:
     """In the background: they go on while another part of the page is read."""
     _stop(myth.key)
-    runs = {title: session.start_run(experiment, aside=True) for title, experiment in myth.experiments(seed).items()}
+    runs = {
+        title: session.start_run(experiment, background=True) for title, experiment in myth.experiments(seed).items()
+    }
     st.session_state.setdefault("trials", {})[myth.key] = (seed, runs)
 
 

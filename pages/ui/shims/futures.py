@@ -14,8 +14,6 @@ T = TypeVar("T")
 
 Arrays = dict[str, np.ndarray]
 
-Reply = Future[Arrays]
-
 
 def result_within(reply: Future[T], seconds: float) -> T | None:
     """Return the result; None where it takes longer, where there cannot be one, or where the process died."""

@@ -163,7 +163,7 @@ def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps:
     if run is not None and run.id == begun:
         # A run that another tab has started is left to it.
         _reset(run)
-    st.session_state["run"] = session.start_run(experiment, machine, steps=steps, keep=keep)
+    st.session_state["run"] = session.start_run(experiment, machine, steps=steps, save=keep)
 
 
 def _command(run: RunView, command: str) -> None:

@@ -1,4 +1,4 @@
-"""What a child process is asked beside its work, and the answers that pages wait for."""
+"""Requests to a child process, and the replies that somebody waits for."""
 
 from __future__ import annotations
 
@@ -6,91 +6,96 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.snapshot import TrainingState
-
-Answer = Future[dict[str, np.ndarray]]
-"""Cancelled where the process that is asked dies, or cannot answer; raises Refused where it says why it does not."""
+from siamese_core.errors import Rejected
 
 
-class Refused(Exception):
-    """A question that is not answered: the sentence says why, and what to do."""
+class Reply(dict[str, np.ndarray]):
+    """The arrays of a reply by name; `meta` is what the process says beside them."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None) -> None:
+        super().__init__(arrays)
+        self.meta = meta or {}
+
+
+PendingReply = Future[Reply]
+"""Cancelled where the process dies, or fails at it; raises RequestRejected where the process says why it does not."""
+
+
+class RequestRejected(Rejected):
+    """A request that gets no reply: the message says why, and what to do."""
+
+
+class _Request(NamedTuple):
+    reply: PendingReply
+    on_progress: Callable[[dict[str, Any]], None]
 
 
 class RpcClient:
-    """`say(meta, **arrays)` hands a message to the child."""
+    """`send(meta, **arrays)` hands a message to the child."""
 
-    def __init__(self, say: Callable[..., None]) -> None:
-        self._say = say
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
         self._lock = threading.Lock()
-        self._open: dict[int, Answer] = {}
-        self._numbers = itertools.count(1)
+        self._open: dict[int, _Request] = {}
+        self._ids = itertools.count(1)
 
-    def ask(self, question: dict[str, Any], **arrays: np.ndarray) -> Answer:
-        answer = Answer()
+    def call(
+        self,
+        do: str,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+    ) -> PendingReply:
+        """Send a request and return at once; who cancels the reply takes the request back.
+
+        `on_progress(meta)` is called by the thread that reads, as the reply's own callbacks are.
+        """
+        reply = PendingReply()
         with self._lock:
-            number = next(self._numbers)
-            self._open[number] = answer
-        self._say(question | {"id": number}, **arrays)
-        return answer
+            number = next(self._ids)
+            self._open[number] = _Request(reply, on_progress)
+        reply.add_done_callback(partial(self._take_back, number))
+        self._send({"do": do, "id": number, **meta}, **arrays)
+        return reply
 
-    def heard(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
-        """Whether a message of the child was about a question; who asked has its answer then."""
-        if meta["is"] not in ("answer", "no_answer", "refused"):
+    def on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
+        """Return whether a message of the child was about a request; who waits for it has the reply then."""
+        if meta["is"] not in ("progress", "reply", "rejected", "no_reply"):
             return False
-        answer = self._take(meta["id"])
-        if answer is None or answer.cancelled():
-            pass
-        elif meta["is"] == "answer":
-            answer.set_result(arrays)
-        elif meta["is"] == "refused":
-            answer.set_exception(Refused(meta["message"]))
-        else:
-            answer.cancel()
+        if meta["is"] == "progress":
+            # None where it was cancelled, here or by the death of the child before.
+            if request := self._open.get(meta["id"]):
+                request.on_progress(meta)
+            return True
+        request = self._close(meta["id"])
+        if request is None:
+            return True
+        if meta["is"] == "no_reply":
+            request.reply.cancel()
+        elif request.reply.set_running_or_notify_cancel():
+            if meta["is"] == "reply":
+                request.reply.set_result(Reply(arrays, meta))
+            else:
+                request.reply.set_exception(RequestRejected(meta["message"]))
         return True
 
-    def let_go(self) -> None:
-        """The child is gone: nothing that is open will be answered."""
+    def cancel_all(self) -> None:
+        """The child is gone: nothing that is open will get a reply."""
         with self._lock:
-            for answer in self._open.values():
-                answer.cancel()
+            requests = list(self._open.values())
             self._open.clear()
+        for request in requests:
+            request.reply.cancel()
 
-    def _take(self, number: int) -> Answer | None:
-        """None for one that was let go while the next child already had it."""
+    def _close(self, number: int) -> _Request | None:
         with self._lock:
             return self._open.pop(number, None)
 
-
-class TrainerClient(RpcClient):
-    """What the training worker is asked."""
-
-    def curve(self, loss: str, params: Mapping[str, float], at: np.ndarray) -> Answer:
-        """The arrays of `curves.curve`, or of `curves.surface` for a loss on triplets, at (n,) places."""
-        return self.ask({"do": "curve", "loss": loss, "params": dict(params)}, at=at)
-
-    def pairs(self, measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> Answer:
-        """`same` and `different` (P,): what another measure says of a run's embeddings (N, D), labels (N,)."""
-        question = {"do": "pairs", "measure": measure, "branches": branches}
-        return self.ask(question, embeddings=embeddings, labels=labels)
-
-    def next_step(self, experiment: Experiment, state: TrainingState | None, ahead: int) -> Answer:
-        """The arrays of `next_step.next_step`."""
-        question = {
-            "do": "next_step", "query": experiment.to_query(), "ahead": ahead, "step": state.step if state else 0,
-        }  # fmt: skip
-        tensors = state.tensors if state else {}
-        # What the optimiser remembers is two thirds of a state, and says nothing of the next batch.
-        return self.ask(question, **{name: tensors[name] for name in tensors if not name.startswith("optimiser.")})
-
-    def viewed(self, view: str, images: np.ndarray) -> Answer:
-        """`images` uint8 (N, C, H, W) as second inputs see them."""
-        return self.ask({"do": "view", "view": view}, images=images)
-
-    def augmented(self, chosen: tuple[str, ...], images: np.ndarray) -> Answer:
-        """`images` uint8 (N, C, H, W) as augmentations change them."""
-        return self.ask({"do": "augment", "chosen": list(chosen)}, images=images)
+    def _take_back(self, number: int, reply: PendingReply) -> None:
+        if reply.cancelled() and self._close(number) is not None:
+            self._send({"do": "cancel", "id": number})

@@ -43,7 +43,7 @@ def write_message(stream: IO[bytes], message: bytes) -> None:
 
 
 class Child:
-    """A child process of ours and the thread that reads what it says.
+    """A child process of ours and the thread that reads what it sends.
 
     `on_message(meta, arrays)` and `on_exit()` are called by that thread. The child ends when its pipe closes, and the
     pipe closes when this process ends, however it ends: no orphan is left.
@@ -70,10 +70,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+    def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         """Returns at once: a child that still imports torch does not listen yet, and nobody is to wait for it.
 
-        A child that is gone hears nothing; `on_exit` deals with it.
+        A child that is gone receives nothing; `on_exit` deals with it.
         """
         self._unsent.put(pack(meta, **arrays))
 
@@ -101,7 +101,7 @@ class Child:
 
 
 class Parent:
-    """The child's side: what it hears from the server and says to it."""
+    """The child's side: what it receives from the server and sends to it."""
 
     def __init__(self) -> None:
         # Ctrl-C in the server's terminal reaches its children too; they end when their pipe does.
@@ -113,7 +113,7 @@ class Parent:
         if hasattr(os, "nice"):
             os.nice(NICENESS)
 
-    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+    def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         try:
             with self._writing:
                 write_message(self._out, pack(meta, **arrays))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 
+from siamese_core.engine.rpc.client import PendingReply, RpcClient
 from siamese_core.engine.rpc.film_queue import FilmQueue
-from siamese_core.engine.rpc.pictures import Pictures
 from siamese_core.engine.rpc.pipes import Child
-from siamese_core.engine.run import Layout
 
 MAX_DEATHS = 20
 
@@ -20,9 +18,9 @@ CANNOT_DRAW = "The projection process died too often: see the server's log and s
 
 
 class ProjectorClient:
-    """`on_layout(run, meta, arrays)` hears of a live run's picture.
+    """`on_layout(run, meta, arrays)` is called with a live run's newest layout.
 
-    `on_new()` is called when all live runs are to be drawn again: the process is warm, or a new one.
+    `on_new()` is called when all live runs are to be laid out again: the process is warm, or a new one.
     """
 
     def __init__(
@@ -32,7 +30,8 @@ class ProjectorClient:
         self._closed = threading.Event()
         self._deaths = 0
         self.is_warm, self.problem = False, ""
-        self.pictures, self.chains = Pictures(self._say), FilmQueue(self._say)
+        self._client = RpcClient(self._send)
+        self.films = FilmQueue(self._client)
         self._process = self._new()
 
     @property
@@ -40,48 +39,50 @@ class ProjectorClient:
         return self._process.pid
 
     def draw(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
-        """The newest embeddings (N, D) of a live run; those that were not drawn yet are let go."""
-        self._say({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
+        """Lay out the newest embeddings (N, D) of a live run; those that were not laid out yet are dropped."""
+        self._send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
 
     def forget(self, run: str) -> None:
-        self._say({"do": "forget", "run": run})
+        """Forget where the points of a live run were."""
+        self._send({"do": "forget", "run": run})
 
-    def lay_out(self, embeddings: np.ndarray, kind: str) -> Future[Layout]:
-        """A picture of embeddings (N, D) that are no run's; cancelled where the process dies."""
-        picture = self.pictures.lay_out(embeddings, kind)
+    def lay_out(self, embeddings: np.ndarray, kind: str) -> PendingReply:
+        """Lay out embeddings (N, D) that are no run's; `layout_of` reads the reply."""
+        reply = self._client.call("lay_out", {"kind": kind, "step": 0}, {"embeddings": embeddings})
         if self.problem:
-            self.pictures.let_go()
-        return picture
+            self._client.cancel_all()
+        return reply
 
     def close(self) -> None:
+        """End the process."""
         self._closed.set()
         self._process.close()
 
-    def _say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        self._process.say(meta, **arrays)
+    def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        self._process.send(meta, **arrays)
 
     def _new(self) -> Child:
-        return Child("siamese_core.engine.workers.projector", self._heard, self._died)
+        return Child("siamese_core.engine.workers.projector", self._on_message, self._on_exit)
 
-    def _heard(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if meta["is"] == "ready":
             self.is_warm = True
             # A run that has come to rest gets its UMAP now.
             self._on_new()
-        elif not self.chains.heard(meta, arrays) and not self.pictures.heard(meta, arrays):
+        elif not self._client.on_message(meta, arrays):
             self._on_layout(meta["run"], meta, arrays)
 
-    def _died(self) -> None:
+    def _on_exit(self) -> None:
         if self._closed.is_set():
             return
         self._deaths += 1
         self.is_warm = False
         if self._deaths > MAX_DEATHS:
             self.problem = CANNOT_DRAW
-            self.pictures.let_go()
-            self.chains.let_go(CANNOT_DRAW)
+            self.films.close(CANNOT_DRAW)
+            self._client.cancel_all()
             return
         self._process = self._new()
-        self.pictures.let_go()
-        self.chains.begin_again()
+        # The film that it was laying out begins again in the new one.
+        self._client.cancel_all()
         self._on_new()

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.engine.rpc.film_queue import FilmQueue
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.experiment.experiment import Experiment
@@ -44,8 +44,8 @@ class LayoutProgress:
 
 
 class Replays:
-    def __init__(self, store: RunStore, chains: FilmQueue) -> None:
-        self._shelf, self._chains = store, chains
+    def __init__(self, store: RunStore, films: FilmQueue) -> None:
+        self._store, self._films = store, films
         self._lock = threading.Lock()
         self._asked = threading.Condition(self._lock)
         self._recordings: OrderedDict[tuple[str, float], RunHistory] = OrderedDict()
@@ -56,7 +56,7 @@ class Replays:
 
     def run_history(self, owner: str, run: str) -> RunHistory | None:
         """None for an unknown run. Raises FolderRejected where its files are damaged."""
-        info = self._shelf.find(owner, run)
+        info = self._store.find(owner, run)
         if info is None:
             return None
         name = (run, info.updated)
@@ -64,8 +64,8 @@ class Replays:
             if name in self._recordings:
                 self._recordings.move_to_end(name)
                 return self._recordings[name]
-        # Without the lock: the shelf has one of its own, and asks for this one while it deletes.
-        found = self._shelf.run_history(owner, run)
+        # Without the lock: the store has one of its own, and asks for this one while it deletes.
+        found = self._store.run_history(owner, run)
         with self._lock:
             if found is not None:
                 self._recordings[name] = found
@@ -78,10 +78,10 @@ class Replays:
 
         Raises FolderRejected.
         """
-        info, run_history = self._shelf.find(owner, run), self.run_history(owner, run)
+        info, run_history = self._store.find(owner, run), self.run_history(owner, run)
         if info is None or run_history is None or not len(run_history.film):
             return None
-        kept = self._shelf.attached(run, _name(run_history.film))
+        kept = self._store.attached(run, _name(run_history.film))
         if kept is not None:
             with suppress(Damaged):
                 layouts = read_layouts(kept)
@@ -94,7 +94,7 @@ class Replays:
                 # Who looks comes before all that nobody looks at.
                 self._waiting = [info, *(other for other in self._waiting if other.id != run)]
                 self._asked.notify()
-        return LayoutProgress(*(self._chains.progress(run) or (0, 0)))
+        return LayoutProgress(*(self._films.progress(run) or (0, 0)))
 
     def is_drawing(self, run: str) -> bool:
         """Whether its pictures are on their way."""
@@ -115,7 +115,7 @@ class Replays:
             self._waiting = [info for info in self._waiting if info.id != run]
             for name in [name for name in self._recordings if name[0] == run]:
                 del self._recordings[name]
-        self._chains.cancel(run)
+        self._films.cancel(run)
 
     def _draw_forever(self) -> None:
         while True:
@@ -125,7 +125,7 @@ class Replays:
             why = ""
             try:
                 self._draw(info)
-            except (FolderRejected, Refused) as error:
+            except (FolderRejected, RequestRejected) as error:
                 why = str(error)
             except OSError as error:
                 why = NO_ROOM.format(why=error.strerror or error)
@@ -142,14 +142,14 @@ class Replays:
 
     def _draw(self, info: RunInfo) -> None:
         run_history = self.run_history(info.owner, info.id)
-        if run_history is None or not len(run_history.film) or self._shelf.has(info.id, _name(run_history.film)):
+        if run_history is None or not len(run_history.film) or self._store.has(info.id, _name(run_history.film)):
             return
         experiment, _ = Experiment.from_query(run_history.query)
-        layouts = self._chains.begin(info.id, experiment.projection, run_history.film.embeddings).result()
-        for earlier in self._shelf.folder(info.id).glob("layouts-*"):
+        layouts = self._films.begin(info.id, experiment.projection, run_history.film.embeddings).result()
+        for earlier in self._store.folder(info.id).glob("layouts-*"):
             earlier.unlink()
-        self._shelf.attach(info.id, PICTURE, layout_png(layouts.xy[-1], run_history.eval_images.labels))
-        self._shelf.attach(info.id, _name(run_history.film), packed_layouts(layouts))
+        self._store.attach(info.id, PICTURE, layout_png(layouts.xy[-1], run_history.eval_images.labels))
+        self._store.attach(info.id, _name(run_history.film), packed_layouts(layouts))
 
 
 def _name(film: Film) -> str:

@@ -21,7 +21,7 @@ from siamese_core.runs.folder import SAVE_EVERY, Checkpoint, FolderRejected, loa
 from siamese_core.runs.info import RESUMABLE, RunInfo, new_info
 from siamese_core.runs.writer import NOT_SAVED, RunWriter
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 
 MOST_UNSAVED = 16
 """Runs that have ended and wait for room on a full disk; those after them are lost, for they fill the memory."""
@@ -30,17 +30,17 @@ CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or n
 
 
 @dataclass
-class _Written:
-    """A run that is being written. `newest` is not yet on disk; `ended` is status and sentence.
+class _OpenRun:
+    """A run that is being written. `newest` is not yet on disk; `ended` is its last status and message.
 
-    `again`: the last try failed for want of room, say.
+    `retry`: the last try failed, for want of room, say.
     """
 
     writer: RunWriter
     lock: ExitStack
     newest: Checkpoint | None = None
     ended: tuple[str, str] | None = None
-    again: bool = False
+    retry: bool = False
 
 
 class RunSaver:
@@ -54,118 +54,119 @@ class RunSaver:
         every: float = SAVE_EVERY,
     ) -> None:
         self.store, self._viewed, self._on_end, self._every = store, viewed, on_end, every
-        self._written: dict[str, _Written] = {}
+        self._open: dict[str, _OpenRun] = {}
         self._lock = threading.RLock()
-        self._news = threading.Condition(self._lock)
+        self._changed = threading.Condition(self._lock)
         self._closed = False
-        self._thread = threading.Thread(target=self._write_forever, name="keeping", daemon=True)
+        self._thread = threading.Thread(target=self._write_forever, name="saver", daemon=True)
         self._thread.start()
 
-    def begin(self, run: str, owner: str, experiment: Experiment, machine: Machine, sweep: str = "") -> None:
-        """A new run; its folder is made with its first state."""
-        self._hold(new_info(experiment, machine, id=run, owner=owner, sweep=sweep), ExitStack())
+    def begin(self, run_id: str, owner: str, experiment: Experiment, machine: Machine, sweep: str = "") -> None:
+        """Begin to save a new run; its folder is made with its first state."""
+        self._add(new_info(experiment, machine, id=run_id, owner=owner, sweep=sweep), ExitStack())
 
-    def reopen(self, owner: str, run: str) -> tuple[RunInfo, Checkpoint]:
-        """What an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
-        info, folder = self.store.own(owner, run), self.store.folder(run)
-        # Held before it is read: reading a large one takes a while, and nobody is to wait for it.
-        if info is None or info.status not in RESUMABLE or not self.store.hold(run):
+    def reopen(self, owner: str, run_id: str) -> tuple[RunInfo, Checkpoint]:
+        """Return what an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
+        info, folder = self.store.owned(owner, run_id), self.store.folder(run_id)
+        # Claimed before it is read: reading a large one takes a while, and nobody is to wait for it.
+        if info is None or info.status not in RESUMABLE or not self.store.acquire(run_id):
             raise FolderRejected(CANNOT_GO_ON)
         lock = ExitStack()
         try:
             lock.enter_context(locked(folder))
             saved = load(folder)
             info = replace(info, status="running", step=saved.state.step, message="")
-            self._hold(info, lock, saved)
+            self._add(info, lock, saved)
         except (FolderRejected, OSError) as error:
             lock.close()
-            self.store.let_go(run)
+            self.store.release(run_id)
             raise FolderRejected(str(error).replace(str(folder), "This run")) from error
         self.store.put(info)
         return info, saved
 
-    def frame(self, run: str, step: int, frame: Frame) -> None:
+    def frame(self, run_id: str, step: int, frame: Frame) -> None:
+        """Take a frame of a run into its film; it is written with the next state."""
         with self._lock:
-            if run in self._written:
-                self._written[run].writer.add(step, frame)
+            if run_id in self._open:
+                self._open[run_id].writer.add(step, frame)
 
-    def state(self, run: str, saved: Checkpoint) -> None:
-        """The newest state of a run; one that was not written yet is dropped."""
-        with self._news:
-            if run in self._written:
-                self._written[run].newest = saved
-                self._news.notify()
+    def state(self, run_id: str, saved: Checkpoint) -> None:
+        """Take the newest state of a run; one that was not written yet is dropped."""
+        with self._changed:
+            if run_id in self._open:
+                self._open[run_id].newest = saved
+                self._changed.notify()
 
-    def end(self, run: str, status: str, message: str = "") -> None:
-        """No more will come of it. A run that has no state yet leaves nothing."""
-        with self._news:
-            if run in self._written and self._written[run].ended is None:
-                self._written[run].ended = (status, message)
-                self._news.notify()
+    def end(self, run_id: str, status: str, message: str = "") -> None:
+        """Write a run to its end. One that has no state yet leaves nothing."""
+        with self._changed:
+            if run_id in self._open and self._open[run_id].ended is None:
+                self._open[run_id].ended = (status, message)
+                self._changed.notify()
 
-    def problem(self, run: str) -> str:
-        """Why a run is not saved just now; "" where all is well."""
+    def problem(self, run_id: str) -> str:
+        """Return why a run is not saved just now; "" where all is well."""
         with self._lock:
-            return self._written[run].writer.problem if run in self._written else ""
+            return self._open[run_id].writer.problem if run_id in self._open else ""
 
     def is_writing(self, owner: str) -> bool:
-        """Whether a run of this owner is under way, also one that has left nothing yet."""
+        """Return whether a run of this owner is going on, also one that has left nothing yet."""
         with self._lock:
-            return any(written.writer.info.owner == owner for written in self._written.values())
+            return any(run.writer.info.owner == owner for run in self._open.values())
 
     def close(self) -> None:
-        """Writes what there is, and lets go of the folders."""
-        with self._news:
+        """Write what there is, and release the folders."""
+        with self._changed:
             self._closed = True
-            self._news.notify()
+            self._changed.notify()
         self._thread.join(timeout=10)
         self.store.close()
 
-    def _hold(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
+    def _add(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
         with self._lock:
             writer = RunWriter(self.store.folder(info.id), info, self._viewed, self._every, saved=saved)
-            self.store.hold(info.id)
-            self._written[info.id] = _Written(writer, lock)
+            self.store.acquire(info.id)
+            self._open[info.id] = _OpenRun(writer, lock)
 
     def _write_forever(self) -> None:
         while True:
-            with self._news:
-                self._news.wait_for(lambda: self._closed or self._ready() is not None, LOOK_EVERY)
-                run = self._ready()
-                if run is None and self._closed:
-                    for written in self._written.values():
-                        written.lock.close()
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._ready() is not None, POLL_EVERY)
+                run_id = self._ready()
+                if run_id is None and self._closed:
+                    for run in self._open.values():
+                        run.lock.close()
                     return
             try:
-                if run is not None:
-                    self._write(run)
+                if run_id is not None:
+                    self._write(run_id)
                 self.store.sweep_expired()
             except Exception:
                 # Whatever it is, other runs are still to be saved.
                 traceback.print_exc(file=sys.stderr)
 
     def _ready(self) -> str | None:
-        """A run with something to write now."""
-        for run, written in self._written.items():
-            due = self._closed or written.writer.is_due()
-            if (written.ended and (due or not written.again)) or (written.newest is not None and due):
-                return run
+        """Return a run with something to write now."""
+        for run_id, run in self._open.items():
+            due = self._closed or run.writer.is_due()
+            if (run.ended and (due or not run.retry)) or (run.newest is not None and due):
+                return run_id
         return None
 
-    def _write(self, run: str) -> None:
+    def _write(self, run_id: str) -> None:
         with self._lock:
-            written = self._written[run]
-            newest, ended, written.newest = written.newest, written.ended, None
-        writer = written.writer
+            run = self._open[run_id]
+            newest, ended, run.newest = run.newest, run.ended, None
+        writer = run.writer
         writer.info = self.store.as_named(writer.info)
-        again = False
+        retry = False
         try:
-            self._save(written, newest, *(ended or ("running", "")))
-            again = bool(writer.problem)
+            self._save(run, newest, *(ended or ("running", "")))
+            retry = bool(writer.problem)
             if writer.saved is not None:
                 self.store.put(writer.info)
         except OSError as error:
-            writer.problem, again = NOT_SAVED.format(why=error.strerror or error), True
+            writer.problem, retry = NOT_SAVED.format(why=error.strerror or error), True
             writer.put_off()
         except (FolderRejected, DatasetMissing) as error:
             writer.problem = NOT_SAVED.format(why=error)
@@ -173,21 +174,21 @@ class RunSaver:
             traceback.print_exc(file=sys.stderr)
             writer.problem = NOT_SAVED.format(why=f"an error of ours, {type(error).__name__}")
         with self._lock:
-            written.again = again and not self._closed
-            if written.again:
-                written.newest = written.newest or newest
-            crowded = sum(w.ended is not None and w.again for w in self._written.values()) > MOST_UNSAVED
-        if ended and (crowded or not written.again):
-            self._let_go(run, written)
+            run.retry = retry and not self._closed
+            if run.retry:
+                run.newest = run.newest or newest
+            crowded = sum(other.ended is not None and other.retry for other in self._open.values()) > MOST_UNSAVED
+        if ended and (crowded or not run.retry):
+            self._remove(run_id, run)
 
-    def _let_go(self, run: str, written: _Written) -> None:
-        info = written.writer.info
+    def _remove(self, run_id: str, run: _OpenRun) -> None:
+        info = run.writer.info
         with self._lock:
-            written.lock.close()
-            del self._written[run]
-            self.store.let_go(run)
-        if written.writer.saved is None:
-            shutil.rmtree(self.store.folder(run), ignore_errors=True)
+            run.lock.close()
+            del self._open[run_id]
+            self.store.release(run_id)
+        if run.writer.saved is None:
+            shutil.rmtree(self.store.folder(run_id), ignore_errors=True)
             return
         if info.status == "running":
             # Its end could not be written: what there is can be gone on with.
@@ -195,13 +196,13 @@ class RunSaver:
             self.store.put(info)
         self._on_end(info)
 
-    def _save(self, written: _Written, newest: Checkpoint | None, status: str, message: str) -> None:
-        writer, saved = written.writer, written.writer.saved
+    def _save(self, run: _OpenRun, newest: Checkpoint | None, status: str, message: str) -> None:
+        writer, saved = run.writer, run.writer.saved
         latest = newest if saved is None or (newest is not None and newest.state.step > saved.state.step) else saved
         if latest is None:
             return
         if saved is None:
             writer.folder.mkdir(parents=True, exist_ok=True)
-            written.lock.close()
-            written.lock.enter_context(locked(writer.folder))
+            run.lock.close()
+            run.lock.enter_context(locked(writer.folder))
         writer.save(latest, status, message)

@@ -34,11 +34,12 @@ UNDO_FOR = 30.0
 
 
 def hashed(owner: str) -> str:
+    """Return by what an owner is known on disk."""
     return hashlib.sha256(owner.encode()).hexdigest()
 
 
 def new_id() -> str:
-    """Not to be guessed, and fit for the name of a folder."""
+    """Return an id that nobody guesses, fit for the name of a folder."""
     return secrets.token_urlsafe(12)
 
 
@@ -66,59 +67,61 @@ class RunStore:
         self._find()
 
     def folder(self, run: str) -> Path:
-        """Of a run whose id is ours."""
+        """Return where a run lies whose id is ours."""
         return self.root / run
 
     def infos(self, owner: str) -> list[RunInfo]:
-        """This owner's runs, the newest first."""
+        """Return this owner's runs, the newest first."""
         return self._listed(lambda info: info.owner == owner)
 
     def published(self) -> list[RunInfo]:
+        """Return the runs that everybody may see, the newest first."""
         return self._listed(lambda info: info.published)
 
     def find(self, owner: str, run: str) -> RunInfo | None:
-        """A run of this owner, or a published one; anything else answers like an unknown one."""
+        """Return a run of this owner, or a published one; None for any other, as for an unknown one."""
         with self._lock:
             info = self._infos.get(run)
             if info is None or run in self._deleted or not (info.published or info.owner == owner):
                 return None
             return info
 
-    def own(self, owner: str, run: str) -> RunInfo | None:
-        """A run that this owner may change."""
+    def owned(self, owner: str, run: str) -> RunInfo | None:
+        """Return a run that this owner may change."""
         info = self.find(owner, run)
         return info if info is not None and secrets.compare_digest(info.owner.encode(), owner.encode()) else None
 
     def files(self, owner: str, run: str) -> dict[str, bytes] | None:
-        """Its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
+        """Return its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
         if self.find(owner, run) is None:
             return None
-        with self._nameless(run):
+        with self._without_its_path(run):
             return files_of(self.folder(run))
 
     def run_history(self, owner: str, run: str) -> RunHistory | None:
+        """Return what was recorded of it; None for an unknown run."""
         files = self.files(owner, run)
         return run_history_of(files, "This run") if files is not None else None
 
     def saved(self, owner: str, run: str) -> Checkpoint | None:
-        """With its weights; FolderRejected also where its images have gone."""
+        """Return its newest state, with its weights. Raises FolderRejected also where its images have gone."""
         if self.find(owner, run) is None:
             return None
-        with self._nameless(run):
+        with self._without_its_path(run):
             return load(self.folder(run))
 
     @contextmanager
-    def _nameless(self, run: str) -> Iterator[None]:
-        """Where it lies on the server's disk is nobody's business."""
+    def _without_its_path(self, run: str) -> Iterator[None]:
+        """Take out of messages where it lies on the server's disk: that is nobody's business."""
         try:
             yield
         except FolderRejected as rejected:
             raise FolderRejected(str(rejected).replace(str(self.folder(run)), "This run")) from None
 
     def change(self, owner: str, run: str, **changes: Any) -> bool:
-        """`name`, `pinned`, `published`; False where it is not this owner's."""
+        """Set `name`, `pinned`, `published`; False where it is not this owner's."""
         with self._lock:
-            if self.own(owner, run) is None:
+            if self.owned(owner, run) is None:
                 return False
             info = replace(self._infos[run], **changes)
             self._infos[run] = info = replace(info, name=info.name[:MAX_NAME])
@@ -126,53 +129,55 @@ class RunStore:
             return True
 
     def delete(self, owner: str, run: str) -> bool:
-        """Deletes a run `UNDO_FOR` seconds from now; not one that is being written."""
+        """Delete a run `UNDO_FOR` seconds from now; not one that is being written."""
         with self._lock:
-            if self.own(owner, run) is None or run in self._busy:
+            if self.owned(owner, run) is None or run in self._busy:
                 return False
             self._deleted[run] = self._clock()
             return True
 
     def delete_when_idle(self, owner: str, run: str) -> None:
-        """Deletes a run as soon as nobody writes it, for good."""
+        """Delete a run as soon as nobody writes it, for good."""
         with self._lock:
-            if self.own(owner, run) is not None:
+            if self.owned(owner, run) is not None:
                 self._deleted[run] = -math.inf
 
     def restore(self, owner: str, run: str) -> bool:
-        """Takes a deletion back; False where it is too late."""
+        """Take a deletion back; False where it is too late."""
         with self._lock:
             info = self._infos.get(run)
             return info is not None and info.owner == owner and self._deleted.pop(run, None) is not None
 
     def is_deleted(self, owner: str, run: str) -> bool:
-        """Whether it can still be had back."""
+        """Return whether it can still be had back."""
         with self._lock:
             return run in self._deleted and self._infos[run].owner == owner
 
     def usage(self, owner: str) -> tuple[int, int]:
-        """Runs of this owner, those of sweeps apart, and the bytes of all runs on this machine."""
+        """Return how many runs this owner has, without those of sweeps, and the bytes of all runs on this machine."""
         with self._lock:
             return sum(not info.sweep for info in self.infos(owner)), sum(self._bytes.values())
 
     def attach(self, run: str, name: str, content: bytes) -> None:
-        """A file that was made of a run's own, under a name of ours. Raises OSError."""
+        """Put a file that was made from a run beside it. Raises OSError."""
         write_atomic(self.folder(run) / name, content)
         with self._lock:
             if run in self._infos:
                 self._measure(run)
 
     def has(self, run: str, name: str) -> bool:
+        """Return whether a file of this name lies there."""
         return (self.folder(run) / name).is_file()
 
     def attached(self, run: str, name: str) -> bytes | None:
+        """Return what `attach` has put there."""
         try:
             return (self.folder(run) / name).read_bytes()
         except OSError:
             return None
 
     def import_run(self, owner: str, files: dict[str, bytes], info: RunInfo) -> str:
-        """A run that somebody brings, already checked; its new id. Raises OSError."""
+        """Save a run that somebody imports, already checked; return its new id. Raises OSError."""
         run = new_id()
         unfinished = self.root / f".{run}{PART}"
         info = replace(info, id=run, owner=owner)
@@ -187,8 +192,8 @@ class RunStore:
         self.put(info)
         return run
 
-    def hold(self, run: str) -> bool:
-        """It is being written: it is not deleted, and nobody else writes it. False where somebody does already.
+    def acquire(self, run: str) -> bool:
+        """Claim a run for writing: it is not deleted, and nobody else writes it. False where somebody does already.
 
         Waits for nobody, as the engine calls it.
         """
@@ -196,14 +201,16 @@ class RunStore:
         self._busy.add(run)
         return is_new
 
-    def is_held(self, run: str) -> bool:
+    def is_busy(self, run: str) -> bool:
+        """Return whether it is being written."""
         return run in self._busy
 
-    def let_go(self, run: str) -> None:
+    def release(self, run: str) -> None:
+        """It is written to its end."""
         self._busy.discard(run)
 
     def put(self, info: RunInfo) -> None:
-        """A run as it has been written; its owner's own words about it stay."""
+        """List a run as it has been written; the name that its owner has given it stays."""
         with self._sweeping():
             self._infos[info.id] = named = self.as_named(info)
             if named != info:
@@ -213,16 +220,16 @@ class RunStore:
             self._make_room(info)
 
     def as_named(self, info: RunInfo) -> RunInfo:
-        """With what its owner has said about it meanwhile."""
-        kept = self._infos.get(info.id, info)
-        return replace(info, name=kept.name, pinned=kept.pinned, published=kept.published)
+        """Return it with what its owner has changed meanwhile."""
+        known = self._infos.get(info.id, info)
+        return replace(info, name=known.name, pinned=known.pinned, published=known.published)
 
     def sweep_expired(self) -> None:
-        """Deletes what can no longer be had back."""
+        """Delete what can no longer be had back."""
         self._delete_for_good(lambda at: self._clock() - at > UNDO_FOR)
 
     def close(self) -> None:
-        """What is deleted is gone when the server is."""
+        """Delete for good what is deleted: the server ends."""
         self._delete_for_good(lambda at: True)
 
     def _delete_for_good(self, may_go: Callable[[float], bool]) -> None:
@@ -233,7 +240,7 @@ class RunStore:
 
     @contextmanager
     def _sweeping(self) -> Iterator[None]:
-        """The lock; what is thrown away under it is deleted after it, for that waits for the disk and for others."""
+        """Hold the lock, and delete after it what was thrown away under it: that waits for the disk and for others."""
         with self._lock:
             yield
             trash, self._trash = self._trash, []
@@ -276,7 +283,7 @@ class RunStore:
         self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
 
     def _make_room(self, newest: RunInfo) -> None:
-        """For a run that has come: lets the oldest go, of its owner where they are too many, then of who takes most."""
+        """Delete the oldest for one that has come: of its owner where there are too many, then of who takes most."""
         # A sweep may be of more runs than that; they go with it.
         alone = [info for info in self.infos(newest.owner) if not info.sweep]
         removable = [r for r in self._removable(newest.owner) if not r.sweep and r.id != newest.id]
@@ -298,11 +305,11 @@ class RunStore:
             self._forget(oldest.id)
 
     def _removable(self, owner: str) -> list[RunInfo]:
-        """The oldest first."""
+        """Return what may be deleted of an owner, the oldest first."""
         return [r for r in reversed(self.infos(owner)) if not r.pinned and r.id not in self._busy]
 
     def _forget(self, run: str) -> None:
-        """Out of the list, and out of sight at once: a kill leaves no half of a run."""
+        """Take a run out of the list, and out of sight at once: a kill leaves no half of it."""
         gone = self.root / f".{run}{PART}"
         try:
             # Another server may be writing it.

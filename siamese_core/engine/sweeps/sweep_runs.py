@@ -19,12 +19,12 @@ class SweepRuns:
         self._nobody = secrets.token_urlsafe(24)
 
     def start_cell(self, owner: str, experiment: Experiment, machine: Machine, sweep: str) -> str:
-        return self._engine.start(self._nobody, experiment, machine, aside=True, sweep=sweep, kept_for=owner)
+        return self._engine.start(self._nobody, experiment, machine, background=True, sweep=sweep, owner_hash=owner)
 
     def resume_cell(self, owner: str, run: str) -> bool:
         """Goes on from where it was saved last; False where that cannot be."""
         try:
-            self._engine.reopen(self._nobody, run, kept_for=owner)
+            self._engine.reopen(self._nobody, run, owner_hash=owner)
         except FolderRejected:
             return False
         return True
@@ -38,7 +38,7 @@ class SweepRuns:
 
     def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
         """Whether it is running, and what is known of it."""
-        is_running = self._engine.store.is_held(run)
+        is_running = self._engine.store.is_busy(run)
         info = self._engine.store.find(owner, run)
         view = self._engine.poll(self._nobody, run)
         if info is None and view is not None and view.status == "failed":

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from siamese_core.datasets import is_uploaded
 from siamese_core.engine.storage.store import UNDO_FOR, new_id
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import CellView, Grid, SweepView, grid_of
 from siamese_core.experiment.machine import Machine
@@ -46,10 +47,6 @@ OTHERS = "Another server on this machine runs the sweeps of this folder: stop it
 OWN_PICTURES = (
     "dataset: runs on your own pictures are not saved unasked, and those of a sweep are; choose another dataset."
 )
-
-
-class SweepRefused(Exception):
-    """One sentence: why no sweep begins, and what to do."""
 
 
 class Runs(Protocol):
@@ -111,16 +108,16 @@ class Sweeps:
         threading.Thread(target=self._tend_forever, name="sweeps", daemon=True).start()
 
     def start(self, owner: str, grid: Grid, machine: Machine, name: str) -> str:
-        """The id of a new sweep. Raises SweepRefused."""
+        """The id of a new sweep. Raises Rejected."""
         with self._lock:
             if self._others:
-                raise SweepRefused(OTHERS)
+                raise Rejected(OTHERS)
             if is_uploaded(grid.base.dataset):
-                raise SweepRefused(OWN_PICTURES)
+                raise Rejected(OWN_PICTURES)
             own = [sweep for sweep in self._sweeps.values() if sweep.owner == owner]
             ended = sorted((s for s in own if not s.live()), key=lambda s: (s.deleted_at is None, s.created))
             if len(own) >= MAX_SWEEPS and not ended:
-                raise SweepRefused(FULL)
+                raise Rejected(FULL)
             for oldest in ended[: max(0, len(own) - MAX_SWEEPS + 1)]:
                 self._forget(oldest)
             cells = [

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from siamese_core.datasets.uploaded import FOLDER
+from siamese_core.engine.rpc.client import Reply, RpcClient
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.formats.images import MAX_BYTES, ImageRejected, check_length, refusal
 
@@ -52,11 +53,10 @@ class Decoder:
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._numbers = itertools.count()
-        # By number, oldest first: the process works on the first one.
-        self._asked: dict[int, _Request] = {}
+        # The oldest first: the process works on that one.
+        self._asked: list[_Request] = []
         self._child: Child | None = None
-        self._generation = 0
+        self._client: RpcClient | None = None
         self._ready = False
         self._since = 0.0
 
@@ -67,29 +67,28 @@ class Decoder:
             return self._child.pid if self._child else None
 
     def square(self, data: bytes, size: int) -> Square:
-        """The image's largest centred square, `size` pixels a side. Raises ImageRejected."""
-        outcome = self._answer(self._ask(data, size))
+        """Return the image's largest centred square, `size` pixels a side. Raises ImageRejected."""
+        outcome = self._outcome(self._ask(data, size))
         if isinstance(outcome, ImageRejected):
             raise outcome
         return outcome
 
     def squares(self, files: Iterable[bytes], size: int) -> Iterator[Square | ImageRejected]:
-        """What `square` returns or raises for each file, in order, several files being on the way at a time."""
+        """Yield what `square` returns or raises for each file, in order, several files being on the way at a time."""
         ahead: deque[_Request] = deque()
         for data in files:
             ahead.append(self._ask(data, size))
             while len(ahead) >= IN_FLIGHT or sum(len(request.data) for request in ahead) > BYTES_IN_FLIGHT:
-                yield self._answer(ahead.popleft())
+                yield self._outcome(ahead.popleft())
         while ahead:
-            yield self._answer(ahead.popleft())
+            yield self._outcome(ahead.popleft())
 
     def close(self) -> None:
-        """Ends the process; files that somebody still waits for are refused."""
+        """End the process; files that somebody still waits for are refused."""
         with self._changed:
-            child, self._child = self._child, None
-            self._generation += 1
-            for number in list(self._asked):
-                self._settle(number, refusal("broke_the_decoder"))
+            child, self._child, self._client = self._child, None, None
+            while self._asked:
+                self._settle(self._asked[0], refusal("broke_the_decoder"))
             self._changed.notify_all()
         if child:
             child.close()
@@ -103,15 +102,14 @@ class Decoder:
         with self._changed:
             if not self._asked:
                 self._since = time.monotonic()
-            number = next(self._numbers)
-            self._asked[number] = request
-            if self._child is None:
+            self._asked.append(request)
+            if self._client is None:
                 self._start()
             else:
-                self._send(number, request)
+                self._send(self._client, request)
         return request
 
-    def _answer(self, request: _Request) -> Square | ImageRejected:
+    def _outcome(self, request: _Request) -> Square | ImageRejected:
         """Waits; whoever waits watches over the file that the process works on, which may be another one."""
         with self._changed:
             while request.outcome is None:
@@ -123,40 +121,35 @@ class Decoder:
             return request.outcome
 
     def _start(self) -> None:
-        """A new process gets all that is still to be answered."""
-        self._ready, self._since, self._generation = False, time.monotonic(), self._generation + 1
-        mine = self._generation
-        self._child = Child(
+        """A new process, with a client of its own, gets all that is still to be opened."""
+        self._ready, self._since = False, time.monotonic()
+        client = self._client = RpcClient(lambda meta, **arrays: child.send(meta, **arrays))
+        child = self._child = Child(
             "siamese_core.engine.workers.decoder",
-            lambda meta, arrays: self._said(mine, meta, arrays),
-            lambda: self._died(mine),
+            partial(self._on_message, client),
+            partial(self._on_exit, client),
             # It opens what strangers send: it is not told where everybody's pictures lie.
             {name: value for name, value in os.environ.items() if name != FOLDER},
         )
-        for number, request in self._asked.items():
-            self._send(number, request)
+        for request in self._asked:
+            self._send(client, request)
 
-    def _send(self, number: int, request: _Request) -> None:
-        assert self._child is not None
-        file = np.frombuffer(request.data, np.uint8)
-        self._child.say({"do": "square", "id": number, "size": request.size}, file=file)
+    def _send(self, client: RpcClient, request: _Request) -> None:
+        reply = client.call("square", {"size": request.size}, {"file": np.frombuffer(request.data, np.uint8)})
+        reply.add_done_callback(lambda reply: self._settle(request, _read(reply.result())))
 
-    def _said(self, generation: int, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _on_message(self, client: RpcClient, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._changed:
-            if generation != self._generation:
+            if client is not self._client:
                 return
-            if meta["is"] == "ready":
+            if not client.on_message(meta, arrays):
                 self._ready, self._since = True, time.monotonic()
-            elif meta["is"] == "square":
-                self._settle(meta["id"], Square(arrays["pixels"], meta["first_frame_only"]))
-            else:
-                self._settle(meta["id"], ImageRejected(meta["reason"], meta["message"]))
             self._changed.notify_all()
 
-    def _died(self, generation: int) -> None:
+    def _on_exit(self, client: RpcClient) -> None:
         with self._changed:
-            if generation == self._generation:
-                self._child = None
+            if client is self._client:
+                self._child = self._client = None
                 self._refuse_the_oldest("broke_the_decoder")
 
     def _refuse_the_oldest(self, reason: str) -> None:
@@ -164,14 +157,21 @@ class Decoder:
         if self._child:
             # Not here: it waits for the thread that hands us messages, and that one may wait for our lock.
             threading.Thread(target=self._child.close, daemon=True).start()
-            self._child = None
+            self._child = self._client = None
         if self._asked:
-            self._settle(next(iter(self._asked)), refusal(reason))
+            self._settle(self._asked[0], refusal(reason))
         if self._asked:
             self._start()
         self._changed.notify_all()
 
-    def _settle(self, number: int, outcome: Square | ImageRejected) -> None:
+    def _settle(self, request: _Request, outcome: Square | ImageRejected) -> None:
         """The next file's time begins."""
-        self._asked.pop(number).outcome = outcome
+        self._asked.remove(request)
+        request.outcome = outcome
         self._since = time.monotonic()
+
+
+def _read(reply: Reply) -> Square | ImageRejected:
+    if "pixels" in reply:
+        return Square(reply["pixels"], reply.meta["first_frame_only"])
+    return ImageRejected(reply.meta["reason"], reply.meta["message"])

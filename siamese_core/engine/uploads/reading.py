@@ -13,6 +13,7 @@ import numpy as np
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.uploaded import RAW_SIDE, Pictures
 from siamese_core.engine.uploads.decoder_client import Decoder
+from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.images import ImageRejected
 
@@ -68,14 +69,10 @@ Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
 """Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
 
 
-class TooHard(Exception):
-    """The pictures of an upload keep the decoder from everybody else's."""
-
-
 def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
     """The pictures of a job, its raw file behind them; None where it was cancelled meanwhile.
 
-    Raises archives.ArchiveRejected, own.TooFew, TooHard, OSError.
+    Raises archives.ArchiveRejected, uploaded.TooFew, OSError, and Rejected where they keep the decoder from others.
     """
     job.total, given = source(job.skipped)
     waiting: deque[str] = deque()
@@ -98,7 +95,7 @@ def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | No
             if isinstance(square, ImageRejected):
                 job.refused[square.reason] += 1
                 if sum(job.refused[reason] for reason in HARD) > MOST_HARD:
-                    raise TooHard
+                    raise Rejected(TOO_HARD)
                 continue
             # The process that made it opens what strangers send.
             assert square.pixels.shape == (3, RAW_SIDE, RAW_SIDE)

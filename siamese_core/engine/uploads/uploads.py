@@ -23,7 +23,8 @@ from typing import BinaryIO
 
 from siamese_core.datasets import uploaded
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
-from siamese_core.engine.uploads.reading import TOO_HARD, Job, Reading, Source, Status, TooHard, read
+from siamese_core.engine.uploads.reading import Job, Reading, Source, Status, read
+from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.images import ImageRejected
 
@@ -78,7 +79,12 @@ class Uploads:
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begins to read class folders out of a zip; replaces what the owner was reading before."""
-        self._start(owner, lambda skipped: (archives.count(file), archives.pictures(file, skipped)))
+
+        def source(skipped: Counter[str]) -> tuple[int, Iterator[archives.Picture]]:
+            wanted = archives.members(file, skipped)
+            return len(wanted), archives.pictures(file, skipped, wanted)
+
+        self._start(owner, source)
 
     def read_folder(self, owner: str, root: Path, name: str) -> None:
         """The same from a folder that the operator of this server allowed."""
@@ -199,14 +205,10 @@ class Uploads:
         try:
             self._check_room()
             pictures = read(job, source, self._decoder, self._raw(job))
-        except archives.ArchiveRejected as error:
+        except (archives.ArchiveRejected, uploaded.TooFew, Rejected) as error:
             self._end(job, "failed", str(error))
         except OSError as error:
             self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
-        except uploaded.TooFew as error:
-            self._end(job, "failed", str(error))
-        except TooHard:
-            self._end(job, "failed", TOO_HARD)
         except Exception as error:
             # Whatever it is, the page must not wait for ever.
             self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))

@@ -10,9 +10,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from siamese_core.engine.rpc.client import Reply
 from siamese_core.engine.rpc.pipes import Parent
+from siamese_core.engine.workers.rpc_server import Arrays, Task
 from siamese_core.formats.images import ImageRejected, decode, import_decoders, square
 
 SPARE_MEMORY = 320_000_000
@@ -26,30 +26,29 @@ def main() -> None:
     parent = Parent()
     import_decoders()
 
-    def answer(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def reply(meta: dict[str, Any], arrays: Arrays) -> None:
         # Here, in the thread that reads: the next file stays in the pipe for so long, and takes no memory.
-        try:
-            _answer(parent, meta, arrays)
-        except Exception:
-            traceback.print_exc(file=sys.stderr)
-            os._exit(1)
+        Task(parent, meta, arrays, decoded).step()
 
     _limit_memory()
-    parent.say({"is": "ready"})
-    parent.listen(answer)
+    parent.send({"is": "ready"})
+    parent.listen(reply)
     threading.Event().wait()
 
 
-def _answer(parent: Parent, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def decoded(meta: dict[str, Any], arrays: Arrays) -> Reply:
+    """Return the `pixels` of a file's largest square, `size` a side, or why it is rejected; else the process ends."""
     _alarm(LONGEST)
     try:
         image = decode(arrays.pop("file").tobytes())
-        pixels = square(image, meta["size"])
-    except ImageRejected as refused:
-        parent.say({"is": "refused", "id": meta["id"], "reason": refused.reason, "message": refused.message})
-    else:
-        parent.say({"is": "square", "id": meta["id"], "first_frame_only": bool(image.info)}, pixels=pixels)
-    _alarm(0)
+        return Reply({"pixels": square(image, meta["size"])}, {"first_frame_only": bool(image.info)})
+    except ImageRejected as rejected:
+        return Reply({}, {"reason": rejected.reason, "message": rejected.message})
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+        os._exit(1)
+    finally:
+        _alarm(0)
 
 
 def _alarm(seconds: int) -> None:

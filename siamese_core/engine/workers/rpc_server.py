@@ -1,51 +1,93 @@
-"""What a child process is asked beside its work: one question after the other, in a thread of its own."""
+"""The child's side of requests: each is worked on step by step, and gets its reply."""
 
 from __future__ import annotations
 
 import queue
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
-from siamese_core.engine.rpc.client import Refused
+from siamese_core.engine.rpc.client import Reply, RequestRejected
 from siamese_core.engine.rpc.pipes import Parent
 from siamese_core.formats.safetensors import ModelRejected
 
 Arrays = dict[str, np.ndarray]
-Answer = Callable[[dict[str, Any], Arrays], Arrays]
+Steps = Generator[dict[str, Any], None, Arrays]
+"""What is said of the progress, and the arrays of the reply in the end."""
+
+Handler = Callable[[dict[str, Any], Arrays], Arrays | Steps]
+"""What replies to a request, from its meta and its arrays. Raises RequestRejected where it cannot, and says why."""
+
+
+class Task:
+    """A request that is worked on."""
+
+    def __init__(self, parent: Parent, meta: dict[str, Any], arrays: Arrays, handler: Handler) -> None:
+        self.id: int = meta["id"]
+        self._parent = parent
+        self._steps = _steps(handler, meta, arrays)
+
+    def step(self) -> bool:
+        """Work until there is progress to send, or a reply; return whether there is more to do."""
+        try:
+            progress = next(self._steps)
+        except StopIteration as end:
+            self._send("reply", end.value.meta if isinstance(end.value, Reply) else {}, end.value)
+        except (RequestRejected, ModelRejected) as rejected:
+            self._send("rejected", {"message": str(rejected)})
+        except Exception:
+            # One request that fails must not silence the process for everybody.
+            traceback.print_exc(file=sys.stderr)
+            self._send("no_reply")
+        else:
+            self._send("progress", progress)
+            return True
+        return False
+
+    def _send(
+        self, kind: str, meta: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        self._parent.send({"is": kind, "id": self.id, **(meta or {})}, **(arrays or {}))
 
 
 class RpcServer:
-    """`by_name` maps what a message asks for ("do") to the function that answers it."""
+    """Replies to the requests that `handlers` name by their "do", one after the other, in the order of their coming."""
 
-    def __init__(self, parent: Parent, by_name: Mapping[str, Answer]) -> None:
-        self._parent, self._by_name = parent, by_name
-        self._asked: queue.SimpleQueue[tuple[dict[str, Any], Arrays]] = queue.SimpleQueue()
-        threading.Thread(target=self._answer_forever, name="answers", daemon=True).start()
+    def __init__(self, parent: Parent, handlers: Mapping[str, Handler]) -> None:
+        self._parent, self._handlers = parent, handlers
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._open: set[int] = set()
 
     def accepts(self, meta: dict[str, Any], arrays: Arrays) -> bool:
-        """Whether a message is a question; it is then answered in its turn, whatever the process is working on."""
-        if meta["do"] not in self._by_name:
+        """Return whether a message is a request, which then gets its reply in its turn, or takes one back."""
+        if meta["do"] == "cancel":
+            self._open.discard(meta["id"])
+            return True
+        if meta["do"] not in self._handlers:
             return False
-        self._asked.put((meta, arrays))
+        self._open.add(meta["id"])
+        self._tasks.put(Task(self._parent, meta, arrays, self._handlers[meta["do"]]))
         return True
 
-    def _answer_forever(self) -> None:
-        torch.set_num_threads(1)
+    def is_open(self, number: int) -> bool:
+        """Return whether somebody still waits for the reply."""
+        return number in self._open
+
+    def serve_forever(self) -> None:
         while True:
-            meta, arrays = self._asked.get()
-            try:
-                answer = self._by_name[meta["do"]](meta, arrays)
-            except (Refused, ModelRejected) as refused:
-                self._parent.say({"is": "refused", "id": meta["id"], "message": str(refused)})
-            except Exception:
-                # One question that cannot be answered must not silence the thread for everybody.
-                traceback.print_exc(file=sys.stderr)
-                self._parent.say({"is": "no_answer", "id": meta["id"]})
-            else:
-                self._parent.say({"is": "answer", "id": meta["id"]}, **answer)
+            self.serve_next()
+
+    def serve_next(self) -> None:
+        """Wait for a request and reply to it, unless it is taken back."""
+        task = self._tasks.get()
+        while task.id in self._open and task.step():
+            pass
+        self._open.discard(task.id)
+
+
+def _steps(handler: Handler, meta: dict[str, Any], arrays: Arrays) -> Steps:
+    result = handler(meta, arrays)
+    return (yield from result) if isinstance(result, Generator) else result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import queue
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import torch
 
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.rpc.pipes import Parent
-from siamese_core.engine.workers.rpc_server import RpcServer
+from siamese_core.engine.workers.rpc_server import Handler, RpcServer
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine, MachineError, devices
 from siamese_core.experiment.snapshot import Snapshot, TrainingState
@@ -99,8 +100,9 @@ class _Worker:
         self._parent = parent
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
-        self._answers = RpcServer(parent, ANSWERS)
-        parent.listen(self._hear)
+        self._requests = RpcServer(parent, HANDLERS)
+        threading.Thread(target=self._reply_forever, name="requests", daemon=True).start()
+        parent.listen(self._on_message)
 
     def run_forever(self) -> None:
         while True:
@@ -110,9 +112,13 @@ class _Worker:
             if ready:
                 self._slice(min(ready, key=lambda run: run.cpu))
 
-    def _hear(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _reply_forever(self) -> None:
+        torch.set_num_threads(1)
+        self._requests.serve_forever()
+
+    def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
-        if not self._answers.accepts(meta, arrays):
+        if not self._requests.accepts(meta, arrays):
             self._commands.put((meta, arrays))
 
     def _obey(self, wait: bool) -> None:
@@ -146,7 +152,7 @@ class _Worker:
         self._runs[run.id] = run
         if state is None:
             try:
-                self._parent.say({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
+                self._parent.send({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
             except DatasetMissing as missing:
                 self._end(run, "failed", str(missing))
 
@@ -201,14 +207,14 @@ class _Worker:
         elif not run.runnable and run.parking:
             self._end(run, "parked", "")
         elif not run.runnable:
-            self._parent.say({"is": "rest", "run": run.id})
+            self._parent.send({"is": "rest", "run": run.id})
 
     def _report(self, run: _Run, made: list[Snapshot]) -> None:
         if not made:
             return
         last = made[-1]
         done = [snapshot for snapshot in made if not snapshot.halted]
-        self._parent.say(
+        self._parent.send(
             {"is": "steps", "run": run.id, "step": last.step, "images": last.images, "seconds": last.seconds},
             steps=np.array([s.step for s in done], np.int64),
             loss=np.array([s.loss for s in done], np.float64),
@@ -225,9 +231,9 @@ class _Worker:
                     "metrics": metrics,
                     "alarm": snapshot.alarm,
                 }
-                self._parent.say(meta, **arrays)
+                self._parent.send(meta, **arrays)
             if snapshot.state is not None:
-                self._parent.say(
+                self._parent.send(
                     {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)
                 )
 
@@ -239,7 +245,7 @@ class _Worker:
 
     def _end(self, run: _Run, how: str, message: str) -> None:
         self._drop(run)
-        self._parent.say({"is": "end", "run": run.id, "how": how, "message": message})
+        self._parent.send({"is": "end", "run": run.id, "how": how, "message": message})
 
 
 def _experiment(query: str) -> Experiment:
@@ -255,7 +261,7 @@ def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
     return changed
 
 
-ANSWERS = {
+HANDLERS: dict[str, Handler] = {
     "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
     "next_step": lambda meta, arrays: next_step(
         _experiment(meta["query"]), TrainingState(meta["step"], arrays) if arrays else None, meta["ahead"]
@@ -264,7 +270,7 @@ ANSWERS = {
     "augment": lambda meta, arrays: {"images": _augmented(arrays["images"], tuple(meta["chosen"]))},
     "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"], meta["branches"]),
 }
-"""What is answered at once, from the question and its arrays."""
+"""Requests that get their reply beside the runs, from their meta and arrays."""
 
 
 def main() -> None:
@@ -275,7 +281,7 @@ def main() -> None:
         pass
     gc.collect()
     gc.freeze()
-    parent.say({"is": "ready", "devices": found})
+    parent.send({"is": "ready", "devices": found})
     worker.run_forever()
 
 

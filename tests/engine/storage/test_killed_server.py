@@ -63,7 +63,7 @@ def until_step(engine: Engine, run: str, step: int) -> RunView:
 
 def until_written(engine: Engine, run: str) -> RunInfo:
     """What the shelf says of a run that is at its end."""
-    until(lambda: not engine.store.is_held(run), "the end of the writing")
+    until(lambda: not engine.store.is_busy(run), "the end of the writing")
     info = engine.store.find(hashed(ANN), run)
     assert info is not None
     assert info == on_disk(engine.store, run)
@@ -157,16 +157,16 @@ def test_a_run_that_is_discarded_can_be_gone_on_with(engine: Engine) -> None:
 def test_a_run_that_came_nowhere_leaves_nothing(engine: Engine) -> None:
     run = engine.start(ANN, Experiment(dataset="mnist_full", steps=5))
     until_status(engine, run, "failed")
-    until(lambda: not engine.store.is_held(run), "the end of the writing")
+    until(lambda: not engine.store.is_busy(run), "the end of the writing")
     assert engine.store.find(hashed(ANN), run) is None
     assert not engine.store.folder(run).exists()
 
 
-@pytest.mark.parametrize("kind", [{"aside": True}, {"keep": False}])
+@pytest.mark.parametrize("kind", [{"background": True}, {"save": False}])
 def test_a_run_that_is_not_to_be_kept_is_not(kind: dict[str, bool], engine: Engine) -> None:
     run = engine.start(ANN, SHORT, **kind)
     until_status(engine, run, "finished")
-    assert not engine.store.is_held(run)
+    assert not engine.store.is_busy(run)
     assert not engine.store.folder(run).exists()
     engine.discard(ANN, run)
 
@@ -183,7 +183,7 @@ def test_nobody_ends_a_run_by_asking_to_go_on_with_it(engine: Engine) -> None:
     assert engine.poll(BEN, run) is None
     step = poll(engine, run).step
     assert until_step(engine, run, step + 1).status == "running"
-    assert engine.store.is_held(run), "it is still being written"
+    assert engine.store.is_busy(run), "it is still being written"
 
 
 @pytest.mark.slow
@@ -194,8 +194,8 @@ def test_kill_9_of_the_worker_changes_no_bit_of_what_is_saved(engine: Engine) ->
     engine.command(ANN, run, "resume")
     until_step(engine, run, 31)
     os.kill(engine.pids["worker"], signal.SIGKILL)
-    until(lambda: engine._run_states[run].deaths == 1 or poll(engine, run).status == "finished", "the death")
-    assert engine._run_states[run].deaths == 1, "it died in time"
+    until(lambda: engine._runs[run].deaths == 1 or poll(engine, run).status == "finished", "the death")
+    assert engine._runs[run].deaths == 1, "it died in time"
     until_status(engine, run, "finished")
     until_written(engine, run)
     assert sha(engine.store, run) == expected

@@ -33,7 +33,7 @@ def saver(store: RunStore) -> Iterator[RunSaver]:
 
 
 def until_over(saver: RunSaver, run: str) -> None:
-    until(lambda: not saver.store.is_held(run), "the end of the writing")
+    until(lambda: not saver.store.is_busy(run), "the end of the writing")
 
 
 def interrupted(store: RunStore, **changes: Any) -> str:
@@ -99,7 +99,7 @@ def test_a_run_that_another_process_writes_is_refused_in_one_sentence(saver: Run
     with pytest.raises(FolderRejected, match="another process writes this run") as refused:
         saver.reopen(ANN, run)
     assert "\n" not in str(refused.value)
-    assert not store.is_held(run)
+    assert not store.is_busy(run)
     assert store.find(ANN, run).status == "interrupted"  # type: ignore[union-attr]
     process.kill()
     process.join()
@@ -120,7 +120,7 @@ def test_a_damaged_run_is_refused_and_let_go_of(
     spoil(store.folder(run) / RUN)
     with pytest.raises(FolderRejected):
         saver.reopen(ANN, run)
-    assert not store.is_held(run)
+    assert not store.is_busy(run)
     with locked(store.folder(run)):
         pass
     assert store.delete(ANN, run)

@@ -82,7 +82,7 @@ def test_a_run_that_ends_on_a_full_disk_is_saved_when_there_is_room(
     saver.state("run", saved_at(TOTAL))
     saver.end("run", "finished")
     until(lambda: saver.problem("run"), "the problem")
-    assert store.is_held("run") and ended == []
+    assert store.is_busy("run") and ended == []
     disk.full = False
     clock.now += EVERY
     wake(saver)

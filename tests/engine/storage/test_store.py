@@ -25,7 +25,7 @@ from tests.support.saving import ANN, BEN, Clock, brought, everything, files_at,
 
 OF_A_RUN: dict[str, Callable[[RunStore, str, str], Any]] = {
     "find": lambda store, owner, run: store.find(owner, run),
-    "own": lambda store, owner, run: store.own(owner, run),
+    "owned": lambda store, owner, run: store.owned(owner, run),
     "files": lambda store, owner, run: store.files(owner, run),
     "run_history": lambda store, owner, run: store.run_history(owner, run),
     "saved": lambda store, owner, run: store.saved(owner, run),
@@ -91,7 +91,7 @@ def test_a_published_run_can_be_looked_at_and_not_changed_by_others(tmp_path: Pa
     assert found is not None and run_history is not None and saved is not None
     assert (found.name, len(run_history.film), saved.state.step) == ("look", 3, 3)
     assert store.files(BEN, run) == store.files(ANN, run) is not None
-    assert store.own(BEN, run) is None
+    assert store.owned(BEN, run) is None
     assert not store.change(BEN, run, name="mine")
     assert not store.delete(BEN, run)
     assert store.delete(ANN, run)
@@ -106,8 +106,8 @@ def test_a_record_with_a_strange_owner_is_nobodys(tmp_path: Path) -> None:
     info = info_at(owner="é", run="seen", status="finished")
     written(tmp_path / "seen", packed_info(replace(info, published=True)))
     store = RunStore(tmp_path)
-    assert store.own(ANN, "strange") is None
-    assert store.own(ANN, "seen") is None
+    assert store.owned(ANN, "strange") is None
+    assert store.owned(ANN, "seen") is None
     assert store.find(ANN, "seen") is not None
 
 
@@ -140,9 +140,9 @@ def test_a_deletion_can_be_taken_back_for_a_while_and_then_not(tmp_path: Path) -
 def test_a_run_that_is_being_written_is_not_deleted(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     run = brought(store)
-    store.hold(run)
-    assert store.is_held(run) and not store.delete(ANN, run)
-    store.let_go(run)
+    store.acquire(run)
+    assert store.is_busy(run) and not store.delete(ANN, run)
+    store.release(run)
     assert store.delete(ANN, run)
 
 

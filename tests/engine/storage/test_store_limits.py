@@ -27,7 +27,7 @@ def test_what_is_pinned_or_being_written_never_goes(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(runs=1))
     pinned = brought(store, created=1)
     store.change(ANN, pinned, pinned=True)
-    store.hold("written")
+    store.acquire("written")
     store.put(info_at(owner=ANN, run="written", created=2))
     third = brought(store, created=3)
     assert {info.id for info in store.infos(ANN)} == {pinned, "written", third}, "who comes is not sent away"
@@ -56,7 +56,7 @@ def test_the_oldest_of_who_takes_most_go_where_there_is_no_room(tmp_path: Path) 
 def test_where_nothing_may_go_nothing_goes(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(runs=1, gigabytes=1e-9))
     for run in ("a", "b"):
-        store.hold(run)
+        store.acquire(run)
         written(tmp_path / run, b"")
         store.put(info_at(owner=ANN, run=run))
     assert len(store.infos(ANN)) == 2
@@ -168,11 +168,11 @@ def test_a_run_that_another_server_writes_is_not_deleted(tmp_path: Path) -> None
 def test_a_run_that_is_doomed_goes_as_soon_as_nobody_writes_it(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     run = brought(store)
-    store.hold(run)
+    store.acquire(run)
     store.delete_when_idle(ANN, run)
     store.sweep_expired()
     assert store.folder(run).is_dir()
-    store.let_go(run)
+    store.release(run)
     store.sweep_expired()
     assert not store.folder(run).exists()
 

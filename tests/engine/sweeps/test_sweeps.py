@@ -11,7 +11,8 @@ import pytest
 
 from siamese_core.engine.storage.store import UNDO_FOR
 from siamese_core.engine.sweeps import sweeps as module
-from siamese_core.engine.sweeps.sweeps import AT_ONCE, FULL, LOST, MAX_SWEEPS, MAX_TRIES, SweepRefused, Sweeps
+from siamese_core.engine.sweeps.sweeps import AT_ONCE, FULL, LOST, MAX_SWEEPS, MAX_TRIES, Sweeps
+from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import Cell, Grid, SweepView
 from siamese_core.experiment.machine import Machine
@@ -210,7 +211,7 @@ def test_a_second_server_leaves_the_sweeps_of_the_first_alone(tmp_path: Path, ru
     second = Sweeps(tmp_path, runs, clock)
     second.sweep_expired()
     assert runs.begun == []
-    with pytest.raises(SweepRefused, match="Another server"):
+    with pytest.raises(Rejected, match="Another server"):
         second.start(ANN, grid(), Machine(), "")
     first.close()
     third = Sweeps(tmp_path, runs, clock)
@@ -253,7 +254,7 @@ def test_a_cell_that_gets_on_is_not_given_up_however_often_its_server_is_killed(
 
 def test_own_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_uploaded", lambda dataset: True)
-    with pytest.raises(SweepRefused, match="your own pictures"):
+    with pytest.raises(Rejected, match="your own pictures"):
         sweeps.start(ANN, grid(), Machine(), "")
 
 
@@ -305,7 +306,7 @@ def test_a_run_that_is_lost_at_the_same_step_again_and_again_is_given_up(sweeps:
 
 def test_the_oldest_that_is_done_makes_room_and_what_goes_on_does_not(sweeps: Sweeps, runs: FakeRuns) -> None:
     first = [sweeps.start(ANN, grid(1), Machine(), str(number)) for number in range(MAX_SWEEPS)]
-    with pytest.raises(SweepRefused) as refused:
+    with pytest.raises(Rejected) as refused:
         sweeps.start(ANN, grid(1), Machine(), "one more")
     assert str(refused.value) == FULL
     sweeps.cancel(ANN, first[3])

@@ -19,6 +19,7 @@ from siamese_core.datasets.uploaded import RAW_SIDE
 from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
 from siamese_core.engine.uploads.uploads import Uploads
 from siamese_core.formats import archives
+from siamese_core.formats.zip_format import Entry
 from tests.support.hostile_images import animated_png
 from tests.support.hostile_zips import CASES
 from tests.support.uploading import (
@@ -210,7 +211,7 @@ def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(file: BinaryIO, skipped: Counter[str]) -> Iterator[archives.Picture]:
+    def broken(*_: Any) -> Iterator[archives.Picture]:
         yield archives.Picture("Anna", dot(0))
         raise ZeroDivisionError
 
@@ -224,6 +225,19 @@ def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, mon
         "Reading stopped by an error of ours (ZeroDivisionError). Upload the pictures again."
     )  # fmt: skip
     assert len(read(uploads).labels) == 4
+
+
+def test_the_directory_of_a_zip_is_read_once(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists: list[int] = []
+    members = archives.members
+
+    def counted(file: BinaryIO, skipped: Counter[str]) -> list[tuple[Entry, int]]:
+        lists.append(len(found := members(file, skipped)))
+        return found
+
+    monkeypatch.setattr(archives, "members", counted)
+    read(uploads, Anna=2, Ben=3)
+    assert lists == [5]
 
 
 # Cancelling, and the next upload
@@ -243,17 +257,17 @@ def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest
 def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, really_count = threading.Event(), archives.count
+    listed, members = threading.Event(), archives.members
 
-    def count(file: BinaryIO) -> int:
-        assert counted.wait(PATIENCE)
-        return really_count(file)
+    def late(file: BinaryIO, skipped: Counter[str]) -> list[tuple[Entry, int]]:
+        assert listed.wait(PATIENCE)
+        return members(file, skipped)
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "count", count)
+        patch.setattr(archives, "members", late)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         uploads.cancel(ANN)
-        counted.set()
+        listed.set()
         until_nobody_reads()
     assert uploads.poll(ANN) is None and files(uploads) == []
 

@@ -1,4 +1,4 @@
-"""The process that examines models, in this process: what it says, and what it keeps."""
+"""The evaluation process, in this process: what it sends, and what it remembers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import Kind, ModelFile, file_of
+from siamese_core.engine.rpc.model_files import MOST_FILES, attached
 from siamese_core.engine.workers import evaluator
 from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
@@ -43,104 +44,134 @@ def other() -> ModelFile:
     return file_of(trained(digits(seed=1)))
 
 
-class Heard:
-    """Stands for the pipe: `say` is what the server would hear, and may answer at once."""
+class FakePipe:
+    """Stands for the pipe: `send` is what the server would receive, and may react to at once."""
 
     def __init__(self) -> None:
-        self.said: list[dict[str, Any]] = []
-        self.hear: Callable[[dict[str, Any], Arrays], None] = lambda meta, arrays: None
+        self.sent: list[dict[str, Any]] = []
+        self.receive: Callable[[dict[str, Any], Arrays], None] = lambda meta, arrays: None
         self.then: Callable[[dict[str, Any]], None] = lambda meta: None
 
-    def say(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        self.said.append(meta | {"arrays": arrays})
+    def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        self.sent.append(meta | {"arrays": arrays})
         self.then(meta)
 
-    def listen(self, hear: Callable[[dict[str, Any], Arrays], None]) -> None:
-        self.hear = hear
+    def listen(self, on_message: Callable[[dict[str, Any], Arrays], None]) -> None:
+        self.receive = on_message
 
 
 @pytest.fixture
-def server() -> Heard:
-    return Heard()
+def server() -> FakePipe:
+    return FakePipe()
 
 
 @pytest.fixture
-def process(server: Heard) -> evaluator._Examiner:
-    return evaluator._Examiner(server)  # type: ignore[arg-type]
+def process(server: FakePipe) -> evaluator._Evaluator:
+    return evaluator._Evaluator(server)  # type: ignore[arg-type]
 
 
 def work(number: int, file: ModelFile, kind: Kind = "reference") -> tuple[dict[str, Any], Arrays]:
-    meta = {"do": kind, "job": number, "own_sets": file.uploaded_sets}
+    meta = {"do": kind, "id": number, "model": file.key, "uploaded_sets": file.uploaded_sets}
     return meta, {"file": np.frombuffer(file.data, np.uint8)}
 
 
+def evaluate(server: FakePipe, process: evaluator._Evaluator, number: int, file: ModelFile) -> None:
+    server.receive(*work(number, file))
+    process._jobs.serve_next()
+
+
 def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_reference(
-    server: Heard, process: evaluator._Examiner, model: Model, file: ModelFile
+    server: FakePipe, process: evaluator._Evaluator, model: Model, file: ModelFile
 ) -> None:
-    server.then = lambda meta: server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
-    process._work(*work(1, file))
-    assert [meta["is"] for meta in server.said] == ["progress"]
+    server.then = lambda meta: server.receive({"do": "cancel", "id": 1}, NO_ARRAYS)
+    evaluate(server, process, 1, file)
+    assert [meta["is"] for meta in server.sent] == ["progress"]
     assert compared(process, model, file).keys() == {"value", "euclidean", "cosine"}
 
 
-def compared(process: evaluator._Examiner, model: Model, file: ModelFile) -> Arrays:
+def compared(process: evaluator._Evaluator, model: Model, file: ModelFile) -> Arrays:
     meta, arrays = work(0, file)
     pair = pictures_of(model, 1)
     return process._compare(meta | {"do": "compare"}, arrays | {"first": pair, "second": pair})
 
 
 def test_a_reference_that_makes_room_is_said_to_be_lost(
-    server: Heard,
-    process: evaluator._Examiner,
+    server: FakePipe,
+    process: evaluator._Evaluator,
     model: Model,
     file: ModelFile,
     other: ModelFile,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(evaluator, "KEPT_REFERENCES", 1)
-    process._work(*work(1, file))
+    monkeypatch.setattr(evaluator, "MOST_REFERENCES", 1)
+    evaluate(server, process, 1, file)
     assert "near" in compared(process, model, file)
-    process._work(*work(2, other))
-    assert [meta["job"] for meta in server.said if meta["is"] == "lost"] == [1]
+    evaluate(server, process, 2, other)
+    assert [meta["model"] for meta in server.sent if meta["is"] == "lost"] == [file.key]
     assert "near" not in compared(process, model, file)
     assert "near" in compared(process, model, other)
 
 
 def test_a_reference_outlives_the_model_that_it_was_found_with(
-    process: evaluator._Examiner, model: Model, file: ModelFile, other: ModelFile, monkeypatch: pytest.MonkeyPatch
+    server: FakePipe,
+    process: evaluator._Evaluator,
+    model: Model,
+    file: ModelFile,
+    other: ModelFile,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both threads may read the same model, and models make room for each other while a work goes on."""
-    monkeypatch.setattr(evaluator, "KEPT_MODELS", 1)
-    process._work(*work(1, file))
+    monkeypatch.setattr(evaluator, "MOST_MODELS", 1)
+    evaluate(server, process, 1, file)
     compared(process, model, other)
     assert "near" in compared(process, model, file)
 
 
 def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
-    server: Heard, process: evaluator._Examiner, model: Model
+    server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
     key = own_pictures("deleted on the way")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
 
     def delete(meta: dict[str, Any]) -> None:
         uploaded.delete(key)
-        server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
-        server.hear({"do": "forget_images", "dataset": key}, NO_ARRAYS)
+        server.receive({"do": "cancel", "id": 1}, NO_ARRAYS)
+        server.receive({"do": "forget_images", "dataset": key}, NO_ARRAYS)
 
     server.then = delete
-    process._work(*work(1, mine))
-    assert [meta["is"] for meta in server.said] == ["progress"]
+    evaluate(server, process, 1, mine)
+    assert [meta["is"] for meta in server.sent] == ["progress"]
     assert not process._models and not process._references
 
 
 def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
-    server: Heard, process: evaluator._Examiner, file: ModelFile, model: Model
+    server: FakePipe, process: evaluator._Evaluator, file: ModelFile, model: Model
 ) -> None:
     """Its pictures may be forgotten already."""
-    found = evaluator._Found(1, found_by(build_gallery(load(model)), Gallery))
-    key = evaluator._key(*work(1, file))
-    server.hear({"do": "cancel", "job": 1}, NO_ARRAYS)
-    process._keep(key, found)
+    found = found_by(build_gallery(load(model)), Gallery)
+    first, second = work(1, file)[0], work(2, file)[0]
+    server.receive(*work(1, file))
+    server.receive({"do": "cancel", "id": 1}, NO_ARRAYS)
+    process._remember(first, found)
     assert not process._references
-    process._keep(key, replace(found, job=2))
-    assert process._references[key].job == 2
+    server.receive(*work(2, file))
+    process._remember(second, found)
+    assert process._references[evaluator._key(second)] is found
+
+
+def test_a_file_comes_once_and_the_last_few_are_named_by_their_keys(
+    server: FakePipe, process: evaluator._Evaluator, model: Model
+) -> None:
+    """Both ends remember the same ones, in whatever order they are named."""
+    files = [file_of(replace(model, steps=steps)) for steps in range(MOST_FILES + 2)]
+    sent: dict[str, None] = {}
+    carried = []
+    for file in [*files[:MOST_FILES], files[0], files[MOST_FILES], files[0], files[1], files[MOST_FILES], files[-1]]:
+        arrays = attached(sent, file.key, file.data)
+        carried.append("file" in arrays)
+        server.receive({"do": "check", "id": 1, "model": file.key, "uploaded_sets": []}, arrays)
+        assert process._files[file.key].tobytes() == file.data
+        assert list(process._files) == list(sent)
+        process._requests.serve_next()
+    assert {meta["is"] for meta in server.sent} == {"reply"}
+    assert carried == [True] * MOST_FILES + [False, True, False, True, False, True]
