@@ -195,7 +195,7 @@ def _classifier(trained: Trained, query: str) -> Mapping[str, Scored]:
 def _found(
     trained: Model, model: Model, report: Report, threshold: Threshold | None, softmax: Mapping[str, Scored] | None
 ) -> dict[str, Any]:
-    """What is printed, as one object or as lines: of a model `trained` on its images, evaluated as `model` on others."""
+    """What is printed, as one object or as lines, of a model `trained` on its images, evaluated as `model`."""
     known = {name for c, name in enumerate(trained.classes) if c not in trained.experiment.held_out}
     groups = {}
     for name, group in report.groups.items():
