@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where all went well, 2 for bad input, 1 for a run that ended early, 130 for Ctrl-C."""
+    """Return 0 where all went well, 2 for bad input, 1 for a run that ended early, 130 for Ctrl-C."""
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))

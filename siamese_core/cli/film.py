@@ -1,4 +1,4 @@
-"""A run as a small film for the front door: python -m siamese_core film DIR --out FOLDER."""
+"""A run as a small film for the home page: python -m siamese_core film DIR --out FOLDER."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ WORDS = {
 
 
 def add_to(commands: Any) -> None:
+    """Add `film` to the commands of a parser."""
     film = commands.add_parser("film", help="make a small film of a run, as on the home page")
     film.add_argument("folder", type=Path, metavar="DIR", help="what train --out was")
     film.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"write FOLDER/{FILM} and {PICTURES}")
@@ -47,8 +48,8 @@ def _film(options: argparse.Namespace) -> int:
     if not len(run_history.film):
         raise Rejected(f"{options.folder}: this run has no frames; train it again with --frames 60")
     experiment, _ = Experiment.from_query(run_history.query)
-    pictures = list(chained(experiment.projection, run_history.film.embeddings))
-    layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*pictures, strict=True)))
+    frames = list(chained(experiment.projection, run_history.film.embeddings))
+    layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*frames, strict=True)))
     height, width = run_history.eval_images.thumbnails.shape[2:]
     sprite = {"url": PICTURES, "columns": COLUMNS, "width": width, "height": height}
     message = replay_message(run_history, layouts, sprite=sprite, key="film", curve=None, text=WORDS)
@@ -69,7 +70,7 @@ def _film(options: argparse.Namespace) -> int:
 
 
 def few_points(run_history: RunHistory, per_class: int) -> RunHistory:
-    """The same film of the first `per_class` probe images of each class; of a run with one branch."""
+    """Return the same film of the first `per_class` eval images of each class. Raises Rejected for two branches."""
     eval_images, film = run_history.eval_images, run_history.film
     if per_class < 1 or eval_images.branches != 1:
         raise Rejected("a film is made of a run with one kind of input, and of at least one image of each class")

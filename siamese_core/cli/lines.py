@@ -3,14 +3,14 @@
 A number that cannot be had is null, and no key is ever left out.
 
 evaluate: `experiment` (its query), `steps`, `trained_on` (whether any of the classes was), `groups`, and `threshold`
-(the fields of `model.Threshold`). Of each group, "seen" and "held_out" where there is one: `classes`, and those of them
+(the fields of `Threshold`). Of each group, "seen" and "held_out" where there is one: `classes`, and those of them
 that were `trained_on`; `images`; `pairs`, and whether these are all (`exact`) or a sample; `scores` by TITLES, each a
 `value` with a 95 % interval `low`, `high`; `few_shot` (the fields of `few_shot.FewShot`); `baselines` "untrained",
 "pixels" and, where asked for, "softmax"; `at_threshold`, its `false_accept` and `false_reject` rates on the half of the
 images that it was not chosen on.
 
 compare: `measure`, its `kind` ("distance" or "similarity"), the pair's `value`, `same` (the verdict), `threshold` (the
-fields of `model.Threshold`), `threshold_from` ("model", "test images" or "hand"); and in lists of two, for each picture
+fields of `Threshold`), `threshold_from` ("model", "test images" or "hand"); and in lists of two, for each image
 `unlike` (whether it is like no training image) and `neighbours` (the nearest training images: `class`, `distance`).
 """
 
@@ -27,9 +27,10 @@ TITLES = {
 APPROACHES = {"untrained": "the network untrained", "pixels": "raw pixels", "softmax": "a softmax classifier"}
 
 
-def evaluated(found: Mapping[str, Any]) -> Iterator[str]:
+def evaluation_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of what `evaluate` found."""
     groups: Mapping[str, Any] = found["groups"]
-    yield from _strangers(found["trained_on"], groups)
+    yield from _group_warnings(found["trained_on"], groups)
     rows = [["", *(GROUPS[name] for name in groups)]]
     rows += [[title, *(_cell(group["scores"][score]) for group in groups.values())] for score, title in TITLES.items()]
     rows.append(["few-shot", *(_few_shot_cell(group["few_shot"]) for group in groups.values())])
@@ -53,15 +54,15 @@ def evaluated(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"on the other half, {GROUPS[name]}: false accepts {accept}, false rejects {reject}"
 
 
-def _strangers(trained_on: bool, groups: Mapping[str, Any]) -> Iterator[str]:
+def _group_warnings(trained_on: bool, groups: Mapping[str, Any]) -> Iterator[str]:
     """Where the name of a group would mislead about what the model has been trained on."""
     if not trained_on:
         yield "None of these classes was trained on."
         return
-    strangers = [name for name in groups["seen"]["classes"] if name not in groups["seen"]["trained_on"]]
+    unseen = [name for name in groups["seen"]["classes"] if name not in groups["seen"]["trained_on"]]
     known = groups["held_out"]["trained_on"] if "held_out" in groups else []
-    if strangers:
-        yield f"Not trained on, though not held out here: {', '.join(strangers)}"
+    if unseen:
+        yield f"Not trained on, though not held out here: {', '.join(unseen)}"
     if known:
         yield f"Trained on, though held out here: {', '.join(known)}"
 
@@ -82,7 +83,8 @@ def _few_shot_cell(tried: Mapping[str, Any] | None) -> str:
     return f"{ways} {tried['accuracy']:.3f} ({tried['low']:.3f}–{tried['high']:.3f})"
 
 
-def compared(found: Mapping[str, Any]) -> Iterator[str]:
+def comparison_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of what `compare` found."""
     yield f"{found['kind']} {found['value']:.4g}"
     threshold = found["threshold"]
     if threshold is None:

@@ -1,4 +1,4 @@
-"""What the command line does with saved models: evaluate one, compare two pictures. What comes out: `model_lines`."""
+"""What the command line does with saved models: evaluate one, compare two pictures. `lines` says what comes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from siamese_core.cli.lines import GROUPS, TITLES, compared, evaluated
+from siamese_core.cli.lines import GROUPS, TITLES, comparison_lines, evaluation_lines
 from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from siamese_core.evaluation.inference import TrainedModel
 
 IMAGES = ("dataset", *SHAPES)
-ELSEWHERE = ("dataset", "held_out", *SHAPES)
+OTHER_IMAGES = ("dataset", "held_out", *SHAPES)
 """The fields by which a model may be evaluated on other images."""
 
 BASELINES = ("precision_at_1", "map_at_r", "auc")
@@ -44,7 +44,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
 def add_to(commands: Any) -> None:
-    """Adds `evaluate` and `compare` to the commands of a parser."""
+    """Add `evaluate` and `compare` to the commands of a parser."""
     evaluate = commands.add_parser("evaluate", help="how good a saved model is, and where its threshold should be")
     evaluate.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors file that train --out has written")
     evaluate.add_argument("query", nargs="?", default="", help='other test images: "dataset=mnist_full&held_out=8,9"')
@@ -65,7 +65,7 @@ def add_to(commands: Any) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a model is said with the name of its file."""
+    """Say whatever is wrong with a model with the name of its file."""
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     trained = _loaded(options.model)
     if options.softmax and trained.model.experiment.loss == "softmax":
         raise Rejected("--softmax: this model is a softmax classifier itself; leave --softmax out")
-    there = _elsewhere(trained, options.query)
+    there = _on_other_images(trained, options.query)
     for needed in (there, trained) if options.softmax else (there,):
         _check_images(options.model, needed.model)
     with _naming(options.model):
@@ -106,16 +106,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     threshold = _chosen(report, rule, options.group, there.model)
     softmax = _classifier(trained, options.query) if options.softmax else None
     found = _found(trained.model, there.model, report, threshold, softmax)
-    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(evaluated(found)))
+    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(evaluation_lines(found)))
     if options.save:
         _save(options.model, trained.model, threshold)
     return 0
 
 
 def _check_images(path: Path, model: Model) -> None:
-    """Raises DatasetMissing where images can be had, Rejected where they were somebody's own."""
+    """Raises DatasetMissing where images can be had, Rejected where they were uploaded."""
     if not model.has_images:
-        # Where somebody's own pictures are not here, these are the default dataset's.
+        # Where uploaded images are gone, these are the default dataset's.
         model.experiment.data.load()
         raise Rejected(
             f"MODEL={path}: the pictures that it was trained on are not here; evaluate it on others, by a query such "
@@ -123,15 +123,15 @@ def _check_images(path: Path, model: Model) -> None:
         )
 
 
-def _elsewhere(trained: TrainedModel, query: str) -> TrainedModel:
+def _on_other_images(trained: TrainedModel, query: str) -> TrainedModel:
     """The model on other images of the same shape, or with other classes held out; what is not given stays."""
     if not query:
         return trained
     model, query = trained.model, query.removeprefix("?")
     given = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
     for name, text in given.items():
-        if name not in ELSEWHERE:
-            raise Rejected(f"{shortened(name)}={shortened(text)}: evaluate takes only {', '.join(ELSEWHERE)}")
+        if name not in OTHER_IMAGES:
+            raise Rejected(f"{shortened(name)}={shortened(text)}: evaluate takes only {', '.join(OTHER_IMAGES)}")
     is_same = given.get("dataset", model.experiment.dataset) == model.experiment.dataset
     before = [pair for pair in parse_qsl(model.experiment.to_query()) if pair[0] in IMAGES and pair[0] not in given]
     there, ignored = Experiment.from_query(f"{urlencode(before)}&{query}" if is_same else query)
@@ -187,14 +187,14 @@ def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
         print(f"--softmax: {last.halted}", file=sys.stderr)
         return {}
     assert last.state is not None, "the last snapshot of a run has its state"
-    report = _reported(_elsewhere(load(model_of(experiment, last.state)), query))
+    report = _reported(_on_other_images(load(model_of(experiment, last.state)), query))
     return {name: {score: group.scores[score] for score in BASELINES} for name, group in report.groups.items()}
 
 
 def _found(
     trained: Model, model: Model, report: Report, threshold: Threshold | None, softmax: Mapping[str, Scored] | None
 ) -> dict[str, Any]:
-    """What is printed, as one object or as lines. `trained` is the model at home, `model` where it was evaluated."""
+    """What is printed, as one object or as lines, of a model `trained` on its images, evaluated as `model`."""
     known = {name for c, name in enumerate(trained.classes) if c not in trained.experiment.held_out}
     groups = {}
     for name, group in report.groups.items():
@@ -228,8 +228,8 @@ def _scores(group: GroupReport) -> dict[str, dict[str, float | None]]:
 
 def _few_shot(report: Report, group: GroupReport) -> dict[str, Any] | None:
     """Of first inputs, with as many ways as there are classes up to WAYS."""
-    mine = np.isin(report.labels, group.classes)
-    labels, rows = report.labels[mine], report.embeddings[: len(report.labels)][mine]
+    in_group = np.isin(report.labels, group.classes)
+    labels, rows = report.labels[in_group], report.embeddings[: len(report.labels)][in_group]
     ways = min(WAYS, few_shot.most_ways(labels, SHOTS))
     tried = few_shot.few_shot_accuracy(rows, labels, ways, SHOTS) if ways >= 2 else None
     return None if tried is None else tried._asdict()
@@ -269,7 +269,7 @@ def _compare(options: argparse.Namespace) -> int:
         pair = [255 - picture for picture in pair]
     with _naming(options.model):
         found = _compared(trained, pair, options.threshold)
-    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(compared(found)))
+    print(json.dumps(found, allow_nan=False) if options.json else "\n".join(comparison_lines(found)))
     return 0
 
 

@@ -32,6 +32,7 @@ FRAMES = 50
 
 
 def add_to(commands: Any) -> None:
+    """Add `train` and `resume` to the commands of a parser."""
     train = commands.add_parser("train", help="train an experiment and print how good it is")
     train.add_argument("query", nargs="?", default="", help='as in the address bar: "dataset=fashion_mnist&margin=1.0"')
     train.add_argument("--device", default=Machine.device, help="cpu, cuda or mps")
@@ -113,7 +114,7 @@ class _Recorder:
         self._loss = saved.loss.tolist() if saved is not None else []
         self._active = saved.active.tolist() if saved is not None else []
         self._scores: Scored = saved.scores if saved is not None else []
-        self._pixels = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
+        self._pixel_baseline = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
@@ -145,7 +146,7 @@ class _Recorder:
 
     def _save(self, state: TrainingState, status: str, message: str) -> None:
         loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
-        saved = Checkpoint(self._experiment, self._machine, state, loss, active, self._scores, self._pixels)
+        saved = Checkpoint(self._experiment, self._machine, state, loss, active, self._scores, self._pixel_baseline)
         self._writer.save(saved, status, message)
         if self._writer.problem and not self._warned:
             print(self._writer.problem, file=sys.stderr)
@@ -205,7 +206,7 @@ def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes sure, before the training, which may take hours, that a model can be written at its end."""
+    """Make sure, before the training, which may take hours, that a model can be written at its end."""
     if folder.exists() and not folder.is_dir():
         raise Rejected(f"--out={folder}: is a file; name a folder")
     if (folder / MODEL).is_dir():
@@ -228,7 +229,7 @@ def _threshold_of(model: Model) -> Threshold | None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """What the disk refuses is said with the name of the folder."""
+    """Say what the disk refuses with the name of the folder."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Pictures in class folders, out of an untrusted zip or a folder of the server. No picture is decoded here.
+"""Image files in class folders, from an untrusted zip or a folder of the server. None is decoded here.
 
 Nothing is written anywhere, and no name out of an archive is ever opened. Limits are counted on the real bytes, not on
 what headers say; entries that overlap are refused (Fifield 2019, A better zip bomb, WOOT).
@@ -20,7 +20,7 @@ from typing import BinaryIO
 from zipfile import BadZipFile
 
 from siamese_core.errors import Rejected
-from siamese_core.formats.zip_format import LOCKED, Entry, read_entries, read_start, unpack
+from siamese_core.formats.zip_format import ENCRYPTED, Entry, read_entries, read_start, unpack
 
 MB = 2**20
 MAX_PACKED = 50 * MB
@@ -77,14 +77,14 @@ class ArchiveRejected(Rejected):
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that may be a picture. `label`: 1 to 40 printable characters, the folder it lay in; not escaped."""
+    """A file that may be an image. `label`: 1 to 40 printable characters, the folder it lay in; not escaped."""
 
     label: str
     data: bytes
 
 
 def left_out(skipped: Counter[str]) -> list[str]:
-    """What was skipped, as phrases to show: ["3 hidden or system files", "1 link"]."""
+    """Return what was skipped, as phrases to show: ["3 hidden or system files", "1 link"]."""
     return [
         phrase.format(n=skipped[code], s="" if skipped[code] == 1 else "s")
         for code, phrase in SKIPPED.items()
@@ -95,7 +95,7 @@ def left_out(skipped: Counter[str]) -> list[str]:
 def pictures(
     file: BinaryIO, skipped: Counter[str], wanted: Sequence[tuple[Entry, int]] | None = None
 ) -> Iterator[Picture]:
-    """The pictures of a zip in its own order, each read when its turn comes; `skipped`, empty at first, counts others.
+    """Yield the pictures of a zip in its order, each read in its turn; `skipped`, empty at first, counts others.
 
     `wanted` are its `members` where they have been read, and counted, already: it yields at most as many.
     Raises ArchiveRejected: before the first picture for what the list in the zip shows, or in the middle for what only
@@ -109,7 +109,7 @@ def pictures(
 def contents(
     file: BinaryIO, wanted: Sequence[tuple[Entry, int]], skipped: Counter[str], most: int = MAX_FILE
 ) -> Iterator[tuple[Entry, bytes]]:
-    """Each of the `members` that can be read and has at most so many bytes. Raises ArchiveRejected in the middle."""
+    """Yield those of the `members` that can be read and have at most so many bytes. Raises ArchiveRejected."""
     total = 0
     length = file.seek(0, os.SEEK_END)
     for entry, start in wanted:
@@ -137,7 +137,7 @@ def contents(
 
 
 def folders(root: Path) -> list[str]:
-    """The sub-folders of `root`, sorted; no links, nothing hidden, no name that cannot be shown."""
+    """Return the sub-folders of `root`, sorted; no links, nothing hidden, no name that cannot be shown."""
     try:
         with os.scandir(root) as found:
             names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
@@ -147,7 +147,7 @@ def folders(root: Path) -> list[str]:
 
 
 def folder_pictures(root: Path, name: str, skipped: Counter[str], limit: int = MAX_PICTURES) -> Iterator[Picture]:
-    """The pictures below `root`/`name`, folder by folder in sorted order; links are not followed.
+    """Yield the pictures below `root`/`name`, folder by folder in sorted order; links are not followed.
 
     Raises ArchiveRejected before the first picture: for a `name` that is not in `folders(root)`, for more than `limit`.
     """
@@ -178,7 +178,7 @@ def _is_junk(name: str) -> bool:
 
 
 def unwanted(parts: Sequence[str], mode: int, endings: tuple[str, ...] = ENDINGS) -> str | None:
-    """Why a file is left out by its path and kind alone, as a code of `SKIPPED`; None if it is wanted."""
+    """Return why a file is left out by its path and kind alone, as a code of `SKIPPED`; None if it is wanted."""
     if any(map(_is_junk, parts)):
         return "hidden"
     if stat.S_ISLNK(mode):
@@ -201,24 +201,24 @@ def _not_in_a_class(parts: Sequence[str], mode: int) -> str | None:
 
 
 def clean(folder: str) -> str:
-    """Printable characters only, which leaves out control and bidirectional ones; one space for any white space."""
+    """Return the printable characters, so no control and bidirectional ones; one space for any white space."""
     shown = (char if char.isprintable() else " " if char.isspace() else "" for char in folder)
     return unicodedata.normalize("NFC", " ".join("".join(shown).split()))
 
 
 def case_folded(name: str) -> str:
-    """The same for all that differ by case or normal form only."""
+    """Return the same for all names that differ by case or normal form only."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts "person 2" before "person 10"; of 4,300 digits Python makes no number."""
+    """Return a key that sorts "person 2" before "person 10"; of 4,300 digits Python makes no number."""
     parts = re.findall(r"\d+|\D+", name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _label(folder: str, labels: dict[str, str]) -> str:
-    """One label for all spellings of a folder that differ by case or normal form: the first one, kept in `labels`."""
+    """One label for all spellings of a folder that differ by case or normal form: the first one, held in `labels`."""
     name = clean(folder)
     key = case_folded(name)
     if key not in labels:
@@ -236,10 +236,12 @@ def _bomb(unpacked: int, packed: int) -> bool:
 
 
 def split_path(path: str) -> list[str]:
+    """Return the names in a path of a zip."""
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
 def leads_outside(path: str) -> bool:
+    """Return whether a path is absolute or climbs out of its folder."""
     return path.startswith("/") or ".." in split_path(path) or re.match("[A-Za-z]:", path) is not None
 
 
@@ -249,7 +251,7 @@ def members(
     why_not: Callable[[Sequence[str], int], str | None] = _not_in_a_class,
     most: int = MAX_PICTURES,
 ) -> list[tuple[Entry, int]]:
-    """The wanted entries, each with the position of its first packed byte. Raises ArchiveRejected.
+    """Return the wanted entries, each with the position of its first packed byte. Raises ArchiveRejected.
 
     `why_not` judges the names in a path and the file's mode, as `unwanted` does.
     """
@@ -268,7 +270,7 @@ def members(
         # Two paths that differ only by case are one file on Windows and macOS.
         key = "/".join(parts).casefold()
         reason = _impossible(entry, path, parts) or why_not(parts, entry.mode)
-        if reason is None and entry.flags & LOCKED:
+        if reason is None and entry.flags & ENCRYPTED:
             reason = "encrypted"
         if reason is None and key in wanted:
             reason = "duplicate"

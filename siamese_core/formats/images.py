@@ -1,6 +1,6 @@
-"""The one door for untrusted images: bytes in, plain pixels or a plain sentence out.
+"""The one reader of untrusted images: bytes in, plain pixels or a plain sentence out.
 
-Pillow sees only what makes a picture. What else a PNG or a JPEG carries (texts, profiles, thumbnails, EXIF, frames of
+Pillow sees only what makes an image. What else a PNG or a JPEG carries (texts, profiles, thumbnails, EXIF, frames of
 an animation) is left out before: that is where small files grow large. Of EXIF we read the orientation ourselves.
 """
 
@@ -88,9 +88,9 @@ def refusal(reason: str) -> ImageRejected:
 
 
 def decode(data: bytes) -> Image.Image:
-    """The picture in a PNG, JPEG, GIF, BMP or WebP file: mode "RGB" or "L", upright, on white, without metadata.
+    """Return the image in a PNG, JPEG, GIF, BMP or WebP file: mode "RGB" or "L", upright, on white, without metadata.
 
-    Of 16 bits the upper 8 are kept. Of an animation only the first frame is read; then `info["first_frame_only"]` is
+    Of 16 bits the upper 8 count. Of an animation only the first frame is read; then `info["first_frame_only"]` is
     True, otherwise `info` is empty. Raises ImageRejected for everything else, with its reason from REASONS.
     """
     check_length(data)
@@ -117,7 +117,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """The largest centred square of an "RGB" or "L" image as uint8 (3, size, size); grey is repeated."""
+    """Return the largest centred square of an "RGB" or "L" image as uint8 (3, size, size); grey is repeated."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     # Hamming's window is as sharp as bicubic where it shrinks, in half the time; it does not smooth where it enlarges.
@@ -129,7 +129,7 @@ def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 def check_length(data: bytes) -> None:
-    """Raises ImageRejected for a file that needs no reading to be refused."""
+    """Raise ImageRejected for a file that needs no reading to be refused."""
     if not data:
         raise refusal("empty")
     if len(data) > MAX_BYTES:
@@ -137,7 +137,7 @@ def check_length(data: bytes) -> None:
 
 
 def import_decoders() -> None:
-    """Only the plugins of our five kinds: `Image.open` would load all that Pillow has to find WebP's."""
+    """Import only the plugins of our five kinds: `Image.open` would load all that Pillow has to find WebP's."""
     import PIL.WebPImagePlugin  # noqa: F401
 
     Image.preinit()
@@ -182,7 +182,7 @@ def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.I
     orientation = _orientation(exif or file.info.get("exif", b""))
     key = _colour_key(file)
     file.load()
-    # From here on each thing is let go as soon as the next one is there: two of the largest images fit, three do not.
+    # From here on each thing is freed as soon as the next one is there: two of the largest images fit, three do not.
     stream.close()
     image = _plain(file, key)
     del file
@@ -225,8 +225,8 @@ def _one_scan(jpeg: Any) -> bool:
 
 
 def _bare_png(data: bytes) -> tuple[bytes, bytes, int]:
-    """The chunks that make the picture, the EXIF, and the number of frames; every checksum is verified."""
-    kept, exif, frames, at = [data[:8]], b"", 1, 8
+    """The chunks that make the image, the EXIF, and the number of frames; every checksum is verified."""
+    parts, exif, frames, at = [data[:8]], b"", 1, 8
     name = b""
     while name != b"IEND":
         length, name = struct.unpack_from(">I4s", data, at)
@@ -244,21 +244,21 @@ def _bare_png(data: bytes) -> tuple[bytes, bytes, int]:
         elif name == b"acTL":
             (frames,) = struct.unpack_from(">I", body)
         if name in CRITICAL_PNG:
-            kept.append(data[at:end])
+            parts.append(data[at:end])
         at = end
-    return b"".join(kept), exif, frames
+    return b"".join(parts), exif, frames
 
 
 def _bare_jpeg(data: bytes) -> tuple[bytes, bytes]:
-    """The segments that make the picture, and the EXIF."""
-    kept, exif, at = [data[:2]], b"", 2
+    """The segments that make the image, and the EXIF."""
+    parts, exif, at = [data[:2]], b"", 2
     while True:
         at = data.index(b"\xff", at)
         marker = data[at + 1]
         if marker == SCAN:
             if data.count(b"\xff\xda", at) > MAX_SCANS:
                 raise refusal("too_slow")
-            return b"".join([*kept, data[at:]]), exif
+            return b"".join([*parts, data[at:]]), exif
         if marker in {0x00, 0xFF}:
             at += 1
             continue
@@ -267,7 +267,7 @@ def _bare_jpeg(data: bytes) -> tuple[bytes, bytes]:
         if marker == EXIF and segment[4:10] == b"Exif\0\0":
             exif = exif or segment[4:]
         if marker in {APP0, ADOBE} or not (APP0 <= marker <= APP15 or marker == COMMENT):
-            kept.append(segment)
+            parts.append(segment)
         at += 2 + length
 
 

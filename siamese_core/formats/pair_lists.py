@@ -1,4 +1,4 @@
-"""Pairs of pictures as people list them: two stacks of files, or a zip with a CSV in it. No picture is decoded here.
+"""Pairs of images as people list them: two stacks of files, or a zip with a CSV in it. No picture is decoded here.
 
 A zip is read as `archives` reads it: nothing is written anywhere, no name out of it is ever opened, limits are counted
 on the real bytes. What leaves as CSV begins no formula in a spreadsheet (OWASP, CSV Injection).
@@ -60,16 +60,16 @@ FORMULA = re.compile(r'^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=(?:[^\S\t\r\n]|")*[=
 
 
 class PairsRejected(Rejected):
-    """Nothing of a list is used: one sentence says why and what to do."""
+    """Nothing of a list is used."""
 
 
-class _LeftOut(Rejected):
-    """Why one row of a list makes no pair, and what to do."""
+class _RowRejected(Rejected):
+    """One row of a list makes no pair."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A pair as somebody lists it: names to show, places in `files`, whether they say it is the same (None: not said).
+    """A pair as somebody lists it: names to show, indices into `files`, whether it is the same (None: not said).
 
     Names have 1 to 60 printable characters; not escaped.
     """
@@ -98,7 +98,7 @@ Picture = tuple[str, bytes]
 
 
 def of_stacks(first: Sequence[Picture], second: Sequence[Picture]) -> PairList:
-    """The first of one stack with the first of the other and so on, each sorted by name, "2" before "10".
+    """Pair the first of one stack with the first of the other and so on, each sorted by name, "2" before "10".
 
     Raises PairsRejected for an empty stack, stacks of unequal length, too many pairs or more than 200 MB.
     """
@@ -116,7 +116,7 @@ def of_stacks(first: Sequence[Picture], second: Sequence[Picture]) -> PairList:
 
 
 def of_zip(file: BinaryIO) -> PairList:
-    """The pairs that the one .csv in a zip lists; it names pictures by their paths from its own folder or from the top.
+    """Return the pairs that the one .csv in a zip lists; it names files by their paths from its folder or from the top.
 
     Its columns are `first`, `second` and, if somebody likes, `same`. Raises PairsRejected.
     """
@@ -130,15 +130,15 @@ def of_zip(file: BinaryIO) -> PairList:
     for number, first, second, same in _rows(_text(table)):
         try:
             pairs.append((_picture(first, folder, pictures), _picture(second, folder, pictures), _same(same)))
-        except _LeftOut as left_out:
-            problems.append(f"Row {number}: {left_out}")
+        except _RowRejected as why:
+            problems.append(f"Row {number}: {why}")
     if not pairs:
         raise PairsRejected(f"No row of the list can be used; {problems[0].lower()[:1]}{problems[0][1:]}")
     return _pair_list(pairs, problems)
 
 
 def to_csv(pairs: Sequence[Mapping[str, object]]) -> str:
-    """A row for each of `pairs` below the names of all their columns; to be sent as "utf-8-sig", which Excel knows.
+    """Write a row for each of `pairs` below the names of all columns; to be sent as "utf-8-sig", which Excel knows.
 
     Numbers stay numbers, True and False are 1 and 0, None and what is not finite are empty. No cell begins a formula:
     an apostrophe stands before it, which `of_zip` takes away again.
@@ -152,31 +152,31 @@ def to_csv(pairs: Sequence[Mapping[str, object]]) -> str:
 
 
 def example_zip(images: Sequence[Picture], rows: Sequence[tuple[str, str, bool | None]]) -> bytes:
-    """A zip that `of_zip` reads: the images under their names, and pairs.csv with a row for each pair of names."""
+    """Return a zip that `of_zip` reads: images under their names, and pairs.csv with a row for each pair of names."""
     table = to_csv([{"first": first, "second": second, "same": same} for first, second, same in rows])
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, data in (("pairs.csv", table.encode("utf-8-sig")), *images):
-            # A date of its own: the same bytes every time.
+            # Without a date: the same bytes every time.
             archive.writestr(zipfile.ZipInfo(name), data)
     return packed.getvalue()
 
 
 def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: Sequence[str] = ()) -> PairList:
-    places: dict[bytes, int] = {}
+    indices: dict[bytes, int] = {}
     listed = tuple(
         Listed(
             _shown(first),
             _shown(second),
-            places.setdefault(first_data, len(places)),
-            places.setdefault(second_data, len(places)),
+            indices.setdefault(first_data, len(indices)),
+            indices.setdefault(second_data, len(indices)),
             same,
         )
         for (first, first_data), (second, second_data), same in pairs
     )
     more = len(problems) - MAX_PROBLEMS
-    told = (f"and {more:,} more row{'' if more == 1 else 's'}",) if more > 0 else ()
-    return PairList(tuple(places), listed, (*problems[:MAX_PROBLEMS], *told))
+    rest = (f"and {more:,} more row{'' if more == 1 else 's'}",) if more > 0 else ()
+    return PairList(tuple(indices), listed, (*problems[:MAX_PROBLEMS], *rest))
 
 
 def _sorted(stack: Sequence[Picture]) -> list[Picture]:
@@ -268,10 +268,10 @@ def _rows(text: str) -> list[tuple[int, str, str, str]]:
 
 def _picture(cell: str, folder: Sequence[str], pictures: Mapping[str, bytes]) -> Picture:
     if not cell:
-        raise _LeftOut("a name is missing: write one under first and one under second.")
+        raise _RowRejected("a name is missing: write one under first and one under second.")
     path = cell.replace("\\", "/")
     if archives.leads_outside(path):
-        raise _LeftOut(f"“{_shown(path)}” leads out of the zip: name a file in it, such as faces/anna.png.")
+        raise _RowRejected(f"“{_shown(path)}” leads out of the zip: name a file in it, such as faces/anna.png.")
     # As it stands, or as `to_csv` wrote it.
     for spelled in (path, path.removeprefix("'").replace(";'", ";")):
         parts = archives.split_path(spelled)
@@ -281,7 +281,7 @@ def _picture(cell: str, folder: Sequence[str], pictures: Mapping[str, bytes]) ->
         for key in (_key([*folder, *parts]), _key(parts)):
             if key in pictures:
                 return "/".join(parts), pictures[key]
-    raise _LeftOut(
+    raise _RowRejected(
         f"the zip has no picture “{_shown(path)}” that can be read: correct the name, or add the file as PNG, JPEG, "
         f"GIF, BMP or WebP of at most {MAX_FILE // MB} MB."
     )
@@ -291,7 +291,7 @@ def _same(cell: str) -> bool | None:
     try:
         return SAME[cell.casefold()]
     except KeyError:
-        raise _LeftOut(f"“{_shown(cell)}” says neither same nor different: write 1, 0 or nothing.") from None
+        raise _RowRejected(f"“{_shown(cell)}” says neither same nor different: write 1, 0 or nothing.") from None
 
 
 # To a spreadsheet

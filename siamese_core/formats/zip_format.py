@@ -23,7 +23,7 @@ ROW, LOCAL = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s5H3L2H")
 WIDE16, WIDE32 = 0xFFFF, 0xFFFFFFFF
 """Numbers that stand elsewhere, in a zip64 record."""
 STORED, DEFLATED = 0, 8
-LOCKED = 0x1 | 0x40 | 0x2000
+ENCRYPTED = 0x1 | 0x40 | 0x2000
 """Flags: encrypted, strongly encrypted, the list itself encrypted."""
 CHUNK = 64 * 1024
 
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """With / only. UTF-8 wherever it can be: macOS writes it without the flag that says so."""
+        """Return the path, with / only. UTF-8 wherever it can be: macOS writes it without the flag that says so."""
         try:
             path = self.name.decode()
         except UnicodeDecodeError:
@@ -52,7 +52,7 @@ class Entry:
 
 
 def read_entries(file: BinaryIO, most: int) -> tuple[list[Entry], int]:
-    """All rows of the list, and where in the file it starts. Raises BadZipFile."""
+    """Return all rows of the list, and where in the file it starts. Raises BadZipFile."""
     total, size, offset, end = _read_end(file)
     if total > most:
         raise BadZipFile("entries")
@@ -76,7 +76,7 @@ def read_entries(file: BinaryIO, most: int) -> tuple[list[Entry], int]:
 
 
 def read_start(file: BinaryIO, entry: Entry, end: int) -> int | None:
-    """Where the packed bytes begin; None unless they and their header lie before `end`, the start of the list."""
+    """Return where the packed bytes begin; None unless they and their header lie before the list, which is at `end`."""
     if entry.offset >= end:
         return None
     file.seek(entry.offset)
@@ -89,7 +89,7 @@ def read_start(file: BinaryIO, entry: Entry, end: int) -> int | None:
 
 
 def unpack(file: BinaryIO, entry: Entry, start: int, most: int) -> Iterator[bytes]:
-    """The content as it really is, at most 64 kB at a time, from the first `most` packed bytes.
+    """Yield the content as it really is, at most 64 kB at a time, from the first `most` packed bytes.
 
     Raises zlib.error where it cannot be read to its end; neither size nor CRC is compared with the list.
     """

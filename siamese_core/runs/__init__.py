@@ -1,1 +1,1 @@
-"""A run, a model and a film on disk."""
+"""Runs, models and films on disk."""

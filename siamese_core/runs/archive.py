@@ -1,4 +1,4 @@
-"""A run to take along, as a zip of its files, and to bring again. What is brought may come from anybody."""
+"""Exports a run as a zip of its files, and imports one. What is imported may come from anybody."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.formats import archives
 from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
 from siamese_core.formats.safetensors import packed, unpacked
-from siamese_core.runs.folder import TENSOR, FolderRejected, run_history_of
+from siamese_core.runs.folder import COUNTERS, TENSOR, FolderRejected, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
 from siamese_core.runs.info import RunInfo
 
 MAX_FILES = 1_000
 MAX_FILE = 32 * MB
 MAX_BYTES = 64 * MB
-"""Of all files of a run that is brought: numbers take four times as much memory while they are read."""
+"""Of all files of a run that is imported: numbers take four times as much memory while they are read."""
 
 MAX_FRAMES, MAX_POINTS, MAX_DIM = 400, 5_000, 1_024
 """What a projection can still lay out while others wait for it."""
@@ -51,11 +51,11 @@ LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take
 
 
 def packed_run(files: Mapping[str, bytes]) -> bytes:
-    """A zip that `of_zip` reads. A large network's state stays behind: it would be too large to be brought again."""
+    """Return a zip that `of_zip` reads, without the state of a large network, which could not be imported again."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name, content in sorted(files.items()):
-            # A date of its own: the same bytes every time.
+            # Without a date: the same bytes every time.
             info = zipfile.ZipInfo(name)
             info.compress_type = zipfile.ZIP_DEFLATED
             zipped.writestr(info, _light(content) if name == RUN and len(content) > MAX_FILE else content)
@@ -63,7 +63,7 @@ def packed_run(files: Mapping[str, bytes]) -> bytes:
 
 
 def of_zip(file: BinaryIO) -> dict[str, bytes]:
-    """Name → content of the files of a run, wherever in the zip they lie. Raises FolderRejected."""
+    """Return name → content of the files of a run, wherever in the zip they lie. Raises FolderRejected."""
     skipped: Counter[str] = Counter()
     try:
         members = archives.members(file, skipped, _unwanted, MAX_FILES)
@@ -76,7 +76,7 @@ def of_zip(file: BinaryIO) -> dict[str, bytes]:
 
 
 def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """The same out of files that were chosen one by one; those that are none of a run's are left out.
+    """Return the same of files that were chosen one by one; those that are none of a run's are left out.
 
     Raises FolderRejected where they are too many, or too large.
     """
@@ -96,7 +96,7 @@ def of_files(given: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
 
 
 def info_of(files: Mapping[str, bytes]) -> RunInfo:
-    """What a list shows of a run that is brought. Raises FolderRejected where its files are not those of a run."""
+    """Return what a list shows of an imported run. Raises FolderRejected where its files are not those of a run."""
     run_history = run_history_of(files, NAME)
     frames, points, dim = run_history.film.embeddings.shape
     if frames > MAX_FRAMES or points > MAX_POINTS or dim > MAX_DIM:
@@ -106,7 +106,7 @@ def info_of(files: Mapping[str, bytes]) -> RunInfo:
     now = time.time()
     return RunInfo(
         run_history.query, Machine(**meta["machine"]), now, now,
-        # Never to be gone on with: its state may come from anybody.
+        # Never to be resumed: its state may come from anybody.
         "finished" if run_history.step >= run_history.total else "halted",
         step=run_history.step, total=run_history.total, seconds=run_history.seconds,
         scores=run_history.scores[-1][1] if run_history.scores else {}, message="" if has_weights else NO_WEIGHTS,
@@ -118,7 +118,6 @@ def _unwanted(parts: Sequence[str], mode: int) -> str | None:
 
 
 def _light(content: bytes) -> bytes:
-    """A run's file with nothing to go on from."""
+    """A run's file without what it takes to resume."""
     meta, arrays = unpacked(content)
-    kept = f"{TENSOR}counters"
-    return packed(meta, {name: a for name, a in arrays.items() if not name.startswith(TENSOR) or name == kept})
+    return packed(meta, {name: a for name, a in arrays.items() if not name.startswith(TENSOR) or name == COUNTERS})

@@ -1,9 +1,9 @@
 """A run on disk. Every file is whole or not there, and one process at a time writes.
 
-run.safetensors     with all that it takes to go on: settings, losses, scores, state; replaced at each save
+run.safetensors     with all that it takes to resume: settings, losses, scores, state; replaced at each save
 frames/….safetensors  the frames since the save before it, named by their first step
-probe.safetensors   the images that are looked at, small, and their classes
-run.json            what a list of runs shows (`run_record`)
+probe.safetensors   the images of the eval subset, small, and their classes
+run.json            what a list of runs shows (`info`)
 model.safetensors   when the run has ended
 lock                held by whoever writes
 """
@@ -65,7 +65,7 @@ THUMBNAIL = 32
 
 
 class FolderRejected(Rejected):
-    """One sentence: why a run cannot be used, and what to do."""
+    """A run on disk cannot be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class Checkpoint:
 
 
 def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
-    """Replaces the run, and adds the (step, frame)s since the last save. Raises OSError, the run as it was."""
+    """Replace the run, and add the (step, frame)s since the last save. Raises OSError, the run as it was."""
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
@@ -95,6 +95,7 @@ def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = 
 
 
 def packed_run(saved: Checkpoint) -> bytes:
+    """Return the content of run.safetensors."""
     meta = {
         "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
         "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores,
@@ -105,7 +106,7 @@ def packed_run(saved: Checkpoint) -> bytes:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Raises FolderRejected for a folder that is torn, foreign, of another version, or of pictures that are gone."""
+    """Read a run. Raises FolderRejected for one that is torn, foreign, of another version, or whose images are gone."""
     meta, arrays = _run_of(_read(folder / RUN), str(folder))
     experiment, ignored = Experiment.from_query(meta["experiment"])
     if ignored:
@@ -120,7 +121,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def rewind(folder: Path, step: int) -> None:
-    """Deletes frames beyond the step that a run goes on from: they will be made again; and what a kill left half."""
+    """Delete frames beyond the step that a run resumes from: they will be made again; and what a kill left half."""
     for path in (folder / FRAMES).glob(f"*{SUFFIX}"):
         if not path.stem.isdecimal() or int(path.stem) > step:
             path.unlink()
@@ -130,13 +131,13 @@ def rewind(folder: Path, step: int) -> None:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Name → content of what `run_history_of` reads. Raises FolderRejected."""
+    """Return name → content of what `run_history_of` reads. Raises FolderRejected."""
     names = [RUN, EVAL_IMAGES, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
     return {name: _read(folder / name) for name in names}
 
 
 def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
-    """What can be looked at of the files of a run; they may come from anybody. Raises FolderRejected with `name`."""
+    """Return what the files of a run show; they may come from anybody. Raises FolderRejected with `name`."""
     missing = [kind for kind in (RUN, EVAL_IMAGES) if kind not in files]
     if missing:
         raise FolderRejected(f"{name}: {missing[0]} is missing; choose all files of a run's folder")
@@ -158,9 +159,13 @@ def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
 
 
 def eval_images_of(
-    dataset: Dataset, view: str, branches: int, viewed: Callable[[str, np.ndarray], np.ndarray], side: int = THUMBNAIL
+    dataset: Dataset,
+    view: str,
+    branches: int,
+    transform: Callable[[str, np.ndarray], np.ndarray],
+    side: int = THUMBNAIL,
 ) -> EvalImages:
-    """The points of every picture of a run; `viewed(view, images)` shows images as second inputs.
+    """Return the points of every frame of a run; `transform(view, images)` shows images as second inputs.
 
     Raises DatasetMissing.
     """
@@ -168,13 +173,13 @@ def eval_images_of(
     chosen = select_eval_subset(images)
     shown = images.test_images[chosen]
     if branches == 2:
-        shown = np.concatenate([shown, shown if view == "none" else viewed(view, shown)])
+        shown = np.concatenate([shown, shown if view == "none" else transform(view, shown)])
     labels = np.tile(images.test_labels[chosen].astype(np.int32), branches)
     return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
 def write_eval_images(folder: Path, eval_images: EvalImages) -> None:
-    """Raises OSError."""
+    """Write the eval images of a run. Raises OSError."""
     write_atomic(folder / EVAL_IMAGES, packed_eval_images(eval_images))
 
 

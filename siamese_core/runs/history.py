@@ -1,6 +1,6 @@
-"""What of a run can be looked at again: its probe images, frames of their embeddings, and how it went.
+"""What of a run can be replayed: its eval images, frames of their embeddings, and how it went.
 
-Frames are kept in half precision, each divided by its largest number: a picture shows no more.
+Frames are stored in half precision, each divided by its largest number: a plot shows no more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from siamese_core.experiment.snapshot import Frame, Scores
 from siamese_core.formats.safetensors import Damaged, is_whole, packed, unpacked
 
 MAX_FRAMES = 200
-"""A film of a run; between two frames the view moves the points by itself."""
+"""Of the film of a run; between two frames the browser interpolates."""
 
 MAX_SCORES = 1_000
 """Of a run, over all its steps: they lie in the header of its file, which is never longer than a million bytes."""
@@ -75,26 +75,26 @@ class RunHistory:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Field → text, as in the address bar."""
+        """Return field → text, as in the address bar."""
         from urllib.parse import parse_qsl
 
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     @property
     def held_out(self) -> tuple[int, ...]:
-        """The classes never trained on; read by itself, for the experiment may be one that cannot be read any more."""
+        """Return the classes never trained on. Read by itself, for other fields may be those of another version."""
         found = FIELDS["held_out"].read(self.settings.get("held_out", ""))
         numbers = found if isinstance(found, tuple) else ()
         return tuple(c for c in numbers if isinstance(c, int) and 0 <= c < len(self.eval_images.classes))
 
 
 def gap_of(total: int) -> int:
-    """Steps between two frames of a run of `total` steps: at most `MAX_FRAMES`, evenly over them."""
+    """Return the steps between two frames of a run of `total` steps: at most `MAX_FRAMES`, evenly over them."""
     return max(1, math.ceil(total / MAX_FRAMES))
 
 
 def film_of(frames: Sequence[tuple[int, Frame]]) -> Film:
-    """(step, frame) in the order of the steps."""
+    """Return the film of (step, frame)s in the order of the steps."""
     return Film(
         np.array([step for step, _ in frames], np.int64),
         np.stack([frame.embeddings for _, frame in frames]).astype(np.float32),
@@ -109,6 +109,7 @@ NO_FILM = Film(
 
 
 def packed_film(film: Film) -> bytes:
+    """Return the content of a file of frames."""
     halves: dict[str, np.ndarray] = {"steps": film.steps}
     for name in ("embeddings", "same", "different"):
         values = getattr(film, name)
@@ -121,7 +122,7 @@ def packed_film(film: Film) -> bytes:
 
 
 def read_film(content: bytes) -> Film:
-    """Raises Damaged, also for what is no film."""
+    """Read a file of frames. Raises Damaged, also for what is no film."""
     _, found = unpacked(content)
     steps = _array(found, "steps", 1, np.int64)
     if len(steps) == 0 or (steps < 0).any() or (np.diff(steps) <= 0).any():
@@ -138,12 +139,13 @@ def read_film(content: bytes) -> Film:
 
 
 def packed_eval_images(eval_images: EvalImages) -> bytes:
+    """Return the content of probe.safetensors."""
     arrays = {"labels": eval_images.labels.astype(np.int32), "thumbnails": eval_images.thumbnails}
     return packed({"classes": list(eval_images.classes), "branches": eval_images.branches}, arrays)
 
 
 def read_eval_images(content: bytes) -> EvalImages:
-    """Raises Damaged."""
+    """Read probe.safetensors. Raises Damaged."""
     meta, found = unpacked(content)
     labels, thumbnails = _array(found, "labels", 1, np.int32), _array(found, "thumbnails", 4, np.uint8)
     match meta:
@@ -167,7 +169,7 @@ def read_eval_images(content: bytes) -> EvalImages:
 
 
 def joined(films: Sequence[Film], last: int) -> Film:
-    """Parts of one film, in order; frames beyond step `last` are left out. Raises Damaged where they do not fit."""
+    """Join parts of one film, in order; leave out frames beyond step `last`. Raises Damaged where they do not fit."""
     parts = [cut(film, last) for film in films]
     parts = [film for film in parts if len(film)]
     if not parts:
@@ -183,8 +185,9 @@ def joined(films: Sequence[Film], last: int) -> Film:
 
 
 def cut(film: Film, last: int) -> Film:
-    kept = film.steps <= last
-    return film if kept.all() else replace(film, **{name: array[kept] for name, array in vars(film).items()})
+    """Return the film up to step `last`."""
+    before = film.steps <= last
+    return film if before.all() else replace(film, **{name: array[before] for name, array in vars(film).items()})
 
 
 def _array(found: Mapping[str, np.ndarray], name: str, rank: int, dtype: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where this machine keeps what is to last: runs and sweeps."""
+"""The folder of what is to last: runs and sweeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOME = "SIAMESE_HOME"
 
 
 def home() -> Path:
-    """$SIAMESE_HOME, else the folder for user data of this platform."""
+    """Return $SIAMESE_HOME, else the folder for user data of this platform."""
     from platformdirs import user_data_path
 
     # os.path.expanduser leaves a "~" that it cannot resolve.

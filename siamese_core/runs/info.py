@@ -1,4 +1,4 @@
-"""What a list of runs shows of each: one small file of JSON beside the run's own files."""
+"""What a list of runs shows of each: one small file of JSON beside the others of the run."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ class RunInfo:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Field → text, as in the address bar."""
+        """Return field → text, as in the address bar."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def score(self, metric: str, group: str = "seen") -> float | None:
+        """Return a score of the last step that was scored; None where there is none."""
         return self.scores.get(metric, {}).get(group)
 
 
@@ -72,13 +73,14 @@ def new_info(experiment: Experiment, machine: Machine, **details: Any) -> RunInf
 
 
 def packed_info(info: RunInfo) -> bytes:
+    """Return the content of run.json."""
     table = {"schema": SCHEMA, **asdict(info)}
     table[_MESSAGE_ON_DISK] = table.pop("message")
     return json.dumps(table, indent=1, allow_nan=False).encode()
 
 
 def read_info(content: bytes) -> RunInfo:
-    """Raises Damaged for what is torn, foreign, or of another version."""
+    """Read run.json. Raises Damaged for what is torn, foreign, or of another version."""
     try:
         table = read_json(content.decode())
     except ValueError as error:
@@ -92,23 +94,27 @@ def read_info(content: bytes) -> RunInfo:
 
 
 def is_count(value: Any) -> bool:
+    """Return whether JSON holds a number of steps."""
     return is_whole(value) and 0 <= value <= MAX_STEPS
 
 
 def is_query(value: Any) -> bool:
-    """As a link of this app is written."""
+    """Return whether JSON holds an experiment as a link of this app is written."""
     return isinstance(value, str) and len(value) <= MAX_QUERY and value.isascii() and value.isprintable()
 
 
 def is_groups(value: Any) -> bool:
+    """Return whether JSON holds a score, or None, by group."""
     return isinstance(value, dict) and all(score is None or _is_finite(score) for score in value.values())
 
 
 def is_scores(value: Any) -> bool:
+    """Return whether JSON holds scores by metric and group."""
     return isinstance(value, dict) and all(is_groups(groups) for groups in value.values())
 
 
 def is_machine(value: Any) -> bool:
+    """Return whether JSON holds the fields of a Machine."""
     match value:
         case {"device": str(device), "threads": threads, "precision": str(precision)} if len(value) == 3:
             return is_count(threads) and len(device) + len(precision) <= 100

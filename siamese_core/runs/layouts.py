@@ -1,4 +1,4 @@
-"""The pictures of a recorded run: one aligned layout for each frame."""
+"""The layouts of a recorded run: one for each frame, each aligned to the one before."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from siamese_core.formats.safetensors import Damaged, packed, unpacked
 
 NEIGHBOURS = 5
 
-
 LARGEST_INT = 32767
-"""A coordinate is kept as a whole number up to this, times one scale for the whole film: finer than any screen."""
+"""A coordinate is stored as an int16 up to this, times one scale for the whole film: finer than any screen."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layouts:
-    """The pictures of a film, by the projection `kind`: `xy` (F, N, dim) float32.
+    """The layouts of a film, by the projection `kind`: `xy` (F, N, dim) float32.
 
     `neighbours` (F, N, k) int32: nearest points in the embedding space, −1 where they are not known; k is 5, or
     N − 1 where there are fewer points.
@@ -31,9 +30,9 @@ class Layouts:
 
 
 def chained(kind: str, embeddings: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Of embeddings (F, N, D), frame after frame, points (N, dim) float32 and their neighbours (N, k) int32.
+    """Yield of embeddings (F, N, D), frame after frame, points (N, dim) float32 and their neighbours (N, k) int32.
 
-    Each picture starts from the one before it, so that what moved is what the network moved. A frame that cannot be
+    Each layout starts from the one before it, so that what moved is what the network moved. A frame that cannot be
     drawn repeats the one before, or is all zeros. Raises NotProjectable in the end where no frame could be drawn.
     """
     _, n, _ = embeddings.shape
@@ -53,12 +52,13 @@ def chained(kind: str, embeddings: np.ndarray) -> Iterator[tuple[np.ndarray, np.
 
 
 def packed_layouts(layouts: Layouts) -> bytes:
+    """Return the content of a file of layouts."""
     whole, scale = quantised(layouts.xy)
     return packed({"kind": layouts.kind, "scale": scale}, {"xy": whole, "neighbours": layouts.neighbours})
 
 
 def read_layouts(content: bytes) -> Layouts:
-    """Raises Damaged, also for what are no layouts."""
+    """Read a file of layouts. Raises Damaged, also for what are none."""
     meta, arrays = unpacked(content)
     match meta, arrays:
         case {"kind": str(kind), "scale": float(scale)}, {"xy": whole, "neighbours": near} if kind in PROJECTIONS:

@@ -1,4 +1,4 @@
-"""A trained network as it is handed on: its experiment, its tensors, and what it takes to use them."""
+"""A trained network in memory: its experiment, its tensors, and what it takes to use them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Model:
     """`tensors`: the network's, and under "head." those of the loss's head. `classes` and `shape` (C, H, W), `mean` and
     `std` of the pixels are those of the images it was trained on.
 
-    `has_images` is False where these images are not here (any more). Where they were somebody's own, `experiment` then
+    `has_images` is False where these images are not here (any more). Where they were uploaded, `experiment` then
     names the default dataset in their place, and its `held_out` says nothing.
     """
 
@@ -41,14 +41,14 @@ class Model:
         return self.measure.is_similarity
 
     def says_same(self, value: np.ndarray | float, threshold: float) -> np.ndarray | np.bool_:
-        """The verdict on pairs (P,) at this distance or similarity; a pair exactly at the threshold is the same."""
+        """Return the verdict on pairs (P,) at this distance or similarity: at the threshold itself the same."""
         # In float64: beside float32 values numpy would round the threshold to theirs.
         values = np.asarray(value, np.float64)
         return values >= threshold if self.is_similarity else values <= threshold
 
 
 def model_of(experiment: Experiment, state: TrainingState, threshold: Threshold | None = None) -> Model:
-    """The model that a run has come to. Raises DatasetMissing where its images have gone."""
+    """Return the model that a run has come to. Raises DatasetMissing where its images have gone."""
     dataset = experiment.data
     tensors = {
         name.removeprefix("network."): np.asarray(array, order="C")

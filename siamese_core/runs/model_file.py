@@ -60,7 +60,7 @@ KEYS = {
 
 
 def packed(model: Model) -> bytes:
-    """The file: the network's tensors, and under "head." those of the loss's head."""
+    """Return the file: the network's tensors, and under "head." those of the loss's head."""
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
         "experiment": model.experiment.to_query(),
@@ -74,16 +74,16 @@ def packed(model: Model) -> bytes:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """The file is whole or not there. Raises OSError."""
+    """Write the file, whole or not at all. Raises OSError."""
     write_atomic(path, packed(model))
 
 
 def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
-    """The model in a file that nobody has checked; its tensors are read-only views of `data`.
+    """Return the model in a file that nobody has checked; its tensors are read-only views of `data`.
 
-    `uploaded_sets`: the keys of the reader's own pictures. Of a model of any other pictures no more is told than
-    what is in the file: it has no images, and its experiment names none. Whether the tensors are those of the
-    experiment's network is for `architecture.check_architecture` to say. Raises ModelRejected.
+    `uploaded_sets`: the keys of the sets that the reader has uploaded. Of a model of any other such set no more is
+    given than what is in the file: it has no images, and its experiment names none. Whether the tensors are those of
+    the experiment's network is for `architecture.check_architecture` to say. Raises ModelRejected.
     """
     header, start = read_header(data)
     metadata = _metadata(header.pop("__metadata__", None))
@@ -121,7 +121,7 @@ def _metadata(found: Any) -> dict[str, str]:
 
 
 def _experiment(query: str, uploaded_sets: Collection[str]) -> tuple[Experiment, Dataset | None]:
-    """The experiment and its images, which are None, and not named, where they are not among the reader's own."""
+    """The experiment and its images, which are None, and not named, where they are not the reader's."""
     if len(query) > MAX_QUERY or not (query.isascii() and query.isprintable()):
         refuse(f"has an experiment that is no link of this app of at most {MAX_QUERY:,} characters: {AGAIN}")
     named = [value for name, value in _pairs(query) if name == "dataset"]

@@ -73,11 +73,11 @@ DAMAGED: dict[str, Callable[[], RunHistory]] = {
     "no frames": lambda: replace(run_history(), film=NO_FILM),
     "one frame": lambda: replace(run_history(), film=Film(*(array[:1] for array in vars(run_history().film).values()))),
     "nothing finite": lambda: with_nan(run_history(), 0, 1, 2, 3, 4),
-    "no scores": lambda: replace(run_history(), scores=[], pixels=None),
+    "no scores": lambda: replace(run_history(), scores=[], pixel_baseline=None),
     "numbers without end": lambda: replace(
         run_history(), total=10**400, seconds=float("nan"), scores=[(-(10**400), {"map_at_r": {"seen": 10**400}})]
     ),
-    "foreign scores": lambda: replace(run_history(), scores=[(3, {"../x": {}})], pixels={"seen": {"a": 1}}),
+    "foreign scores": lambda: replace(run_history(), scores=[(3, {"../x": {}})], pixel_baseline={"seen": {"a": 1}}),
     "another version": lambda: replace(run_history(), query="dataset=venus&loss=zeal&held_out=x&measure=<b>&<i>=%ff"),
     "half a character": lambda: replace(run_history(), query="dataset=\ud800&held_out=2"),
     "no experiment": lambda: replace(run_history(), query=""),

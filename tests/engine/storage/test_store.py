@@ -252,7 +252,7 @@ def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -
     store = RunStore(tmp_path)
     run = brought(store)
     (store.folder(run) / RUN).write_bytes(b"x")
-    with pytest.raises(ValueError, match="damaged") as rejected:
+    with pytest.raises(FolderRejected, match="damaged") as rejected:
         store.run_history(ANN, run)
     assert not isinstance(rejected.value, Damaged)
     assert str(tmp_path) not in str(rejected.value)
