@@ -85,18 +85,12 @@ def _section(title: str, parts: Parts, write: Callable[[], str]) -> str:
     return f"# {title}\n\n" + together([*taken, written] if written else taken)
 
 
-def _encoders(experiment: Experiment) -> tuple[str, ...]:
-    """One encoder, or one for each input."""
-    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    return (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
-
-
 def _networks(experiment: Experiment) -> str:
     return "network" if experiment.shared else "first_network, second_network"
 
 
 def _network(experiment: Experiment, parts: Parts) -> str:
-    for encoder in _encoders(experiment):
+    for encoder in experiment.encoders:
         take_fn(ENCODERS[encoder].build, parts)
     for name in ("drawn", "_shorten"):
         take("siamese_core.networks.build", name, parts)
@@ -155,7 +149,7 @@ def _training(experiment: Experiment) -> str:
         "generator = torch.Generator().manual_seed(SEED)",
         "",
     ]
-    for name, encoder in zip(names, _encoders(experiment), strict=True):
+    for name, encoder in zip(names, experiment.encoders, strict=True):
         build = ENCODERS[encoder].build.__name__
         lines += [f"{name} = drawn(lambda: {build}(SHAPE, EMBEDDING_DIM), generator)", f"_shorten({name})"]
     if head:
