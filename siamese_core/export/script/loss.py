@@ -149,15 +149,15 @@ def _loss_of_triplets(experiment: Experiment, parts: Parts, mistake: list[str], 
 
 def _mined(experiment: Experiment, parts: Parts, d: str, own: str) -> list[str]:
     """As `objective.of_mined` and `mining.mine`: from embeddings to triplets."""
-    apart = "(1 - p)" if d == "p" else "d"
+    value = "(1 - p)" if d == "p" else "d"
     return [
         f"{d} = h.new_zeros(len(h), len(h))",
         "i, j = torch.triu_indices(len(h), len(h), offset=1)",
         f"{d}[i, j] = {d}[j, i] = {_within(experiment, parts)}(h{own})",
         "group = torch.arange(len(h)) // IMAGES_PER_CLASS",
-        f"apart = {apart}.detach().nan_to_num()",
+        f"distances = {value}.detach().nan_to_num()",
         "anchor, positive, negative = "
-        f"{take_fn(MINERS[experiment.miner].fn, parts)}(apart, group[:, None] == group, generator)",
+        f"{take_fn(MINERS[experiment.miner].fn, parts)}(distances, group[:, None] == group, generator)",
     ]
 
 
