@@ -57,12 +57,8 @@ class Rule:
         if not 0 <= self.wanted <= 1:
             raise RuleError("far={wanted:g}: a rate is from 0 to 1, such as 0.01", wanted=self.wanted)
         if not all(0 < cost <= MAX_COST for cost in (self.accept_cost, self.reject_cost)):
-            raise RuleError(
-                "costs={accept:g}:{reject:g}: a cost is above 0, up to {most:,.0f}",
-                accept=self.accept_cost,
-                reject=self.reject_cost,
-                most=MAX_COST,
-            )
+            message = "costs={rule.accept_cost:g}:{rule.reject_cost:g}: a cost is above 0, up to {most:,.0f}"
+            raise RuleError(message, rule=self, most=MAX_COST)
         if not 0 < self.share_same < 1:
             raise RuleError("costs: the share of same pairs is between 0 and 1, not {share:g}", share=self.share_same)
 

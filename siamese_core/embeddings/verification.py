@@ -296,11 +296,7 @@ def _weights(
 
 
 def _binned(
-    d: Floats,
-    first: npt.NDArray[np.integer],
-    second: npt.NDArray[np.integer],
-    thresholds: Floats,
-    weights: Floats,
+    d: Floats, first: npt.NDArray[np.integer], second: npt.NDArray[np.integer], thresholds: Floats, weights: Floats
 ) -> Floats:
     """(K, R): the weight of the pairs of which each of K thresholds is the lowest that accepts them."""
     bins = np.searchsorted(thresholds, d).astype(np.uint16)

@@ -52,11 +52,9 @@ def check_architecture(model: Model) -> None:
 def _of_networks(model: Model) -> dict[str, _Kind]:
     """Named as in `networks.build` and `networks.pseudo_siamese`."""
     experiment = model.experiment
-    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    branches = {"first.": experiment.encoder, "second.": second}
-    encoders = {"": experiment.encoder} if experiment.shared else branches
+    branches = ("",) if experiment.shared else ("first.", "second.")
     kinds: dict[str, _Kind] = {}
-    for branch, encoder in encoders.items():
+    for branch, encoder in zip(branches, experiment.encoders, strict=True):
         network = ENCODERS[encoder].build(model.shape, experiment.embedding_dim)
         kinds |= _kinds(f"{branch}encoder.", network, f"the experiment's {encoder} network")
     return kinds

@@ -323,7 +323,4 @@ def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
 
 def _retrieved(rows: np.ndarray, labels: np.ndarray) -> Scored:
     found = retrieval_metrics(rows, labels)
-    return {
-        "precision_at_1": found.precision_at_1 if found else None,
-        "map_at_r": found.map_at_r if found else None,
-    }
+    return {"precision_at_1": found.precision_at_1 if found else None, "map_at_r": found.map_at_r if found else None}

@@ -108,6 +108,12 @@ class Experiment:
         """Return 2 where the second input of a pair is shown, or encoded, in another way than the first."""
         return 1 if self.view == "none" and self.shared else 2
 
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Return the encoder, or that of first and that of second inputs where weights are not shared."""
+        second = self.encoder if self.second_encoder == "same" else self.second_encoder
+        return (self.encoder,) if self.shared else (self.encoder, second)
+
     def to_query(self) -> str:
         """Write every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []

@@ -60,11 +60,8 @@ class Grid:
             raise GridError("seed: may have 1 to {most} different values", most=MOST_SEEDS)
         count = len(self.seeds) * math.prod(len(values) for _, values in self.axes)
         if count > MOST_CELLS:
-            raise GridError(
-                "These are {count} runs; a sweep may have {most}: leave out some values or seeds.",
-                count=count,
-                most=MOST_CELLS,
-            )
+            message = "These are {count} runs; a sweep may have {most}: leave out some values or seeds."
+            raise GridError(message, count=count, most=MOST_CELLS)
 
     def cells(self) -> Iterator[Cell]:
         """Yield every combination, all seeds of it one after the other."""
@@ -176,9 +173,8 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
             count = math.floor((high - low) / step + 1e-9) + 1
             if not 1 <= count <= MOST_VALUES:
                 gives = f"more than {MOST_VALUES}" if count > MOST_VALUES else "no"
-                raise GridError(
-                    "{given}: gives {gives} values; may give 1 to {most}", given=given, gives=gives, most=MOST_VALUES
-                )
+                message = "{given}: gives {gives} values; may give 1 to {most}"
+                raise GridError(message, given=given, gives=gives, most=MOST_VALUES)
             steps = [round(low + number * step, 9) for number in range(count)]
             values = tuple(kind(value) for value in steps)
             if values != tuple(steps):

@@ -75,13 +75,7 @@ FIELDS: dict[str, Field] = {
             {"all_pairs": "all pairs of a P×K batch", "random_pairs": "random pairs, half same, half different"},
             "How the pairs or triplets of a step are drawn.",
         ),
-        one_of(
-            "miner",
-            "Mining",
-            "all",
-            MINERS,
-            "Which pairs or triplets of a P×K batch count in a step.",
-        ),
+        one_of("miner", "Mining", "all", MINERS, "Which pairs or triplets of a P×K batch count in a step."),
         KeysField(
             "augment",
             "Augmentation",

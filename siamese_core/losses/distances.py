@@ -67,12 +67,12 @@ def cosine(h1: Tensor, h2: Tensor) -> Tensor:
 
 
 def similarity_head(h1: Tensor, h2: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return p = σ(w · |h1 − h2| + b) with weight (1, D) and bias (1,) (Koch 2015)."""
+    """Return σ(w · |h1 − h2| + b) with weight (1, D) and bias (1,) (Koch 2015)."""
     return ((h1 - h2).abs() @ weight.flatten() + bias).sigmoid()
 
 
 def exponential_similarity(h1: Tensor, h2: Tensor) -> Tensor:
-    """Return p = exp(−‖h1 − h2‖₁) (Mueller & Thyagarajan 2016, the Manhattan LSTM)."""
+    """Return exp(−‖h1 − h2‖₁) (Mueller & Thyagarajan 2016, the Manhattan LSTM)."""
     return (-manhattan(h1, h2)).exp()
 
 

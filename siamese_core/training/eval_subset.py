@@ -87,9 +87,7 @@ def _eval_subset(
     groups = dict(zip(GROUPS, (seen, held_out), strict=True))
     offset = len(labels) if branches == 2 else 0
     return EvalSubset(
-        chosen,
-        labels.repeat(branches),
-        {name: group_of(labels, classes, offset) for name, classes in groups.items()},
+        chosen, labels.repeat(branches), {name: group_of(labels, classes, offset) for name, classes in groups.items()}
     )
 
 

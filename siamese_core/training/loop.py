@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
 import torch
@@ -170,7 +171,7 @@ def _frame(learner: Learner, scored: bool, final: bool) -> Frame:
     if not final:
         return frame
     metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, head_params)
-    return Frame(frame.embeddings, frame.same_distances, frame.different_distances, frame.triplet_distances, metrics)
+    return replace(frame, metrics=metrics)
 
 
 def _frame_if_it_fits(learner: Learner, scored: bool, final: bool) -> Frame | None:

@@ -15,11 +15,10 @@ from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.networks.augment import augmented
-from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training.batches import Draw, draw
 from siamese_core.training.learner import Learner, learner_of, restore
 from siamese_core.training.objective import of_draw, pair_labels, values
-from siamese_core.training.siamese import embed_both
+from siamese_core.training.siamese import embed_both, second_input
 
 SHOWN_TRIPLETS = 200
 """Triplets of each miner that are returned, at most."""
@@ -58,7 +57,7 @@ def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 
     found = {"pixels": images, "labels": _labels(experiment, drawn.images), "total": torch.tensor([total])}
     found["step"] = torch.tensor([state.step if state is not None else 0])
     if experiment.view != "none":
-        found["second"] = INPUT_TRANSFORMS[experiment.view].fn(images)
+        found["second"] = second_input(experiment, images)
     i, j, same = _pairs(drawn, found["labels"], experiment.branches)
     found |= {"i": i, "j": j, "same": same.byte()}
     if drawn.kind == "triplets":

@@ -28,12 +28,9 @@ class Siamese:
 
 def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn.Module:
     """Return one network for both inputs, or one for each where weights are not shared."""
-    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    encoders = (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
-    built = [
-        build.build(encoder, experiment.output, shape, experiment.embedding_dim, generator) for encoder in encoders
-    ]
-    return built[0] if len(built) == 1 else build.pseudo_siamese(*built)
+    output, dim = experiment.output, experiment.embedding_dim
+    built = [build.build(encoder, output, shape, dim, generator) for encoder in experiment.encoders]
+    return built[0] if experiment.shared else build.pseudo_siamese(*built)
 
 
 def second_input(experiment: Experiment, images: Tensor) -> Tensor:

@@ -61,6 +61,15 @@ def test_the_address_holds_the_whole_experiment() -> None:
     )
 
 
+def test_weights_are_a_choice_of_two_that_the_address_writes_as_true_and_false() -> None:
+    app = opened("dataset=digits&encoder=mlp&shared=false")
+    weights = app.selectbox(key="field_shared")
+    assert (weights.value, weights.options) == (False, ["shared (siamese)", "not shared (pseudo-siamese)"])
+    assert "shared=false" in urlencode(dict(app.query_params), doseq=True)
+    weights.select(True).run()
+    assert "shared=true" in urlencode(dict(app.query_params), doseq=True)
+
+
 def test_every_field_of_the_table_has_a_widget() -> None:
     until(lambda: engine().devices, "a warm worker")
     for dataset, without in (("fashion_mnist", set(SHAPES)), ("shapes", set())):

@@ -85,18 +85,12 @@ def _section(title: str, code: SourceSlice, write: Callable[[], str]) -> str:
     return f"# {title}\n\n" + joined([*taken, written] if written else taken)
 
 
-def _encoders(experiment: Experiment) -> tuple[str, ...]:
-    """Return one encoder, or one for each input."""
-    second = experiment.encoder if experiment.second_encoder == "same" else experiment.second_encoder
-    return (experiment.encoder,) if experiment.shared else (experiment.encoder, second)
-
-
 def _networks(experiment: Experiment) -> str:
     return "network" if experiment.shared else "first_network, second_network"
 
 
 def _network(experiment: Experiment, code: SourceSlice) -> str:
-    for encoder in _encoders(experiment):
+    for encoder in experiment.encoders:
         include_function(ENCODERS[encoder].build, code)
     for name in ("drawn", "_shorten"):
         include("siamese_core.networks.build", name, code)
@@ -155,7 +149,7 @@ def _training(experiment: Experiment) -> str:
         "generator = torch.Generator().manual_seed(SEED)",
         "",
     ]
-    for name, encoder in zip(names, _encoders(experiment), strict=True):
+    for name, encoder in zip(names, experiment.encoders, strict=True):
         build = ENCODERS[encoder].build.__name__
         lines += [f"{name} = drawn(lambda: {build}(SHAPE, EMBEDDING_DIM), generator)", f"_shorten({name})"]
     if head:

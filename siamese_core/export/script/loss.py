@@ -155,15 +155,15 @@ def _loss_of_triplets(experiment: Experiment, code: SourceSlice, flip_note: list
 
 def _mined(experiment: Experiment, code: SourceSlice, d: str, head_params: str) -> list[str]:
     """Return the lines from embeddings to triplets, as `objective.of_mined` and `mining.mine` take them."""
-    apart = "(1 - p)" if d == "p" else "d"
+    value = "(1 - p)" if d == "p" else "d"
     return [
         f"{d} = h.new_zeros(len(h), len(h))",
         "i, j = torch.triu_indices(len(h), len(h), offset=1)",
         f"{d}[i, j] = {d}[j, i] = {_within(experiment, code)}(h{head_params})",
         "group = torch.arange(len(h)) // IMAGES_PER_CLASS",
-        f"apart = {apart}.detach().nan_to_num()",
+        f"distances = {value}.detach().nan_to_num()",
         "anchor, positive, negative = "
-        f"{include_function(MINERS[experiment.miner].fn, code)}(apart, group[:, None] == group, generator)",
+        f"{include_function(MINERS[experiment.miner].fn, code)}(distances, group[:, None] == group, generator)",
     ]
 
 
