@@ -11,7 +11,6 @@ from pages.ui.components.components import plot_view
 from pages.ui.session.loss_curves import axis_points, loss_arrays, version
 from pages.ui.text import compare as text
 from pages.ui.text import train as train_text
-from pages.ui.text.plot import PLOT
 from siamese_core.embeddings.verification import Distances
 from siamese_core.export.figures import base
 from siamese_core.export.figures.verification import distance_end, distance_histograms, with_pair
@@ -76,10 +75,8 @@ def draw_pair(
             len(pairs.same),
             None if curve is None else version(curve),
         ),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": text.PLOT["label"]},
+        label=text.PLOT["label"],
         handles=handles,
         on_dropped=lambda key, to: on_moved(to),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui.shims import assets
+from pages.ui.text.plot import PLOT
 from siamese_core.formats.wire import pack
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def plot_view(
     key: str,
     *,
     settings: object,
-    data: object,
-    live: bool,
     height: int,
-    text: dict[str, str],
+    label: str,
+    data: object = None,
+    live: bool = False,
     handles: Sequence[dict[str, Any]] = (),
     on_dragged: Callable[[str, float], None] | None = None,
     on_dropped: Callable[[str, float], None] | None = None,
@@ -74,7 +75,7 @@ def plot_view(
             "height": height,
             "handles": list(handles),
             "clickable": on_clicked is not None,
-            "text": text,
+            "text": PLOT | {"label": label},
         }
         drawn = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
 

@@ -11,7 +11,6 @@ from pages.ui.components.components import plot_view
 from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import session
 from pages.ui.text import evaluate as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import as_classifier
 from siamese_core.export.figures import retrieval as figures
@@ -31,21 +30,19 @@ def part(evaluation: Evaluation) -> None:
         lambda: figure(evaluation, name, run),
         "baselines_view",
         settings=(evaluation.file.key, name, run is not None and run.status),
-        data=None,
-        live=False,
         height=figures.HEIGHTS["baselines"],
-        text=PLOT | {"label": text.BASELINE_WORDS["label"]},
+        label=text.BASELINE_WORDS["label"],
     )
 
 
 def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.Figure:
     """The scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
-    group_report = evaluation.groups[name]
-    by_approach: dict[str, Mapping[str, float | None]] = {"model": group_report.scores}
+    group = evaluation.groups[name]
+    by_approach: dict[str, Mapping[str, float | None]] = {"model": group.scores}
     if run is not None and run.scores and run.status == "finished":
         by_approach["softmax"] = {metric: run.scores[-1][1].get(metric, {}).get(name) for metric in METRICS}
-    scores = {text.APPROACHES[approach]: each for approach, each in (by_approach | group_report.baselines).items()}
-    spread = {text.APPROACHES["model"]: {"auc": group_report.spread["auc"]}} if "auc" in group_report.spread else {}
+    scores = {text.APPROACHES[approach]: each for approach, each in (by_approach | group.baselines).items()}
+    spread = {text.APPROACHES["model"]: {"auc": group.spread["auc"]}} if "auc" in group.spread else {}
     return figures.baselines(scores, METRICS, spread, text=text.BASELINE_WORDS)
 
 

@@ -18,25 +18,25 @@ WAYS, SHOTS = 5, 1
 def part(evaluation: Evaluation) -> None:
     st.markdown(text.FEW_SHOT)
     labels = evaluation.report.labels
-    most = max(len(group_report.classes) for group_report in evaluation.groups.values())
+    most = max(len(group.classes) for group in evaluation.groups.values())
     # Another model may have fewer classes than were chosen.
     st.session_state["few_shot_ways"] = min(st.session_state.get("few_shot_ways", WAYS), most, MOST_WAYS)
     with st.container(horizontal=True):
         ways = int(widgets.number_input(text.WAYS, 2, min(most, MOST_WAYS), key="few_shot_ways", width=160))
         shots = int(widgets.number_input(text.SHOTS, 1, MOST_SHOTS, default=SHOTS, key="few_shot_shots", width=160))
     with st.container(horizontal=True):
-        for name, group_report in evaluation.groups.items():
+        for name, group in evaluation.groups.items():
             with st.container(border=True, width=300):
                 st.markdown(f"**{text.GROUPS[name]}**")
-                _accuracy(evaluation, group_report, ways, shots)
+                _accuracy(evaluation, group, ways, shots)
     if evaluation.file.model.experiment.branches == 2:
         st.caption(text.FEW_SHOT_FIRST)
-    if len(labels) < sum(len(group_report.places) for group_report in evaluation.groups.values()):
+    if len(labels) < sum(len(group.places) for group in evaluation.groups.values()):
         st.caption(text.FEW_SHOT_OF.format(count=f"{len(labels):,}"))
 
 
-def _accuracy(evaluation: Evaluation, group_report: GroupReport, ways: int, shots: int) -> None:
-    score, possible = accuracy(evaluation, group_report, ways, shots)
+def _accuracy(evaluation: Evaluation, group: GroupReport, ways: int, shots: int) -> None:
+    score, possible = accuracy(evaluation, group, ways, shots)
     if score is None:
         st.caption(text.FEW_SHOT_NONE.format(most=possible, shots=shots))
         return
@@ -46,11 +46,9 @@ def _accuracy(evaluation: Evaluation, group_report: GroupReport, ways: int, shot
     )
 
 
-def accuracy(
-    evaluation: Evaluation, group_report: GroupReport, ways: int, shots: int
-) -> tuple[few_shot.FewShot | None, int]:
+def accuracy(evaluation: Evaluation, group: GroupReport, ways: int, shots: int) -> tuple[few_shot.FewShot | None, int]:
     """Return the few-shot accuracy among `ways` classes of a group, or all it has; and how many have enough images."""
-    in_group = np.isin(evaluation.report.labels, group_report.classes)
+    in_group = np.isin(evaluation.report.labels, group.classes)
     labels = evaluation.report.labels[in_group]
     rows = evaluation.report.embeddings[: len(evaluation.report.labels)][in_group]
     possible = few_shot.most_ways(labels, shots)

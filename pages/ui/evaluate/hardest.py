@@ -40,22 +40,22 @@ def part(evaluation: Evaluation) -> None:
             text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
             key="hardest_kind", wrap=True,
         )  # fmt: skip
-        group_report = evaluation.groups[name]
-        pairs = group_report.hardest_same if kind == "same" else group_report.hardest_different
-        _gallery(evaluation, group_report, kind, pairs)
+        group = evaluation.groups[name]
+        pairs = group.hardest_same if kind == "same" else group.hardest_different
+        _gallery(evaluation, group, kind, pairs)
     with right:
         st.markdown(f"**{text.POINTS_TITLE}**")
         _points(evaluation)
 
 
-def _gallery(evaluation: Evaluation, group_report: GroupReport, kind: str, pairs: Hardest) -> None:
+def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Hardest) -> None:
     images = evaluation.file.model.experiment.data.load().test_images
-    n = len(group_report.places)
+    n = len(group.places)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(group_report.places[row % n]) for row in rows]
-            names = [escape_markdown(evaluation.file.model.classes[group_report.labels[row % n]]) for row in rows]
+            places = [int(group.places[row % n]) for row in rows]
+            names = [escape_markdown(evaluation.file.model.classes[group.labels[row % n]]) for row in rows]
             value = float(pairs.value[number])
             value = 1 - value if evaluation.file.model.is_similarity else value
             with st.container(width=TILE_WIDTH):

@@ -12,7 +12,6 @@ from pages.ui.evaluate.evaluation import Evaluation, choose_group, table, with_i
 from pages.ui.shims import widgets
 from pages.ui.shims.images import show_png
 from pages.ui.text import evaluate as text
-from pages.ui.text.plot import PLOT
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.evaluation.report import GroupReport
 from siamese_core.export.figures import retrieval as figures
@@ -33,10 +32,10 @@ def part(evaluation: Evaluation) -> None:
     if evaluation.file.model.experiment.branches == 2:
         st.caption(text.SEARCHED_WITH_BOTH)
     name = choose_group(evaluation, "retrieval_group")
-    group_report = evaluation.groups[name]
+    group = evaluation.groups[name]
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _sheet(evaluation, group_report)
+        _sheet(evaluation, group)
     with right:
         st.markdown(f"**{text.CONFUSION_TITLE}**")
         _confusion(evaluation, name)
@@ -45,8 +44,8 @@ def part(evaluation: Evaluation) -> None:
 def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     return [
         {"group": text.GROUPS[name]}
-        | {score: with_interval(group_report.scores.get(score), None) for score in text.SCORES if score != "group"}
-        for name, group_report in evaluation.groups.items()
+        | {score: with_interval(group.scores.get(score), None) for score in text.SCORES if score != "group"}
+        for name, group in evaluation.groups.items()
     ]
 
 
@@ -55,58 +54,56 @@ def _confusion(evaluation: Evaluation, name: str) -> None:
         lambda: confusion(evaluation, name),
         "confusion_view",
         settings=(evaluation.file.key, name),
-        data=None,
-        live=False,
         height=figures.HEIGHTS["confusion"],
-        text=PLOT | {"label": text.CONFUSION["label"]},
+        label=text.CONFUSION["label"],
     )
 
 
 def confusion(evaluation: Evaluation, name: str) -> go.Figure:
-    group_report = evaluation.groups[name]
-    names = [evaluation.file.model.classes[c] for c in group_report.classes]
-    return figures.confusion(group_report.confusion, names, text=text.CONFUSION)
+    group = evaluation.groups[name]
+    names = [evaluation.file.model.classes[c] for c in group.classes]
+    return figures.confusion(group.confusion, names, text=text.CONFUSION)
 
 
-def _sheet(evaluation: Evaluation, group_report: GroupReport) -> None:
+def _sheet(evaluation: Evaluation, group: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
     kind: str = widgets.segmented_control(
         text.QUERIES, list(text.QUERY_KINDS), default="spread", format_func=text.QUERY_KINDS.__getitem__,
         key="retrieval_queries"
     )  # fmt: skip
-    queries = spread(group_report) if kind == "spread" else worst(group_report)
+    queries = spread(group) if kind == "spread" else worst(group)
     images = evaluation.file.model.experiment.data.load().test_images
-    show_png(sheet(images, group_report, queries), width="stretch")
-    st.caption(text.SHEET.format(k=group_report.neighbours.shape[1]))
+    show_png(sheet(images, group, queries), width="stretch")
+    st.caption(text.SHEET.format(k=group.neighbours.shape[1]))
 
 
-def spread(group_report: GroupReport) -> np.ndarray:
+def spread(group: GroupReport) -> np.ndarray:
     """Return rows (Q,) of some images of every class, evenly out of each, in turn."""
-    rows = [np.flatnonzero(group_report.labels == c) for c in group_report.classes]
+    rows = [np.flatnonzero(group.labels == c) for c in group.classes]
     each = -(-QUERIES // len(rows))
     turns = [places[(len(places) * turn) // each] for turn in range(each) for places in rows if turn < len(places)]
-    return np.array(sorted(turns[:QUERIES], key=lambda row: group_report.labels[row]))
+    return np.array(sorted(turns[:QUERIES], key=lambda row: group.labels[row]))
 
 
-def worst(group_report: GroupReport) -> np.ndarray:
+def worst(group: GroupReport) -> np.ndarray:
     """Return rows (Q,) of the images with the fewest neighbours of their class; of those alike, the first ones."""
-    n = len(group_report.places)
-    label = group_report.labels[np.arange(len(group_report.neighbours)) % n]
-    hits = (group_report.labels[group_report.neighbours % n] == label[:, None]).sum(axis=1)
+    n = len(group.places)
+    label = group.labels[np.arange(len(group.neighbours)) % n]
+    hits = (group.labels[group.neighbours % n] == label[:, None]).sum(axis=1)
     return np.argsort(hits, kind="stable")[:QUERIES]
 
 
-def sheet(images: np.ndarray, group_report: GroupReport, queries: np.ndarray) -> bytes:
+def sheet(images: np.ndarray, group: GroupReport, queries: np.ndarray) -> bytes:
     """A PNG with a row for each query: the image, then its neighbours with borders that show whether they are right."""
-    n = len(group_report.places)
+    n = len(group.places)
     tiles = []
     for query in queries:
-        label = group_report.labels[query % n]
-        tiles.append(_framed(images[group_report.places[query % n]], QUERY, cut=False))
-        for row in group_report.neighbours[query]:
-            right = group_report.labels[row % n] == label
-            tiles.append(_framed(images[group_report.places[row % n]], RIGHT if right else WRONG, cut=not right))
-    return atlas_png(np.stack(tiles), group_report.neighbours.shape[1] + 1)
+        label = group.labels[query % n]
+        tiles.append(_framed(images[group.places[query % n]], QUERY, cut=False))
+        for row in group.neighbours[query]:
+            right = group.labels[row % n] == label
+            tiles.append(_framed(images[group.places[row % n]], RIGHT if right else WRONG, cut=not right))
+    return atlas_png(np.stack(tiles), group.neighbours.shape[1] + 1)
 
 
 def _framed(image: np.ndarray, colour: tuple[int, int, int], cut: bool) -> np.ndarray:

@@ -59,19 +59,19 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 def scores(evaluation: Evaluation) -> list[dict[str, object]]:
     """A row for each score of each group, with its interval where it has one."""
     rows: list[dict[str, object]] = []
-    for name, group_report in evaluation.groups.items():
-        each = dict(group_report.scores) | ({} if group_report.summary is None else group_report.summary._asdict())
+    for name, group in evaluation.groups.items():
+        each = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
         for score, value in each.items():
-            low, high = group_report.spread.get(score, (None, None))
+            low, high = group.spread.get(score, (None, None))
             rows.append(
                 {"classes": name, "approach": "model", "score": score, "value": value, "low": low, "high": high}
             )
-        tried, _ = few_shot.accuracy(evaluation, group_report, few_shot.WAYS, few_shot.SHOTS)
+        tried, _ = few_shot.accuracy(evaluation, group, few_shot.WAYS, few_shot.SHOTS)
         if tried is not None:
             name_of_it = f"{tried.ways}_way_{tried.shots}_shot"
             result = {"value": tried.accuracy, "low": tried.low, "high": tried.high}
             rows.append({"classes": name, "approach": "model", "score": name_of_it, **result})
-        for approach, others in group_report.baselines.items():
+        for approach, others in group.baselines.items():
             rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
     return rows
 
@@ -103,8 +103,8 @@ def curves(evaluation: Evaluation) -> list[dict[str, object]]:
     """The error rates along the thresholds of each group, in the model's own units."""
     is_similarity = evaluation.file.model.is_similarity
     rows: list[dict[str, object]] = []
-    for name, group_report in evaluation.groups.items():
-        for at, accept, reject in zip(*map(np.ndarray.tolist, group_report.curves or ()), strict=True):
+    for name, group in evaluation.groups.items():
+        for at, accept, reject in zip(*map(np.ndarray.tolist, group.curves or ()), strict=True):
             value = 1 - at if is_similarity else at
             rows.append({"classes": name, "threshold": value, "false_accept": accept, "false_reject": reject})
     return rows
@@ -114,16 +114,16 @@ def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
     """The hardest pairs: which test images, their classes, and how far apart they are for the model."""
     model = evaluation.file.model
     rows: list[dict[str, object]] = []
-    for name, group_report in evaluation.groups.items():
-        n = len(group_report.places)
-        for same, pairs in ((True, group_report.hardest_same), (False, group_report.hardest_different)):
+    for name, group in evaluation.groups.items():
+        n = len(group.places)
+        for same, pairs in ((True, group.hardest_same), (False, group.hardest_different)):
             for first, second, value in zip(pairs.first, pairs.second, pairs.value.tolist(), strict=True):
                 rows.append({
                     "classes": name, "same": same,
-                    "first_image": int(group_report.places[first % n]),
-                    "second_image": int(group_report.places[second % n]),
-                    "first_class": model.classes[group_report.labels[first % n]],
-                    "second_class": model.classes[group_report.labels[second % n]],
+                    "first_image": int(group.places[first % n]),
+                    "second_image": int(group.places[second % n]),
+                    "first_class": model.classes[group.labels[first % n]],
+                    "second_class": model.classes[group.labels[second % n]],
                     "value": 1 - value if model.is_similarity else value,
                 })  # fmt: skip
     return rows
@@ -156,15 +156,13 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     yield _figure(threshold.curve(evaluation, saved, "roc")) + _figure(threshold.curve(evaluation, saved, "det"))
     yield f"<h2>{text.PARTS['retrieval']}</h2>" + _table(text.SCORES, retrieval.score_rows(evaluation))
     images = model.experiment.data.load().test_images
-    for name, group_report in evaluation.groups.items():
+    for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
         yield _figure(retrieval.confusion(evaluation, name))
-        yield _picture(retrieval.sheet(images, group_report, retrieval.spread(group_report)), text.SHEET_TITLE)
+        yield _picture(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
         yield _figure(baselines.figure(evaluation, name))
-        for kind, pairs in (("same", group_report.hardest_same), ("different", group_report.hardest_different)):
-            places = group_report.places[
-                np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group_report.places)
-            ]
+        for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
+            places = group.places[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.places)]
             if len(places):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
                 yield _picture(grid_png(images[places], 8), text.HARDEST[kind])

@@ -14,7 +14,6 @@ from pages.ui.session import model_picker
 from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
-from pages.ui.text.plot import PLOT
 from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, chosen, reported, rule_of
 from siamese_core.embeddings.verification import Distances, band, rates
 from siamese_core.export.figures import verification as figures
@@ -82,13 +81,13 @@ def _picker(evaluation: Evaluation) -> Threshold | None:
         text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
     )
     st.caption(text.RULE_HELP[kind])
-    group_report, is_similarity = evaluation.groups[name], evaluation.file.model.is_similarity
+    group, is_similarity = evaluation.groups[name], evaluation.file.model.is_similarity
     if kind == "hand":
         by_hand = _by_hand(evaluation, name)
-        if not len(group_report.reported_on.same) or not len(group_report.reported_on.different):
+        if not len(group.reported_on.same) or not len(group.reported_on.different):
             return None
-        return reported(_as_distance(evaluation, by_hand), group_report.reported_on, "hand", name, is_similarity)
-    return chosen(group_report.chosen_on, group_report.reported_on, _rule(kind), name, is_similarity)
+        return reported(_as_distance(evaluation, by_hand), group.reported_on, "hand", name, is_similarity)
+    return chosen(group.chosen_on, group.reported_on, _rule(kind), name, is_similarity)
 
 
 def _by_hand(evaluation: Evaluation, name: str) -> float:
@@ -134,16 +133,16 @@ def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
     """What a threshold means, and how often it is wrong on the classes of each group."""
     lines = [text.SAYS_SAME[evaluation.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
     distance = _as_distance(evaluation, threshold.value)
-    for name, group_report in evaluation.groups.items():
-        at = rates(group_report.reported_on, distance)
+    for name, group in evaluation.groups.items():
+        at = rates(group.reported_on, distance)
         none = model_picker.text.NONE
-        accept, reject = (None, None) if group_report.bands is None else band(group_report.bands, distance)
+        accept, reject = (None, None) if group.bands is None else band(group.bands, distance)
         lines.append(
             text.RATES.format(
                 group=text.GROUPS[name],
                 false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else none,
                 false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else none,
-                different=f"{group_report.reported_on.counts[1]:,}", same=f"{group_report.reported_on.counts[0]:,}",
+                different=f"{group.reported_on.counts[1]:,}", same=f"{group.reported_on.counts[0]:,}",
             )
         )  # fmt: skip
     return lines
@@ -153,9 +152,9 @@ def rates_of(
     evaluation: Evaluation, name: str, value: float
 ) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
     """Of a threshold on the classes of a group: each error rate, and its interval."""
-    group_report, distance = evaluation.groups[name], _as_distance(evaluation, value)
-    ends = (None, None) if group_report.bands is None else band(group_report.bands, distance)
-    yield from zip(("false_accept", "false_reject"), rates(group_report.reported_on, distance), ends, strict=True)
+    group, distance = evaluation.groups[name], _as_distance(evaluation, value)
+    ends = (None, None) if group.bands is None else band(group.bands, distance)
+    yield from zip(("false_accept", "false_reject"), rates(group.reported_on, distance), ends, strict=True)
 
 
 def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
@@ -171,10 +170,8 @@ def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
         lambda: histogram(evaluation, value),
         "threshold_view",
         settings=(evaluation.file.key, value, d_max),
-        data=None,
-        live=False,
         height=figures.HEIGHTS["histogram" if len(evaluation.groups) == 1 else "histograms"],
-        text=PLOT | {"label": text.HISTOGRAM["label"]},
+        label=text.HISTOGRAM["label"],
         handles=handles,
         on_dropped=lambda key, to: st.session_state.update({HAND: to, RULE: "hand"}),
     )
@@ -196,7 +193,7 @@ def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
 
 def _pairs(evaluation: Evaluation) -> dict[str, Distances]:
     """In the model's own units."""
-    pairs = {name: group_report.reported_on for name, group_report in evaluation.groups.items()}
+    pairs = {name: group.reported_on for name, group in evaluation.groups.items()}
     if not evaluation.file.model.is_similarity:
         return pairs
     return {name: side.similarities() for name, side in pairs.items()}
@@ -219,15 +216,13 @@ def _summary(evaluation: Evaluation) -> None:
 
 def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     rows = []
-    for name, group_report in evaluation.groups.items():
-        scores = {} if group_report.summary is None else group_report.summary._asdict()
+    for name, group in evaluation.groups.items():
+        scores = {} if group.summary is None else group.summary._asdict()
         shown = {
-            score: with_interval(
-                scores.get(score), group_report.spread.get(score), decimal if score == "auc" else percent
-            )
+            score: with_interval(scores.get(score), group.spread.get(score), decimal if score == "auc" else percent)
             for score in ("auc", "eer", "tar_at_1", "tar_at_01")
         }
-        pairs = (text.EXACT if group_report.exact else text.SAMPLED).format(pairs=f"{group_report.pairs:,}")
+        pairs = (text.EXACT if group.exact else text.SAMPLED).format(pairs=f"{group.pairs:,}")
         rows.append({"group": text.GROUPS[name], **shown, "pairs": pairs})
     return rows
 
@@ -240,22 +235,20 @@ def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
         lambda: curve(evaluation, threshold, kind),
         "curve_view",
         settings=(evaluation.file.key, kind, threshold),
-        data=None,
-        live=False,
         height=figures.HEIGHTS[kind],
-        text=PLOT | {"label": text.CURVE_WORDS["label"]},
+        label=text.CURVE_WORDS["label"],
     )
 
 
 def curve(evaluation: Evaluation, threshold: Threshold | None, kind: str) -> go.Figure:
     """ROC or DET of each group, and where the threshold stands on them."""
     lines, marks = {}, {}
-    for name, group_report in evaluation.groups.items():
-        if group_report.curves is None:
+    for name, group in evaluation.groups.items():
+        if group.curves is None:
             continue
-        lines[name] = (group_report.curves.false_accept, 1 - group_report.curves.false_reject, text.GROUPS[name])
+        lines[name] = (group.curves.false_accept, 1 - group.curves.false_reject, text.GROUPS[name])
         if threshold is not None:
-            at = rates(group_report.reported_on, _as_distance(evaluation, threshold.value))
+            at = rates(group.reported_on, _as_distance(evaluation, threshold.value))
             marks[name] = (at.false_accept, 1 - at.false_reject)
     if kind == "det":
         return figures.det(lines, marks, text=text.CURVE_WORDS)

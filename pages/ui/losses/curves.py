@@ -16,7 +16,6 @@ from pages.ui.losses.one_pair import one_pair
 from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures import base, losses
@@ -111,10 +110,8 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
         figure,
         "losses_view",
         settings=(group, str(params), end, versions, str(pair), None if pairs is None else latest_run.shown(run)),
-        data=None,
-        live=False,
         height=HEIGHT["short" if pairs is None else "tall"],
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=handles(params),
         on_dragged=drag,
         on_dropped=drag,
@@ -136,10 +133,8 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
         lambda: base.triplet_surface(arrays["at"], arrays["surface"], triplets, margin=margin, text=text.TRIPLET),
         "losses_surface",
         settings=(margin, end, version(arrays), None if triplets is None else latest_run.shown(run)),
-        data=None,
-        live=False,
         height=HEIGHT["short"],
-        text=PLOT | {"label": text.TRIPLET["label"]},
+        label=text.TRIPLET["label"],
         handles=handles(params, kind="diagonal"),
         on_dragged=drag,
         on_dropped=drag,

@@ -11,7 +11,6 @@ from pages.ui.losses.field_widgets import slider
 from pages.ui.session.loss_curves import Arrays, axis_of, loss_arrays
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.export.figures import losses
 from siamese_core.losses import LOSSES
 
@@ -34,10 +33,8 @@ def one_pair() -> None:
         lambda: losses.one_pair(values, text=text.PAIR, normalised=normalised),
         "one_pair_view",
         settings=(tuple(values.items()), normalised),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": text.PAIR["label"]},
+        label=text.PAIR["label"],
     )
 
 

@@ -12,7 +12,6 @@ from pages.ui.losses.drag_handles import drag, handles, take_dragged
 from pages.ui.losses.field_widgets import number, select, slider
 from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.experiment.reach import Reach, asked_of, reach
 from siamese_core.export.figures import base, losses
 from siamese_core.export.figures.losses import Mark
@@ -59,10 +58,8 @@ def _chart(key: str, name: str, value: float, found: Reach, classes: int) -> Non
         lambda: losses.overlay({LOSSES[key].title: Curve(**arrays)}, end=end, text=words, marks=marks),
         "reach_view",
         settings=(key, value, end, version(arrays), found, classes),
-        data=None,
-        live=False,
         height=HEIGHT,
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=handles({key: {name: value}}),
         on_dragged=drag,
         on_dropped=drag,

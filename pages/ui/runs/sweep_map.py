@@ -10,7 +10,6 @@ from pages.ui.components.components import plot_view
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
-from pages.ui.text.plot import PLOT
 from siamese_core.experiment.fields import ChoiceField
 from siamese_core.experiment.grid import SCORED, CellView, SweepView, axis_field, axis_names
 from siamese_core.export.figures.sweeps import Place, heat_map, height_of, place_at
@@ -47,7 +46,7 @@ def drawn(view: SweepView) -> list[str]:
         data=[(cell.status, str(cell.scores)) for cell in view.cells],
         live=view.live,
         height=height_of(view),
-        text=PLOT | {"label": text.MAP["label"]},
+        label=text.MAP["label"],
         on_clicked=lambda x, y: st.session_state.update({PRESSED: (view.id, x, y)}),
     )
     sweep, x, y = st.session_state.get(PRESSED, ("", 0.0, 0.0))

@@ -12,7 +12,6 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.session import engine, session
 from pages.ui.text import losses as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.myths import MYTHS, STEPS, Myth, result
 from siamese_core.export.figures import losses
@@ -97,7 +96,7 @@ def _chart(myth: Myth, views: dict[str, RunView]) -> None:
         data=tuple(len(view.scores) for view in views.values()),
         live=any(view.live for view in views.values()),
         height=HEIGHT,
-        text=PLOT | {"label": text.TRIALS["label"]},
+        label=text.TRIALS["label"],
     )
 
 

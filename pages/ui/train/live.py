@@ -14,7 +14,6 @@ from pages.ui.session.loss_curves import collect_late, is_waiting
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
 from pages.ui.text import train as text
-from pages.ui.text.plot import PLOT
 from pages.ui.train.loss_panel import loss_panel
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.engine import RunView
@@ -167,7 +166,7 @@ def _history(run: RunView | None, experiment: Experiment) -> None:
         data=(len(run.loss), len(run.scores), run.pixels is None) if run else None,
         live=run is not None and run.live,
         height=HISTORY_HEIGHT,
-        text=PLOT | {"label": text.HISTORY["label"]},
+        label=text.HISTORY["label"],
     )
 
 

@@ -12,7 +12,6 @@ from pages.ui.components.components import plot_view
 from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
 from pages.ui.text import train as text
-from pages.ui.text.plot import PLOT
 from siamese_core.engine import RunView
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import Frame
@@ -79,7 +78,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,
-        text=PLOT | {"label": words["label"]},
+        label=words["label"],
         handles=_handles(experiment),
         on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
         on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
