@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.ui.losses import latest_run
 from pages.ui.losses.address import GROUPS
 from pages.ui.session.engine import engine
 from pages.ui.text import losses as text
@@ -206,7 +207,7 @@ def with_a_run(app: AppTest, **settings: str) -> None:
     owner = app.session_state["owner"]
     run = engine().start(owner, Experiment(dataset="digits", encoder="mlp", steps=5, projection="pca", **settings))
     until(lambda: (v := engine().poll(owner, run)) is not None and v.status == "finished" and v.frame, "the end")
-    app.toggle(key="losses_mine").set_value(True).run()
+    app.toggle(key=latest_run.WANTED).set_value(True).run()
     assert not app.exception
 
 
@@ -235,5 +236,5 @@ def test_a_run_on_pairs_has_no_triplets_to_show_and_the_page_says_so() -> None:
 
 def test_without_a_run_the_page_says_where_to_get_one() -> None:
     app = opened()
-    app.toggle(key="losses_mine").set_value(True).run()
+    app.toggle(key=latest_run.WANTED).set_value(True).run()
     assert text.RUN_MISSING in words(app)

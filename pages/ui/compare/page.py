@@ -21,6 +21,7 @@ from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
 from pages.ui.shims.images import show_png
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
@@ -61,13 +62,8 @@ def page() -> None:
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=POLL_EVERY)(file)
     elif is_waiting():
-        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
-
-
-def _rerun_on_arrival() -> None:
-    """The curve of the loss comes from the training process."""
-    if has_arrived():
-        st.rerun()
+        # The curve of the loss comes from the training process.
+        rerun_when(has_arrived, POLL_EVERY)
 
 
 def threshold_of(file: ModelFile, work: EvaluationProgress | None) -> Threshold | None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.ui.data import browse, downloads, inputs, pairs, uploaded
 from pages.ui.session import engine, sections
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import data as text
 
 TITLE = text.TITLE
@@ -30,10 +31,5 @@ def page() -> None:
     is_ready = bool(engine.devices())
     SECTIONS[section]()
     if not is_ready:
-        st.fragment(_rerun_when_ready, run_every=POLL_EVERY)()
-
-
-def _rerun_when_ready() -> None:
-    """The replies of the training process come when that has started."""
-    if engine.devices():
-        st.rerun()
+        # The replies of the training process come when that has started.
+        rerun_when(lambda: bool(engine.devices()), POLL_EVERY)

@@ -14,6 +14,7 @@ from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
 from pages.ui.shims.images import show_png
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout, layout_of
 from siamese_core.evaluation.report import GroupReport, Hardest
@@ -82,7 +83,7 @@ def _points(evaluation: Evaluation) -> None:
     layout = _layout(evaluation)
     if layout is None:
         st.caption(text.LAYING_OUT)
-        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
+        rerun_when(_has_reply, POLL_EVERY)
         return
     if key == evaluation.file.key and pointed is None:
         st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
@@ -90,7 +91,7 @@ def _points(evaluation: Evaluation) -> None:
     experiment = evaluation.file.model.experiment
     frame = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
-        st.fragment(_rerun_when_warm, run_every=POLL_EVERY)()
+        rerun_when(engine.is_umap_warm, POLL_EVERY)
     embedding_view(
         embedding_message.message(experiment, layout, eval_sprites(experiment), frame, pair), key="evaluated_embedding"
     )
@@ -107,12 +108,6 @@ def _layout(evaluation: Evaluation) -> Layout | None:
     return layout
 
 
-def _rerun_on_arrival() -> None:
+def _has_reply() -> bool:
     _, reply = st.session_state.get(LAYOUT, (None, None))
-    if reply is None or reply.done():
-        st.rerun()
-
-
-def _rerun_when_warm() -> None:
-    if engine.is_umap_warm():
-        st.rerun()
+    return reply is None or reply.done()

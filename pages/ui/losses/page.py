@@ -11,6 +11,7 @@ from pages.ui.losses import address, code, conventions, curves, latest_run, myth
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import losses as text
 
 TITLE = text.TITLE
@@ -39,14 +40,8 @@ def page() -> None:
         named = "".join(f"\n- {escape_markdown(str(field))}" for field in address.ignored())
         notice.warning(text.IGNORED.format(fields=named), icon=":material/info:")
     if is_waiting() or latest_run.is_moving():
-        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
-
-
-def _rerun_on_arrival() -> None:
-    """The curves come from the training process: draws them when that has started, and has answered. A run that is laid
-    under them moves."""
-    if has_arrived() or latest_run.is_moving():
-        st.rerun()
+        # The curves come from the training process. A run that is laid under them moves.
+        rerun_when(lambda: has_arrived() or latest_run.is_moving(), POLL_EVERY)
 
 
 def _choice(name: str) -> str:

@@ -18,6 +18,7 @@ from pages.ui.session.engine import film_stem
 from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting
 from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import escape_markdown
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import runs as text
 from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
@@ -65,7 +66,8 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
         key="replay",
     )  # fmt: skip
     if is_waiting():
-        st.fragment(_rerun_on_arrival, run_every=POLL_EVERY)()
+        # The curve of the loss comes when the training process has started.
+        rerun_when(has_arrived, POLL_EVERY)
     if len(playable) > 1:
         differences.part([found.info for found in playable])
     else:
@@ -113,12 +115,6 @@ def _progress(chosen: list[RunInfo]) -> None:
             st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
     if not waiting:
         st.session_state["runs_drawing"] = False
-        st.rerun()
-
-
-def _rerun_on_arrival() -> None:
-    """The curve of the loss comes when the training process has started."""
-    if has_arrived():
         st.rerun()
 
 

@@ -15,6 +15,7 @@ from pages.ui.session import session, sweeps
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import data_uri
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import runs as text
 from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.runs.info import RunInfo
@@ -48,7 +49,8 @@ def section() -> None:
         )
     actions.undo()
     _usage()
-    st.fragment(_watch, run_every=POLL_EVERY if _is_busy(listed) else None)(shown)
+    # A run has come to its end, or its thumbnail is there.
+    rerun_when(lambda: _signature() != shown, POLL_EVERY if _is_busy(listed) else None)
     chosen = [info for run in _shown() if (info := session.find_run(run)) is not None]
     for run in _shown():
         if session.find_run(run) is None:
@@ -72,12 +74,6 @@ def _is_busy(infos: list[RunInfo]) -> bool:
 
 def _signature() -> list[tuple[str, str, bool]]:
     return [(r.id, r.status, session.has_thumbnail(r.id)) for r in session.saved_runs() if not r.sweep]
-
-
-def _watch(shown: list[tuple[str, str, bool]]) -> None:
-    """Draws the page again when a run has come to its end, or its thumbnail is there."""
-    if _signature() != shown:
-        st.rerun()
 
 
 def _shown() -> list[str]:

@@ -15,6 +15,7 @@ from pages.ui.session import datasets, evaluations, session
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
+from pages.ui.shims.polling import rerun_when
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.datasets.bundled import data_folder
@@ -191,7 +192,7 @@ def _is_sound(file: ModelFile) -> bool:
         return False
     if not evaluations.is_ready():
         st.info(text.CHECKING, icon=":material/hourglass:")
-        st.fragment(_rerun_when_ready, run_every=POLL_EVERY)()
+        rerun_when(evaluations.is_ready, POLL_EVERY)
         return False
     try:
         found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
@@ -200,13 +201,8 @@ def _is_sound(file: ModelFile) -> bool:
         return False
     if found is None:
         st.info(text.CHECKING, icon=":material/hourglass:")
-        st.fragment(_rerun_when_ready, run_every=POLL_EVERY)()
+        rerun_when(evaluations.is_ready, POLL_EVERY)
     return found is not None
-
-
-def _rerun_when_ready() -> None:
-    if evaluations.is_ready():
-        st.rerun()
 
 
 def title(file: ModelFile) -> str:
