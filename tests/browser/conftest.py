@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from siamese_core.engine.rpc.pipes import ROOT
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGS = [
@@ -35,6 +35,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip(message)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        expect.set_options(timeout=1000 * PATIENCE)
+        chromium.on("context", lambda context: context.set_default_timeout(1000 * PATIENCE))
         yield chromium
         chromium.close()
 

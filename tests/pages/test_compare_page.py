@@ -29,7 +29,7 @@ from siamese_core.training.loop import never, train
 from tests.pages.app import click, ran, words
 from tests.support.hostile_images import corpus
 from tests.support.hostile_models import CASES, OWN, assembled, good
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 COMPARE = "pages/4_Compare.py"
 SIZE = (28, 28)
@@ -50,7 +50,7 @@ def digits() -> Model:
 
 
 def opened(model: str = "", source: str = "") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(COMPARE)
     if model:
         app.session_state[model_picker.CHOICE] = model
@@ -170,7 +170,7 @@ class TestAPairOfTheDataset:
         assert distances == sorted(distances[:5]) + sorted(distances[5:])
 
     def test_another_model_is_chosen_by_the_address_which_then_names_what_is_chosen(self) -> None:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
         app.switch_page(COMPARE)
         app.query_params["model"] = "mnist"
         assert "Trained on MNIST" in words(checked(app))
@@ -180,7 +180,7 @@ class TestAPairOfTheDataset:
         assert app.query_params["model"] in ("fashion_mnist", ["fashion_mnist"])
 
     def test_an_unknown_model_in_the_address_leaves_the_first_one(self) -> None:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
         app.switch_page(COMPARE)
         app.query_params["model"] = "../../etc/passwd"
         assert "Trained on Fashion-MNIST" in words(checked(app))
@@ -352,7 +352,7 @@ class TestRuns:
 
     def test_a_run_cannot_be_chosen_by_its_id_in_anothers_address(self) -> None:
         run = engine().start("somebody else's token", SHORT)
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
         app.switch_page(COMPARE)
         app.query_params["model"] = run
         assert "Trained on Fashion-MNIST" in words(checked(app))

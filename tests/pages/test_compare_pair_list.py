@@ -22,7 +22,7 @@ from siamese_core.formats.images import ImageRejected, refusal
 from siamese_core.formats.pair_lists import Listed, PairList, of_zip, to_csv
 from siamese_core.runs.model import Model
 from tests.pages.app import click, ran, words
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 COMPARE = "pages/4_Compare.py"
 PNG = "image/png"
@@ -46,7 +46,7 @@ def zip_of(table: str, files: dict[str, bytes]) -> bytes:
 
 
 def opened(given_as: str = "stacks") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(COMPARE)
     app.session_state["compare_source"] = "many"
     app.session_state["many_given_as"] = given_as

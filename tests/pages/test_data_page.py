@@ -17,13 +17,13 @@ from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 DATA = "pages/3_Data.py"
 
 
 def opened(section: str = "", experiment: Experiment | None = None) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(DATA)
     if section:
         app.query_params["section"] = section
@@ -192,7 +192,7 @@ class TestOwn:
     def test_another_browser_gets_the_settings_but_not_the_pictures(self) -> None:
         app = button(uploaded(zip_of({"a": 2, "b": 2})), text.USE)
         key = app.session_state["experiment"].dataset
-        other = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+        other = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
         other.switch_page("pages/1_Train.py")
         other.query_params["dataset"], other.query_params["seed"] = key, "9"
         other.run()

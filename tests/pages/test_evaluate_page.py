@@ -22,7 +22,7 @@ from siamese_core.evaluation.report import from_wire
 from siamese_core.experiment.experiment import Experiment
 from tests.pages.app import ran
 from tests.support.uploading import until_read
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
 EVALUATE, COMPARE = "pages/5_Evaluate.py", "pages/4_Compare.py"
@@ -55,7 +55,7 @@ def run() -> str:
 
 
 def opened(page: str, run: str, part: str = "") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
     app.session_state["owner"] = OWNER
     ran(app).switch_page(page)
     app.session_state[model_picker.CHOICE] = run

@@ -22,14 +22,14 @@ from siamese_core.evaluation.inference import load
 from siamese_core.evaluation.report import Report
 from siamese_core.formats.pair_lists import to_csv
 from tests.pages.app import ran, words
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 EVALUATE = "pages/5_Evaluate.py"
 UPLOADED = f"{model_picker.UPLOAD}_saved"
 
 
 def opened(part: str = "", model: str = "fashion_mnist") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(EVALUATE)
     app.query_params["model"] = model
     if part:
@@ -159,7 +159,7 @@ def test_a_cancelled_evaluation_begins_again_when_asked() -> None:
 
 
 def test_a_model_without_its_images_says_so() -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
     elsewhere = replace(model_picker.bundled("mnist").model, has_images=False)
@@ -249,7 +249,7 @@ def test_a_rule_that_the_widgets_cannot_say_is_left_as_it_is() -> None:
     file = model_picker.bundled("mnist")
     assert file.model.threshold is not None
     rare = replace(file.model.threshold, value=0.321, rule="costs=1:1:0.001")
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(EVALUATE)
     app.session_state["model_choice"] = model_picker.FILE
     app.session_state[UPLOADED] = model_picker.file_of(replace(file.model, threshold=rare))

@@ -14,13 +14,13 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.myths import MYTHS
 from siamese_core.losses import LOSSES
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 LOSSES_PAGE = "pages/2_Losses.py"
 
 
 def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     until(lambda: engine().devices, "a warm worker")
     app.switch_page(LOSSES_PAGE)
     for name, value in query.items():

@@ -23,7 +23,7 @@ from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 from tests.pages.app import click, ran, words
 from tests.support.uploading import until_read
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
 RUNS, TRAIN = "pages/6_Runs.py", "pages/1_Train.py"
@@ -62,7 +62,7 @@ def _ben_has_nothing() -> Iterator[None]:
 
 
 def opened(owner: str, page: str = RUNS, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
     app.session_state["owner"] = owner
     ran(app).switch_page(page)
     for name, value in query.items():

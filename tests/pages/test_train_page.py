@@ -15,14 +15,14 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 TRAIN = "pages/1_Train.py"
 BUNDLED = ("digits", "fashion_mnist", "mnist")
 
 
 def opened(query: str = "") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(TRAIN)
     for name, value in parse_qsl(query, keep_blank_values=True):
         app.query_params[name] = value
@@ -48,7 +48,7 @@ def test_the_front_door_leads_to_train_from_wherever_it_is_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     assert not app.exception
     assert [button.label for button in app.button] == ["Train one and watch it learn", "Open this run on Train"]
 

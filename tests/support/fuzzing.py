@@ -20,7 +20,7 @@ def fuzzed(examples: int, *strategies: SearchStrategy[Any]) -> Callable[[Callabl
             settings(max_examples=count)(given(*strategies)(test))()
 
         functools.update_wrapper(run, test)
-        del run.__wrapped__  # pytest would ask for its arguments
+        del vars(run)["__wrapped__"]  # pytest would ask for its arguments
         return run
 
     return decorate
