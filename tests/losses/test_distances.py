@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamese_core.losses.distances import MEASURES, Measure
+from siamese_core.losses.distances import MEASURES, Measure, normalised
 
 # A similarity head has weights of its own: test_similarities.py.
 WITHOUT_WEIGHTS = {key: measure for key, measure in MEASURES.items() if key != "similarity_head"}
@@ -199,6 +199,11 @@ def test_a_point_that_is_not_a_number_is_at_no_distance(measure: Measure) -> Non
     h[0, 0] = math.nan
     assert measure.between(h[:1], h[1:]).isnan().all()
     assert measure.within(h).isnan().all()
+
+
+def test_a_vector_has_a_direction_if_it_is_longer_than_1e_15() -> None:
+    h = torch.tensor([[1e-15, 0.0], [0.0, -1.1e-15], [0.0, 0.0]])
+    torch.testing.assert_close(normalised(h), torch.tensor([[0.0, 0.0], [0.0, -1.0], [0.0, 0.0]]))
 
 
 @pytest.mark.parametrize(("key", "distance"), [("cosine", 0.25), ("similarity_head", 0.75)])

@@ -1,6 +1,7 @@
 """Mutants of a source: one operator, comparison, sign or number is changed, and nothing else of the text.
 
-Only what stands in the body of a function is changed: no annotation, default, decorator, or catalogue of a module.
+Only what stands in the body of a function is changed: no annotation, default or decorator, no catalogue of a module,
+and no `Param`, whose numbers are the range of a widget.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
     for name, child in ast.iter_fields(node):
         for inner in child if isinstance(child, list) else [child]:
             skipped = name == "annotation" or isinstance(inner, ast.stmt | ast.arguments | ast.JoinedStr)
+            skipped |= isinstance(inner, ast.Call) and ast.unparse(inner.func) == "Param"
             if isinstance(inner, ast.AST) and not skipped:
                 yield inner
                 yield from _expressions(inner)

@@ -16,6 +16,7 @@ LIMIT = 10
 
 def größe(a: "int | None" = 3, *rest: int) -> "int | str":
     """Not 1 + 1."""
+    b: 1 = Param(low=1 + 1)
     if not a < rest[-1] <= 5 and a == 2:
         return f"{a + 7}"
     return (a - 1) * ~rest[
@@ -46,7 +47,7 @@ def test_every_operator_comparison_sign_and_number_in_a_body_is_changed_once() -
 
 def test_a_change_in_a_long_statement_knows_all_lines_up_to_it() -> None:
     (mutant,) = (m for m in mutants_of("a.py", SOURCE) if m.change(SOURCE) == "] // 2.5  →  ] * 2.5")
-    assert mutant.lines == range(9, 12)
+    assert mutant.lines == range(10, 13)
 
 
 @pytest.mark.parametrize("path", FILES)
