@@ -16,7 +16,7 @@ from pages.ui.session.session import engine, sweeps, token
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import plain
 from pages.ui.text import runs as text
-from siamese_core.engine.storage.replays import PICTURE
+from siamese_core.engine.storage.replays import THUMBNAIL
 from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.export.figures.thumbnail import picture_png
 from siamese_core.runs.info import RunInfo
@@ -74,7 +74,7 @@ def _is_busy(infos: list[RunInfo]) -> bool:
 
 def _signature(me: str) -> list[tuple[str, str, bool]]:
     store = engine().store
-    return [(r.id, r.status, store.has(r.id, PICTURE)) for r in store.infos(me) if not r.sweep]
+    return [(r.id, r.status, store.has(r.id, THUMBNAIL)) for r in store.infos(me) if not r.sweep]
 
 
 def _watch(shown: list[tuple[str, str, bool]]) -> None:
@@ -183,7 +183,7 @@ def _encoded(png: bytes) -> str:
 
 
 def _picture(run: str) -> str:
-    png = engine().store.attached(run, PICTURE)
+    png = engine().store.attached(run, THUMBNAIL)
     return _encoded(png or BLANK)
 
 
