@@ -13,7 +13,7 @@ from pages.ui.session.engine import engine, uploads
 from siamese_core.engine import RunView
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.storage.limits import Limits
-from siamese_core.engine.storage.replays import PICTURE, LayoutProgress
+from siamese_core.engine.storage.replays import THUMBNAIL, LayoutProgress
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
@@ -206,11 +206,11 @@ def is_film_under_way(run_id: str) -> bool:
 
 def thumbnail_of_run(run_id: str) -> bytes | None:
     """Return the last layout of a saved run as a PNG, where it is there."""
-    return engine().store.attached(run_id, PICTURE)
+    return engine().store.attached(run_id, THUMBNAIL)
 
 
 def has_thumbnail(run_id: str) -> bool:
-    return engine().store.has(run_id, PICTURE)
+    return engine().store.has(run_id, THUMBNAIL)
 
 
 def is_being_written(run_id: str) -> bool:

@@ -5,24 +5,11 @@ Both ends see the same messages in the same order, so both know which files thes
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 
+from siamese_core.engine.recent import remember
+
 MOST_FILES = 4
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-def remember(recent: dict[K, V], key: K, value: V, most: int) -> list[K]:
-    """Put `value` behind all that was used before it; return the keys of those that make room, used longest ago."""
-    recent.pop(key, None)
-    recent[key] = value
-    oldest = list(recent)[: max(0, len(recent) - most)]
-    for gone in oldest:
-        del recent[gone]
-    return oldest
 
 
 def attached(sent: dict[str, None], key: str, data: bytes) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How much is kept on this machine, as its operator sets it."""
+"""How much is stored on this machine, as its operator sets it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNS, GIGABYTES = "SIAMESE_KEEP_RUNS", "SIAMESE_KEEP_GB"
 
 
 def limits_of(environment: Mapping[str, str]) -> Limits:
-    """As the operator of this server sets them; what cannot be read is named in the server's log."""
+    """Return what the operator of this server sets; what cannot be read is named in the server's log."""
     found = {RUNS: float(Limits.runs), GIGABYTES: Limits.gigabytes}
     for name, default in found.items():
         try:

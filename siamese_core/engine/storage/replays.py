@@ -1,4 +1,4 @@
-"""Films of saved runs: their pictures are laid out once, when a run has ended or is looked at, and kept beside it.
+"""Films of saved runs: they are laid out once, when a run has ended or is played, and saved beside it.
 
 One thread has one film laid out at a time, so that no more than one is in memory however many wait.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections import OrderedDict
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 
+from siamese_core.engine.recent import remember
 from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.engine.rpc.film_queue import FilmQueue
 from siamese_core.engine.storage.store import RunStore
@@ -24,12 +24,12 @@ from siamese_core.runs.history import Film, RunHistory
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts, packed_layouts, read_layouts
 
-PICTURE = "picture.png"
-KEPT = 6
-"""Recordings in memory: as many as are laid side by side, and a little more."""
+THUMBNAIL = "picture.png"
+MOST_HISTORIES = 6
+"""Histories in memory: as many as are laid side by side, and a little more."""
 
 MOST_WAITING = 200
-"""Films of runs that have ended; later ones are laid out when somebody looks."""
+"""Films of runs that have ended; later ones are laid out when somebody plays them."""
 
 NO_ROOM = "the server has no room for its pictures ({why})"
 OUR_ERROR = "by an error of ours ({name}): see the server's log"
@@ -37,94 +37,94 @@ OUR_ERROR = "by an error of ours ({name}): see the server's log"
 
 @dataclass(frozen=True)
 class LayoutProgress:
-    """A film on its way: `done` of `of` pictures; `of` is 0 as long as it waits."""
+    """A film on its way: `done` of `of` frames; `of` is 0 as long as it waits."""
 
     done: int = 0
     of: int = 0
 
 
 class Replays:
+    """What is played of saved runs: their histories, and the layouts of their films."""
+
     def __init__(self, store: RunStore, films: FilmQueue) -> None:
         self._store, self._films = store, films
         self._lock = threading.Lock()
         self._asked = threading.Condition(self._lock)
-        self._recordings: OrderedDict[tuple[str, float], RunHistory] = OrderedDict()
+        self._histories: dict[tuple[str, float], RunHistory] = {}
         self._problems: dict[str, tuple[float, str]] = {}
         self._waiting: list[RunInfo] = []
-        self._drawn: RunInfo | None = None
-        threading.Thread(target=self._draw_forever, name="films", daemon=True).start()
+        self._current: RunInfo | None = None
+        threading.Thread(target=self._lay_out_forever, name="films", daemon=True).start()
 
     def run_history(self, owner: str, run: str) -> RunHistory | None:
-        """None for an unknown run. Raises FolderRejected where its files are damaged."""
+        """Return what was recorded of a run; None for an unknown one. Raises FolderRejected for damaged files."""
         info = self._store.find(owner, run)
         if info is None:
             return None
         name = (run, info.updated)
         with self._lock:
-            if name in self._recordings:
-                self._recordings.move_to_end(name)
-                return self._recordings[name]
+            if name in self._histories:
+                remember(self._histories, name, self._histories[name], MOST_HISTORIES)
+                return self._histories[name]
         # Without the lock: the store has one of its own, and asks for this one while it deletes.
         found = self._store.run_history(owner, run)
         with self._lock:
             if found is not None:
-                self._recordings[name] = found
-                while len(self._recordings) > KEPT:
-                    self._recordings.popitem(last=False)
+                remember(self._histories, name, found, MOST_HISTORIES)
         return found
 
     def poll(self, owner: str, run: str) -> Layouts | LayoutProgress | str | None:
-        """The pictures of a run; how far they are; a sentence why there are none; None for an unknown run.
+        """Return the layouts of a run, how far they are, or a message why there are none; None for an unknown run.
 
         Raises FolderRejected.
         """
         info, run_history = self._store.find(owner, run), self.run_history(owner, run)
         if info is None or run_history is None or not len(run_history.film):
             return None
-        kept = self._store.attached(run, _name(run_history.film))
-        if kept is not None:
+        stored = self._store.attached(run, _name(run_history.film))
+        if stored is not None:
             with suppress(Damaged):
-                layouts = read_layouts(kept)
+                layouts = read_layouts(stored)
                 if layouts.xy.shape[:2] == run_history.film.embeddings.shape[:2]:
                     return layouts
         with self._asked:
             if run in self._problems and self._problems[run][0] == info.updated:
                 return self._problems[run][1]
-            if self._drawn is None or self._drawn.id != run:
-                # Who looks comes before all that nobody looks at.
+            if self._current is None or self._current.id != run:
+                # Who watches comes before all that nobody watches.
                 self._waiting = [info, *(other for other in self._waiting if other.id != run)]
                 self._asked.notify()
         return LayoutProgress(*(self._films.progress(run) or (0, 0)))
 
     def is_drawing(self, run: str) -> bool:
-        """Whether its pictures are on their way."""
+        """Return whether its layouts are on their way."""
         with self._lock:
-            return (self._drawn is not None and self._drawn.id == run) or any(r.id == run for r in self._waiting)
+            return (self._current is not None and self._current.id == run) or any(r.id == run for r in self._waiting)
 
     def prepare(self, info: RunInfo) -> None:
-        """When a run has ended: its film is laid out before anybody asks. Those of a sweep wait until somebody does."""
+        """Lay out the film of a run that has ended, before anybody asks. Those of a sweep wait until somebody does."""
         with self._asked:
             if not info.sweep and len(self._waiting) < MOST_WAITING:
                 self._waiting.append(info)
                 self._asked.notify()
 
     def forget(self, run: str) -> None:
-        """It is deleted."""
+        """Forget a run that is deleted."""
         with self._lock:
             self._problems.pop(run, None)
             self._waiting = [info for info in self._waiting if info.id != run]
-            for name in [name for name in self._recordings if name[0] == run]:
-                del self._recordings[name]
+            for name in [name for name in self._histories if name[0] == run]:
+                del self._histories[name]
         self._films.cancel(run)
 
-    def _draw_forever(self) -> None:
+    def _lay_out_forever(self) -> None:
         while True:
             with self._asked:
                 self._asked.wait_for(lambda: self._waiting)
-                info = self._drawn = self._waiting.pop(0)
+                info = self._current = self._waiting.pop(0)
             why = ""
             try:
-                self._draw(info)
+                self._lay_out(info)
             except (FolderRejected, RequestRejected) as error:
                 why = str(error)
             except OSError as error:
@@ -136,11 +136,11 @@ class Replays:
                 traceback.print_exc(file=sys.stderr)
                 why = OUR_ERROR.format(name=type(error).__name__)
             with self._lock:
-                self._drawn = None
+                self._current = None
                 if why:
                     self._problems[info.id] = (info.updated, why)
 
-    def _draw(self, info: RunInfo) -> None:
+    def _lay_out(self, info: RunInfo) -> None:
         run_history = self.run_history(info.owner, info.id)
         if run_history is None or not len(run_history.film) or self._store.has(info.id, _name(run_history.film)):
             return
@@ -148,10 +148,10 @@ class Replays:
         layouts = self._films.begin(info.id, experiment.projection, run_history.film.embeddings).result()
         for earlier in self._store.folder(info.id).glob("layouts-*"):
             earlier.unlink()
-        self._store.attach(info.id, PICTURE, layout_png(layouts.xy[-1], run_history.eval_images.labels))
+        self._store.attach(info.id, THUMBNAIL, layout_png(layouts.xy[-1], run_history.eval_images.labels))
         self._store.attach(info.id, _name(run_history.film), packed_layouts(layouts))
 
 
 def _name(film: Film) -> str:
-    """Of other frames, another file."""
+    """Return the file of a film's layouts: of other frames, another one."""
     return f"layouts-{len(film)}-{int(film.steps[-1])}.safetensors"

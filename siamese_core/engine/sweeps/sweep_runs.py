@@ -1,4 +1,4 @@
-"""The runs of sweeps in the engine: nobody's latest one, going on unwatched, kept for the hash of an owner."""
+"""The runs of sweeps in the engine: in the background, without a lease, saved for the hash of an owner."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from siamese_core.runs.info import RunInfo
 
 
 class SweepRuns:
+    """What sweeps ask of the engine: see `sweeps.Runs`."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # A token that no browser has: these runs are controlled by their sweep alone.
@@ -22,7 +24,7 @@ class SweepRuns:
         return self._engine.start(self._nobody, experiment, machine, background=True, sweep=sweep, owner_hash=owner)
 
     def resume_cell(self, owner: str, run: str) -> bool:
-        """Goes on from where it was saved last; False where that cannot be."""
+        """Go on from where it was saved last; False where that cannot be."""
         try:
             self._engine.reopen(self._nobody, run, owner_hash=owner)
         except FolderRejected:
@@ -37,7 +39,7 @@ class SweepRuns:
         self._engine.store.delete_when_idle(owner, run)
 
     def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
-        """Whether it is running, and what is known of it."""
+        """Return whether it is running, and what is known of it."""
         is_running = self._engine.store.is_busy(run)
         info = self._engine.store.find(owner, run)
         view = self._engine.poll(self._nobody, run)

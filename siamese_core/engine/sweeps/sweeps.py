@@ -1,4 +1,4 @@
-"""Sweeps: grids of runs that go on whether somebody looks or not, a few at a time, also after the server was killed.
+"""Sweeps: grids of runs that go on whether somebody watches or not, a few at a time, also after the server was killed.
 
 Each cell is a saved run like any other. A sweep belongs to a hash of its owner's token, as its runs do.
 """
@@ -37,14 +37,14 @@ MAX_SWEEPS = 8
 
 STATUSES = ("waiting", "running", "finished", "halted", "failed", "cancelled", "left out")
 MAX_TRIES = 3
-TEND_EVERY = 1.0
+SWEEP_EVERY = 1.0
 
 LOST = "This run was lost several times: see the server's log."
 FULL = f"There are {MAX_SWEEPS} sweeps already, and all are going on: cancel or delete one."
 
 
 OTHERS = "Another server on this machine runs the sweeps of this folder: stop it, or begin the sweep there."
-OWN_PICTURES = (
+UPLOADED_SET = (
     "dataset: runs on your own pictures are not saved unasked, and those of a sweep are; choose another dataset."
 )
 
@@ -61,7 +61,7 @@ class Runs(Protocol):
     def forget_cell(self, owner: str, run: str) -> None: ...
 
     def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
-        """Whether it is running, and what is known of it."""
+        """Return whether it is running, and what is known of it."""
         ...
 
 
@@ -105,20 +105,20 @@ class Sweeps:
         self._lock_file = ExitStack()
         self._others = not self._is_first()
         self._find()
-        threading.Thread(target=self._tend_forever, name="sweeps", daemon=True).start()
+        threading.Thread(target=self._sweep_forever, name="sweeps", daemon=True).start()
 
     def start(self, owner: str, grid: Grid, machine: Machine, name: str) -> str:
-        """The id of a new sweep. Raises Rejected."""
+        """Begin a sweep and return its id. Raises Rejected."""
         with self._lock:
             if self._others:
                 raise Rejected(OTHERS)
             if is_uploaded(grid.base.dataset):
-                raise Rejected(OWN_PICTURES)
-            own = [sweep for sweep in self._sweeps.values() if sweep.owner == owner]
-            ended = sorted((s for s in own if not s.live()), key=lambda s: (s.deleted_at is None, s.created))
-            if len(own) >= MAX_SWEEPS and not ended:
+                raise Rejected(UPLOADED_SET)
+            theirs = [sweep for sweep in self._sweeps.values() if sweep.owner == owner]
+            ended = sorted((s for s in theirs if not s.live()), key=lambda s: (s.deleted_at is None, s.created))
+            if len(theirs) >= MAX_SWEEPS and not ended:
                 raise Rejected(FULL)
-            for oldest in ended[: max(0, len(own) - MAX_SWEEPS + 1)]:
+            for oldest in ended[: max(0, len(theirs) - MAX_SWEEPS + 1)]:
                 self._forget(oldest)
             cells = [
                 _Cell() if cell.experiment is not None else _Cell("left out", message=cell.why) for cell in grid.cells()
@@ -129,24 +129,24 @@ class Sweeps:
             return sweep.id
 
     def all(self, owner: str) -> list[SweepView]:
-        """This owner's, the newest first."""
+        """Return this owner's sweeps, the newest first."""
         with self._lock:
-            own = [s for s in self._sweeps.values() if s.owner == owner and s.deleted_at is None]
-            return [_view(sweep) for sweep in sorted(own, key=lambda sweep: -sweep.created)]
+            theirs = [s for s in self._sweeps.values() if s.owner == owner and s.deleted_at is None]
+            return [_view(sweep) for sweep in sorted(theirs, key=lambda sweep: -sweep.created)]
 
     def poll(self, owner: str, sweep: str) -> SweepView | None:
-        """Somebody else's answers like an unknown one."""
+        """Return a sweep as it is now; None for somebody else's, as for an unknown one."""
         with self._lock:
-            found = self._own(owner, sweep)
+            found = self._owned(owner, sweep)
             return _view(found) if found is not None and found.deleted_at is None else None
 
     def cancel(self, owner: str, sweep: str) -> None:
-        """What runs is stopped, what waits is let go; what is done stays."""
+        """Stop what runs, and start nothing more of it; what is done stays."""
         with self._lock:
-            if found := self._own(owner, sweep):
+            if found := self._owned(owner, sweep):
                 for cell in found.cells:
                     if cell.status == "running":
-                        # It may have come to its end since it was looked at last.
+                        # It may have come to its end since it was followed last.
                         self._follow(found, cell)
                     if cell.status == "running":
                         self._runs.stop_cell(cell.run)
@@ -155,22 +155,23 @@ class Sweeps:
                 self._save(found)
 
     def delete(self, owner: str, sweep: str) -> None:
-        """Cancels it, and deletes it with its runs `UNDO_FOR` seconds from now."""
+        """Cancel it, and delete it with its runs `UNDO_FOR` seconds from now."""
         self.cancel(owner, sweep)
         with self._lock:
-            if found := self._own(owner, sweep):
+            if found := self._owned(owner, sweep):
                 found.deleted_at = self._clock()
                 self._save(found)
 
     def is_deleted(self, owner: str, sweep: str) -> bool:
-        """Whether it can still be had back."""
+        """Return whether it can still be had back."""
         with self._lock:
-            found = self._own(owner, sweep)
+            found = self._owned(owner, sweep)
             return found is not None and found.deleted_at is not None
 
     def restore(self, owner: str, sweep: str) -> bool:
+        """Take a deletion back; False where it is too late."""
         with self._lock:
-            found = self._own(owner, sweep)
+            found = self._owned(owner, sweep)
             if found is None or found.deleted_at is None:
                 return False
             found.deleted_at = None
@@ -178,7 +179,7 @@ class Sweeps:
             return True
 
     def sweep_expired(self) -> None:
-        """Looks at what runs, and begins what may. Called every second."""
+        """Follow what runs, begin what may, and delete what can no longer be had back. Called every second."""
         with self._lock:
             if self._others:
                 return
@@ -194,11 +195,12 @@ class Sweeps:
                     return
 
     def close(self) -> None:
+        """Follow the runs no more; another server may."""
         self._closed.set()
         self._lock_file.close()
 
     def _follow(self, sweep: _Sweep, cell: _Cell) -> bool:
-        """Whether something is to be saved of it."""
+        """Take in what has come of a cell; return whether something is to be saved of it."""
         is_running, info = self._runs.cell(sweep.owner, cell.run)
         before = replace(cell)
         if info is not None:
@@ -220,7 +222,7 @@ class Sweeps:
         return (cell.status, cell.run, cell.tries) != (before.status, before.run, before.tries)
 
     def _begin_next(self) -> bool:
-        """The next cell of the sweep of which the fewest run: owners and sweeps take turns."""
+        """Start the next cell of the sweep of which the fewest run: owners and sweeps take turns."""
         waiting = [s for s in self._sweeps.values() if any(cell.status == "waiting" for cell in s.cells)]
         if not waiting:
             return False
@@ -231,8 +233,8 @@ class Sweeps:
         sweep = min(
             waiting, key=lambda w: (running(lambda s: s.owner == w.owner), running(lambda s: s is w), w.created)
         )
-        place = next(place for place, cell in enumerate(sweep.cells) if cell.status == "waiting")
-        cell, planned = sweep.cells[place], list(sweep.grid.cells())[place]
+        index = next(index for index, cell in enumerate(sweep.cells) if cell.status == "waiting")
+        cell, planned = sweep.cells[index], list(sweep.grid.cells())[index]
         if planned.experiment is None:
             # It could be, when the sweep began.
             cell.status, cell.message = "failed", planned.why
@@ -242,7 +244,7 @@ class Sweeps:
         self._save(sweep)
         return True
 
-    def _own(self, owner: str, sweep: str) -> _Sweep | None:
+    def _owned(self, owner: str, sweep: str) -> _Sweep | None:
         found = self._sweeps.get(sweep)
         return found if found is not None and secrets.compare_digest(found.owner.encode(), owner.encode()) else None
 
@@ -287,8 +289,8 @@ class Sweeps:
                 continue
             self._sweeps[sweep.id] = sweep
 
-    def _tend_forever(self) -> None:
-        while not self._closed.wait(TEND_EVERY):
+    def _sweep_forever(self) -> None:
+        while not self._closed.wait(SWEEP_EVERY):
             try:
                 self.sweep_expired()
             except Exception:
@@ -298,8 +300,8 @@ class Sweeps:
 
 def _view(sweep: _Sweep) -> SweepView:
     cells = tuple(
-        CellView(cell, kept.status, kept.run, kept.step, dict(kept.scores), kept.message)
-        for cell, kept in zip(sweep.grid.cells(), sweep.cells, strict=True)
+        CellView(planned, cell.status, cell.run, cell.step, dict(cell.scores), cell.message)
+        for planned, cell in zip(sweep.grid.cells(), sweep.cells, strict=True)
     )
     return SweepView(sweep.id, sweep.name, sweep.grid, sweep.created, cells)
 

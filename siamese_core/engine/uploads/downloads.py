@@ -34,13 +34,15 @@ class _Fetch:
 
 
 class Downloads:
+    """The fetches of `catalogue`, for all owners."""
+
     def __init__(self, catalogue: Mapping[str, Download] = DOWNLOADS) -> None:
         self._catalogue = catalogue
         self._lock = threading.Lock()
         self._fetches: dict[str, _Fetch] = {}
 
     def start(self, owner: str, key: str) -> None:
-        """Begins to fetch a set, unless somebody is at it already; where one was cancelled, when that has ended."""
+        """Begin to fetch a set, unless somebody is at it already; where one was cancelled, when that has ended."""
         with self._lock:
             if self._is_fetching(key):
                 return
@@ -49,15 +51,18 @@ class Downloads:
         threading.Thread(target=self._fetch, args=(download, this, before), name=f"fetch {key}", daemon=True).start()
 
     def poll(self, key: str) -> Fetching | None:
+        """Return how far a set is; None where nobody has asked for it."""
         with self._lock:
             return self._fetches[key].shown if key in self._fetches else None
 
     def cancel(self, owner: str, key: str) -> None:
+        """Stop a fetch, if this owner has begun it."""
         with self._lock:
             if self._is_fetching(key) and self._fetches[key].shown.owner == owner:
                 self._fetches[key].shown = replace(self._fetches[key].shown, status="cancelled")
 
     def is_busy(self) -> bool:
+        """Return whether any set is being fetched."""
         with self._lock:
             return any(self._is_fetching(key) for key in self._fetches)
 

@@ -1,4 +1,4 @@
-"""What is read out of an upload: class folders, picture by picture, into one file of squares."""
+"""Read an upload: class folders, picture by picture, into one file of squares."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class Reading:
 
 @dataclass
 class Job:
+    """An upload that is being read; what a page sees of it is `Reading`."""
+
     id: str
     owner: str
     seen_at: float
@@ -70,14 +72,14 @@ Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
 
 
 def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
-    """The pictures of a job, its raw file behind them; None where it was cancelled meanwhile.
+    """Return the pictures of a job, mapped from its raw file; None where it was cancelled meanwhile.
 
     Raises archives.ArchiveRejected, uploaded.TooFew, OSError, and Rejected where they keep the decoder from others.
     """
     job.total, given = source(job.skipped)
     waiting: deque[str] = deque()
     labels: list[int] = []
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
 
     def contents() -> Iterator[bytes]:
         for picture in given:
@@ -100,17 +102,17 @@ def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | No
             # The process that made it opens what strangers send.
             assert square.pixels.shape == (3, RAW_SIDE, RAW_SIDE)
             job.first_frames += square.first_frame_only
-            labels.append(places.setdefault(label, len(places)))
+            labels.append(indices.setdefault(label, len(indices)))
             file.write(square.pixels.tobytes())
-    return _pictures(job, raw, np.array(labels, np.int64), list(places))
+    return _pictures(job, raw, np.array(labels, np.int64), list(indices))
 
 
 def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
-    """Classes in alphabetical order, "person 2" before "person 10"."""
-    order = sorted(range(len(names)), key=lambda place: archives.natural_key(names[place]))
+    """Return them with classes in alphabetical order, "person 2" before "person 10"."""
+    order = sorted(range(len(names)), key=lambda index: archives.natural_key(names[index]))
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
-    pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[place] for place in order))
+    pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[index] for index in order))
     uploaded.check(pictures)
     paired = uploaded.without_singletons(pictures)
     if paired is pictures:

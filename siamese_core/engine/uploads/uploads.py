@@ -1,6 +1,6 @@
-"""Pictures that somebody gives to this server: read in the background, kept for their owner, gone when unused.
+"""Pictures that somebody uploads: read in the background, saved for their owner, deleted when unused.
 
-What is kept lies in a private folder of this server, under names that the server makes.
+They lie in a private folder of this server, under names that the server makes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from siamese_core.formats.images import ImageRejected
 FORGET_AFTER = 1800.0
 """Seconds without use after which pictures are gone."""
 
-TEND_EVERY = 5.0
+SWEEP_EVERY = 5.0
 
 MOST_BYTES = 8 * 2**30
 """Of all pictures of all owners together: thirty people with 2,000 pictures each."""
@@ -53,7 +53,7 @@ OUR_ERROR = "Reading stopped by an error of ours ({name}). Upload the pictures a
 
 
 @dataclass
-class _Kept:
+class _UploadedSet:
     owner: str
     key: str
     title: str
@@ -71,14 +71,14 @@ class Uploads:
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
-        self._kept: list[_Kept] = []
+        self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
         self._closed = threading.Event()
         self.folder = make_folder()
-        threading.Thread(target=self._tend_forever, name="uploads", daemon=True).start()
+        threading.Thread(target=self._sweep_forever, name="uploads", daemon=True).start()
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
-        """Begins to read class folders out of a zip; replaces what the owner was reading before."""
+        """Begin to read class folders out of a zip; this replaces what the owner was reading before."""
 
         def source(skipped: Counter[str]) -> tuple[int, Iterator[archives.Picture]]:
             wanted = archives.members(file, skipped)
@@ -87,18 +87,19 @@ class Uploads:
         self._start(owner, source)
 
     def read_folder(self, owner: str, root: Path, name: str) -> None:
-        """The same from a folder that the operator of this server allowed."""
+        """Begin to read a folder that the operator of this server allowed."""
         self._start(owner, lambda skipped: (0, archives.folder_pictures(root, name, skipped)))
 
     def square(self, data: bytes) -> Square:
-        """One picture, as those of a set are kept. Raises ImageRejected."""
+        """Return one picture as those of a set are stored. Raises ImageRejected."""
         return self._decoder.square(data, uploaded.RAW_SIDE)
 
     def squares(self, files: Iterable[bytes]) -> Iterator[Square | ImageRejected]:
-        """What `square` returns or raises for each of many files, in their order."""
+        """Yield what `square` returns or raises for each of many files, in their order."""
         return self._decoder.squares(files, uploaded.RAW_SIDE)
 
     def poll(self, owner: str) -> Reading | None:
+        """Return how far the owner's upload is; None where nothing is read."""
         with self._lock:
             job = self._jobs.get(owner)
             if job is None:
@@ -110,7 +111,7 @@ class Uploads:
             )  # fmt: skip
 
     def cancel(self, owner: str) -> None:
-        """Stops reading and lets go of what was read."""
+        """Stop reading, and delete what was read."""
         with self._lock:
             job = self._jobs.pop(owner, None)
             if job is not None:
@@ -118,7 +119,7 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
-        """A set of what was read, to train on; its key. Raises `own.TooFew`, and OSError where the disk is full."""
+        """Make a set to train on of what was read, and return its key. Raises `TooFew`, and OSError on a full disk."""
         reading = self.poll(owner)
         assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
         pictures = reading.pictures
@@ -129,55 +130,56 @@ class Uploads:
             if not uploaded.find_uploaded(key):
                 # The same set of somebody else was deleted at this moment.
                 uploaded.save(title, pictures.classes, images)
-            self._kept = [kept for kept in self._kept if (kept.owner, kept.key) != (owner, key)]
-            self._kept.append(_Kept(owner, key, title, self._clock()))
-            uploaded_sets = [kept for kept in self._kept if kept.owner == owner]
-            for first in sorted(uploaded_sets, key=lambda kept: (kept.deleted_at is None, kept.seen_at))[:-MAX_SETS]:
+            self._sets = [found for found in self._sets if (found.owner, found.key) != (owner, key)]
+            self._sets.append(_UploadedSet(owner, key, title, self._clock()))
+            theirs = [found for found in self._sets if found.owner == owner]
+            for first in sorted(theirs, key=lambda found: (found.deleted_at is None, found.seen_at))[:-MAX_SETS]:
                 self._drop(first)
         return key
 
     def sets(self, owner: str, deleted: bool = False) -> dict[str, str]:
-        """Key → title of this owner's sets, the newest last, or of those that can still be had back."""
+        """Return key → title of this owner's sets, the newest last, or of those that can still be had back."""
         with self._lock:
-            uploaded_sets = (kept for kept in self._kept if kept.owner == owner and uploaded.find_uploaded(kept.key))
-            return {kept.key: kept.title for kept in uploaded_sets if (kept.deleted_at is not None) == deleted}
+            theirs = (found for found in self._sets if found.owner == owner and uploaded.find_uploaded(found.key))
+            return {found.key: found.title for found in theirs if (found.deleted_at is not None) == deleted}
 
     def use(self, owner: str, key: str) -> bool:
-        """Renews a set's time; False where it is not this owner's, or gone."""
+        """Renew a set's time; False where it is not this owner's, or gone."""
         with self._lock:
-            kept = self._set(owner, key)
-            if kept is None or kept.deleted_at is not None or not uploaded.find_uploaded(key):
+            found = self._find(owner, key)
+            if found is None or found.deleted_at is not None or not uploaded.find_uploaded(key):
                 return False
-            kept.seen_at = self._clock()
+            found.seen_at = self._clock()
             return True
 
     def discard(self, owner: str, key: str) -> None:
-        """Deletes a set `UNDO_FOR` seconds from now."""
+        """Delete a set `UNDO_FOR` seconds from now."""
         with self._lock:
-            if kept := self._set(owner, key):
-                kept.deleted_at = self._clock()
+            if found := self._find(owner, key):
+                found.deleted_at = self._clock()
 
     def restore(self, owner: str, key: str) -> bool:
-        """Takes a deletion back; False where it is too late."""
+        """Take a deletion back; False where it is too late."""
         with self._lock:
-            kept = self._set(owner, key)
-            if kept is None:
+            found = self._find(owner, key)
+            if found is None:
                 return False
-            kept.deleted_at, kept.seen_at = None, self._clock()
+            found.deleted_at, found.seen_at = None, self._clock()
             return True
 
     def sweep_expired(self) -> None:
-        """Deletes what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
+        """Delete what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
         with self._lock:
             for job in list(self._jobs.values()):
                 if self._clock() - job.seen_at > FORGET_AFTER:
                     self.cancel(job.owner)
-            for kept in list(self._kept):
-                deleted = kept.deleted_at is not None and self._clock() - kept.deleted_at > UNDO_FOR
-                if deleted or self._clock() - kept.seen_at > FORGET_AFTER:
-                    self._drop(kept)
+            for found in list(self._sets):
+                deleted = found.deleted_at is not None and self._clock() - found.deleted_at > UNDO_FOR
+                if deleted or self._clock() - found.seen_at > FORGET_AFTER:
+                    self._drop(found)
 
     def close(self) -> None:
+        """Stop reading, and delete everything."""
         self._closed.set()
         with self._lock:
             for owner in list(self._jobs):
@@ -186,14 +188,14 @@ class Uploads:
         self._decoder.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _set(self, owner: str, key: str) -> _Kept | None:
-        return next((kept for kept in self._kept if (kept.owner, kept.key) == (owner, key)), None)
+    def _find(self, owner: str, key: str) -> _UploadedSet | None:
+        return next((found for found in self._sets if (found.owner, found.key) == (owner, key)), None)
 
-    def _drop(self, kept: _Kept) -> None:
-        if all(other is kept or other.key != kept.key for other in self._kept):
-            uploaded.delete(kept.key)
-            self._on_gone(kept.key)
-        self._kept.remove(kept)
+    def _drop(self, found: _UploadedSet) -> None:
+        if all(other is found or other.key != found.key for other in self._sets):
+            uploaded.delete(found.key)
+            self._on_gone(found.key)
+        self._sets.remove(found)
 
     def _start(self, owner: str, source: Source) -> None:
         with self._lock:
@@ -234,18 +236,18 @@ class Uploads:
     def _raw(self, job: Job) -> Path:
         return self.folder / f"{job.id}.raw"
 
-    def _tend_forever(self) -> None:
-        while not self._closed.wait(TEND_EVERY):
+    def _sweep_forever(self) -> None:
+        while not self._closed.wait(SWEEP_EVERY):
             try:
                 self.sweep_expired()
                 os.utime(self.folder)
             except Exception:
-                # Somebody may have emptied the folder for temporary files: what else is kept must end all the same.
+                # Somebody may have emptied the folder for temporary files: what else is there must end all the same.
                 traceback.print_exc(file=sys.stderr)
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 where another upload has just let go of it."""
+    """Return the bytes of a file; 0 where another upload has just deleted it."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -253,7 +255,7 @@ def _size(path: Path) -> int:
 
 
 def make_folder() -> Path:
-    """A new private folder, named to the children of this process; those that dead servers left behind go."""
+    """Make a private folder, named to the children of this process; delete those that dead servers left behind."""
     for left in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > DEAD_AFTER:

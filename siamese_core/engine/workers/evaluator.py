@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from siamese_core.datasets import DatasetMissing
+from siamese_core.engine.recent import remember
 from siamese_core.engine.rpc.client import Reply, RequestRejected
-from siamese_core.engine.rpc.model_files import received, remember
+from siamese_core.engine.rpc.model_files import received
 from siamese_core.engine.rpc.pipes import Parent
 from siamese_core.engine.workers.rpc_server import Arrays, RpcServer, Steps
 from siamese_core.evaluation.compare import compare, explain

@@ -78,7 +78,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _only_the_test_tends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TEND_EVERY", 1e6)
+    monkeypatch.setattr(module, "SWEEP_EVERY", 1e6)
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_a_cell_that_cannot_be_any_more_holds_up_nobody(
     monkeypatch.undo()
     assert statuses(sweeps, broken) == ["failed"]
     assert looked(sweeps, ANN, broken).cells[0].message == "these pictures are gone"
-    monkeypatch.setattr(module, "TEND_EVERY", 1e6)
+    monkeypatch.setattr(module, "SWEEP_EVERY", 1e6)
     sweeps.sweep_expired()
     assert statuses(sweeps, sound, BEN)[0] in ("running", "failed")
 

@@ -314,7 +314,7 @@ def test_what_dead_servers_left_behind_goes_and_nothing_else(new: Callable[..., 
 
 
 def test_a_live_server_touches_its_folder(new: Callable[..., Uploads], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
     uploads = new()
     os.utime(uploads.folder, (0, 0))
     until(lambda: uploads.folder.stat().st_mtime > 0, "a touch")
@@ -326,10 +326,10 @@ def test_a_live_server_touches_its_folder(new: Callable[..., Uploads], monkeypat
 def test_pictures_end_by_themselves_even_where_somebody_removed_the_folder(
     new: Callable[..., Uploads], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
     clock, gone = Clock(), list[str]()
     uploads = new(gone.append, clock)
-    uploads._kept.append(module._Kept(ANN, "own-" + "0" * 24, "t", clock.now))
+    uploads._sets.append(module._UploadedSet(ANN, "own-" + "0" * 24, "t", clock.now))
     uploads.folder.rmdir()
     tends = iter(range(3))
     sweep_expired = uploads.sweep_expired
