@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from siamese_core.cli import film, models, runs
 from siamese_core.datasets import DATASETS
 from siamese_core.errors import Rejected
-from siamese_core.experiment.experiment import ExperimentError
-from siamese_core.experiment.machine import MachineError
 from siamese_core.losses import LOSSES
 
 
@@ -24,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
-    except (Rejected, ExperimentError, MachineError) as error:
+    except Rejected as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A run to take along: what is brought again is what was taken, and nothing else gets in."""
+"""An exported run: what is imported is what was exported, and nothing else gets in."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr("siamese_core.runs.archive.MAX_FILE", 1000)
         light = packed_run(files)
-    brought = of_zip(io.BytesIO(light))
-    meta, arrays = unpacked(brought["run.safetensors"])
+    imported = of_zip(io.BytesIO(light))
+    meta, arrays = unpacked(imported["run.safetensors"])
     assert not [name for name in arrays if name.startswith("state/network")]
-    assert run_history_of(brought, "").seconds == run_history_of(files, "").seconds > 0
+    assert run_history_of(imported, "").seconds == run_history_of(files, "").seconds > 0
     assert meta == unpacked(files["run.safetensors"])[0]
-    assert info_of(brought).message == NO_WEIGHTS
+    assert info_of(imported).message == NO_WEIGHTS
 
 
 def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_zip_bomb_is_refused(folder: Path) -> None:
 
 
 def test_the_weights_come_along(folder: Path) -> None:
-    brought = of_zip(io.BytesIO(packed_run(files_of(folder))))
-    _, arrays = unpacked(brought["run.safetensors"])
+    imported = of_zip(io.BytesIO(packed_run(files_of(folder))))
+    _, arrays = unpacked(imported["run.safetensors"])
     saved = load(folder)
     for name, array in islice(model_of(saved.experiment, saved.state).tensors.items(), 3):
         np.testing.assert_array_equal(arrays[f"state/network.{name}"], array)

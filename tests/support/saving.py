@@ -80,8 +80,8 @@ def info_at(step: int = 3, owner: str = "", status: str = "stopped", created: fl
     )
 
 
-def brought(store: RunStore, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
-    """The id of a run on the shelf; one of `size` bytes cannot be read."""
+def imported(store: RunStore, owner: str = ANN, created: float = 0.0, size: int = 0, **changes: Any) -> str:
+    """Return the id of a run in the store; one of `size` bytes cannot be read."""
     files = {RUN: bytes(size)} if size else files_at(3)
     return store.import_run(owner, files, replace(info_at(created=created), **changes))
 

@@ -16,7 +16,7 @@ from siamese_core.runs.folder import MODEL, FolderRejected, locked, packed_run
 from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
 from tests.support.killing import FORKED
-from tests.support.saving import ANN, BEN, TOTAL, brought, everything, on_disk, saved_at
+from tests.support.saving import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
 from tests.support.waiting import until
 
 
@@ -37,7 +37,7 @@ def until_over(saver: RunSaver, run: str) -> None:
 
 
 def interrupted(store: RunStore, **changes: Any) -> str:
-    return brought(store, status="interrupted", **changes)
+    return imported(store, status="interrupted", **changes)
 
 
 def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunStore) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_was_killed_after_its_last_step_gets_its_model(saver: RunSave
 
 @pytest.mark.parametrize("status", ["running", "finished", "halted"])
 def test_what_is_at_its_end_is_not_gone_on_with(status: str, saver: RunSaver, store: RunStore) -> None:
-    run = brought(store, status=status)
+    run = imported(store, status=status)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):
         saver.reopen(ANN, run)
 

@@ -18,7 +18,7 @@ from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, MAX_NAME, packed_info
-from tests.support.saving import ANN, BEN, Clock, brought, everything, files_at, info_at, on_disk, written
+from tests.support.saving import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written
 
 # Owners
 
@@ -45,7 +45,7 @@ def test_every_way_to_a_run_is_tried_below() -> None:
 
 def test_two_owners_never_see_each_other(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    hers, his = brought(store, ANN), brought(store, BEN)
+    hers, his = imported(store, ANN), imported(store, BEN)
     assert [info.id for info in store.infos(ANN)] == [hers]
     assert [info.id for info in store.infos(BEN)] == [his]
     assert store.infos(hashed("somebody else")) == store.published() == []
@@ -55,8 +55,8 @@ def test_two_owners_never_see_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", OF_A_RUN)
 def test_a_foreign_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> None:
     store, ask = RunStore(tmp_path), OF_A_RUN[way]
-    hers = brought(store, ANN)
-    deleted = brought(store, ANN)
+    hers = imported(store, ANN)
+    deleted = imported(store, ANN)
     assert store.delete(ANN, deleted)
     before = everything(tmp_path), store.infos(ANN)
     unknown = ask(store, BEN, new_id())
@@ -74,7 +74,7 @@ def test_a_foreign_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("way", [way for way in OF_A_RUN if way not in ("restore", "is_deleted")])
 def test_a_deleted_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store, published=True)
+    run = imported(store, published=True)
     assert store.delete(ANN, run)
     for owner in (ANN, BEN):
         assert OF_A_RUN[way](store, owner, run) is OF_A_RUN[way](store, owner, new_id())
@@ -83,7 +83,7 @@ def test_a_deleted_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> 
 
 def test_a_published_run_can_be_looked_at_and_not_changed_by_others(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     assert store.change(ANN, run, published=True, name="look")
     assert [info.name for info in store.published()] == ["look"]
     assert store.infos(BEN) == []
@@ -117,7 +117,7 @@ def test_a_record_with_a_strange_owner_is_nobodys(tmp_path: Path) -> None:
 def test_a_deletion_can_be_taken_back_for_a_while_and_then_not(tmp_path: Path) -> None:
     clock, gone = Clock(), list[str]()
     store = RunStore(tmp_path, clock=clock, on_gone=gone.append)
-    run = brought(store)
+    run = imported(store)
     before = everything(tmp_path)
     assert store.delete(ANN, run) and store.is_deleted(ANN, run)
     assert not store.delete(ANN, run), "it is deleted"
@@ -139,7 +139,7 @@ def test_a_deletion_can_be_taken_back_for_a_while_and_then_not(tmp_path: Path) -
 
 def test_a_run_that_is_being_written_is_not_deleted(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     store.acquire(run)
     assert store.is_busy(run) and not store.delete(ANN, run)
     store.release(run)
@@ -149,7 +149,7 @@ def test_a_run_that_is_being_written_is_not_deleted(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_removed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     store = RunStore(tmp_path, clock=clock)
-    run = brought(store)
+    run = imported(store)
     store.delete(ANN, run)
     clock.now += UNDO_FOR + 1
 
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_removed_is_no_error(tmp_path: Path, monkeypatch
 
 def test_a_name_survives_a_save_at_the_same_time(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     (info,) = store.infos(ANN)
     writing = store.as_named(info)
     store.change(ANN, run, name="mine", pinned=True, published=True)
@@ -180,7 +180,7 @@ def test_a_name_survives_a_save_at_the_same_time(tmp_path: Path) -> None:
 
 def test_a_name_is_short_enough_to_be_read_again(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     store.change(ANN, run, name="n" * 1_000)
     assert on_disk(store, run).name == "n" * MAX_NAME
 
@@ -189,7 +189,7 @@ def test_a_name_on_a_full_disk_holds_as_long_as_the_server_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     with monkeypatch.context() as patch:
         patch.setattr(shelf_module, "write_atomic", full)
         assert store.change(ANN, run, name="mine")
@@ -201,7 +201,7 @@ def full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-# Runs that are brought
+# Runs that are imported
 
 
 def test_a_run_that_is_brought_is_its_bringers_under_a_new_id(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_run_is_brought_whole_or_not_at_all(fails_at: int, tmp_path: Path, mon
 
     monkeypatch.setattr(shelf_module, "write_atomic", nearly_full)
     with pytest.raises(OSError, match="No space"):
-        brought(store)
+        imported(store)
     assert not list(tmp_path.iterdir())
     assert store.infos(ANN) == []
 
@@ -250,7 +250,7 @@ def test_ids_can_be_names_of_folders_and_are_not_guessed() -> None:
 
 def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     (store.folder(run) / RUN).write_bytes(b"x")
     with pytest.raises(FolderRejected, match="damaged") as rejected:
         store.run_history(ANN, run)
@@ -261,7 +261,7 @@ def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -
 @pytest.mark.parametrize("ask", [RunStore.files, RunStore.saved, RunStore.run_history])
 def test_where_a_run_lies_on_the_disk_is_not_told(ask: Callable[[RunStore, str, str], Any], tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     (store.folder(run) / "run.safetensors").unlink()
     with pytest.raises(FolderRejected) as rejected:
         ask(store, ANN, run)

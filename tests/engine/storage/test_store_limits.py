@@ -11,13 +11,13 @@ from siamese_core.engine.storage.limits import GIGABYTES, RUNS, Limits, limits_o
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import locked
 from siamese_core.runs.info import INFO, packed_info
-from tests.support.saving import ANN, BEN, brought, everything, info_at, written
+from tests.support.saving import ANN, BEN, everything, imported, info_at, written
 
 
 def test_the_oldest_go_where_an_owner_has_too_many(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(runs=2))
-    his = brought(store, BEN, created=0)
-    first, second, third = (brought(store, ANN, created=created) for created in (1, 3, 2))
+    his = imported(store, BEN, created=0)
+    first, second, third = (imported(store, ANN, created=created) for created in (1, 3, 2))
     assert [info.id for info in store.infos(ANN)] == [second, third], "the newest first"
     assert not store.folder(first).exists()
     assert store.find(BEN, his) is not None, "each owner has a number of their own"
@@ -25,11 +25,11 @@ def test_the_oldest_go_where_an_owner_has_too_many(tmp_path: Path) -> None:
 
 def test_what_is_pinned_or_being_written_never_goes(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(runs=1))
-    pinned = brought(store, created=1)
+    pinned = imported(store, created=1)
     store.change(ANN, pinned, pinned=True)
     store.acquire("written")
     store.put(info_at(owner=ANN, run="written", created=2))
-    third = brought(store, created=3)
+    third = imported(store, created=3)
     assert {info.id for info in store.infos(ANN)} == {pinned, "written", third}, "who comes is not sent away"
     store.put(info_at(owner=ANN, run="written", created=2))
     assert {info.id for info in store.infos(ANN)} == {pinned, "written"}
@@ -37,17 +37,17 @@ def test_what_is_pinned_or_being_written_never_goes(tmp_path: Path) -> None:
 
 def test_the_oldest_of_who_takes_most_go_where_there_is_no_room(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(gigabytes=1e-4))
-    his = brought(store, BEN, created=0, size=20_000)
-    pinned = brought(store, ANN, created=1, size=30_000)
+    his = imported(store, BEN, created=0, size=20_000)
+    pinned = imported(store, ANN, created=1, size=30_000)
     store.change(ANN, pinned, pinned=True)
-    old = brought(store, ANN, created=2, size=30_000)
+    old = imported(store, ANN, created=2, size=30_000)
     assert store.usage(ANN)[1] == store.usage(BEN)[1] > 80_000
-    new = brought(store, ANN, created=3, size=30_000)
+    new = imported(store, ANN, created=3, size=30_000)
     assert {info.id for info in store.infos(ANN)} == {pinned, new}
     assert not store.folder(old).exists()
     assert store.find(BEN, his) is not None
     store.change(ANN, new, pinned=True)
-    his_new = brought(store, BEN, created=4, size=90_000)
+    his_new = imported(store, BEN, created=4, size=90_000)
     assert [info.id for info in store.infos(BEN)] == [his_new], "the two of hers are pinned"
     assert not store.folder(his).exists()
     assert {info.id for info in store.infos(ANN)} == {pinned, new}
@@ -64,16 +64,16 @@ def test_where_nothing_may_go_nothing_goes(tmp_path: Path) -> None:
 
 def test_what_is_deleted_makes_room_for_others(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(gigabytes=1e-4))
-    old, deleted = (brought(store, created=created, size=40_000) for created in (1, 2))
+    old, deleted = (imported(store, created=created, size=40_000) for created in (1, 2))
     assert store.delete(ANN, deleted)
-    new = brought(store, created=3, size=40_000)
+    new = imported(store, created=3, size=40_000)
     assert [info.id for info in store.infos(ANN)] == [new, old]
     assert store.restore(ANN, deleted)
 
 
 def test_the_size_of_a_run_grows_with_it(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store, size=1_000)
+    run = imported(store, size=1_000)
     before = store.usage(ANN)[1]
     store.attach(run, "more", bytes(500))
     store.put(store.infos(ANN)[0])
@@ -97,9 +97,9 @@ def test_the_operator_sets_limits_and_hears_of_what_is_none(capsys: pytest.Captu
 
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store, created=5)
+    run = imported(store, created=5)
     store.change(ANN, run, name="mine", pinned=True, published=True)
-    brought(store, BEN, created=6)
+    imported(store, BEN, created=6)
     again = RunStore(tmp_path)
     assert again.infos(ANN) == store.infos(ANN)
     assert again.published() == store.published()
@@ -130,7 +130,7 @@ def test_torn_and_foreign_folders_are_named_and_left_alone(tmp_path: Path) -> No
     store = RunStore(tmp_path)
     assert [info.id for info in store.infos(ANN)] == ["whole"]
     assert store.skipped == sorted([".hidden", "empty", "endless", "folder", "foreign", "nested", "renamed", "torn"])
-    brought(store)
+    imported(store)
     store.sweep_expired()
     assert before.items() <= everything(tmp_path).items()
 
@@ -138,7 +138,7 @@ def test_torn_and_foreign_folders_are_named_and_left_alone(tmp_path: Path) -> No
 def test_no_folder_at_all_is_an_empty_shelf(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "not" / "yet")
     assert (store.infos(ANN), store.usage(ANN), store.skipped) == ([], (0, 0), [])
-    assert store.find(ANN, brought(store)) is not None
+    assert store.find(ANN, imported(store)) is not None
 
 
 def test_what_goes_is_deleted_without_the_lock_that_everybody_needs(tmp_path: Path) -> None:
@@ -151,23 +151,23 @@ def test_what_goes_is_deleted_without_the_lock_that_everybody_needs(tmp_path: Pa
         asking.join(10)
 
     store = RunStore(tmp_path, Limits(runs=1), on_gone=told)
-    brought(store, created=1)
-    brought(store, created=2)
+    imported(store, created=1)
+    imported(store, created=2)
     assert heard == [1]
 
 
 def test_a_run_that_another_server_writes_is_not_deleted(tmp_path: Path) -> None:
     store = RunStore(tmp_path, Limits(runs=1))
-    theirs = brought(store, created=1)
+    theirs = imported(store, created=1)
     with locked(store.folder(theirs)):
-        brought(store, created=2)
+        imported(store, created=2)
         assert store.folder(theirs).is_dir()
         assert store.find(ANN, theirs) is not None
 
 
 def test_a_run_that_is_doomed_goes_as_soon_as_nobody_writes_it(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     store.acquire(run)
     store.delete_when_idle(ANN, run)
     store.sweep_expired()
@@ -179,7 +179,7 @@ def test_a_run_that_is_doomed_goes_as_soon_as_nobody_writes_it(tmp_path: Path) -
 
 def test_what_is_deleted_is_gone_when_the_server_is(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    run = brought(store)
+    run = imported(store)
     assert store.delete(ANN, run)
     store.close()
     assert RunStore(tmp_path).infos(ANN) == []
