@@ -217,7 +217,7 @@ def _group(
     local = np.searchsorted(classes, labels)
     in_group = np.searchsorted(group.indices.numpy(), np.stack([first, second])).astype(np.int32)
     worst = neighbours.hardest(d, same, first % n, second % n, HARDEST)
-    hardest = [Hardest(in_group[0, pairs], in_group[1, pairs], d[pairs]) for pairs in worst]
+    hardest = [Hardest(in_group[0, some], in_group[1, some], d[some]) for some in worst]
     found = summary(everything)
     yield Progress(f"baselines {name}", 0, 1)
     baselines = {
