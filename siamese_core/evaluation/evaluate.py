@@ -199,18 +199,17 @@ def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
 def _group(
     trained: TrainedModel, name: str, group: Group, images: Images, rows: Tensor, untrained_rows: Tensor
 ) -> Generator[Progress, None, GroupReport]:
-    experiment, n = trained.model.experiment, len(images.test_labels)
+    n = len(images.test_labels)
     yield Progress(f"verification {name}", 0, 1)
-    value, pairs = scored_pairs(rows, experiment, group, trained.head_params)
-    d, same = trained.model.measure.as_distance(value).numpy(), pairs.same.numpy()
-    first, second = pairs.first.numpy(), pairs.second.numpy()
+    d, pairs = _measured(trained, rows, group)
+    same, first, second = pairs.same.numpy(), pairs.first.numpy(), pairs.second.numpy()
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
     yield Progress(f"intervals {name}", 0, 2)
-    some = _sampled(same, RESAMPLED_PAIRS)
-    spread = intervals(d[some], same[some], first[some] % n, second[some] % n)
+    spread = _intervals(d, pairs, n)
     yield Progress(f"intervals {name}", 1, 2)
-    bands = _bands(trained, rows, _half(images, group, chosen=False), n)
+    half = _half(images, group, chosen=False)
+    bands = None if half is None else _intervals(*_measured(trained, rows, half), n)
     yield Progress(f"retrieval {name}", 0, 1)
     labels, h = group.labels.numpy(), rows[group.indices].numpy()
     near, distances = neighbours.nearest(h, h, NEIGHBOURS, exclude_self=True)
@@ -218,7 +217,7 @@ def _group(
     local = np.searchsorted(classes, labels)
     in_group = np.searchsorted(group.indices.numpy(), np.stack([first, second])).astype(np.int32)
     worst = neighbours.hardest(d, same, first % n, second % n, HARDEST)
-    hardest = [Hardest(in_group[0, pairs], in_group[1, pairs], d[pairs]) for pairs in worst]
+    hardest = [Hardest(in_group[0, some], in_group[1, some], d[some]) for some in worst]
     found = summary(everything)
     yield Progress(f"baselines {name}", 0, 1)
     baselines = {
@@ -267,17 +266,21 @@ def _halves(trained: TrainedModel, rows: Tensor, images: Images, group: Group) -
 def _distances(trained: TrainedModel, rows: Tensor, group: Group | None) -> Distances:
     if group is None:
         return Distances.of(np.zeros(0, np.float32), np.zeros(0, bool))
+    d, pairs = _measured(trained, rows, group)
+    return Distances.of(d, pairs.same.numpy())
+
+
+def _measured(trained: TrainedModel, rows: Tensor, group: Group) -> tuple[np.ndarray, Pairs]:
+    """The distances (P,) of the pairs of a group, and these."""
     value, pairs = scored_pairs(rows, trained.model.experiment, group, trained.head_params)
-    return Distances.of(trained.model.measure.as_distance(value).numpy(), pairs.same.numpy())
+    return trained.model.measure.as_distance(value).numpy(), pairs
 
 
-def _bands(trained: TrainedModel, rows: Tensor, half: Group | None, n: int) -> Intervals | None:
-    if half is None:
-        return None
-    value, pairs = scored_pairs(rows, trained.model.experiment, half, trained.head_params)
-    some = _sampled(pairs.same.numpy(), RESAMPLED_PAIRS)
-    d, same = trained.model.measure.as_distance(value).numpy()[some], pairs.same.numpy()[some]
-    return intervals(d, same, pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
+def _intervals(d: np.ndarray, pairs: Pairs, n: int) -> Intervals | None:
+    """Of some of the pairs: an image is an index modulo n."""
+    same = pairs.same.numpy()
+    some = _sampled(same, RESAMPLED_PAIRS)
+    return intervals(d[some], same[some], pairs.first.numpy()[some] % n, pairs.second.numpy()[some] % n)
 
 
 def _sampled(same: np.ndarray, at_most: int) -> np.ndarray:

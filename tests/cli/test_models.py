@@ -246,7 +246,7 @@ def test_a_threshold_that_cannot_be_chosen_does_not_take_the_place_of_one(
 ) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model.read_bytes())
-    monkeypatch.setattr("siamese_core.cli.models.chosen", lambda *_: None)
+    monkeypatch.setattr("siamese_core.cli.models.choose_threshold", lambda *_: None)
     done = run("evaluate", copy, "--save", "--json")
     assert done.code == 2
     found = json.loads(done.out)

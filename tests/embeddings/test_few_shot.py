@@ -1,4 +1,4 @@
-"""Few-shot accuracy against a loop over its own episodes, hand-countable cases and plain chance."""
+"""Few-shot accuracy against a loop over its episodes, hand-countable cases and plain chance."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def score(embeddings: np.ndarray, labels: np.ndarray, ways: int, shots: int, epi
 def naive_shares(embeddings: np.ndarray, support: np.ndarray, queries: np.ndarray) -> list[float]:
     """Episode by episode and query by query."""
     shares = []
-    for classes, asked in zip(support, queries, strict=True):
-        prototypes = [sum(embeddings[place] for place in images) / len(images) for images in classes]
+    for classes, drawn in zip(support, queries, strict=True):
+        prototypes = [sum(embeddings[index] for index in images) / len(images) for images in classes]
         right = 0
-        for own, place in enumerate(asked):
-            away = [float(np.linalg.norm(embeddings[place] - prototype)) for prototype in prototypes]
-            right += all(away[own] < away[other] for other in range(len(away)) if other != own)
-        shares.append(right / len(asked))
+        for true_class, index in enumerate(drawn):
+            away = [float(np.linalg.norm(embeddings[index] - prototype)) for prototype in prototypes]
+            right += all(away[true_class] < away[other] for other in range(len(away)) if other != true_class)
+        shares.append(right / len(drawn))
     return shares
 
 
@@ -166,10 +166,10 @@ def test_an_episode_has_different_classes_and_different_images_of_each(sizes: li
     assert ways == sum(size >= shots + 1 for size in sizes)
     support, queries = draw(labels, ways, shots, 5, np.random.default_rng(seed))
     assert support.shape == (5, ways, shots) and queries.shape == (5, ways)
-    for classes, asked in zip(support, queries, strict=True):
-        assert len(set(labels[asked])) == ways
-        assert (labels[classes] == labels[asked][:, None]).all()
-        assert len({*classes.ravel(), *asked}) == ways * (shots + 1)
+    for classes, drawn in zip(support, queries, strict=True):
+        assert len(set(labels[drawn])) == ways
+        assert (labels[classes] == labels[drawn][:, None]).all()
+        assert len({*classes.ravel(), *drawn}) == ways * (shots + 1)
 
 
 def test_every_choice_is_as_likely_as_any_other() -> None:

@@ -1,4 +1,4 @@
-"""Losses on a predicted similarity, the classifier, and the heads that give them: against torch's own and by hand."""
+"""Losses on a predicted similarity, the classifier, and the heads that give them: against torch's and by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An augmentation changes each image of a batch in its own way, by the given generator alone."""
+"""An augmentation changes each image of a batch in another way, by the given generator alone."""
 
 from __future__ import annotations
 
