@@ -19,6 +19,7 @@ from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.rpc.pipes import ROOT
+from siamese_core.engine.storage.store import hashed
 from siamese_core.evaluation.architecture import check_architecture
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.images import refusal
@@ -362,7 +363,8 @@ class TestThresholds:
     def test_the_one_chosen_in_this_browser_goes_before_that_of_the_file(self) -> None:
         app = opened()
         file = model_picker.bundled("fashion_mnist")
-        model_picker._thresholds()[app.session_state["owner"], file.key] = replace(bundled_threshold(), value=0.123)
+        owner = hashed(app.session_state["owner"])
+        model_picker._thresholds()[owner, file.key] = replace(bundled_threshold(), value=0.123)
         assert verdict(ran(app))[2] == 0.123
         assert verdict(opened())[2] != 0.123
 

@@ -171,5 +171,5 @@ def _progress(file: ModelFile) -> None:
     work = evaluations.poll("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
-    said = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)
-    st.progress(min(1.0, work.done / max(1, work.total)), text=said)
+    line = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)
+    st.progress(min(1.0, work.done / max(1, work.total)), text=line)

@@ -58,9 +58,11 @@ def draw_verdicts(
 
 def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
     """A row of the CSV for each pair; None is what nobody knows."""
-    says = [None] * len(verdicts.value) if threshold is None else model.says_same(verdicts.value, threshold).tolist()
+    says_same = (
+        [None] * len(verdicts.value) if threshold is None else model.says_same(verdicts.value, threshold).tolist()
+    )
     unlike = (
-        [None] * len(says)
+        [None] * len(says_same)
         if verdicts.unlike is None
         else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
     )
@@ -69,24 +71,24 @@ def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
             "verdict": text.YES_NO[verdict], "same": pair.same, "unlike": which,
         }
-        for pair, value, verdict, which in zip(verdicts.pairs, verdicts.value.tolist(), says, unlike, strict=True)
+        for pair, value, verdict, which in zip(verdicts.pairs, verdicts.value.tolist(), says_same, unlike, strict=True)
     ]  # fmt: skip
 
 
 def summary(found: list[dict[str, Any]]) -> str:
     """How many pairs have which verdict, and how often it is wrong where the truth is known."""
-    says = [row["verdict"] == text.YES_NO[True] for row in found]
-    said = text.SUMMARY.format(
-        pairs=f"{len(found):,}", same=f"{sum(says):,}", different=f"{len(says) - sum(says):,}",
+    says_same = [row["verdict"] == text.YES_NO[True] for row in found]
+    line = text.SUMMARY.format(
+        pairs=f"{len(found):,}", same=f"{sum(says_same):,}", different=f"{len(says_same) - sum(says_same):,}",
         threshold=f"{found[0]['threshold']:.3g}",
     )  # fmt: skip
-    of_same = [verdict for row, verdict in zip(found, says, strict=True) if row["same"] is True]
-    of_different = [verdict for row, verdict in zip(found, says, strict=True) if row["same"] is False]
+    of_same = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is True]
+    of_different = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is False]
     known = len(of_same) + len(of_different)
     if not known:
-        return said
+        return line
     accepts, rejects = sum(of_different), len(of_same) - sum(of_same)
-    return f"{said}  \n" + text.RIGHT.format(
+    return f"{line}  \n" + text.RIGHT.format(
         known=f"{known:,}", right=f"{known - accepts - rejects:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
         different=f"{len(of_different):,}", same=f"{len(of_same):,}",
     )  # fmt: skip
@@ -100,8 +102,8 @@ def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, s
     } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
     truth = columns["same"]
     right = [
-        None if same is None else said == text.YES_NO[same]
-        for said, same in zip(columns["verdict"], truth, strict=True)
+        None if same is None else verdict == text.YES_NO[same]
+        for verdict, same in zip(columns["verdict"], truth, strict=True)
     ]
     columns["right"] = [text.RIGHT_WRONG[is_right] for is_right in right]
     columns["same"] = [text.YES_NO[same] for same in truth]

@@ -122,10 +122,10 @@ def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.nd
 def _pair(experiment: Experiment, found: Arrays, place: int) -> tuple[np.ndarray, str]:
     i, j = int(found["i"][place]), int(found["j"][place])
     names = experiment.data.classes
-    said = [escape_markdown(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
+    caption = [escape_markdown(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
     if "d" in found:
-        said.append(_value(experiment, found["d"][place]))
-    return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(said)
+        caption.append(_value(experiment, found["d"][place]))
+    return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(caption)
 
 
 def _second(found: Arrays) -> np.ndarray:
@@ -160,8 +160,8 @@ def _triplets(experiment: Experiment, found: Arrays) -> None:
     for anchor, positive, negative in chosen[:, places].T:
         images = np.stack([found["pixels"][anchor], *_second(found)[[positive, negative]]])
         of_positive, of_negative = (_value(experiment, d[anchor, other]) for other in (positive, negative))
-        said = text.TRIPLET.format(positive=of_positive, negative=of_negative) if "d" in found else ""
-        tiles.append((images, said))
+        caption = text.TRIPLET.format(positive=of_positive, negative=of_negative) if "d" in found else ""
+        tiles.append((images, caption))
     st.caption(text.ANCHOR_POSITIVE_NEGATIVE)
     _grid(tiles)
 

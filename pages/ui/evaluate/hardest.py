@@ -89,11 +89,12 @@ def _points(evaluation: Evaluation) -> None:
         st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
     pair: Pointed | None = pointed if key == evaluation.file.key else None
     experiment = evaluation.file.model.experiment
-    frame = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
+    version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
         rerun_when(engine.is_umap_warm, POLL_EVERY)
     embedding_view(
-        embedding_message.message(experiment, layout, eval_sprites(experiment), frame, pair), key="evaluated_embedding"
+        embedding_message.message(experiment, layout, eval_sprites(experiment), version, pair),
+        key="evaluated_embedding",
     )
 
 

@@ -83,12 +83,12 @@ def _progress(file: ModelFile) -> None:
     work = evaluations.poll("evaluate", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
-    st.progress(min(1.0, work.done / max(1, work.total)), text=_said(work))
+    st.progress(min(1.0, work.done / max(1, work.total)), text=_stage_title(work))
     if st.button(text.CANCEL, key="evaluate_cancel", on_click=_stop, args=(file,)):
         st.rerun()
 
 
-def _said(work: EvaluationProgress) -> str:
+def _stage_title(work: EvaluationProgress) -> str:
     if work.ahead:
         return text.AHEAD.format(count=work.ahead)
     stage, _, group = work.stage.partition(" ")

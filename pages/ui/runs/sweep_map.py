@@ -55,7 +55,7 @@ def drawn(view: SweepView) -> list[str]:
         st.caption(text.PRESS)
         return []
     at = zip((titles[name] for name, _ in view.grid.axes), _at(view, tile), strict=True)
-    values = ", ".join(f"{title}: {said}" for title, said in at)
+    values = ", ".join(f"{title}: {value}" for title, value in at)
     scores = [
         text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell))
         for cell in tile.cells
@@ -74,7 +74,7 @@ def _score(value: float | None, cell: CellView) -> str:
 
 def _names(view: SweepView) -> list[list[str]]:
     """Of the values of each axis, in words."""
-    return [[_said(view, name, value) for value in values] for name, values in view.grid.axes]
+    return [[_title_of(view, name, value) for value in values] for name, values in view.grid.axes]
 
 
 def _at(view: SweepView, tile: Tile) -> list[str]:
@@ -82,6 +82,6 @@ def _at(view: SweepView, tile: Tile) -> list[str]:
     return [names[axis][at] for axis, at in enumerate((tile.column, tile.row)[: len(names)])]
 
 
-def _said(view: SweepView, name: str, value: object) -> str:
+def _title_of(view: SweepView, name: str, value: object) -> str:
     field = axis_field(view.grid.base, name)
     return field.choices[str(value)] if isinstance(field, ChoiceField) else f"{value:g}"

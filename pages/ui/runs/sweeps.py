@@ -69,7 +69,7 @@ def _new(base: Experiment) -> None:
         seeds = widgets.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
     written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
     try:
-        axes = tuple((name, _values(base, name, said)) for name, said in written)
+        axes = tuple((name, _values(base, name, value)) for name, value in written)
         grid = Grid(base, axes, tuple(range(base.seed, base.seed + seeds))) if all(v for _, v in axes) else None
     except GridError as problem:
         st.warning(escape_markdown(str(problem)), icon=":material/info:")

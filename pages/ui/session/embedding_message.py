@@ -24,19 +24,19 @@ NO_POINTS = {
 }
 
 
-def empty(frame: str, words: dict[str, str]) -> bytes:
+def empty(version: str, words: dict[str, str]) -> bytes:
     """A view without points, which says `words["empty"]`."""
-    return pack({"key": "none", "frame": frame, "classes": [], "text": words}, **NO_POINTS)
+    return pack({"key": "none", "frame": version, "classes": [], "text": words}, **NO_POINTS)
 
 
 def message(
-    experiment: Experiment, layout: Layout, shown: EvalSprites, frame: str, pair: tuple[int, int, float] | None = None
+    experiment: Experiment, layout: Layout, shown: EvalSprites, version: str, pair: tuple[int, int, float] | None = None
 ) -> bytes:
-    """`frame` names what is drawn, and changes with it. `pair`: two points to show, and their distance."""
+    """`version` names what is drawn, and changes with it. `pair`: two points to show, and their distance."""
     styles = [base.class_style(c) for c in range(len(shown.classes))]
     meta: dict[str, Any] = {
         "key": shown.key,
-        "frame": frame,
+        "frame": version,
         "step": layout.step,
         "sent": time.time() * 1000,
         "dim": int(layout.xy.shape[1]) if layout.xy.size else 2,

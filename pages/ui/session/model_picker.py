@@ -214,15 +214,15 @@ def title(file: ModelFile) -> str:
 def about(file: ModelFile) -> str:
     model = file.model
     experiment = model.experiment
-    said = [
+    lines = [
         text.ABOUT.format(
             dataset=title_of_dataset(experiment.dataset) if model.has_images else "…",
             loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
         )
     ]  # fmt: skip
     if model.has_images and experiment.held_out:
-        said.append(text.ABOUT_HELD_OUT.format(names=", ".join(model.classes[c] for c in experiment.held_out)))
-    return " ".join(said)
+        lines.append(text.ABOUT_HELD_OUT.format(names=", ".join(model.classes[c] for c in experiment.held_out)))
+    return " ".join(lines)
 
 
 def _about(file: ModelFile) -> None:

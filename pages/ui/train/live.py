@@ -134,15 +134,15 @@ def _embedding(run: RunView | None) -> None:
     if run is None or run.layout is None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
         words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
-        frame = f"none {run is not None and run.live}"
-        embedding_view(embedding_message.empty(frame, words), key="embedding")
+        version = f"none {run is not None and run.live}"
+        embedding_view(embedding_message.empty(version, words), key="embedding")
         return
     shown = eval_sprites(run.experiment)
     count = len(shown.labels) // run.experiment.branches
     st.markdown(f"**{text.EMBEDDING_TITLE.format(count=count)}**")
-    frame = f"{run.id} {run.layout.number}"
+    version = f"{run.id} {run.layout.number}"
     message = once(
-        "embedding_message", frame, lambda: embedding_message.message(run.experiment, run.layout, shown, frame)
+        "embedding_message", version, lambda: embedding_message.message(run.experiment, run.layout, shown, version)
     )
     embedding_view(message, key="embedding")
     if PROJECTIONS[run.projection].needs_warm_up:

@@ -84,9 +84,9 @@ def _offer() -> None:
     """The newest run of this browser, where something interrupted it: a server that was killed, or a long rest."""
     newest = next((info for info in session.saved_runs() if not info.sweep), None)
     if newest is not None and newest.status == "interrupted":
-        said = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
+        message = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(said, icon=":material/schedule:")
+            st.info(message, icon=":material/schedule:")
             st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
         st.warning(escape_markdown(problem), icon=":material/info:")
