@@ -1,8 +1,8 @@
 """The tests on other machines, as far as one machine can be others: `python -m tests.portability [NAME …] [--seed N]`.
 
 The whole suite as on other processors, each time in an order of its own; then those marked `environment` in another
-time zone and language, in a folder with blanks and umlauts, as a user without rights, on other Pythons, and beside
-processes that want the cores as well. It tests what is committed.
+time zone and language, in a folder with blanks and umlauts, as a user without rights, on other Pythons, and beside a
+process that never rests. It tests what is committed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SETTINGS = (
     Setting("user", user="nobody"),
     Setting("python3.12", python="python3.12"),
     Setting("python3.13", python="python3.13"),
-    Setting("busy", hogs=2 * (os.cpu_count() or 1)),
+    Setting("busy", hogs=1),
 )
 
 
