@@ -56,14 +56,20 @@ SETTINGS = (
 )
 
 
+def on_this_machine(name: str) -> str:
+    """Return the first Python of that name that runs, on the path or of pyenv, whose shim may only say where it is."""
+    places = [shutil.which(name), *map(str, Path.home().glob(f".pyenv/versions/*/bin/{name}"))]
+    for place in filter(None, places):
+        if subprocess.run([place, "-c", ""], capture_output=True).returncode == 0:
+            return place
+    raise Unavailable(f"no {name} on this machine")
+
+
 def interpreter(setting: Setting, folder: Path) -> str:
     """Return the Python to run with, the requirements installed; raises Unavailable where there is none."""
     if not setting.python:
         return sys.executable
-    # One that is not there may still be a shim that only says so.
-    if subprocess.run(["sh", "-c", f"{setting.python} -c ''"], capture_output=True).returncode:
-        raise Unavailable(f"no {setting.python} on this machine")
-    subprocess.run([setting.python, "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([on_this_machine(setting.python), "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     requirements = ROOT / "requirements-dev.txt"
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
