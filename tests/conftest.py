@@ -48,15 +48,24 @@ ENVIRONMENT = (
 )
 """What touches the clock, time zones, languages, paths, users or processes: see `tests.portability`."""
 
-SHARED = ("tests/browser", "tests/pages")
-"""Whose files share a server, which takes longer to start than a test: all run on one worker, before all others."""
+SHARED = ("tests/browser", "tests/pages", "umap")
+"""Files that share a server, or UMAP compiled, either of which takes longer than their tests: all on one worker, before
+all others."""
+
+WITH_UMAP = (
+    "tests/embeddings/test_projection.py",
+    "tests/engine/rpc/test_film_queue.py",
+    "tests/export/test_replay_message.py",
+)
 
 
 def scope_of(file: str) -> str:
-    """Return what a worker takes at a time: a file, or all that share a server."""
+    """Return what a worker takes at a time: a file, or all that share what is slow to start."""
     name = file.removeprefix("tests/browser/test_")
     if file.startswith("tests/pages/"):
         return "tests/pages"
+    if file in WITH_UMAP:
+        return "umap"
     # The views by themselves need a browser, and no server.
     return file if name == file or name.startswith(("embedding_", "plot_", "replay_")) else "tests/browser"
 

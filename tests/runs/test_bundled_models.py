@@ -17,7 +17,9 @@ from siamese_core.training.eval_subset import eval_subset_of, final_metrics
 from siamese_core.training.loop import never, train
 
 COMMANDS = dict(
-    re.findall(r'`models/(\w+)` .*? train "([^"]+)" --out data/models/\1`', (ROOT / "data" / "README.md").read_text())
+    re.findall(
+        r'`models/(\w+)` .*? train "([^"]+)" --out data/models/\1`', (ROOT / "data" / "README.md").read_text("utf-8")
+    )
 )
 """Model → the query of the command that made it."""
 
