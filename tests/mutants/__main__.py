@@ -4,6 +4,8 @@
     python -m tests.mutants --contexts .coverage               # 60 mutants, each against the files that run its line
     python -m tests.mutants --contexts .coverage --only 7      # one of them
 
+The first command keeps its two workers: with `-n 0` beside `--dist` pytest-cov writes no contexts.
+
 Without `--contexts` a mutant of siamese_core/<wing>/<module>.py meets tests/<wing>/test_<module>*.py, or all tests of
 that wing where none has the name. The exit status is 1 if a mutant survives that is not listed as equivalent.
 """
