@@ -56,7 +56,7 @@ class ModelFile:
 
 
 def file_of(model: Model) -> ModelFile:
-    """Of a run's model, which has no file yet."""
+    """Return a run's model with a file, which it has not had yet."""
     return ModelFile(model, packed(model))
 
 
@@ -111,14 +111,14 @@ class Evaluations:
 
     @property
     def ready(self) -> bool:
-        """Whether the process has started; asking this starts it."""
+        """Return whether the process has started; asking this starts it."""
         with self._lock:
             self._begin_process()
             return self._ready
 
     @property
     def problem(self) -> str:
-        """Why nothing can be examined on this machine; empty where nothing is wrong."""
+        """Return why nothing can be evaluated on this machine; empty where nothing is wrong."""
         return CANNOT_START if self._false_starts >= MAX_FALSE_STARTS else ""
 
     @property
@@ -142,15 +142,15 @@ class Evaluations:
         """Return the evaluation as it is now, begun where nobody has, unless not to `start`; polling keeps it going."""
         with self._lock:
             self._sweep_expired()
-            place = (kind, file.key)
-            job = self._jobs.get(place)
+            key = (kind, file.key)
+            job = self._jobs.get(key)
             if job is None and start:
                 job = self._start(kind, file)
             if job is None:
                 return None
             job.seen[owner] = self._clock()
             # The one that was polled last is the last to be forgotten.
-            self._jobs[place] = self._jobs.pop(place)
+            self._jobs[key] = self._jobs.pop(key)
             ahead = sum(
                 other.number < job.number and other.status in ("waiting", "working") for other in self._jobs.values()
             )
@@ -170,8 +170,8 @@ class Evaluations:
     def forget_images(self, dataset: str) -> None:
         """Forget all that was found out about models of an uploaded set: it is deleted."""
         with self._lock:
-            for place in [place for place, job in self._jobs.items() if job.dataset == dataset]:
-                self._drop(place)
+            for key in [key for key, job in self._jobs.items() if job.dataset == dataset]:
+                self._drop(key)
             if self._child is not None:
                 self._child.send({"do": "forget_images", "dataset": dataset})
 
@@ -206,15 +206,15 @@ class Evaluations:
     def _sweep_expired(self) -> None:
         """Give up what nobody waits for, and forget what was polled longest ago."""
         now = self._clock()
-        for place, job in list(self._jobs.items()):
+        for key, job in list(self._jobs.items()):
             if job.status in ("waiting", "working") and all(now - at > LEASE for at in job.seen.values()):
-                self._drop(place)
-        finished = [place for place, job in self._jobs.items() if job.status in ("done", "failed")]
-        for place in finished[: max(0, len(finished) - MOST_FINISHED)]:
-            del self._jobs[place]
+                self._drop(key)
+        finished = [key for key, job in self._jobs.items() if job.status in ("done", "failed")]
+        for key in finished[: max(0, len(finished) - MOST_FINISHED)]:
+            del self._jobs[key]
 
-    def _drop(self, place: tuple[str, str]) -> None:
-        self._jobs.pop(place).reply.cancel()
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._jobs.pop(key).reply.cancel()
 
     def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         with self._lock:

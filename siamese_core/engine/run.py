@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -194,26 +194,9 @@ class RunState:
 
     def view(self) -> RunView:
         """Return the run as a page reads it, which does not change any more."""
-        return RunView(
-            id=self.id,
-            experiment=self.experiment,
-            machine=self.machine,
-            status=self.status,
-            message=self.message,
-            step=self.step,
-            images=self.images,
-            seconds=self.seconds,
-            steps_per_second=self.steps_per_second,
-            loss=np.array(self.loss, np.float32),
-            active=np.array(self.active, np.float32),
-            scores=list(self.scores),
-            frame=self.frame,
-            frame_step=self.frame_step,
-            layout=self.layout,
-            alarm=self.alarm,
-            pixel_baseline=self.pixel_baseline,
-            projection=self.projection,
-        )
+        shown = {field.name: getattr(self, field.name) for field in fields(RunView)}
+        copies = {"loss": np.array(self.loss, np.float32), "active": np.array(self.active, np.float32)}
+        return RunView(**shown | copies | {"scores": list(self.scores)})
 
 
 def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:

@@ -27,7 +27,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, found_by, held, own_pictures, pictures_of, poll, trained, until_status
+from tests.support.examining import digits, found_by, held, pictures_of, poll, trained, until_status, uploaded_set
 from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def read_by(data: bytes, *uploaded_sets: str) -> ModelFile:
 
 def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_else(evaluations: Evaluations) -> None:
     """Its pictures have the default dataset's size, which nothing may be measured on in their place."""
-    key = own_pictures("mine")
+    key = uploaded_set("mine")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     others = read_by(mine.data)
     assert mine.uploaded_sets == [key] and others.uploaded_sets == []
@@ -196,7 +196,7 @@ def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_els
 def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
     evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
-    key = own_pictures("to be deleted")
+    key = uploaded_set("to be deleted")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     pair = np.zeros((1, 1, 28, 28), np.uint8)
     until_status(evaluations, "reference", mine, "done")
@@ -211,12 +211,12 @@ def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
 
 
 def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
-    key = own_pictures("come and go")
+    key = uploaded_set("come and go")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     uploaded.delete(key)
     evaluations.forget_images(key)
     until_status(evaluations, "reference", mine, "failed")
-    assert own_pictures("come and go") == key
+    assert uploaded_set("come and go") == key
     evaluations.cancel(ANN, "reference", mine)
     until_status(evaluations, "reference", mine, "done")
 

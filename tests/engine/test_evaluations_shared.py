@@ -13,7 +13,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import LEASE, MOST_FINISHED, Evaluations, ModelFile, file_of
 from siamese_core.runs.model import Model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, own_pictures, poll, trained
+from tests.support.examining import digits, poll, trained, uploaded_set
 
 ZOE = "zoe" * 8
 
@@ -211,7 +211,7 @@ def test_of_finished_works_those_looked_at_last_are_kept(
 def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
     mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
-    key = own_pictures("of Ann")
+    key = uploaded_set("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
     poll(mine, ANN, "evaluate", named(own_model, 1))
     poll(mine, ANN, "reference", named(own_model, 1))
@@ -230,7 +230,7 @@ def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
 def test_rights_to_the_pictures_are_part_of_what_is_asked(
     mine: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
-    key = own_pictures("of Ann")
+    key = uploaded_set("of Ann")
     own_model = replace(model, experiment=replace(model.experiment, dataset=key))
     poll(mine, ANN, "evaluate", named(own_model, 1))
     poll(mine, BEN, "evaluate", named(replace(own_model, has_images=False), 1))

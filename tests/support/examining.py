@@ -1,4 +1,4 @@
-"""What the tests of examinations share: small models, and looks at them."""
+"""What the tests of evaluations share: small models, and their progress."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def digits(seed: int = 0) -> Experiment:
 
 
 def poll(evaluations: Evaluations, owner: str, kind: Kind, file: ModelFile) -> EvaluationProgress:
-    examination = evaluations.poll(owner, kind, file)
-    assert examination is not None
-    return examination
+    progress = evaluations.poll(owner, kind, file)
+    assert progress is not None
+    return progress
 
 
 def until_status(
@@ -63,8 +63,8 @@ def held(evaluations: Evaluations) -> Iterator[None]:
             process.resume()
 
 
-def own_pictures(title: str) -> str:
-    """The key of a kept set of two classes, dark and light."""
+def uploaded_set(title: str) -> str:
+    """The key of an uploaded set of two classes, dark and light."""
     noise = np.random.default_rng(0).integers(0, 40, (40, 1, 28, 28), np.uint8)
     labels = np.repeat([0, 1], 20)
     images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]

@@ -28,7 +28,7 @@ OnMessage = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:
-    """The next message, or None where the other end is gone."""
+    """Return the next message, or None where the other end is gone."""
     head = stream.read(8)
     if len(head) < 8:
         return None
@@ -38,6 +38,7 @@ def read_message(stream: IO[bytes]) -> bytes | None:
 
 
 def write_message(stream: IO[bytes], message: bytes) -> None:
+    """Write a message behind its length, a little-endian uint64."""
     stream.write(struct.pack("<Q", len(message)) + message)
     stream.flush()
 
@@ -71,14 +72,14 @@ class Child:
         return self._process.pid
 
     def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        """Returns at once: a child that still imports torch does not listen yet, and nobody is to wait for it.
+        """Send a message and return at once: a child that still imports torch does not listen yet, and nobody waits.
 
         A child that is gone receives nothing; `on_exit` deals with it.
         """
         self._unsent.put(pack(meta, **arrays))
 
     def close(self) -> None:
-        """Ends the child without calling `on_exit`."""
+        """End the child without calling `on_exit`."""
         self._on_exit = lambda: None
         self._process.kill()
         for thread in self._threads:
@@ -114,6 +115,7 @@ class Parent:
             os.nice(NICENESS)
 
     def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
+        """Send a message to the server; where that is gone, the process ends."""
         try:
             with self._writing:
                 write_message(self._out, pack(meta, **arrays))
@@ -121,7 +123,7 @@ class Parent:
             os._exit(0)
 
     def listen(self, on_message: OnMessage) -> None:
-        """Hands every message to `on_message`, in a thread, and ends the process when the server is gone."""
+        """Hand every message to `on_message`, in a thread, and end the process when the server is gone."""
 
         def read() -> None:
             while (message := read_message(sys.stdin.buffer)) is not None:

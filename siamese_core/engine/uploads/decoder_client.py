@@ -110,7 +110,7 @@ class Decoder:
         return request
 
     def _outcome(self, request: _Request) -> Square | ImageRejected:
-        """Waits; whoever waits watches over the file that the process works on, which may be another one."""
+        """Wait; whoever waits watches over the file that the process works on, which may be another one."""
         with self._changed:
             while request.outcome is None:
                 left = self._since + (self._seconds if self._ready else START_SECONDS) - time.monotonic()
@@ -121,7 +121,7 @@ class Decoder:
             return request.outcome
 
     def _start(self) -> None:
-        """A new process, with a client of its own, gets all that is still to be opened."""
+        """Start a process, with a client of its own, and send it all that is still to be opened."""
         self._ready, self._since = False, time.monotonic()
         client = self._client = RpcClient(lambda meta, **arrays: child.send(meta, **arrays))
         child = self._child = Child(
@@ -153,7 +153,7 @@ class Decoder:
                 self._refuse_the_oldest("broke_the_decoder")
 
     def _refuse_the_oldest(self, reason: str) -> None:
-        """The one that the process, which is gone or to be killed, was working on."""
+        """Refuse the one that the process, which is gone or to be killed, was working on."""
         if self._child:
             # Not here: it waits for the thread that hands us messages, and that one may wait for our lock.
             threading.Thread(target=self._child.close, daemon=True).start()
@@ -165,7 +165,7 @@ class Decoder:
         self._changed.notify_all()
 
     def _settle(self, request: _Request, outcome: Square | ImageRejected) -> None:
-        """The next file's time begins."""
+        """Note what came of a file; the next one's time begins."""
         self._asked.remove(request)
         request.outcome = outcome
         self._since = time.monotonic()

@@ -35,22 +35,18 @@ class Task:
         try:
             progress = next(self._steps)
         except StopIteration as end:
-            self._send("reply", end.value.meta if isinstance(end.value, Reply) else {}, end.value)
+            meta = end.value.meta if isinstance(end.value, Reply) else {}
+            self._parent.send({"is": "reply", "id": self.id, **meta}, **end.value)
         except (RequestRejected, ModelRejected) as rejected:
-            self._send("rejected", {"message": str(rejected)})
+            self._parent.send({"is": "rejected", "id": self.id, "message": str(rejected)})
         except Exception:
             # One request that fails must not silence the process for everybody.
             traceback.print_exc(file=sys.stderr)
-            self._send("no_reply")
+            self._parent.send({"is": "no_reply", "id": self.id})
         else:
-            self._send("progress", progress)
+            self._parent.send({"is": "progress", "id": self.id, **progress})
             return True
         return False
-
-    def _send(
-        self, kind: str, meta: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
-    ) -> None:
-        self._parent.send({"is": kind, "id": self.id, **(meta or {})}, **(arrays or {}))
 
 
 class RpcServer:

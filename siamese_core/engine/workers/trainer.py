@@ -34,7 +34,7 @@ SLICE = 0.05
 """CPU seconds that a run gets at a time."""
 
 FRAME_EVERY = 0.25
-"""Seconds between frames, as often as a page looks."""
+"""Seconds between frames, as often as a page polls."""
 
 SCORES_EVERY = 0.5
 """Seconds between scores: MAP@R of a thousand images takes half as long as embedding them."""
@@ -67,7 +67,7 @@ class _Run:
 
     @property
     def resting_next(self) -> bool:
-        """The step being made is the last before a rest: its picture and state are what the page keeps."""
+        """The step being made is the last before a rest: its frame and state are what the page shows."""
         return self.steps_left == 1
 
     @property
@@ -107,7 +107,7 @@ class _Worker:
     def run_forever(self) -> None:
         while True:
             ready = [run for run in self._runs.values() if run.runnable]
-            self._obey(wait=not ready)
+            self._follow_commands(wait=not ready)
             ready = [run for run in self._runs.values() if run.runnable]
             if ready:
                 self._slice(min(ready, key=lambda run: run.cpu))
@@ -121,7 +121,7 @@ class _Worker:
         if not self._requests.accepts(meta, arrays):
             self._commands.put((meta, arrays))
 
-    def _obey(self, wait: bool) -> None:
+    def _follow_commands(self, wait: bool) -> None:
         while wait or not self._commands.empty():
             meta, arrays = self._commands.get()
             wait = False
@@ -166,12 +166,12 @@ class _Worker:
             self._queue_up(run)
             run.steps_left = (run.steps_left or 0) + 1
         elif run.runnable:
-            # Pause and park: one step more, so that the picture and the state that are kept are of the same step.
+            # Pause and park: one step more, so that the frame and the state that stay are of the same step.
             run.steps_left = 1
             run.parking = command == "park"
 
     def _queue_up(self, run: _Run) -> None:
-        """Who rested has no claim on the CPU that the others had meanwhile."""
+        """Count a run that rested as if it had had the CPU that the others had meanwhile."""
         others = [r.cpu for r in self._runs.values() if r.runnable and r is not run]
         run.cpu = max([run.cpu, *([min(others)] if others else [])])
 
@@ -249,7 +249,7 @@ class _Worker:
 
 
 def _experiment(query: str) -> Experiment:
-    """Raises DatasetMissing where somebody's own pictures went while the question was on its way."""
+    """Return the experiment of a query. Raises DatasetMissing where its images went while it was on its way."""
     experiment, unusable = Experiment.from_query(query)
     if unusable:
         raise DatasetMissing(unusable[0].why)

@@ -17,7 +17,7 @@ from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
-from tests.support.examining import NO_ARRAYS, Arrays, digits, found_by, own_pictures, pictures_of, trained
+from tests.support.examining import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,7 +130,7 @@ def test_a_reference_outlives_the_model_that_it_was_found_with(
 def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
-    key = own_pictures("deleted on the way")
+    key = uploaded_set("deleted on the way")
     mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
 
     def delete(meta: dict[str, Any]) -> None:
