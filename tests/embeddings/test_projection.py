@@ -356,7 +356,7 @@ def test_raw_is_the_embedding_itself() -> None:
 
 
 def test_raw_says_why_it_cannot_draw_three_dimensions() -> None:
-    with pytest.raises(ValueError, match=r"^Raw shows embeddings of dimension 2, and these have 3\.$"):
+    with pytest.raises(NotProjectable, match=r"^Raw shows embeddings of dimension 2, and these have 3\.$"):
         Identity().frame(np.zeros((4, 3)))
 
 
