@@ -33,7 +33,7 @@ TRAINED = [
     *({"loss": loss} for loss in HEADS),
     {"encoder": "conv", "output": "l2"},
     {"encoder": "resnet_small", "view": "edges"},
-    {"shared": False, "second_encoder": "lenet", "measure": "manhattan"},
+    {"shared": "false", "second_encoder": "lenet", "measure": "manhattan"},
     {"dataset": "shapes", "shapes_classes": "10"},
 ]
 
