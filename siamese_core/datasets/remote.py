@@ -108,13 +108,7 @@ def _lfw(archive: BufferedReader) -> Images:
 
 
 def _record(
-    key: str,
-    title: str,
-    source: str,
-    licence: str,
-    classes: tuple[str, ...],
-    shape: tuple[int, int, int],
-    parse: Parse,
+    key: str, title: str, source: str, licence: str, classes: tuple[str, ...], shape: tuple[int, int, int], parse: Parse
 ) -> Dataset:
     return Dataset(
         key=key,

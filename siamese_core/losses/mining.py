@@ -129,9 +129,6 @@ MINERS: dict[str, Miner] = {
         fn=_hardest,
     ),
     "random": Miner(
-        key="random",
-        title="Random",
-        help="For every pair of classmates a stranger by chance.",
-        fn=_random,
+        key="random", title="Random", help="For every pair of classmates a stranger by chance.", fn=_random
     ),
 }

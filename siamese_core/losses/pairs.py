@@ -54,10 +54,7 @@ CONTRASTIVE = Loss(
     params=(MARGIN,),
     written=(r"\tfrac12 d^2", r"\tfrac12\max(m-d,\,0)^2"),
     citation=Citation(
-        "Hadsell, Chopra & LeCun",
-        2006,
-        "Dimensionality Reduction by Learning an Invariant Mapping",
-        "CVPR, equation 4",
+        "Hadsell, Chopra & LeCun", 2006, "Dimensionality Reduction by Learning an Invariant Mapping", "CVPR, equation 4"
     ),
     measures=DISTANCES,
     gradient="A same pair is pulled like a spring, harder the farther it is apart. A different pair is pushed hardest "

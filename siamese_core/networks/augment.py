@@ -207,11 +207,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         fn=_flip,
     ),
     "rotate": Augmentation(
-        key="rotate",
-        title="Rotate",
-        help="Up to 15 degrees to either side.",
-        fn=_rotate,
-        moves=True,
+        key="rotate", title="Rotate", help="Up to 15 degrees to either side.", fn=_rotate, moves=True
     ),
     "colour": Augmentation(
         key="colour",

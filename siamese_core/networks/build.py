@@ -146,10 +146,7 @@ def _sigmoid(embeddings: Tensor) -> Tensor:
 
 OUTPUTS: dict[str, Output] = {
     "linear": Output(
-        key="linear",
-        title="Linear",
-        help="The last layer as it is: points may lie anywhere.",
-        fn=_linear,
+        key="linear", title="Linear", help="The last layer as it is: points may lie anywhere.", fn=_linear
     ),
     "l2": Output(
         key="l2",

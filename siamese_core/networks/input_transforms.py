@@ -112,12 +112,7 @@ INPUT_TRANSFORMS: dict[str, InputTransform] = {
         help="Tiles of 4 × 4 pixels, each in its mean colour.",
         fn=_low_resolution,
     ),
-    "rotated": InputTransform(
-        key="rotated",
-        title="Rotated",
-        help="A quarter turn clockwise.",
-        fn=_rotated,
-    ),
+    "rotated": InputTransform(key="rotated", title="Rotated", help="A quarter turn clockwise.", fn=_rotated),
     "noisy": InputTransform(
         key="noisy",
         title="Noisy",

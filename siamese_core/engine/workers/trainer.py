@@ -219,7 +219,7 @@ class _Worker:
             steps=np.array([s.step for s in done], np.int64),
             loss=np.array([s.loss for s in done], np.float64),
             active=np.array([s.active for s in done], np.float64),
-        )  # fmt: skip
+        )
         for snapshot in made:
             if snapshot.frame is not None:
                 arrays = asdict(replace(snapshot.frame, metrics={}))

@@ -121,10 +121,7 @@ def loss_curve(
         "yaxis": axis_of([low - 0.03 * top, top], domain=[0.41, 0.93]),
         "yaxis2": axis_of([0, share_end], domain=[0, 0.26], nticks=4, tickformat=".0%"),
     }
-    titles = [
-        panel_title(text["loss_and_slope" if show_slope else "loss"], "y"),
-        panel_title(text["share"], "y2"),
-    ]
+    titles = [panel_title(text["loss_and_slope" if show_slope else "loss"], "y"), panel_title(text["share"], "y2")]
     hints = [] if peak else [hint_at(text["no_pairs"], "y2")]
     return figure_of(data, hovermode="x unified", annotations=titles + hints, **axes)
 

@@ -57,12 +57,7 @@ class Distances(Protocol):
     def different(self) -> npt.NDArray[Any]: ...
 
 
-def roc(
-    curves: Mapping[str, Curve],
-    marks: Mapping[str, tuple[float, float]],
-    *,
-    text: Mapping[str, str],
-) -> go.Figure:
+def roc(curves: Mapping[str, Curve], marks: Mapping[str, tuple[float, float]], *, text: Mapping[str, str]) -> go.Figure:
     """Draw true over false accepts (Fawcett 2006), by group; between its points a curve is straight on a linear axis.
 
     `marks` are the false and true accept rates at the threshold. The axis of false accepts is logarithmic, from

@@ -184,10 +184,7 @@ def _training(experiment: Experiment) -> str:
         lines += [
             f"    h, labels = torch.cat([encode({networks}, part) for part in test_images.split(200)]), test_labels"
         ]
-    lines += [
-        "seen = labels < len(CLASSES)",
-        'print(f"precision_at_1 {precision_at_1(h[seen], labels[seen])!r}")',
-    ]
+    lines += ["seen = labels < len(CLASSES)", 'print(f"precision_at_1 {precision_at_1(h[seen], labels[seen])!r}")']
     if len(experiment.held_out) > 1:
         lines.append('print(f"precision_at_1 of the classes held out {precision_at_1(h[~seen], labels[~seen])!r}")')
     return "\n".join(lines)
