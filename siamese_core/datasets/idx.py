@@ -53,7 +53,7 @@ class IdxSet:
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
 
-def mnist_like(train: int, test: int, sha256: tuple[str, str, str, str]) -> IdxSet:
+def mnist_like(train: int, test: int, *sha256: str) -> IdxSet:
     """Return the layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
     return IdxSet(
         IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
