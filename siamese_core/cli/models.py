@@ -281,7 +281,7 @@ def _picture(path: Path, model: Model) -> np.ndarray:
     except OSError as error:
         raise Rejected(f"{path}: {error.strerror or error}; name a picture") from None
     except images.ImageRejected as rejected:
-        raise Rejected(f"{path}: {rejected.message}") from None
+        raise Rejected(f"{path}: {rejected}") from None
     return uploaded.fitted(square, model.shape)
 
 

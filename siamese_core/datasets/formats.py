@@ -205,7 +205,7 @@ def _decoded(data: bytes) -> Picture:
     try:
         return decode(data).convert("L")
     except ImageRejected as rejected:
-        raise ValueError(f"a picture in it: {rejected.message}") from None
+        raise ValueError(f"a picture in it: {rejected}") from None
 
 
 def _ink(png: bytes) -> NDArray[np.uint8]:
