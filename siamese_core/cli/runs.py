@@ -161,6 +161,7 @@ def _transformed(view: str, images: np.ndarray) -> np.ndarray:
 
 
 def _report(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
+    """Print what a run has come to, and return the exit status."""
     _print_result(experiment, last, as_json)
     if last.halted:
         print(last.halted, file=sys.stderr)

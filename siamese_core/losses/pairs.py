@@ -28,13 +28,10 @@ def exponential(d: Tensor, same: Tensor, *, q: float) -> Tensor:
 
 
 MARGIN = FloatField(
-    name="margin",
-    title="Margin m",
-    default=1.0,
-    low=0.0,
-    high=10.0,
-    step=0.05,
-    help="Different images are pushed apart until their distance reaches the margin; beyond it they are left "
+    "margin",
+    "Margin m",
+    *(1.0, 0.0, 10.0, 0.05),
+    "Different images are pushed apart until their distance reaches the margin; beyond it they are left "
     "alone. With margin 0 nothing is pushed, and everything falls into one point.",
 )
 
@@ -108,13 +105,10 @@ EXPONENTIAL = Loss(
     fn=exponential,
     params=(
         FloatField(
-            name="q",
-            title="Scale Q",
-            default=5.0,
-            low=0.1,
-            high=50.0,
-            step=0.1,
-            help="Sets the scale of the distances: the two branches cross at Q/2. In the paper it is the upper bound "
+            "q",
+            "Scale Q",
+            *(5.0, 0.1, 50.0, 0.1),
+            "Sets the scale of the distances: the two branches cross at Q/2. In the paper it is the upper bound "
             "of the distance. Different images are always pushed, ever more gently.",
         ),
     ),

@@ -313,10 +313,6 @@ def _to_table(cell: _Cell) -> dict[str, Any]:
     return table
 
 
-def _cell_of(table: dict[str, Any]) -> _Cell:
-    return _Cell(message=table.pop("sentence"), **table)
-
-
 def _fits(cell: _Cell) -> bool:
     counts, texts = (cell.step, cell.tries, cell.furthest), (cell.run, cell.message)
     known = cell.status in STATUSES and all(isinstance(text, str) for text in texts)
@@ -333,7 +329,7 @@ def _read(table: dict[str, Any]) -> _Sweep:
     if not isinstance(table.get("deleted_at"), float | None) or not is_machine(table["machine"]):
         raise TypeError("no sweep of ours")
     grid = grid_of(table.pop("grid"))
-    cells = [_cell_of(cell) for cell in table.pop("cells")]
+    cells = [_Cell(message=cell.pop("sentence"), **cell) for cell in table.pop("cells")]
     if len(cells) != len(list(grid.cells())) or not all(_fits(cell) for cell in cells):
         raise ValueError("torn")
     return _Sweep(grid=grid, machine=Machine(**table.pop("machine")), cells=cells, **table)

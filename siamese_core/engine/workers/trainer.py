@@ -224,14 +224,8 @@ class _Worker:
             if snapshot.frame is not None:
                 arrays = asdict(replace(snapshot.frame, metrics={}))
                 metrics = arrays.pop("metrics") or dict(snapshot.frame.metrics)
-                meta = {
-                    "is": "frame",
-                    "run": run.id,
-                    "step": snapshot.step,
-                    "metrics": metrics,
-                    "alarm": snapshot.alarm,
-                }
-                self._parent.send(meta, **arrays)
+                meta = {"run": run.id, "step": snapshot.step, "metrics": metrics, "alarm": snapshot.alarm}
+                self._parent.send({"is": "frame", **meta}, **arrays)
             if snapshot.state is not None:
                 self._parent.send(
                     {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)
