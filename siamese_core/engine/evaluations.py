@@ -1,4 +1,4 @@
-"""The server's side of the evaluation process: who waits for what, and what was found."""
+"""The server's side of the evaluation process: the evaluations, and the browsers that wait for them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ModelFile:
 
 
 def file_of(model: Model) -> ModelFile:
-    """Return a run's model with a file, which it has not had yet."""
+    """Return a run's model with its file."""
     return ModelFile(model, packed(model))
 
 
@@ -228,7 +228,7 @@ class Evaluations:
             if meta["is"] == "ready":
                 self._ready, self._false_starts = True, 0
             elif not self._client.on_message(meta, arrays):
-                self._lose_reference(meta["model"])
+                self._forget_gallery(meta["model"])
 
     def _on_progress(self, job: _Job, meta: dict[str, Any]) -> None:
         self._sweep_expired()
@@ -243,14 +243,14 @@ class Evaluations:
             found = reply.result()
             job.shown = replace(job.shown, status="done", about=found.meta["about"], arrays=found)
 
-    def _lose_reference(self, model: str) -> None:
-        """The process has it no more; one that is on its way is another."""
+    def _forget_gallery(self, model: str) -> None:
+        """Forget a gallery that the process has no more; one that is still being made is another."""
         job = self._jobs.get(("reference", model))
         if job is not None and job.shown.status == "done":
             del self._jobs["reference", model]
 
     def _gone(self) -> None:
-        """The process has ended, and with it what it worked on, and the references that it had found."""
+        """The process has ended, and with it what it worked on, and the galleries that it had built."""
         with self._lock:
             self._false_starts += not self._ready
             self._child = None
@@ -259,4 +259,4 @@ class Evaluations:
             self._client.cancel_all()
             for kind, model in list(self._jobs):
                 if kind == "reference":
-                    self._lose_reference(model)
+                    self._forget_gallery(model)

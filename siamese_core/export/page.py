@@ -1,4 +1,4 @@
-"""Web pages to keep: each needs nothing from anywhere, and everything written into its template is escaped."""
+"""Web pages to download: each needs nothing from anywhere, and everything written into its template is escaped."""
 
 from __future__ import annotations
 

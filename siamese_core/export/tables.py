@@ -1,4 +1,4 @@
-"""A recorded run to take away: embeddings for a spreadsheet, numpy and TensorBoard, and a page with their layout.
+"""A recorded run as downloads: embeddings for a spreadsheet, numpy and TensorBoard, and a page with their layout.
 
 Recordings may come from anybody: nothing is named by one, no cell begins a formula, every word is escaped, and a page
 asks nobody for anything. The same recording gives the same bytes.

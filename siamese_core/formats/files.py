@@ -14,7 +14,7 @@ PART = ".part"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that, after a kill or a power cut too, it holds what it held before or all of `content`.
+    """Write a file so that, after a kill or a power cut too, it has its old content or all of the new.
 
     Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""The one reader of untrusted images: bytes in, plain pixels or a plain sentence out.
+"""The one reader of untrusted images: bytes in, plain pixels or ImageRejected out.
 
 Pillow sees only what makes an image. What else a PNG or a JPEG carries (texts, profiles, thumbnails, EXIF, frames of
 an animation) is left out before: that is where small files grow large. Of EXIF we read the orientation ourselves.

@@ -237,5 +237,5 @@ def shown(value: Any) -> str:
 
 
 def refuse(what: str) -> NoReturn:
-    """Raises ModelRejected."""
+    """Raise ModelRejected with a message of what the file is or has."""
     raise ModelRejected(f"This file {what}.")

@@ -23,7 +23,7 @@ TOO_HEAVY = (
 
 @dataclass(eq=False)
 class _Film:
-    """`reply` is what the process owes for it; None while it waits for its turn."""
+    """`reply` is the pending one of the process; None while the film waits for its turn."""
 
     kind: str
     embeddings: np.ndarray

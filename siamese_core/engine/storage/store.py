@@ -206,7 +206,7 @@ class RunStore:
         return run in self._busy
 
     def release(self, run: str) -> None:
-        """It is written to its end."""
+        """Take the claim of `acquire` back: the run is written to its end."""
         self._busy.discard(run)
 
     def put(self, info: RunInfo) -> None:

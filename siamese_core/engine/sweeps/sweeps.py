@@ -267,7 +267,7 @@ class Sweeps:
         (self._folder / f"{sweep.id}.json").unlink(missing_ok=True)
 
     def _is_first(self) -> bool:
-        """Whether no other server runs the sweeps of this folder; it is ours until this process ends."""
+        """Lock the folder until this process ends; False where another server runs its sweeps."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock_file.enter_context(locked(self._folder))
@@ -320,7 +320,7 @@ def _fits(cell: _Cell) -> bool:
 
 
 def _read(table: dict[str, Any]) -> _Sweep:
-    """Raises ValueError, TypeError or KeyError for what is no sweep."""
+    """Read a sweep. Raises ValueError, TypeError or KeyError for what is none."""
     if table.pop("schema") != SCHEMA:
         raise ValueError("of another version")
     texts, created = [table["id"], table["owner"], table["name"]], table["created"]

@@ -64,7 +64,7 @@ class _UploadedSet:
 class Uploads:
     """One upload and a few prepared sets for each owner; `on_gone(key)` is called when a set is deleted.
 
-    A set is reached only with its owner's token and its key: a wrong one of either answers like an unknown set.
+    A set is reached only with its owner's token and its key: a wrong one of either is treated like an unknown set.
     """
 
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -228,7 +228,7 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def _check_room(self) -> None:
-        """Raises OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
+        """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")

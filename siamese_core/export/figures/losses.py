@@ -187,7 +187,7 @@ def _crossing(curve: Curve, words: str, top: float) -> list[dict[str, Any]]:
 
 
 def _trail(point: Point, words: str) -> dict[str, Any]:
-    """Draw the pair's way down the curve, its newest place last and largest."""
+    """Draw the pair's way down the curve, its newest point last and largest."""
     x, y = np.append(point.trail, point.at), np.append(point.losses, point.loss)
     colour = (SAME_SHADES if point.same else DIFFERENT_SHADES)[0]
     sizes = [6] * len(point.trail) + [14]
