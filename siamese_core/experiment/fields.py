@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from siamese_core.formats.safetensors import is_whole
+from siamese_core.formats.safetensors import is_int
 from siamese_core.losses.param import FloatField, NumberField
 
 __all__ = ["BoolField", "ChoiceField", "ClassesField", "Field", "FloatField", "IntField", "KeysField", "one_of"]
@@ -59,7 +59,7 @@ class IntField(NumberField):
         return _tried(int, text)
 
     def problem(self, value: Any) -> str | None:
-        fits = is_whole(value) and self.low <= value <= self.high
+        fits = is_int(value) and self.low <= value <= self.high
         return None if fits else f"may be a whole number from {self.low} to {self.high}"
 
     def text(self, value: int) -> str:
@@ -79,7 +79,7 @@ class ClassesField:
         return _tried(_class_numbers, text)
 
     def problem(self, value: Any) -> str | None:
-        numbers = isinstance(value, tuple) and all(is_whole(c) and c >= 0 for c in value)
+        numbers = isinstance(value, tuple) and all(is_int(c) and c >= 0 for c in value)
         tidy = numbers and list(value) == sorted(set(value))
         return None if tidy else "may be class numbers separated by commas, such as 8,9"
 

@@ -25,8 +25,8 @@ from siamese_core.formats.files import write_atomic
 from siamese_core.formats.safetensors import (
     AGAIN,
     ModelRejected,
+    is_int,
     is_number,
-    is_whole,
     packed_tensors,
     read_array,
     read_header,
@@ -169,8 +169,8 @@ def _normalisation(text: str) -> tuple[tuple[int, int, int], float, float]:
             pass
         case _:
             refuse(f"has the normalisation {shown(found)}, expected a mean, a std and a shape of 3 numbers: {AGAIN}")
-    sides_fit = all(is_whole(n) and MIN_SIDE <= n <= MAX_SIDE for n in (height, width))
-    if not (is_whole(channels) and channels in (1, 3) and sides_fit):
+    sides_fit = all(is_int(n) and MIN_SIDE <= n <= MAX_SIDE for n in (height, width))
+    if not (is_int(channels) and channels in (1, 3) and sides_fit):
         refuse(
             f"has images of the shape {shown([channels, height, width])}, expected 1 or 3 channels and {MIN_SIDE} to "
             f"{MAX_SIDE} pixels a side: {AGAIN}"
@@ -217,7 +217,7 @@ THRESHOLD: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rule": ("eer, hand, far=0.01 or costs=10:1:0.5 (with numbers of its own)", _is_rule),
     "group": ("seen or held_out", lambda v: v in ("seen", "held_out")),
     **dict.fromkeys(("false_accept", "false_reject"), ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)),
-    **dict.fromkeys(("different", "same"), ("a whole number from 0", lambda v: is_whole(v) and 0 <= v < 2**53)),
+    **dict.fromkeys(("different", "same"), ("a whole number from 0", lambda v: is_int(v) and 0 <= v < 2**53)),
 }
 """The fields of a threshold: what each may be, in words and as a rule."""
 
