@@ -160,14 +160,12 @@ def example_zip(images: Sequence[Picture], rows: Sequence[tuple[str, str, bool |
 
 def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: Sequence[str] = ()) -> PairList:
     indices: dict[bytes, int] = {}
+
+    def index(data: bytes) -> int:
+        return indices.setdefault(data, len(indices))
+
     listed = tuple(
-        Listed(
-            _shown(first),
-            _shown(second),
-            indices.setdefault(first_data, len(indices)),
-            indices.setdefault(second_data, len(indices)),
-            same,
-        )
+        Listed(_shown(first), _shown(second), index(first_data), index(second_data), same)
         for (first, first_data), (second, second_data), same in pairs
     )
     more = len(problems) - MAX_PROBLEMS

@@ -21,21 +21,9 @@ from siamese_core.datasets import Dataset, DatasetMissing, find_uploaded, is_upl
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
 from siamese_core.experiment.experiment import Experiment
+from siamese_core.formats import safetensors
 from siamese_core.formats.files import write_atomic
-from siamese_core.formats.safetensors import (
-    AGAIN,
-    ModelRejected,
-    is_int,
-    is_number,
-    packed_tensors,
-    read_array,
-    read_header,
-    read_infos,
-    read_json,
-    refuse,
-    shown,
-    sizes,
-)
+from siamese_core.formats.safetensors import AGAIN, ModelRejected, is_int, is_number, refuse, shown, sizes
 from siamese_core.formats.text import shortened
 from siamese_core.runs.model import Model
 
@@ -70,7 +58,7 @@ def packed(model: Model) -> bytes:
     }
     if model.threshold is not None:
         metadata["threshold"] = _written(asdict(model.threshold))
-    return packed_tensors(model.tensors, metadata)
+    return safetensors.packed_tensors(model.tensors, metadata)
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -85,9 +73,9 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
     given than what is in the file: it has no images, and its experiment names none. Whether the tensors are those of
     the experiment's network is for `architecture.check_architecture` to say. Raises ModelRejected.
     """
-    header, start = read_header(data)
+    header, start = safetensors.read_header(data)
     metadata = _metadata(header.pop("__metadata__", None))
-    infos = read_infos(header, len(data) - start)
+    infos = safetensors.read_infos(header, len(data) - start)
     experiment, dataset = _experiment(metadata["experiment"], uploaded_sets)
     classes = _classes(metadata["classes"])
     shape, mean, std = _normalisation(metadata["normalisation"])
@@ -95,7 +83,7 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
         _compare(dataset, classes, shape, mean, std)
     steps = _steps(metadata["steps"])
     threshold = _threshold(metadata["threshold"]) if "threshold" in metadata else None
-    tensors = {name: _finite(name, read_array(info, data, start)) for name, info in infos.items()}
+    tensors = {name: _finite(name, safetensors.read_array(info, data, start)) for name, info in infos.items()}
     has_images = dataset is not None and dataset.find()
     return Model(experiment, classes, shape, mean, std, steps, tensors, has_images, threshold)
 
@@ -239,6 +227,6 @@ def _written(value: Any) -> str:
 
 def _read_metadata(key: str, text: str) -> Any:
     try:
-        return read_json(text)
+        return safetensors.read_json(text)
     except ValueError as error:
         refuse(f"has damaged {key} in its metadata, expected JSON ({shortened(str(error))}): {AGAIN}")

@@ -51,13 +51,12 @@ class FilmQueue:
             if name in self._open:
                 return self._open[name].layouts
             film = _Film(kind, np.asarray(embeddings, np.float32))
-            closed = self._closed
-            if not closed:
+            if not self._closed:
                 self._open[name] = film
                 if len(self._open) == 1:
                     self._send_first()
-        if closed:
-            _reject(film, RequestRejected(closed))
+                return film.layouts
+        _reject(film, RequestRejected(self._closed))
         return film.layouts
 
     def progress(self, name: str) -> tuple[int, int] | None:

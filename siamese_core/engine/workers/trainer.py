@@ -135,12 +135,14 @@ class _Worker:
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         run = _Run(meta["run"], steps_left=meta["steps_left"])
         self._queue_up(run)
+        state = TrainingState(meta["step"], arrays) if arrays else None
         try:
             experiment = _experiment(meta["query"])
+            if state is None:
+                self._parent.send({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
         except DatasetMissing as missing:
             self._end(run, "failed", str(missing))
             return
-        state = TrainingState(meta["step"], arrays) if arrays else None
         run.snapshots = train(
             experiment,
             machine=Machine(**meta["machine"]),
@@ -150,11 +152,6 @@ class _Worker:
             wants_state=run.wants_state,
         )
         self._runs[run.id] = run
-        if state is None:
-            try:
-                self._parent.send({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
-            except DatasetMissing as missing:
-                self._end(run, "failed", str(missing))
 
     def _command(self, run: _Run, command: str) -> None:
         if command == "stop":
