@@ -100,12 +100,9 @@ def overlay(
     }
     if pairs is not None:
         same_shares, different_shares = (base.bin_shares(values, end) for values in pairs)
-        edges = np.linspace(0, end, base.BINS + 1)
         for branch, share in (("same", same_shares), ("different", different_shares)):
             colour = _styles(0)[branch]["color"]
-            bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "yaxis": "y3"}
-            bars |= {"fill": "tozeroy", "fillcolor": base.with_alpha(colour, 0.3), "showlegend": False}
-            data.append(base.line_trace(edges, np.append(share, share[-1]), text[branch], ".1%", **bars))
+            data.append(base.share_trace(share, end, text[branch], colour, yaxis="y3"))
         peak = base.nice_end(0.05, float(max(same_shares.max(), different_shares.max())))
         axes["yaxis3"] = base.axis_of([0, peak], domain=domains[2], nticks=3, tickformat=".0%")
     notes = [base.panel_title(words, f"y{n}" if n > 1 else "y") for n, words in enumerate(panels, 1)]
