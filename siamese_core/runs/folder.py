@@ -165,11 +165,6 @@ def eval_images_of(
     return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
-def write_eval_images(folder: Path, eval_images: EvalImages) -> None:
-    """Write the eval images of a run. Raises OSError."""
-    write_atomic(folder / EVAL_IMAGES, history.packed_eval_images(eval_images))
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
