@@ -44,6 +44,8 @@ REASONS = {
 }
 """Every reason for which a file is refused, with the sentence that says what to do."""
 
+BEGINNINGS = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "GIF": (b"GIF87a", b"GIF89a")}
+"""The first bytes of these kinds of file."""
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """The sizes of a BMP's second header: its first two letters alone could begin any text."""
 
@@ -141,12 +143,9 @@ def import_decoders() -> None:
 
 def _kind(data: bytes) -> str | None:
     """The format as Pillow names it, by the first bytes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
+    for kind, beginnings in BEGINNINGS.items():
+        if data.startswith(beginnings):
+            return kind
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADERS:

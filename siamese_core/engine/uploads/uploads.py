@@ -17,7 +17,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -105,10 +105,8 @@ class Uploads:
             if job is None:
                 return None
             job.seen_at = self._clock()
-            return Reading(
-                job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.alone,
-                job.first_frames, job.message, job.pictures,
-            )  # fmt: skip
+            shown = {field.name: getattr(job, field.name) for field in fields(Reading)}
+            return Reading(**shown | {"skipped": Counter(job.skipped), "refused": dict(job.refused)})
 
     def cancel(self, owner: str) -> None:
         """Stop reading, and delete what was read."""

@@ -23,9 +23,7 @@ IMPORTS = {
         Import("pathlib", "Path", "Path"),
         Import("numpy", "", "np"),
         Import("torch", "", "torch"),
-        Import("torch", "Generator", "Generator"),
-        Import("torch", "Tensor", "Tensor"),
-        Import("torch", "nn", "nn"),
+        *(Import("torch", name, name) for name in ("Generator", "Tensor", "nn")),
         Import("torch.nn.functional", "linear", "linear"),
     )
 }
