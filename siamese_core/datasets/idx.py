@@ -81,7 +81,7 @@ def missing(files: IdxSet, folder: Path) -> tuple[str, ...]:
 
 @cache
 def read_set(files: IdxSet, folder: Path, remedy: str) -> Images:
-    """Read, check and cache a set. Raises DatasetMissing, whose sentence `remedy` ends, for a bad file."""
+    """Read, check and cache a set. Raises DatasetMissing, whose message ends with `remedy`, for a bad file."""
     images, labels = (files.train_images, files.test_images), (files.train_labels, files.test_labels)
     train_images, test_images = (_read(file, folder, remedy)[:, None] for file in images)
     train_labels, test_labels = (_read_labels(file, folder, remedy, files.classes) for file in labels)

@@ -89,7 +89,7 @@ _SHAPES: dict[str, Callable[[Points], Distance]] = {
 
 @lru_cache(maxsize=8)
 def shapes(classes: int, rotation: float, scale: float, noise: float) -> Dataset:
-    """White shapes on black, 28 x 28 pixels, 200 training and 50 test images of each class.
+    """Return white shapes on black, 28 x 28 pixels, 200 training and 50 test images of each class.
 
     Everything is drawn from a fixed seed: the same settings give the same pixels, and one setting that changes leaves
     the others' random numbers as they are. With all three at 0, all images of a class are equal.

@@ -100,7 +100,7 @@ class RunWriter:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
 
     def put_off(self) -> None:
-        """Let the next save be due a while from now."""
+        """Postpone the next save by the usual time between two."""
         self._due = self._clock() + self._every
 
     def _save(self, checkpoint: Checkpoint, status: str, message: str) -> None:

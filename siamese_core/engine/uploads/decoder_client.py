@@ -62,7 +62,7 @@ class Decoder:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now, if one does."""
+        """Return the id of the process that runs now, if one does."""
         with self._changed:
             return self._child.pid if self._child else None
 

@@ -67,12 +67,12 @@ class _Run:
 
     @property
     def resting_next(self) -> bool:
-        """The step being made is the last before a rest: its frame and state are what the page shows."""
+        """Return whether the next step is the last before a rest: its frame and state are what the page shows."""
         return self.steps_left == 1
 
     @property
     def used(self) -> float:
-        """CPU seconds that this run has had, the slice under way included."""
+        """Return the CPU seconds that this run has had, the slice under way included."""
         return self.cpu + time.thread_time() - self.slice_from
 
     def wants_frame(self) -> bool:
