@@ -1,4 +1,4 @@
-"""What a notebook or a script needs, in eleven names; `siamese_core` hands them on, loaded on first use."""
+"""What a notebook or a script needs, in eleven names; `siamese_core` exports them, loaded on first use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ File: TypeAlias = bytes | str | Path
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a model says of two images: `value` is their distance, or similarity where its measure is one.
+    """Two images compared by a model: `value` is their distance, or similarity where its measure is one.
 
     `same` is whether that lies on the near side of `threshold`; both are None for a model without one.
     """

@@ -1,4 +1,4 @@
-"""What the command line does with saved models: evaluate one, compare two pictures. `lines` says what comes out."""
+"""Saved models on the command line: evaluate one, compare two pictures. `lines` describes what is printed."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _check_images(path: Path, model: Model) -> None:
-    """Raises DatasetMissing where images can be had, Rejected where they were uploaded."""
+    """Raise DatasetMissing where images can be had, Rejected where they were uploaded."""
     if not model.has_images:
         # Where uploaded images are gone, these are the default dataset's.
         model.experiment.data.load()
@@ -167,8 +167,8 @@ def _reported(trained: TrainedModel) -> Report:
 def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold | None:
     if group not in report.groups:
         raise Rejected(f"--group={group}: there are fewer than two such classes; it may be: {', '.join(report.groups)}")
-    looked_at = report.groups[group]
-    return choose_threshold(looked_at.chosen_on, looked_at.reported_on, rule, group, model.is_similarity)
+    chosen = report.groups[group]
+    return choose_threshold(chosen.chosen_on, chosen.reported_on, rule, group, model.is_similarity)
 
 
 def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
@@ -281,7 +281,7 @@ def _picture(path: Path, model: Model) -> np.ndarray:
     except OSError as error:
         raise Rejected(f"{path}: {error.strerror or error}; name a picture") from None
     except images.ImageRejected as rejected:
-        raise Rejected(f"{path}: {rejected.message}") from None
+        raise Rejected(f"{path}: {rejected}") from None
     return uploaded.fitted(square, model.shape)
 
 
@@ -293,8 +293,8 @@ def _compared(trained: TrainedModel, pair: list[np.ndarray], by_hand: float | No
     steps = build_gallery(trained) if model.has_images else ()
     known = next((step for step in steps if isinstance(step, Gallery)), None)
     first, second = (picture[None] for picture in pair)
-    answer = compare(trained, first, second, known)
-    value = float(answer["value"][0])
+    compared = compare(trained, first, second, known)
+    value = float(compared["value"][0])
     threshold, source = _judging(model, known, by_hand)
     found: dict[str, Any] = {
         "measure": model.experiment.measure,
@@ -308,13 +308,13 @@ def _compared(trained: TrainedModel, pair: list[np.ndarray], by_hand: float | No
     }
     if known is not None:
         labels = model.experiment.data.load().train_labels
-        found["unlike"] = [bool(flag) for flag in answer["unlike"][:, 0]]
+        found["unlike"] = [bool(flag) for flag in compared["unlike"][:, 0]]
         found["neighbours"] = [
             [
-                {"class": model.classes[labels[place]], "distance": float(distance)}
-                for place, distance in list(zip(near[0], distances[0], strict=True))[:NEIGHBOURS]
+                {"class": model.classes[labels[index]], "distance": float(distance)}
+                for index, distance in list(zip(near[0], distances[0], strict=True))[:NEIGHBOURS]
             ]
-            for near, distances in zip(answer["near"], answer["near_distances"], strict=True)
+            for near, distances in zip(compared["near"], compared["near_distances"], strict=True)
         ]
     return found
 

@@ -161,7 +161,23 @@ def _transformed(view: str, images: np.ndarray) -> np.ndarray:
 
 
 def _report(experiment: Experiment, last: Snapshot, as_json: bool) -> int:
-    _print_result(experiment, last, as_json)
+    """Print what a run has come to, and return the exit status."""
+    metrics = dict(last.frame.metrics) if last.frame else {}
+    if as_json:
+        result = {
+            "experiment": experiment.to_query(),
+            "steps": last.step,
+            "images": last.images,
+            "seconds": round(last.seconds, 3),
+            "metrics": metrics,
+        }
+        print(json.dumps(result, allow_nan=False))
+    else:
+        print(f"{last.step} steps, {last.images} images, {last.seconds:.1f} s of training")
+        print(f"{'on test images':16}{'seen':>10}{'held out':>10}")
+        for name, by_group in metrics.items():
+            shown = ("–" if value is None else f"{value:.3f}" for value in by_group.values())
+            print(f"{name:16}{''.join(f'{text:>10}' for text in shown)}")
     if last.halted:
         print(last.halted, file=sys.stderr)
     return 1 if last.halted else 0
@@ -184,25 +200,6 @@ def _run(experiment: Experiment, machine: Machine, recorder: _Recorder | None = 
             if recorder is not None:
                 recorder.take(last)
     return last
-
-
-def _print_result(experiment: Experiment, last: Snapshot, as_json: bool) -> None:
-    metrics = dict(last.frame.metrics) if last.frame else {}
-    if as_json:
-        result = {
-            "experiment": experiment.to_query(),
-            "steps": last.step,
-            "images": last.images,
-            "seconds": round(last.seconds, 3),
-            "metrics": metrics,
-        }
-        print(json.dumps(result, allow_nan=False))
-        return
-    print(f"{last.step} steps, {last.images} images, {last.seconds:.1f} s of training")
-    print(f"{'on test images':16}{'seen':>10}{'held out':>10}")
-    for name, by_group in metrics.items():
-        shown = ("–" if value is None else f"{value:.3f}" for value in by_group.values())
-        print(f"{name:16}{''.join(f'{text:>10}' for text in shown)}")
 
 
 def _make_folder(folder: Path) -> None:

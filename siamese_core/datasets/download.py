@@ -48,7 +48,7 @@ class RemoteFile:
 
     @property
     def most_bytes(self) -> int:
-        """What goes beyond is not this file."""
+        """Return the most bytes that this file can have."""
         return 2 * self.size_bytes if self.approximate else self.size_bytes
 
 

@@ -32,11 +32,7 @@ CIFAR10_TRAIN = tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(
 CIFAR10_TEST = "cifar-10-batches-bin/test_batch.bin"
 
 OMNIGLOT_ALPHABETS = (("Latin", 26), ("Greek", 24), ("Hebrew", 22))
-OMNIGLOT_NAMES = (
-    *"abcdefghijklmnopqrstuvwxyz",
-    *"αβγδεζηθικλμνξοπρστυφχψω",
-    *(f"Hebrew {i}" for i in range(1, 23)),
-)
+OMNIGLOT_NAMES = (*"abcdefghijklmnopqrstuvwxyz", *"αβγδεζηθικλμνξοπρστυφχψω", *(f"Hebrew {i}" for i in range(1, 23)))
 """Seen: the Latin and the Greek characters stand in the order of their alphabets. Nobody looked at the Hebrew ones."""
 
 OMNIGLOT_DRAWINGS = 20
@@ -209,7 +205,7 @@ def _decoded(data: bytes) -> Picture:
     try:
         return decode(data).convert("L")
     except ImageRejected as rejected:
-        raise ValueError(f"a picture in it: {rejected.message}") from None
+        raise ValueError(f"a picture in it: {rejected}") from None
 
 
 def _ink(png: bytes) -> NDArray[np.uint8]:

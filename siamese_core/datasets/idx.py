@@ -53,7 +53,7 @@ class IdxSet:
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
 
-def mnist_like(train: int, test: int, sha256: tuple[str, str, str, str]) -> IdxSet:
+def mnist_like(train: int, test: int, *sha256: str) -> IdxSet:
     """Return the layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
     return IdxSet(
         IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
@@ -81,7 +81,7 @@ def missing(files: IdxSet, folder: Path) -> tuple[str, ...]:
 
 @cache
 def read_set(files: IdxSet, folder: Path, remedy: str) -> Images:
-    """Read, check and cache a set. Raises DatasetMissing, whose sentence `remedy` ends, for a bad file."""
+    """Read, check and cache a set. Raises DatasetMissing, whose message ends with `remedy`, for a bad file."""
     images, labels = (files.train_images, files.test_images), (files.train_labels, files.test_labels)
     train_images, test_images = (_read(file, folder, remedy)[:, None] for file in images)
     train_labels, test_labels = (_read_labels(file, folder, remedy, files.classes) for file in labels)

@@ -9,126 +9,78 @@ from __future__ import annotations
 
 from siamese_core.datasets.download import Download, RemoteFile
 
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
-def _four_idx(bases: tuple[str, ...], sizes_and_md5: tuple[tuple[int, str], ...]) -> tuple[RemoteFile, ...]:
-    names = (
-        "train-images-idx3-ubyte.gz",
-        "train-labels-idx1-ubyte.gz",
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
-    )
-    return tuple(
-        RemoteFile(name, tuple(base + name for base in bases), size, f"md5:{md5}")
-        for name, (size, md5) in zip(names, sizes_and_md5, strict=True)
-    )
+
+def _download(key: str, title: str, bundle: str, folders: tuple[str, ...], *files: tuple[str, int, str]) -> Download:
+    """Return a set whose files, by name, size and MD5, lie in each of some folders of the web."""
+    remote = (RemoteFile(name, tuple(at + name for at in folders), size, f"md5:{md5}") for name, size, md5 in files)
+    return Download(key, title, bundle, tuple(remote))
 
 
 DOWNLOADS: dict[str, Download] = {
     download.key: download
     for download in (
-        Download(
+        _download(
             "mnist_full",
             "The whole MNIST",
             "mnist",
-            _four_idx(
-                (
-                    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-                    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-                ),
-                (
-                    (9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-                    (28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
-                    (1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-                    (4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
-                ),
-            ),
+            ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+            (TRAIN_IMAGES, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            (TRAIN_LABELS, 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            (TEST_IMAGES, 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            (TEST_LABELS, 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
         ),
-        Download(
+        _download(
             "fashion_mnist_full",
             "The whole Fashion-MNIST",
             "fashion_mnist",
             # torchvision's address has no https; its authors keep the same four files in their repository.
-            _four_idx(
-                ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
-                (
-                    (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-                    (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
-                    (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-                    (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
-                ),
-            ),
+            ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
+            (TRAIN_IMAGES, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            (TRAIN_LABELS, 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            (TEST_IMAGES, 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            (TEST_LABELS, 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
         ),
-        Download(
+        _download(
             "kmnist",
             "Kuzushiji-MNIST",
             "mnist",
-            _four_idx(
-                ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-                (
-                    (18_165_135, "bdb82020997e1d708af4cf47b453dcf7"),
-                    (29_497, "e144d726b3acfaa3e44228e80efcd344"),
-                    (3_041_136, "5c965bf0a639b31b8f53240b1b52f4d7"),
-                    (5_120, "7320c461ea6c1c855c0b718fb2a4b134"),
-                ),
-            ),
+            ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+            (TRAIN_IMAGES, 18_165_135, "bdb82020997e1d708af4cf47b453dcf7"),
+            (TRAIN_LABELS, 29_497, "e144d726b3acfaa3e44228e80efcd344"),
+            (TEST_IMAGES, 3_041_136, "5c965bf0a639b31b8f53240b1b52f4d7"),
+            (TEST_LABELS, 5_120, "7320c461ea6c1c855c0b718fb2a4b134"),
         ),
-        Download(
+        _download(
             "emnist_letters",
             "EMNIST letters",
             "mnist",
-            (
-                RemoteFile(
-                    "gzip.zip",
-                    ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
-                    561_753_746,
-                    "md5:58c8d27c78d21e728a6bc7b3cc06412e",
-                ),
-            ),
+            ("https://biometrics.nist.gov/cs_links/EMNIST/",),
+            ("gzip.zip", 561_753_746, "58c8d27c78d21e728a6bc7b3cc06412e"),
         ),
-        Download(
+        _download(
             "cifar10",
             "CIFAR-10",
             "fashion_mnist",
-            (
-                RemoteFile(
-                    "cifar-10-binary.tar.gz",
-                    ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
-                    170_052_171,
-                    "md5:c32a1d4ab5d03f1284b67883e8d87530",
-                ),
-            ),
+            ("https://www.cs.toronto.edu/~kriz/",),
+            ("cifar-10-binary.tar.gz", 170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
         ),
-        Download(
+        _download(
             "svhn",
             "SVHN",
             "digits",
-            (
-                RemoteFile(
-                    "train_32x32.mat",
-                    ("https://ufldl.stanford.edu/housenumbers/train_32x32.mat",),
-                    182_040_794,
-                    "md5:e26dedcc434d2e4c54c9b2d4a06d8373",
-                ),
-                RemoteFile(
-                    "test_32x32.mat",
-                    ("https://ufldl.stanford.edu/housenumbers/test_32x32.mat",),
-                    64_275_384,
-                    "md5:eb5a983be6a315427106f1b164d9cef3",
-                ),
-            ),
+            ("https://ufldl.stanford.edu/housenumbers/",),
+            ("train_32x32.mat", 182_040_794, "e26dedcc434d2e4c54c9b2d4a06d8373"),
+            ("test_32x32.mat", 64_275_384, "eb5a983be6a315427106f1b164d9cef3"),
         ),
-        Download(
+        _download(
             "omniglot",
             "Omniglot",
             "mnist",
-            (
-                RemoteFile(
-                    "images_background.zip",
-                    ("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_background.zip",),
-                    9_464_212,
-                    "md5:68d2efa1b9178cc56df9314c21c6e718",
-                ),
-            ),
+            ("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",),
+            ("images_background.zip", 9_464_212, "68d2efa1b9178cc56df9314c21c6e718"),
         ),
         Download(
             "olivetti",

@@ -108,26 +108,10 @@ def _lfw(archive: BufferedReader) -> Images:
 
 
 def _record(
-    key: str,
-    title: str,
-    source: str,
-    licence: str,
-    classes: tuple[str, ...],
-    shape: tuple[int, int, int],
-    parse: Parse,
+    key: str, title: str, source: str, licence: str, classes: tuple[str, ...], shape: tuple[int, int, int], parse: Parse
 ) -> Dataset:
-    return Dataset(
-        key=key,
-        title=title,
-        source=source,
-        licence=licence,
-        classes=classes,
-        shape=shape,
-        mean=NOMINAL_MEAN,
-        std=NOMINAL_STD,
-        load=partial(load_remote, DOWNLOADS[key], parse),
-        find=partial(find_remote, DOWNLOADS[key]),
-    )
+    load, find = partial(load_remote, DOWNLOADS[key], parse), partial(find_remote, DOWNLOADS[key])
+    return Dataset(key, title, source, licence, classes, shape, NOMINAL_MEAN, NOMINAL_STD, load, find)
 
 
 KMNIST = _record(

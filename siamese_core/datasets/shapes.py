@@ -80,7 +80,7 @@ _SHAPES: dict[str, Callable[[Points], Distance]] = {
     "ring": _ring,
     "moon": _moon,
     "arrow": _polygon(
-        *((0.0, -1.0), (0.7, -0.2), (0.25, -0.2), (0.25, 0.95), (-0.25, 0.95), (-0.25, -0.2), (-0.7, -0.2)),
+        *((0.0, -1.0), (0.7, -0.2), (0.25, -0.2), (0.25, 0.95), (-0.25, 0.95), (-0.25, -0.2), (-0.7, -0.2))
     ),
     "hexagon": _regular(6),
     "letter L": _polygon((-0.6, -0.8), (-0.1, -0.8), (-0.1, 0.3), (0.6, 0.3), (0.6, 0.8), (-0.6, 0.8)),
@@ -89,7 +89,7 @@ _SHAPES: dict[str, Callable[[Points], Distance]] = {
 
 @lru_cache(maxsize=8)
 def shapes(classes: int, rotation: float, scale: float, noise: float) -> Dataset:
-    """White shapes on black, 28 x 28 pixels, 200 training and 50 test images of each class.
+    """Return white shapes on black, 28 x 28 pixels, 200 training and 50 test images of each class.
 
     Everything is drawn from a fixed seed: the same settings give the same pixels, and one setting that changes leaves
     the others' random numbers as they are. With all three at 0, all images of a class are equal.

@@ -104,10 +104,7 @@ def save(title: str, classes: tuple[str, ...], images: Images) -> str:
     """Write a set and return its key. Raises OSError."""
     mean, std = _mean_and_std(images.train_images)
     meta = {"title": title, "classes": classes, "mean": mean, "std": std or 1.0}
-    message = pack(
-        meta, train_images=images.train_images, train_labels=images.train_labels,
-        test_images=images.test_images, test_labels=images.test_labels,
-    )  # fmt: skip
+    message = pack(meta, **vars(images))
     key = f"{PREFIX}-{hashlib.sha256(message).hexdigest()[:24]}"
     write_atomic(_path(key), message)
     return key

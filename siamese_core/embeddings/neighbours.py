@@ -133,7 +133,7 @@ def hardest(
 ) -> tuple[Indices, Indices]:
     """Return the same pairs farthest apart and the different pairs nearest, the hardest first, at most `count` each.
 
-    An image is in one same pair and in one different pair at most, so that an odd one does not fill the gallery: a pair
+    An image is in one same pair and in one different pair at most, so that an odd one does not fill the list: a pair
     is passed over where a harder one has taken one of its images. Ties in the order of the pairs; pairs whose distance
     is not finite are left out.
 

@@ -92,18 +92,11 @@ class LiveUmap:
         umap, layouts, a, b = _umap()
         graph = self._graph(umap, points)
         # As there: an edge too weak to be pulled once in so many epochs is left out.
-        kept = graph.data >= graph.data.max() / epochs
+        pulled = graph.data >= graph.data.max() / epochs
         layout = np.array(start, np.float32, order="C")
         layouts.optimize_layout_euclidean(
-            layout,
-            layout,
-            graph.row[kept],
-            graph.col[kept],
-            epochs,
-            len(points),
-            umap.make_epochs_per_sample(graph.data[kept], epochs),
-            a,
-            b,
+            *(layout, layout, graph.row[pulled], graph.col[pulled], epochs, len(points)),
+            *(umap.make_epochs_per_sample(graph.data[pulled], epochs), a, b),
             self._random.randint(umap.INT32_MIN, umap.INT32_MAX, 3).astype(np.int64),
             initial_alpha=alpha,
             negative_sample_rate=NEGATIVE_SAMPLES,

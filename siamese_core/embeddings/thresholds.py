@@ -121,12 +121,5 @@ def threshold_at(distance: float, reported_on: Distances, rule: str, group: str,
     found = rates(reported_on, distance)
     # A threshold below all distances accepts no pair, not even one whose similarity is 1.
     similarity = 1 - distance if distance >= 0 else math.nextafter(1, 2)
-    return Threshold(
-        value=similarity if is_similarity else distance,
-        rule=rule,
-        group=group,
-        false_accept=found.false_accept,
-        false_reject=found.false_reject,
-        different=int(reported_on.counts[1]),
-        same=int(reported_on.counts[0]),
-    )
+    same, different = map(int, reported_on.counts)
+    return Threshold(similarity if is_similarity else distance, rule, group, *found, different, same)

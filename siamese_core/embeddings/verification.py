@@ -162,7 +162,7 @@ def _cheapest(steps: _Steps, cost: Doubles) -> float:
 
 
 def _last_within(rising: Doubles, bound: npt.ArrayLike) -> Indices:
-    """Place of the last of the rising rates (K,), which start at 0, that is at most `bound`."""
+    """The index of the last of the rising rates (K,), which start at 0, that is at most `bound`."""
     return np.searchsorted(rising, bound, side="right") - 1
 
 

@@ -32,8 +32,8 @@ FORGET_AFTER = 1800.0
 
 SWEEP_EVERY = 1.0
 
-VIEWED_AFTER = 60.0
-"""Seconds after which a worker that does not say what second inputs look like is asked again at the next save."""
+TRANSFORM_TIMEOUT = 60.0
+"""Seconds to wait for the second inputs of a run's eval images; without them, the next save asks again."""
 
 MAX_RUNS = 8
 """Runs that one owner may have at a time, in several tabs, say; the oldest makes room."""
@@ -49,8 +49,8 @@ CANNOT_START = (
 class Engine:
     """Starts a training worker and the projection process at once; they warm up while the first page is read.
 
-    A run is reached only with its owner's token and its id: a wrong one of either answers like an unknown run. Runs are
-    saved on `store` as they go.
+    A run is reached only with its owner's token and its id: a wrong one of either is treated like an unknown run.
+    Runs are saved in `store` as they go.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, store: RunStore | None = None) -> None:
@@ -226,7 +226,7 @@ class Engine:
 
     @property
     def problem(self) -> str:
-        """Return why no run can be trained, or laid out, any more; "" where all is well."""
+        """Return why no run can be trained, or laid out, any more; "" where nothing is wrong."""
         return self._problem or self.projector.problem
 
     @property
@@ -235,7 +235,7 @@ class Engine:
 
     def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
         """Return images as second inputs, for the thread that saves."""
-        return self.ask.viewed(view, images).result(VIEWED_AFTER)["images"]
+        return self.ask.viewed(view, images).result(TRANSFORM_TIMEOUT)["images"]
 
     def _owned(self, owner: str, run_id: str) -> RunState | None:
         run = self._runs.get(run_id)

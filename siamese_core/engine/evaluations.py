@@ -1,4 +1,4 @@
-"""The server's side of the evaluation process: who waits for what, and what was found."""
+"""The server's side of the evaluation process: the evaluations, and the browsers that wait for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -56,7 +56,7 @@ class ModelFile:
 
 
 def file_of(model: Model) -> ModelFile:
-    """Return a run's model with a file, which it has not had yet."""
+    """Return a run's model with its file."""
     return ModelFile(model, packed(model))
 
 
@@ -64,27 +64,26 @@ def file_of(model: Model) -> ModelFile:
 class EvaluationProgress:
     """An evaluation as a page sees it; `ahead` counts those before it, `about` and `arrays` are what was found."""
 
-    status: Status
-    ahead: int
-    stage: str
-    done: int
-    total: int
-    message: str
-    about: Any
-    arrays: dict[str, np.ndarray]
-
-
-@dataclass
-class _Job:
-    number: int
-    dataset: str
     status: Status = "waiting"
+    ahead: int = 0
     stage: str = ""
     done: int = 0
     total: int = 1
     message: str = ""
     about: Any = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is something to wait for."""
+        return self.status in ("waiting", "working")
+
+
+@dataclass
+class _Job:
+    number: int
+    dataset: str
+    shown: EvaluationProgress = field(default_factory=EvaluationProgress)
     reply: PendingReply = field(default_factory=PendingReply)
     seen: dict[str, float] = field(default_factory=dict)
     """When each of those who wait has polled last."""
@@ -151,20 +150,16 @@ class Evaluations:
             job.seen[owner] = self._clock()
             # The one that was polled last is the last to be forgotten.
             self._jobs[key] = self._jobs.pop(key)
-            ahead = sum(
-                other.number < job.number and other.status in ("waiting", "working") for other in self._jobs.values()
-            )
-            return EvaluationProgress(
-                job.status, ahead, job.stage, job.done, job.total, job.message, job.about, dict(job.arrays)
-            )
+            ahead = sum(other.number < job.number and other.shown.is_open for other in self._jobs.values())
+            return replace(job.shown, ahead=ahead, arrays=dict(job.shown.arrays))
 
     def cancel(self, owner: str, kind: Kind, file: ModelFile) -> None:
         """Stop waiting; the evaluation ends where nobody else waits, and one that failed can begin again."""
         with self._lock:
             job = self._jobs.get((kind, file.key))
-            if job is not None and job.status != "done":
+            if job is not None and job.shown.status != "done":
                 job.seen.pop(owner, None)
-                if not job.seen or job.status == "failed":
+                if not job.seen or job.shown.status == "failed":
                     self._drop((kind, file.key))
 
     def forget_images(self, dataset: str) -> None:
@@ -207,9 +202,9 @@ class Evaluations:
         """Give up what nobody waits for, and forget what was polled longest ago."""
         now = self._clock()
         for key, job in list(self._jobs.items()):
-            if job.status in ("waiting", "working") and all(now - at > LEASE for at in job.seen.values()):
+            if job.shown.is_open and all(now - at > LEASE for at in job.seen.values()):
                 self._drop(key)
-        finished = [key for key, job in self._jobs.items() if job.status in ("done", "failed")]
+        finished = [key for key, job in self._jobs.items() if not job.shown.is_open]
         for key in finished[: max(0, len(finished) - MOST_FINISHED)]:
             del self._jobs[key]
 
@@ -233,29 +228,29 @@ class Evaluations:
             if meta["is"] == "ready":
                 self._ready, self._false_starts = True, 0
             elif not self._client.on_message(meta, arrays):
-                self._lose_reference(meta["model"])
+                self._forget_gallery(meta["model"])
 
     def _on_progress(self, job: _Job, meta: dict[str, Any]) -> None:
         self._sweep_expired()
-        job.status, job.stage, job.done, job.total = "working", meta["stage"], meta["done"], meta["total"]
+        job.shown = replace(job.shown, status="working", stage=meta["stage"], done=meta["done"], total=meta["total"])
 
     def _on_reply(self, job: _Job, reply: PendingReply) -> None:
         if reply.cancelled():
-            job.status, job.message = "failed", DIED
+            job.shown = replace(job.shown, status="failed", message=DIED)
         elif rejected := reply.exception():
-            job.status, job.message = "failed", str(rejected)
+            job.shown = replace(job.shown, status="failed", message=str(rejected))
         else:
             found = reply.result()
-            job.status, job.about, job.arrays = "done", found.meta["about"], found
+            job.shown = replace(job.shown, status="done", about=found.meta["about"], arrays=found)
 
-    def _lose_reference(self, model: str) -> None:
-        """The process has it no more; one that is on its way is another."""
+    def _forget_gallery(self, model: str) -> None:
+        """Forget a gallery that the process has no more; one that is still being made is another."""
         job = self._jobs.get(("reference", model))
-        if job is not None and job.status == "done":
+        if job is not None and job.shown.status == "done":
             del self._jobs["reference", model]
 
     def _gone(self) -> None:
-        """The process has ended, and with it what it worked on, and the references that it had found."""
+        """The process has ended, and with it what it worked on, and the galleries that it had built."""
         with self._lock:
             self._false_starts += not self._ready
             self._child = None
@@ -264,4 +259,4 @@ class Evaluations:
             self._client.cancel_all()
             for kind, model in list(self._jobs):
                 if kind == "reference":
-                    self._lose_reference(model)
+                    self._forget_gallery(model)

@@ -57,10 +57,8 @@ class Layout:
 def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
     """Return the layout of a message of the projection process; where it could draw none, one without points."""
     empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
-    return Layout(
-        kind=meta["kind"], step=meta["step"], number=number, stand_in=meta["stand_in"], problem=meta["problem"],
-        **(empty | dict(arrays)),
-    )  # fmt: skip
+    known = {name: meta[name] for name in ("kind", "step", "stand_in", "problem")}
+    return Layout(number=number, **known, **(empty | dict(arrays)))
 
 
 @dataclass(frozen=True)

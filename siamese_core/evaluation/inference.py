@@ -1,4 +1,4 @@
-"""A model at work: what it says of images and of pairs of them."""
+"""A model at work: the embeddings of images, and the measure of pairs of them."""
 
 from __future__ import annotations
 

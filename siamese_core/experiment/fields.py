@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from siamese_core.losses.param import FloatField
+from siamese_core.formats.safetensors import is_int
+from siamese_core.losses.param import FloatField, NumberField
 
 __all__ = ["BoolField", "ChoiceField", "ClassesField", "Field", "FloatField", "IntField", "KeysField", "one_of"]
 
@@ -51,21 +52,14 @@ class BoolField(ChoiceField[bool]):
         return "true" if value else "false"
 
 
-@dataclass(frozen=True)
-class IntField:
-    name: str
-    title: str
-    default: int
-    low: int
-    high: int
-    step: int
-    help: str
+class IntField(NumberField):
+    """A whole number of the range."""
 
     def read(self, text: str) -> int | None:
         return _tried(int, text)
 
     def problem(self, value: Any) -> str | None:
-        fits = _is_whole(value) and self.low <= value <= self.high
+        fits = is_int(value) and self.low <= value <= self.high
         return None if fits else f"may be a whole number from {self.low} to {self.high}"
 
     def text(self, value: int) -> str:
@@ -85,7 +79,7 @@ class ClassesField:
         return _tried(_class_numbers, text)
 
     def problem(self, value: Any) -> str | None:
-        numbers = isinstance(value, tuple) and all(_is_whole(c) and c >= 0 for c in value)
+        numbers = isinstance(value, tuple) and all(is_int(c) and c >= 0 for c in value)
         tidy = numbers and list(value) == sorted(set(value))
         return None if tidy else "may be class numbers separated by commas, such as 8,9"
 
@@ -136,7 +130,3 @@ def _tried(read: Callable[[str], Value], text: str) -> Value | None:
 
 def _class_numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in text.split(",")})) if text else ()
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

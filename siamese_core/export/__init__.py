@@ -1,1 +1,1 @@
-"""What is taken along or drawn: figures, tables, scripts, reports."""
+"""What is drawn or downloaded: figures, tables, scripts, reports."""

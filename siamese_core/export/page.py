@@ -1,4 +1,4 @@
-"""Web pages to keep: each needs nothing from anywhere, and everything written into its template is escaped."""
+"""Web pages to download: each needs nothing from anywhere, and everything written into its template is escaped."""
 
 from __future__ import annotations
 
@@ -42,10 +42,5 @@ def plot_html(figure: go.Figure, name: str, height: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = FileSystemLoader(TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

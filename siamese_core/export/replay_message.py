@@ -10,16 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_core.embeddings.projection import PROJECTIONS
-from siamese_core.export.figures.base import (
-    BINS,
-    DIFFERENT_COLOUR,
-    METRIC_COLOURS,
-    SAME_COLOUR,
-    bin_shares,
-    class_style,
-    downsample,
-    nice_end,
-)
+from siamese_core.export.figures import base
 from siamese_core.formats.wire import pack
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
@@ -41,7 +32,7 @@ def end_of_axis(run_history: RunHistory) -> float:
         return 1.0
     film = run_history.film
     shown = _finite(film.different) if film.different.size else _finite(film.same)
-    return (nice_end(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
+    return (base.nice_end(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
 
 
 def replay_message(
@@ -64,10 +55,10 @@ def replay_message(
     """
     film, eval_images = run_history.film, run_history.eval_images
     xy, scale = quantised(layouts.xy)
-    styles = [class_style(c) for c in range(len(eval_images.classes))]
+    styles = [base.class_style(c) for c in range(len(eval_images.classes))]
     score_steps, scored = _scores(run_history)
     d_max = d_max or end_of_axis(run_history)
-    at, loss = downsample(np.arange(1, len(run_history.loss) + 1), run_history.loss)
+    at, loss = base.downsample(np.arange(1, len(run_history.loss) + 1), run_history.loss)
     meta = {
         "key": key,
         "steps": film.steps.tolist(),
@@ -84,10 +75,10 @@ def replay_message(
         "note": text.get("note", ""),
         "d_max": d_max,
         "axis": _axis(run_history, text),
-        "same_colour": SAME_COLOUR,
-        "different_colour": DIFFERENT_COLOUR,
-        "history": [["loss", text["loss"], METRIC_COLOURS["loss"], False, "loss"]]
-        + [[name, text[name], METRIC_COLOURS[name.partition(".")[0]], "." in name, "score"] for name in scored],
+        "same_colour": base.SAME_COLOUR,
+        "different_colour": base.DIFFERENT_COLOUR,
+        "history": [["loss", text["loss"], base.METRIC_COLOURS["loss"], False, "loss"]]
+        + [[name, text[name], base.METRIC_COLOURS[name.partition(".")[0]], "." in name, "score"] for name in scored],
     }
     return pack(
         meta,
@@ -95,9 +86,9 @@ def replay_message(
         labels=eval_images.labels.astype(np.int32),
         neighbours=_padded(layouts.neighbours),
         shares=np.array(
-            [[bin_shares(pairs[f], d_max) for pairs in (film.same, film.different)] for f in range(len(film))],
+            [[base.bin_shares(pairs[f], d_max) for pairs in (film.same, film.different)] for f in range(len(film))],
             np.float32,
-        ).reshape(len(film), 2, BINS),
+        ).reshape(len(film), 2, base.BINS),
         curve=_branches(run_history, curve),
         loss_steps=at,
         loss=loss,

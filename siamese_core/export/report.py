@@ -96,14 +96,7 @@ TEXT: Table = {
 
 
 def report_html(
-    run_history: RunHistory,
-    layouts_xy: Array | None,
-    *,
-    title: str,
-    link: str,
-    machine: Machine,
-    created: float,
-    text: Table = TEXT,
+    run_history: RunHistory, layouts_xy: Array | None, *, title: str, link: str, machine: Machine, created: float
 ) -> bytes:
     """Return one page. `layouts_xy` (F, N, 2 or 3) are the layouts of the frames, `created` is in seconds since 1970.
 
@@ -113,17 +106,17 @@ def report_html(
     _, ignored = Experiment.from_query(run_history.query)
     return render(
         "report.html.j2",
-        text=text,
+        text=TEXT,
         title=title,
         link=link if link.startswith(("https://", "http://")) else "",
-        facts=_facts(run_history, where, created, text),
-        unreadable=text["unreadable"].format(why=ignored[0]) if ignored else "",
-        settings=_settings(run_history, text),
-        **_scores(run_history, text),
-        history=_plot(_history(run_history, text), "history", "22rem"),
-        **_layouts(run_history, layouts_xy, text),
-        pairs=_pairs(run_history, text),
-        **_sheet(run_history, text),
+        facts=_facts(run_history, where, created),
+        unreadable=TEXT["unreadable"].format(why=ignored[0]) if ignored else "",
+        settings=_settings(run_history),
+        **_scores(run_history),
+        history=_plot(_history(run_history), "history", "22rem"),
+        **_layouts(run_history, layouts_xy),
+        pairs=_pairs(run_history),
+        **_sheet(run_history),
         command=_command(run_history, where),
         uploaded=is_uploaded(run_history.settings.get("dataset", "")),
     )
@@ -134,28 +127,28 @@ def _plot(figure: go.Figure, name: str, height: str) -> str:
     return plot_html(figure.update_layout(dragmode=False), name, height)
 
 
-def _shown(value: Any, form: str, text: Table) -> str:
+def _shown(value: Any, form: str) -> str:
     found = number(value)
-    return format(found, form) if np.isfinite(found) else str(text["unknown"])
+    return format(found, form) if np.isfinite(found) else str(TEXT["unknown"])
 
 
-def _facts(run_history: RunHistory, machine: Table, created: float, text: Table) -> dict[str, str]:
+def _facts(run_history: RunHistory, machine: Table, created: float) -> dict[str, str]:
     where = {name: shortened(str(value)) for name, value in machine.items()}
     where["precision"] = PRECISIONS.get(where["precision"], where["precision"])
-    counts = {name: _shown(getattr(run_history, name), ",.0f", text) for name in ("step", "total", "images")}
+    counts = {name: _shown(getattr(run_history, name), ",.0f") for name in ("step", "total", "images")}
     return {
-        text["date"]: _date(created, text),
-        text["progress"]: text["counts"].format(**counts, seconds=_shown(run_history.seconds, ",.1f", text)),
-        text["machine"]: text["where"].format(**where),
-        text["versions"]: ", ".join(_versions()),
+        TEXT["date"]: _date(created),
+        TEXT["progress"]: TEXT["counts"].format(**counts, seconds=_shown(run_history.seconds, ",.1f")),
+        TEXT["machine"]: TEXT["where"].format(**where),
+        TEXT["versions"]: ", ".join(_versions()),
     }
 
 
-def _date(created: float, text: Table) -> str:
+def _date(created: float) -> str:
     try:
         return f"{datetime.fromtimestamp(created, UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
-        return str(text["unknown"])
+        return str(TEXT["unknown"])
 
 
 def _versions() -> list[str]:
@@ -167,44 +160,44 @@ def _versions() -> list[str]:
     return found
 
 
-def _settings(run_history: RunHistory, text: Table) -> dict[str, str]:
+def _settings(run_history: RunHistory) -> dict[str, str]:
     loss = LOSSES.get(run_history.settings.get("loss", ""), LOSSES[DEFAULTS["loss"]])
     rows = {}
     for name, value in run_history.settings.items():
         field = FIELDS.get(name) or loss.param(name)
-        rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value, text), 200)
+        rows[field.title if field else shortened(name)] = shortened(_in_words(run_history, field, value), 200)
     return rows
 
 
-def _in_words(run_history: RunHistory, field: Any, value: str, text: Table) -> str:
+def _in_words(run_history: RunHistory, field: Any, value: str) -> str:
     """Return a setting in the words of the Train page, as it stands where it cannot be read."""
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(text["own"] if is_uploaded(value) else field.choices.get(read, value))
+            return str(TEXT["own"] if is_uploaded(value) else field.choices.get(read, value))
         case KeysField() | ClassesField() if read is not None:
             names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
-            return ", ".join(str(names.get(key, key)) for key in read) or str(text["none"])
+            return ", ".join(str(names.get(key, key)) for key in read) or str(TEXT["none"])
         case FloatField() if read is not None:
             return f"{read:g}"
     name = field.name if field else ""
-    return str(text["all"] if (name, read) == ("train_per_class", 0) else text["units"].get(name, "{}").format(value))
+    return str(TEXT["all"] if (name, read) == ("train_per_class", 0) else TEXT["units"].get(name, "{}").format(value))
 
 
-def _scores(run_history: RunHistory, text: Table) -> dict[str, Any]:
+def _scores(run_history: RunHistory) -> dict[str, Any]:
     """Return the lines below each metric, at the last step that has scores."""
     step, found = run_history.scores[-1] if run_history.scores else (0, {})
     scores = {}
-    for metric, (name, meaning) in text["metrics"].items() if found else ():
+    for metric, (name, meaning) in TEXT["metrics"].items() if found else ():
         seen, held_out = tables.by_group(run_history.pixel_baseline if metric == "pixels" else found.get(metric))
         if np.isfinite([seen, held_out]).any():
             scores[name] = [f"{seen:.3f}" if np.isfinite(seen) else "–", meaning]
-            scores[name][1:1] = [text["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
-    return {"scores": scores, "scores_note": text["scores_note"].format(step=_shown(step, ",.0f", text))}
+            scores[name][1:1] = [TEXT["held_out"].format(value=f"{held_out:.3f}")] if np.isfinite(held_out) else []
+    return {"scores": scores, "scores_note": TEXT["scores_note"].format(step=_shown(step, ",.0f"))}
 
 
-def _history(run_history: RunHistory, text: Table) -> go.Figure:
-    words = text["history"]
+def _history(run_history: RunHistory) -> go.Figure:
+    words = TEXT["history"]
     steps = np.arange(1, len(run_history.loss) + 1)
     series: dict[str, base.Series] = {"loss": (steps, run_history.loss, words["loss"])}
     at = [number(step) for step, _ in run_history.scores]
@@ -212,7 +205,7 @@ def _history(run_history: RunHistory, text: Table) -> go.Figure:
         metric, _, held_out = name.removeprefix("test_").partition(".")
         values = [tables.by_group(found.get(metric))[bool(held_out)] for _, found in run_history.scores]
         if np.isfinite(values).any():
-            series[name] = (at, values, text["metrics"][metric][0])
+            series[name] = (at, values, TEXT["metrics"][metric][0])
     if np.isfinite(run_history.active).any():
         series["active"] = (steps, run_history.active, words["active"])
     total, pixels = number(run_history.total), tables.by_group(run_history.pixel_baseline)[0]
@@ -220,12 +213,12 @@ def _history(run_history: RunHistory, text: Table) -> go.Figure:
     return base.history(int(total) if np.isfinite(total) else 0, series, pixels_baseline=baseline, text=words)
 
 
-def _layouts(run_history: RunHistory, layouts_xy: Array | None, text: Table) -> dict[str, Any]:
+def _layouts(run_history: RunHistory, layouts_xy: Array | None) -> dict[str, Any]:
     """Return the layouts of a few frames, all with the same axes; none where `layouts_xy` are those of another run."""
     eval_images, count = run_history.eval_images, len(run_history.film)
-    title = text["layouts_title"].format(count=f"{len(eval_images.labels) // eval_images.branches:,}")
+    title = TEXT["layouts_title"].format(count=f"{len(eval_images.labels) // eval_images.branches:,}")
     if layouts_xy is None or not count or len(layouts_xy) != count:
-        return {"layouts_title": title, "layouts_note": text["no_layouts"], "layouts": []}
+        return {"layouts_title": title, "layouts_note": TEXT["no_layouts"], "layouts": []}
     chosen = np.unique(np.linspace(0, count - 1, LAYOUTS_SHOWN).round().astype(int)).tolist()
     points = [tables.drawable(run_history, layouts_xy[at]) for at in chosen]
     in_space = points[0].shape[1] == 3
@@ -233,37 +226,37 @@ def _layouts(run_history: RunHistory, layouts_xy: Array | None, text: Table) -> 
     axes = tables.axes_around(np.concatenate(points))
     layouts = []
     for at, xy in zip(chosen, points, strict=True):
-        figure = tables.embedding_figure(run_history, xy, at, text=text["embedding"])
+        figure = tables.embedding_figure(run_history, xy, at, text=TEXT["embedding"])
         caption = figure.layout.title.text
         figure.update_layout(axes | {"title": None, "showlegend": False, "margin": dict.fromkeys("lrtb", 4)})
         layouts.append({"caption": caption, "plot": _plot(figure, f"picture-{at}", "14rem")})
     notes = {"layouts_note": True, "corner_note": in_space, "second_note": eval_images.branches == 2}
-    note = " ".join(text[name] for name, applies in notes.items() if applies)
-    return {"layouts_title": title, "layouts_note": note, "layouts": layouts, "legend": _legend(run_history, text)}
+    note = " ".join(TEXT[name] for name, applies in notes.items() if applies)
+    return {"layouts_title": title, "layouts_note": note, "layouts": layouts, "legend": _legend(run_history)}
 
 
-def _legend(run_history: RunHistory, text: Table) -> list[dict[str, str]]:
+def _legend(run_history: RunHistory) -> list[dict[str, str]]:
     legend = []
     for c in np.unique(run_history.eval_images.labels).tolist():
         colour, marker = base.class_style(c)
-        held_out = f" ({text['embedding']['held_out']})" if c in run_history.held_out else ""
+        held_out = f" ({TEXT['embedding']['held_out']})" if c in run_history.held_out else ""
         name = run_history.eval_images.classes[c] + held_out
         legend.append({"name": name, "colour": colour, "mark": MARKS[marker]})
     return legend
 
 
-def _pairs(run_history: RunHistory, text: Table) -> list[str]:
+def _pairs(run_history: RunHistory) -> list[str]:
     """Return the distances of pairs at the first and the last frame, on one axis."""
     film, measure = run_history.film, MEASURES.get(run_history.settings.get("measure", ""))
     if not len(film):
         return []
-    axis = text["axes"][measure.kind if measure else "unknown"].format(measure=measure.title if measure else "")
+    axis = TEXT["axes"][measure.kind if measure else "unknown"].format(measure=measure.title if measure else "")
     frames = {at: (film.same[at], film.different[at]) for at in sorted({0, len(film) - 1})}
     found = np.concatenate([distances for frame in frames.values() for distances in frame])
     found = np.append(found[np.abs(found) < tables.LARGEST], 0)
     plots = []
     for at, (same, different) in frames.items():
-        words = text["pairs"] | {"axis": axis, "frame": text["pairs"]["frame"].format(step=f"{film.steps[at]:,}")}
+        words = TEXT["pairs"] | {"axis": axis, "frame": TEXT["pairs"]["frame"].format(step=f"{film.steps[at]:,}")}
         frame = {"frame": SimpleNamespace(same=same, different=different)}
         figure = verification.distance_histograms(
             frame, d_max=float(np.quantile(found, 0.99)), threshold=None, text=words
@@ -272,7 +265,7 @@ def _pairs(run_history: RunHistory, text: Table) -> list[str]:
     return plots
 
 
-def _sheet(run_history: RunHistory, text: Table) -> dict[str, Any]:
+def _sheet(run_history: RunHistory) -> dict[str, Any]:
     """Return a row of test images for each class, once for each branch."""
     eval_images, rows = run_history.eval_images, []
     images = len(eval_images.labels) // eval_images.branches
@@ -283,11 +276,11 @@ def _sheet(run_history: RunHistory, text: Table) -> dict[str, Any]:
         pngs = [atlas_png(reduced(shown, THUMBNAIL), len(indices)) for shown in thumbnails]
         name, count = eval_images.classes[c], len(indices)
         rows.append({
-            "name": name, "alt": text["sheet_alt"].format(count=count, name=name), "width": 40 * count,
+            "name": name, "alt": TEXT["sheet_alt"].format(count=count, name=name), "width": 40 * count,
             "pngs": [b64encode(png).decode() for png in pngs],
         })  # fmt: skip
     more = len(present) - MOST_CLASSES
-    return {"sheet": rows, "more_classes": text["more_classes"].format(count=more) if more > 0 else ""}
+    return {"sheet": rows, "more_classes": TEXT["more_classes"].format(count=more) if more > 0 else ""}
 
 
 def _command(run_history: RunHistory, machine: Table) -> str:

@@ -1,4 +1,4 @@
-"""A recorded run to take away: embeddings for a spreadsheet, numpy and TensorBoard, and a page with their layout.
+"""A recorded run as downloads: embeddings for a spreadsheet, numpy and TensorBoard, and a page with their layout.
 
 Recordings may come from anybody: nothing is named by one, no cell begins a formula, every word is escaped, and a page
 asks nobody for anything. The same recording gives the same bytes.
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.export.figures.base import NEUTRAL, class_style, figure_of, hint_at, with_alpha
 from siamese_core.export.page import plot_html, render
+from siamese_core.formats.files import zipped
 from siamese_core.formats.pair_lists import FORMULA, to_csv
 from siamese_core.runs.history import RunHistory
 
@@ -130,7 +131,7 @@ def tensorboard_zip(run_history: RunHistory) -> bytes:
     numbers = embeddings_of(run_history)
     finite = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))
     if not len(finite):
-        return _zipped({"README.txt": README.format(found=NOTHING).encode()})
+        return zipped({"README.txt": README.format(found=NOTHING).encode()})
     found = FOUND.format(count=len(finite), dim=numbers.shape[1], step=step_of(run_history))
     if len(finite) < len(numbers):
         found += LEFT_OUT.format(count=len(numbers) - len(finite))
@@ -143,7 +144,7 @@ def tensorboard_zip(run_history: RunHistory) -> bytes:
         "sprite.png": sprite,
         "projector_config.pbtxt": PROJECTOR_CONFIG.format(side=side).encode(),
     }
-    return _zipped({**files, "README.txt": README.format(found=found).encode()})
+    return zipped({**files, "README.txt": README.format(found=found).encode()})
 
 
 def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *, text: Mapping[str, str]) -> go.Figure:
@@ -276,12 +277,4 @@ def _npz(**arrays: Array) -> bytes:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
-    return packed.getvalue()
-
-
-def _zipped(files: Mapping[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return packed.getvalue()

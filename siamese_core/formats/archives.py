@@ -178,7 +178,7 @@ def _is_junk(name: str) -> bool:
 
 
 def unwanted(parts: Sequence[str], mode: int, endings: tuple[str, ...] = ENDINGS) -> str | None:
-    """Return why a file is left out by its path and kind alone, as a code of `SKIPPED`; None if it is wanted."""
+    """Return why a file is skipped by its path and kind alone, as a code of `SKIPPED`; None if it is wanted."""
     if any(map(_is_junk, parts)):
         return "hidden"
     if stat.S_ISLNK(mode):

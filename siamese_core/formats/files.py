@@ -1,9 +1,12 @@
-"""Atomic writes: a file is whole or not there."""
+"""Atomic writes, and zips that are always the same bytes."""
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 PART = ".part"
@@ -11,7 +14,7 @@ PART = ".part"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that, after a kill or a power cut too, it holds what it held before or all of `content`.
+    """Write a file so that, after a kill or a power cut too, it has its old content or all of the new.
 
     Raises OSError.
     """
@@ -26,6 +29,15 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         unfinished.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def zipped(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip of name → content, without dates: the same bytes every time."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
+    return packed.getvalue()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one reader of untrusted images: bytes in, plain pixels or a plain sentence out.
+"""The one reader of untrusted images: bytes in, plain pixels or ImageRejected out.
 
 Pillow sees only what makes an image. What else a PNG or a JPEG carries (texts, profiles, thumbnails, EXIF, frames of
 an animation) is left out before: that is where small files grow large. Of EXIF we read the orientation ourselves.
@@ -44,6 +44,8 @@ REASONS = {
 }
 """Every reason for which a file is refused, with the sentence that says what to do."""
 
+BEGINNINGS = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "GIF": (b"GIF87a", b"GIF89a")}
+"""The first bytes of these kinds of file."""
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """The sizes of a BMP's second header: its first two letters alone could begin any text."""
 
@@ -73,18 +75,14 @@ _ONE_AT_A_TIME = threading.Lock()
 class ImageRejected(Rejected):
     """A file is no image that is let in. `reason` is a key of REASONS."""
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str) -> None:
+        super().__init__(REASONS[reason])
         self.reason = reason
 
     @property
     def message(self) -> str:
+        """Return the sentence of REASONS."""
         return str(self)
-
-
-def refusal(reason: str) -> ImageRejected:
-    """Return the error of a reason, with its sentence from REASONS."""
-    return ImageRejected(reason, REASONS[reason])
 
 
 def decode(data: bytes) -> Image.Image:
@@ -96,7 +94,7 @@ def decode(data: bytes) -> Image.Image:
     check_length(data)
     kind = _kind(data)
     if kind is None:
-        raise refusal("not_an_image")
+        raise ImageRejected("not_an_image")
     with _pillow_with_our_limits():
         try:
             exif, frames = b"", 1
@@ -109,11 +107,11 @@ def decode(data: bytes) -> Image.Image:
             del data
             return _picture(kind, file, exif, frames)
         except Image.DecompressionBombError:
-            raise refusal("too_many_pixels") from None
+            raise ImageRejected("too_many_pixels") from None
         except MemoryError:
-            raise refusal("needs_too_much_memory") from None
+            raise ImageRejected("needs_too_much_memory") from None
         except PILLOW_FAILS_WITH as failure:
-            raise refusal("damaged") from failure
+            raise ImageRejected("damaged") from failure
 
 
 def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -131,9 +129,9 @@ def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 def check_length(data: bytes) -> None:
     """Raise ImageRejected for a file that needs no reading to be refused."""
     if not data:
-        raise refusal("empty")
+        raise ImageRejected("empty")
     if len(data) > MAX_BYTES:
-        raise refusal("too_big")
+        raise ImageRejected("too_big")
 
 
 def import_decoders() -> None:
@@ -145,12 +143,9 @@ def import_decoders() -> None:
 
 def _kind(data: bytes) -> str | None:
     """The format as Pillow names it, by the first bytes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
+    for kind, beginnings in BEGINNINGS.items():
+        if data.startswith(beginnings):
+            return kind
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADERS:
@@ -177,7 +172,7 @@ def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.I
     file: Any = Image.open(stream, formats=[kind])
     _check_size(*file.size)
     if _memory(file, len(stream.getbuffer())) > MAX_MEMORY:
-        raise refusal("needs_too_much_memory")
+        raise ImageRejected("needs_too_much_memory")
     first_frame_only = frames > 1 or getattr(file, "is_animated", False)
     orientation = _orientation(exif or file.info.get("exif", b""))
     key = _colour_key(file)
@@ -196,11 +191,11 @@ def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.I
 
 def _check_size(width: int, height: int) -> None:
     if not width or not height:
-        raise refusal("damaged")
+        raise ImageRejected("damaged")
     if width * height > MAX_PIXELS:
-        raise refusal("too_many_pixels")
+        raise ImageRejected("too_many_pixels")
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise refusal("too_narrow")
+        raise ImageRejected("too_narrow")
 
 
 def _memory(file: Any, length: int) -> float:
@@ -232,11 +227,11 @@ def _bare_png(data: bytes) -> tuple[bytes, bytes, int]:
         length, name = struct.unpack_from(">I4s", data, at)
         if (name == b"IHDR") != (at == 8):
             # Pillow would read what follows a second header by a mode, and what came before it by another.
-            raise refusal("damaged")
+            raise ImageRejected("damaged")
         end = at + 12 + length
         body = memoryview(data)[at + 8 : end - 4]
         if struct.unpack_from(">I", data, end - 4) != (zlib.crc32(body, zlib.crc32(name)),):
-            raise refusal("damaged")
+            raise ImageRejected("damaged")
         if name == b"IHDR":
             _check_size(*struct.unpack_from(">II", body))
         elif name == b"eXIf":
@@ -257,7 +252,7 @@ def _bare_jpeg(data: bytes) -> tuple[bytes, bytes]:
         marker = data[at + 1]
         if marker == SCAN:
             if data.count(b"\xff\xda", at) > MAX_SCANS:
-                raise refusal("too_slow")
+                raise ImageRejected("too_slow")
             return b"".join([*parts, data[at:]]), exif
         if marker in {0x00, 0xFF}:
             at += 1
@@ -322,7 +317,7 @@ def _plain(file: Image.Image, key: Any) -> Image.Image:
 def _palette_on_white(file: Any, transparent: bytes | int | None) -> None:
     """Colours are blended before they are spread over the pixels: 256 of them, not 16 million."""
     if file.palette is None:
-        raise refusal("damaged")
+        raise ImageRejected("damaged")
     colours = np.array(file.getpalette("RGB"), np.int32).reshape(-1, 3)
     alpha = np.full((len(colours), 1), 255, np.int32)
     if isinstance(transparent, bytes):

@@ -22,6 +22,7 @@ import numpy as np
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.archives import ENDINGS, MAX_FILE, MAX_NAME, MAX_PICTURES, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.formats.files import zipped
 
 MAX_PAIRS = 1_000
 MAX_CSV = 1 * MB
@@ -154,24 +155,17 @@ def to_csv(pairs: Sequence[Mapping[str, object]]) -> str:
 def example_zip(images: Sequence[Picture], rows: Sequence[tuple[str, str, bool | None]]) -> bytes:
     """Return a zip that `of_zip` reads: images under their names, and pairs.csv with a row for each pair of names."""
     table = to_csv([{"first": first, "second": second, "same": same} for first, second, same in rows])
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, data in (("pairs.csv", table.encode("utf-8-sig")), *images):
-            # Without a date: the same bytes every time.
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return packed.getvalue()
+    return zipped({"pairs.csv": table.encode("utf-8-sig"), **dict(images)}, zipfile.ZIP_STORED)
 
 
 def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: Sequence[str] = ()) -> PairList:
     indices: dict[bytes, int] = {}
+
+    def index(data: bytes) -> int:
+        return indices.setdefault(data, len(indices))
+
     listed = tuple(
-        Listed(
-            _shown(first),
-            _shown(second),
-            indices.setdefault(first_data, len(indices)),
-            indices.setdefault(second_data, len(indices)),
-            same,
-        )
+        Listed(_shown(first), _shown(second), index(first_data), index(second_data), same)
         for (first, first_data), (second, second_data), same in pairs
     )
     more = len(problems) - MAX_PROBLEMS

@@ -177,9 +177,9 @@ def _info(name: str, entry: Any, length: int, dtypes: Mapping[str, np.dtype[Any]
             refuse(f"says {shown(entry)} of {tensor}, expected a dtype, a shape and two data_offsets: {AGAIN}")
     if dtype not in dtypes:
         refuse(f"holds {tensor} as {shown(dtype)}, expected {' or '.join(dtypes)}: save the model in float32")
-    if len(shape) > MAX_RANK or not all(is_whole(n) and smallest <= n < 2**31 for n in shape):
+    if len(shape) > MAX_RANK or not all(is_int(n) and smallest <= n < 2**31 for n in shape):
         refuse(f"gives {tensor} the shape {shown(shape)}, expected at most {MAX_RANK} whole numbers above 0: {AGAIN}")
-    if not (is_whole(begin) and is_whole(end) and 0 <= begin <= end):
+    if not (is_int(begin) and is_int(end) and 0 <= begin <= end):
         refuse(f"gives {tensor} the data_offsets {shown([begin, end])}, expected a first and a last byte: {AGAIN}")
     if end > length:
         refuse(f"is cut short: {tensor} ends beyond the {length:,} bytes of data found; download or save it again")
@@ -223,12 +223,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def is_whole(value: Any) -> bool:
+def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, float) or is_whole(value)
+    return isinstance(value, float) or is_int(value)
 
 
 def shown(value: Any) -> str:
@@ -237,5 +237,5 @@ def shown(value: Any) -> str:
 
 
 def refuse(what: str) -> NoReturn:
-    """Raises ModelRejected."""
+    """Raise ModelRejected with a message of what the file is or has."""
     raise ModelRejected(f"This file {what}.")

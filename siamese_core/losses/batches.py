@@ -98,15 +98,8 @@ def _in_groups(h: Tensor, labels: Tensor, size: int, loss: Callable[[Tensor, Ten
 
 
 def _temperature(default: float) -> FloatField:
-    return FloatField(
-        name="temperature",
-        title="Temperature τ",
-        default=default,
-        low=0.01,
-        high=2.0,
-        step=0.01,
-        help="Similarities are divided by it: the lower it is, the more the hardest negatives alone count.",
-    )
+    effect = "Similarities are divided by it: the lower it is, the more the hardest negatives alone count."
+    return FloatField("temperature", "Temperature τ", default, 0.01, 2.0, 0.01, effect)
 
 
 NT_XENT = Loss(

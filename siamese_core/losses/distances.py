@@ -129,11 +129,7 @@ MEASURES: dict[str, Measure] = {
     for measure in (
         Measure("euclidean", "Euclidean", r"\lVert h_1 - h_2 \rVert_2", euclidean, _all_euclidean),
         Measure(
-            "squared_euclidean",
-            "Squared Euclidean",
-            r"\lVert h_1 - h_2 \rVert_2^2",
-            squared_euclidean,
-            _all_squared,
+            "squared_euclidean", "Squared Euclidean", r"\lVert h_1 - h_2 \rVert_2^2", squared_euclidean, _all_squared
         ),
         Measure("manhattan", "Manhattan (L1)", r"\lVert h_1 - h_2 \rVert_1", manhattan, _all_manhattan),
         Measure("cosine", "Cosine", r"1 - \cos(h_1, h_2)", cosine, _all_cosine),

@@ -110,28 +110,26 @@ def _others(same: Tensor) -> Tensor:
 
 
 MINERS: dict[str, Miner] = {
-    "all": Miner(
-        key="all",
-        title="All triplets",
-        help="Every anchor with every classmate and every image of another class; most of them teach nothing any more.",
-        fn=_all,
-    ),
-    "semi_hard": Miner(
-        key="semi_hard",
-        title="Semi-hard",
-        help="For every pair of classmates the nearest stranger that is farther away than the classmate (FaceNet).",
-        fn=_semi_hard,
-    ),
-    "hardest": Miner(
-        key="hardest",
-        title="Hardest",
-        help="For every anchor its farthest classmate and its nearest stranger; sensitive to wrong labels.",
-        fn=_hardest,
-    ),
-    "random": Miner(
-        key="random",
-        title="Random",
-        help="For every pair of classmates a stranger by chance.",
-        fn=_random,
-    ),
+    miner.key: miner
+    for miner in (
+        Miner(
+            "all",
+            "All triplets",
+            "Every anchor with every classmate and every image of another class; most of them teach nothing any more.",
+            _all,
+        ),
+        Miner(
+            "semi_hard",
+            "Semi-hard",
+            "For every pair of classmates the nearest stranger that is farther away than the classmate (FaceNet).",
+            _semi_hard,
+        ),
+        Miner(
+            "hardest",
+            "Hardest",
+            "For every anchor its farthest classmate and its nearest stranger; sensitive to wrong labels.",
+            _hardest,
+        ),
+        Miner("random", "Random", "For every pair of classmates a stranger by chance.", _random),
+    )
 }

@@ -28,13 +28,10 @@ def exponential(d: Tensor, same: Tensor, *, q: float) -> Tensor:
 
 
 MARGIN = FloatField(
-    name="margin",
-    title="Margin m",
-    default=1.0,
-    low=0.0,
-    high=10.0,
-    step=0.05,
-    help="Different images are pushed apart until their distance reaches the margin; beyond it they are left "
+    "margin",
+    "Margin m",
+    *(1.0, 0.0, 10.0, 0.05),
+    "Different images are pushed apart until their distance reaches the margin; beyond it they are left "
     "alone. With margin 0 nothing is pushed, and everything falls into one point.",
 )
 
@@ -54,10 +51,7 @@ CONTRASTIVE = Loss(
     params=(MARGIN,),
     written=(r"\tfrac12 d^2", r"\tfrac12\max(m-d,\,0)^2"),
     citation=Citation(
-        "Hadsell, Chopra & LeCun",
-        2006,
-        "Dimensionality Reduction by Learning an Invariant Mapping",
-        "CVPR, equation 4",
+        "Hadsell, Chopra & LeCun", 2006, "Dimensionality Reduction by Learning an Invariant Mapping", "CVPR, equation 4"
     ),
     measures=DISTANCES,
     gradient="A same pair is pulled like a spring, harder the farther it is apart. A different pair is pushed hardest "
@@ -111,13 +105,10 @@ EXPONENTIAL = Loss(
     fn=exponential,
     params=(
         FloatField(
-            name="q",
-            title="Scale Q",
-            default=5.0,
-            low=0.1,
-            high=50.0,
-            step=0.1,
-            help="Sets the scale of the distances: the two branches cross at Q/2. In the paper it is the upper bound "
+            "q",
+            "Scale Q",
+            *(5.0, 0.1, 50.0, 0.1),
+            "Sets the scale of the distances: the two branches cross at Q/2. In the paper it is the upper bound "
             "of the distance. Different images are always pushed, ever more gently.",
         ),
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class FloatField:
+class NumberField:
     """A number from `low` to `high` that a person may set."""
 
     name: str
@@ -17,6 +17,10 @@ class FloatField:
     high: float
     step: float
     help: str
+
+
+class FloatField(NumberField):
+    """Any number of the range."""
 
     def read(self, text: str) -> float | None:
         """Return the number that a text is; None where it is none."""

@@ -81,10 +81,7 @@ SQUARED = Loss(
     params=(),
     written=(r"(1-p)^2", r"p^2"),
     citation=Citation(
-        "Mueller & Thyagarajan",
-        2016,
-        "Siamese Recurrent Architectures for Learning Sentence Similarity",
-        "AAAI",
+        "Mueller & Thyagarajan", 2016, "Siamese Recurrent Architectures for Learning Sentence Similarity", "AAAI"
     ),
     measures=SIMILARITIES,
     gradient="The slope on p grows with the mistake, and fades as the pair comes right. Behind a sigmoid it fades "

@@ -193,30 +193,18 @@ def _between(low: float, high: float, images: Tensor, generator: Generator) -> T
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
-    "crop": Augmentation(
-        key="crop",
-        title="Crop",
-        help="A part of 70 to 100 % of the image, scaled up to the whole.",
-        fn=_crop,
-        moves=True,
-    ),
-    "flip": Augmentation(
-        key="flip",
-        title="Flip",
-        help="Every second image or so is mirrored, left for right; not for digits and letters.",
-        fn=_flip,
-    ),
-    "rotate": Augmentation(
-        key="rotate",
-        title="Rotate",
-        help="Up to 15 degrees to either side.",
-        fn=_rotate,
-        moves=True,
-    ),
-    "colour": Augmentation(
-        key="colour",
-        title="Colour",
-        help="Brightness and contrast change by up to 30 %; in colour images also saturation, and the hue a little.",
-        fn=_colour,
-    ),
+    augmentation.key: augmentation
+    for augmentation in (
+        Augmentation("crop", "Crop", "A part of 70 to 100 % of the image, scaled up to the whole.", _crop, moves=True),
+        Augmentation(
+            "flip", "Flip", "Every second image or so is mirrored, left for right; not for digits and letters.", _flip
+        ),
+        Augmentation("rotate", "Rotate", "Up to 15 degrees to either side.", _rotate, moves=True),
+        Augmentation(
+            "colour",
+            "Colour",
+            "Brightness and contrast change by up to 30 %; in colour images also saturation, and the hue a little.",
+            _colour,
+        ),
+    )
 }

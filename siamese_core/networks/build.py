@@ -145,22 +145,20 @@ def _sigmoid(embeddings: Tensor) -> Tensor:
 
 
 OUTPUTS: dict[str, Output] = {
-    "linear": Output(
-        key="linear",
-        title="Linear",
-        help="The last layer as it is: points may lie anywhere.",
-        fn=_linear,
-    ),
-    "l2": Output(
-        key="l2",
-        title="L2-normalised",
-        help="Every point is moved to distance 1 from the origin, so no two are further than 2 apart.",
-        fn=_l2,
-    ),
-    "sigmoid": Output(
-        key="sigmoid",
-        title="Sigmoid",
-        help="Every coordinate is squeezed into 0 to 1, so no two points are further than √D apart.",
-        fn=_sigmoid,
-    ),
+    output.key: output
+    for output in (
+        Output("linear", "Linear", "The last layer as it is: points may lie anywhere.", _linear),
+        Output(
+            "l2",
+            "L2-normalised",
+            "Every point is moved to distance 1 from the origin, so no two are further than 2 apart.",
+            _l2,
+        ),
+        Output(
+            "sigmoid",
+            "Sigmoid",
+            "Every coordinate is squeezed into 0 to 1, so no two points are further than √D apart.",
+            _sigmoid,
+        ),
+    )
 }

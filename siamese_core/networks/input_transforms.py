@@ -94,34 +94,24 @@ def _pixels(values: Tensor) -> Tensor:
 
 
 INPUT_TRANSFORMS: dict[str, InputTransform] = {
-    "edges": InputTransform(
-        key="edges",
-        title="Edges",
-        help="Only where brightness changes (Sobel), white where it changes most.",
-        fn=_edges,
-    ),
-    "inverted": InputTransform(
-        key="inverted",
-        title="Inverted",
-        help="Black becomes white, and every colour its opposite, as in a photographic negative.",
-        fn=_inverted,
-    ),
-    "low_resolution": InputTransform(
-        key="low_resolution",
-        title="Low resolution",
-        help="Tiles of 4 × 4 pixels, each in its mean colour.",
-        fn=_low_resolution,
-    ),
-    "rotated": InputTransform(
-        key="rotated",
-        title="Rotated",
-        help="A quarter turn clockwise.",
-        fn=_rotated,
-    ),
-    "noisy": InputTransform(
-        key="noisy",
-        title="Noisy",
-        help="With grain that is a fifth as strong as white; the same image always gets the same grain.",
-        fn=_noisy,
-    ),
+    transform.key: transform
+    for transform in (
+        InputTransform("edges", "Edges", "Only where brightness changes (Sobel), white where it changes most.", _edges),
+        InputTransform(
+            "inverted",
+            "Inverted",
+            "Black becomes white, and every colour its opposite, as in a photographic negative.",
+            _inverted,
+        ),
+        InputTransform(
+            "low_resolution", "Low resolution", "Tiles of 4 × 4 pixels, each in its mean colour.", _low_resolution
+        ),
+        InputTransform("rotated", "Rotated", "A quarter turn clockwise.", _rotated),
+        InputTransform(
+            "noisy",
+            "Noisy",
+            "With grain that is a fifth as strong as white; the same image always gets the same grain.",
+            _noisy,
+        ),
+    )
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
@@ -12,6 +10,7 @@ from typing import BinaryIO
 from siamese_core.experiment.machine import Machine
 from siamese_core.formats import archives
 from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.formats.files import zipped
 from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.folder import COUNTERS, TENSOR, FolderRejected, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
@@ -50,16 +49,10 @@ NO_WEIGHTS = "Its network was too large to come along: it can be replayed, and t
 LEFT_OUT = f"{NAME}: a file is damaged, or larger than {MAX_FILE // MB} MB; take the run along again and choose that."
 
 
-def packed_run(files: Mapping[str, bytes]) -> bytes:
+def zipped_run(files: Mapping[str, bytes]) -> bytes:
     """Return a zip that `of_zip` reads, without the state of a large network, which could not be imported again."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, content in sorted(files.items()):
-            # Without a date: the same bytes every time.
-            info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            zipped.writestr(info, _light(content) if name == RUN and len(content) > MAX_FILE else content)
-    return archive.getvalue()
+    small = {RUN: _light(files[RUN])} if len(files.get(RUN, b"")) > MAX_FILE else {}
+    return zipped(dict(sorted({**files, **small}.items())))
 
 
 def of_zip(file: BinaryIO) -> dict[str, bytes]:

@@ -26,21 +26,8 @@ from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_atomic
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
-from siamese_core.runs.history import (
-    EVAL_IMAGES,
-    FRAMES,
-    RUN,
-    SUFFIX,
-    EvalImages,
-    RunHistory,
-    Scored,
-    film_of,
-    joined,
-    packed_eval_images,
-    packed_film,
-    read_eval_images,
-    read_film,
-)
+from siamese_core.runs import history
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX, EvalImages, RunHistory, Scored
 from siamese_core.runs.info import is_count, is_groups, is_machine, is_query, is_scores
 
 SCHEMA = 1
@@ -90,7 +77,7 @@ def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = 
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
-        write_atomic(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", packed_film(film_of(frames)))
+        write_atomic(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", history.packed_film(history.film_of(frames)))
     write_atomic(folder / RUN, packed_run(saved))
 
 
@@ -143,9 +130,9 @@ def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
         raise FolderRejected(f"{name}: {missing[0]} is missing; choose all files of a run's folder")
     meta, arrays = _run_of(files[RUN], name)
     try:
-        eval_images = read_eval_images(files[EVAL_IMAGES])
-        parts = [read_film(content) for part, content in sorted(files.items()) if part.startswith(FRAMES)]
-        film = joined(parts, meta["step"])
+        eval_images = history.read_eval_images(files[EVAL_IMAGES])
+        parts = [history.read_film(content) for part, content in sorted(files.items()) if part.startswith(FRAMES)]
+        film = history.joined(parts, meta["step"])
         if len(film) and film.embeddings.shape[1] != len(eval_images.labels):
             raise Damaged
     except Damaged:
@@ -178,11 +165,6 @@ def eval_images_of(
     return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
-def write_eval_images(folder: Path, eval_images: EvalImages) -> None:
-    """Write the eval images of a run. Raises OSError."""
-    write_atomic(folder / EVAL_IMAGES, packed_eval_images(eval_images))
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -212,8 +194,8 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
             pass
         case _:
             raise FolderRejected(damaged)
-    history = [arrays.get("loss"), arrays.get("active")]
-    if not all(values is not None and values.shape == (step,) and values.dtype == np.float32 for values in history):
+    curves = [arrays.get("loss"), arrays.get("active")]
+    if not all(values is not None and values.shape == (step,) and values.dtype == np.float32 for values in curves):
         raise FolderRejected(damaged)
     counters = arrays.setdefault(COUNTERS, np.zeros(3))
     if counters.shape != (3,) or counters.dtype != np.float64 or not all(0 <= n < np.inf for n in counters[:2]):

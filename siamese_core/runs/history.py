@@ -14,7 +14,7 @@ import numpy as np
 
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Frame, Scores
-from siamese_core.formats.safetensors import Damaged, is_whole, packed, unpacked
+from siamese_core.formats.safetensors import Damaged, is_int, packed, unpacked
 
 MAX_FRAMES = 200
 """Of the film of a run; between two frames the browser interpolates."""
@@ -149,7 +149,7 @@ def read_eval_images(content: bytes) -> EvalImages:
     meta, found = unpacked(content)
     labels, thumbnails = _array(found, "labels", 1, np.int32), _array(found, "thumbnails", 4, np.uint8)
     match meta:
-        case {"classes": [*classes], "branches": branches} if is_whole(branches) and branches in (1, 2):
+        case {"classes": [*classes], "branches": branches} if is_int(branches) and branches in (1, 2):
             pass
         case _:
             raise Damaged

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.safetensors import Damaged, is_number, is_whole, read_json
+from siamese_core.formats.safetensors import Damaged, is_int, is_number, read_json
 
 INFO = "run.json"
 SCHEMA = 1
@@ -95,7 +95,7 @@ def read_info(content: bytes) -> RunInfo:
 
 def is_count(value: Any) -> bool:
     """Return whether JSON holds a number of steps."""
-    return is_whole(value) and 0 <= value <= MAX_STEPS
+    return is_int(value) and 0 <= value <= MAX_STEPS
 
 
 def is_query(value: Any) -> bool:

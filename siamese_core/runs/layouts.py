@@ -81,6 +81,6 @@ def read_layouts(content: bytes) -> Layouts:
 
 
 def quantised(xy: np.ndarray) -> tuple[np.ndarray, float]:
-    """int16, and by what it is to be multiplied."""
+    """Return coordinates as int16, and the scale that they are to be multiplied by."""
     scale = float(np.abs(xy).max(initial=0)) / LARGEST_INT or 1.0
     return (xy.astype(np.float64) / scale).round().astype(np.int16), scale

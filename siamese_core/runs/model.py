@@ -47,7 +47,7 @@ class Model:
         return values >= threshold if self.is_similarity else values <= threshold
 
 
-def model_of(experiment: Experiment, state: TrainingState, threshold: Threshold | None = None) -> Model:
+def model_of(experiment: Experiment, state: TrainingState) -> Model:
     """Return the model that a run has come to. Raises DatasetMissing where its images have gone."""
     dataset = experiment.data
     tensors = {
@@ -55,6 +55,4 @@ def model_of(experiment: Experiment, state: TrainingState, threshold: Threshold 
         for name, array in state.tensors.items()
         if name.startswith(("network.", "head."))
     }
-    return Model(
-        experiment, dataset.classes, dataset.shape, dataset.mean, dataset.std, state.step, tensors, threshold=threshold
-    )
+    return Model(experiment, dataset.classes, dataset.shape, dataset.mean, dataset.std, state.step, tensors)

@@ -21,21 +21,9 @@ from siamese_core.datasets import Dataset, DatasetMissing, find_uploaded, is_upl
 from siamese_core.datasets.uploaded import GONE
 from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
 from siamese_core.experiment.experiment import Experiment
+from siamese_core.formats import safetensors
 from siamese_core.formats.files import write_atomic
-from siamese_core.formats.safetensors import (
-    AGAIN,
-    ModelRejected,
-    is_number,
-    is_whole,
-    packed_tensors,
-    read_array,
-    read_header,
-    read_infos,
-    read_json,
-    refuse,
-    shown,
-    sizes,
-)
+from siamese_core.formats.safetensors import AGAIN, ModelRejected, is_int, is_number, refuse, shown, sizes
 from siamese_core.formats.text import shortened
 from siamese_core.runs.model import Model
 
@@ -70,7 +58,7 @@ def packed(model: Model) -> bytes:
     }
     if model.threshold is not None:
         metadata["threshold"] = _written(asdict(model.threshold))
-    return packed_tensors(model.tensors, metadata)
+    return safetensors.packed_tensors(model.tensors, metadata)
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -85,9 +73,9 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
     given than what is in the file: it has no images, and its experiment names none. Whether the tensors are those of
     the experiment's network is for `architecture.check_architecture` to say. Raises ModelRejected.
     """
-    header, start = read_header(data)
+    header, start = safetensors.read_header(data)
     metadata = _metadata(header.pop("__metadata__", None))
-    infos = read_infos(header, len(data) - start)
+    infos = safetensors.read_infos(header, len(data) - start)
     experiment, dataset = _experiment(metadata["experiment"], uploaded_sets)
     classes = _classes(metadata["classes"])
     shape, mean, std = _normalisation(metadata["normalisation"])
@@ -95,7 +83,7 @@ def read_model(data: bytes, uploaded_sets: Collection[str] = ()) -> Model:
         _compare(dataset, classes, shape, mean, std)
     steps = _steps(metadata["steps"])
     threshold = _threshold(metadata["threshold"]) if "threshold" in metadata else None
-    tensors = {name: _finite(name, read_array(info, data, start)) for name, info in infos.items()}
+    tensors = {name: _finite(name, safetensors.read_array(info, data, start)) for name, info in infos.items()}
     has_images = dataset is not None and dataset.find()
     return Model(experiment, classes, shape, mean, std, steps, tensors, has_images, threshold)
 
@@ -169,8 +157,8 @@ def _normalisation(text: str) -> tuple[tuple[int, int, int], float, float]:
             pass
         case _:
             refuse(f"has the normalisation {shown(found)}, expected a mean, a std and a shape of 3 numbers: {AGAIN}")
-    sides_fit = all(is_whole(n) and MIN_SIDE <= n <= MAX_SIDE for n in (height, width))
-    if not (is_whole(channels) and channels in (1, 3) and sides_fit):
+    sides_fit = all(is_int(n) and MIN_SIDE <= n <= MAX_SIDE for n in (height, width))
+    if not (is_int(channels) and channels in (1, 3) and sides_fit):
         refuse(
             f"has images of the shape {shown([channels, height, width])}, expected 1 or 3 channels and {MIN_SIDE} to "
             f"{MAX_SIDE} pixels a side: {AGAIN}"
@@ -217,7 +205,7 @@ THRESHOLD: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rule": ("eer, hand, far=0.01 or costs=10:1:0.5 (with numbers of its own)", _is_rule),
     "group": ("seen or held_out", lambda v: v in ("seen", "held_out")),
     **dict.fromkeys(("false_accept", "false_reject"), ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)),
-    **dict.fromkeys(("different", "same"), ("a whole number from 0", lambda v: is_whole(v) and 0 <= v < 2**53)),
+    **dict.fromkeys(("different", "same"), ("a whole number from 0", lambda v: is_int(v) and 0 <= v < 2**53)),
 }
 """The fields of a threshold: what each may be, in words and as a rule."""
 
@@ -239,6 +227,6 @@ def _written(value: Any) -> str:
 
 def _read_metadata(key: str, text: str) -> Any:
     try:
-        return read_json(text)
+        return safetensors.read_json(text)
     except ValueError as error:
         refuse(f"has damaged {key} in its metadata, expected JSON ({shortened(str(error))}): {AGAIN}")

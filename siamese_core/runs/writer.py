@@ -24,9 +24,8 @@ from siamese_core.runs.folder import (
     eval_images_of,
     rewind,
     save,
-    write_eval_images,
 )
-from siamese_core.runs.history import EVAL_IMAGES, gap_of
+from siamese_core.runs.history import EVAL_IMAGES, gap_of, packed_eval_images
 from siamese_core.runs.info import ENDED, INFO, RunInfo, packed_info
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import save_model
@@ -101,7 +100,7 @@ class RunWriter:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
 
     def put_off(self) -> None:
-        """Let the next save be due a while from now."""
+        """Postpone the next save by the usual time between two."""
         self._due = self._clock() + self._every
 
     def _save(self, checkpoint: Checkpoint, status: str, message: str) -> None:
@@ -112,7 +111,8 @@ class RunWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / EVAL_IMAGES).exists():
                 of = checkpoint.experiment
-                write_eval_images(self.folder, eval_images_of(of.data, of.view, of.branches, self._transform))
+                eval_images = eval_images_of(of.data, of.view, of.branches, self._transform)
+                write_atomic(self.folder / EVAL_IMAGES, packed_eval_images(eval_images))
                 # Once a run: it says nothing of how long the next save takes.
                 begun = self._clock()
             save(self.folder, checkpoint, frames)

@@ -1,4 +1,4 @@
-"""What meets in a step: the images that are drawn, and how they are laid out."""
+"""The batch of a step: the images that are drawn, and their order."""
 
 from __future__ import annotations
 

@@ -132,10 +132,8 @@ def frame_of(
     is_triplet = LOSSES[experiment.loss].input_kind == "triplet"
     triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
     groups = {name: group for name, group in eval_subset.groups.items() if group}
-    measure_params = _measure_params(experiment, head_params)
-    distances = {
-        name: _distances(embeddings, experiment, group.pairs, measure_params) for name, group in groups.items()
-    }
+    of_measure = measure_params(experiment, head_params)
+    distances = {name: _distances(embeddings, experiment, group.pairs, of_measure) for name, group in groups.items()}
     live = {
         name: _retrieval_scores(embeddings, group)
         | _test_loss(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, head_params)
@@ -221,11 +219,11 @@ def scored_pairs(
     embeddings: Tensor, experiment: Experiment, group: Group, head_params: HeadParams = ()
 ) -> tuple[Tensor, Pairs]:
     """Return (P,) by the run's measure, and the pairs: all of the group where at most `EXACT_UP_TO`, else a sample."""
-    measure_params = _measure_params(experiment, head_params)
+    of_measure = measure_params(experiment, head_params)
     pairs = every_pair(group)
-    if is_exact(group) and not group.offset and not measure_params:
+    if is_exact(group) and not group.offset and not of_measure:
         return MEASURES[experiment.measure].within(embeddings[group.indices]), pairs
-    return _distances(embeddings, experiment, pairs, measure_params), pairs
+    return _distances(embeddings, experiment, pairs, of_measure), pairs
 
 
 def is_exact(group: Group) -> bool:
@@ -249,8 +247,8 @@ def every_pair(group: Group) -> Pairs:
     return Pairs(group.indices[first], group.indices[second], same)
 
 
-def _measure_params(experiment: Experiment, head_params: HeadParams) -> HeadParams:
-    """The trained tensors that belong to the measure: a classifier's do not."""
+def measure_params(experiment: Experiment, head_params: HeadParams) -> HeadParams:
+    """Return the trained tensors that belong to the measure: a classifier's do not."""
     return head_params if MEASURES[experiment.measure].is_similarity else ()
 
 
@@ -289,12 +287,12 @@ def _test_loss(
     return {"loss": float(value)} if value.isfinite() else {}
 
 
-def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, measure_params: HeadParams = ()) -> Tensor:
+def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, of_measure: HeadParams) -> Tensor:
     """(P,), by the run's measure; with its trained tensors."""
     between = MEASURES[experiment.measure].between
     # In chunks: the embeddings of two million pairs are gigabytes.
     chunks = zip(torch.split(pairs.first, PAIRS_AT_ONCE), torch.split(pairs.second, PAIRS_AT_ONCE), strict=True)
-    return torch.cat([between(embeddings[i], embeddings[j], *measure_params) for i, j in chunks])
+    return torch.cat([between(embeddings[i], embeddings[j], *of_measure) for i, j in chunks])
 
 
 def _triplets(embeddings: Tensor, experiment: Experiment, group: Group) -> tuple[Tensor, Tensor]:

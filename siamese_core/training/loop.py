@@ -22,8 +22,6 @@ from siamese_core.training.eval_subset import EvalSubset, final_metrics, frame_o
 from siamese_core.training.learner import Learner, learner_of, restore, state_of
 from siamese_core.training.siamese import embed_both, encode_both
 
-__all__ = ["Frame", "Snapshot", "TrainingState", "every", "train"]
-
 
 def every(n: int) -> Callable[[], bool]:
     """Return a function that is true at every n-th call."""

@@ -16,6 +16,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.networks.augment import augmented
 from siamese_core.training.batches import Draw, draw
+from siamese_core.training.eval_subset import measure_params
 from siamese_core.training.learner import Learner, learner_of, restore
 from siamese_core.training.objective import of_draw, pair_labels, values
 from siamese_core.training.siamese import embed_both, second_input
@@ -103,17 +104,12 @@ def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, 
     return i, j, labels[i] == labels[j]
 
 
-def _measure_params(learner: Learner) -> tuple[Tensor, ...]:
-    """The trained tensors of the measure."""
-    is_similarity = MEASURES[learner.experiment.measure].is_similarity
-    return tuple(learner.head.parameters()) if is_similarity else ()
-
-
 @torch.no_grad()
 def _seen(
     learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
 ) -> dict[str, Tensor]:
-    experiment, head_params = learner.experiment, _measure_params(learner)
+    experiment = learner.experiment
+    head_params = measure_params(experiment, tuple(learner.head.parameters()))
     loss = LOSSES[experiment.loss]
     found = {"d": MEASURES[experiment.measure].between(first[i], second[j], *head_params)}
     if loss.on_pairs:
@@ -130,7 +126,8 @@ def _mined(learner: Learner, labels: Tensor, first: Tensor | None, second: Tenso
     distances = torch.zeros(len(labels), len(labels))
     if first is not None and second is not None:
         measure = MEASURES[learner.experiment.measure]
-        distances = measure.as_distance(measure.between(first[:, None], second[None], *_measure_params(learner)))
+        head_params = measure_params(learner.experiment, tuple(learner.head.parameters()))
+        distances = measure.as_distance(measure.between(first[:, None], second[None], *head_params))
     counts = torch.full((len(MINERS),), -1)
     triplets = torch.full((len(MINERS), 3, SHOWN_TRIPLETS), -1)
     for number, key in enumerate(MINERS):

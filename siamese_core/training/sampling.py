@@ -1,4 +1,4 @@
-"""Which images meet in a step: index tensors drawn from the run's generator, always on the CPU.
+"""The images of a step: index tensors drawn from the run's generator, always on the CPU.
 
 Drawn on the CPU, the same seed draws the same batches on every device.
 """

@@ -22,7 +22,7 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.evaluation.architecture import check_architecture
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.formats.images import refusal
+from siamese_core.formats.images import ImageRejected
 from siamese_core.losses import LOSSES
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
@@ -237,7 +237,9 @@ class TestUploads:
         app = opened(source="upload")
         for name in ("nothing", "html", "png_cut_in_half", "png_50000_square"):
             give(app, png(chequered()), corpus()[name][0])
-            said = text.REJECTED.format(side="Second", message=escape_markdown(refusal(str(corpus()[name][1])).message))
+            said = text.REJECTED.format(
+                side="Second", message=escape_markdown(str(ImageRejected(str(corpus()[name][1]))))
+            )
             assert [error.value for error in app.error] == [said], name
 
     def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:

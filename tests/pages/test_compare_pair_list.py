@@ -18,7 +18,7 @@ from pages.ui.session import model_picker
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.rpc.pipes import ROOT
-from siamese_core.formats.images import ImageRejected, refusal
+from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.pair_lists import Listed, PairList, of_zip, to_csv
 from siamese_core.runs.model import Model
 from tests.pages.app import click, ran, words
@@ -216,14 +216,14 @@ class TestSortedOut:
     def test_a_picture_is_named_once_however_many_pairs_it_is_in(self) -> None:
         image = np.zeros((1, 2, 2), np.uint8)
         listed = PairList((b"0", b"1", b"2"), (A, B, C), ("Row 9: no.",))
-        usable, problems = pair_list.sorted_out(listed, [image, image, refusal("empty")])
+        usable, problems = pair_list.sorted_out(listed, [image, image, ImageRejected("empty")])
         assert usable == (A,)
-        assert problems == ["Row 9: no.", f"c: {refusal('empty').message}"]
+        assert problems == ["Row 9: no.", f"c: {ImageRejected('empty')}"]
 
     def test_after_twenty_it_says_how_many_more(self) -> None:
         pairs = tuple(Listed(f"{2 * n}", f"{2 * n + 1}", 2 * n, 2 * n + 1, None) for n in range(11))
         listed = PairList(tuple(bytes([n]) for n in range(22)), pairs)
-        usable, problems = pair_list.sorted_out(listed, [refusal("empty")] * 22)
+        usable, problems = pair_list.sorted_out(listed, [ImageRejected("empty")] * 22)
         assert usable == ()
         assert len(problems) == 21
         assert problems[-1] == "and 2 more"

@@ -12,7 +12,7 @@ import pytest
 
 from siamese_core.__main__ import main
 from siamese_core.formats.safetensors import packed, unpacked
-from siamese_core.runs.archive import NO_WEIGHTS, info_of, of_files, of_zip, packed_run
+from siamese_core.runs.archive import NO_WEIGHTS, info_of, of_files, of_zip, zipped_run
 from siamese_core.runs.folder import FolderRejected, files_of, load, run_history_of
 from siamese_core.runs.model import model_of
 from tests.support.zip_maker import File, zipped
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
     files = files_of(folder)
-    assert of_zip(io.BytesIO(packed_run(files))) == files
+    assert of_zip(io.BytesIO(zipped_run(files))) == files
     record = info_of(files)
     assert (record.status, record.step, record.total, record.message) == ("finished", 6, 6, "")
     assert record.score("map_at_r") == run_history_of(files, "").scores[-1][1]["map_at_r"]["seen"]
@@ -35,7 +35,7 @@ def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
 
 def test_the_same_run_is_the_same_zip(folder: Path) -> None:
     files = files_of(folder)
-    assert packed_run(files) == packed_run(dict(reversed(files.items())))
+    assert zipped_run(files) == zipped_run(dict(reversed(files.items())))
 
 
 def test_files_of_a_folder_are_found_by_their_names_and_others_left_out(folder: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPa
     files = files_of(folder)
     with monkeypatch.context() as patch:
         patch.setattr("siamese_core.runs.archive.MAX_FILE", 1000)
-        light = packed_run(files)
+        light = zipped_run(files)
     imported = of_zip(io.BytesIO(light))
     meta, arrays = unpacked(imported["run.safetensors"])
     assert not [name for name in arrays if name.startswith("state/network")]
@@ -84,7 +84,7 @@ def test_what_is_no_run_is_refused_in_one_sentence(content: bytes, says: str) ->
 
 
 def test_every_cut_of_a_zip_is_refused(folder: Path) -> None:
-    whole = packed_run(files_of(folder))
+    whole = zipped_run(files_of(folder))
     for cut in range(0, len(whole), max(1, len(whole) // 60)):
         with pytest.raises(FolderRejected):
             info_of(of_zip(io.BytesIO(whole[:cut])))
@@ -99,7 +99,7 @@ def test_a_zip_bomb_is_refused(folder: Path) -> None:
 
 
 def test_the_weights_come_along(folder: Path) -> None:
-    imported = of_zip(io.BytesIO(packed_run(files_of(folder))))
+    imported = of_zip(io.BytesIO(zipped_run(files_of(folder))))
     _, arrays = unpacked(imported["run.safetensors"])
     saved = load(folder)
     for name, array in islice(model_of(saved.experiment, saved.state).tensors.items(), 3):

@@ -69,7 +69,7 @@ def are_equal(model: Model, other: Model) -> bool:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return model_of(*trained(loss="softmax"), THRESHOLD)
+    return replace(model_of(*trained(loss="softmax")), threshold=THRESHOLD)
 
 
 @pytest.fixture

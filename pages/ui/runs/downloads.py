@@ -15,7 +15,7 @@ from pages.ui.text import runs as text
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export import report, tables
 from siamese_core.export.script import script
-from siamese_core.runs.archive import NO_WEIGHTS, packed_run
+from siamese_core.runs.archive import NO_WEIGHTS, zipped_run
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
@@ -61,7 +61,7 @@ def _files(info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str,
         assert checkpoint is not None, "it was listed"
         return packed_model(model_of(checkpoint.experiment, checkpoint.state))
 
-    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: packed_run(read_files() or {}))}
+    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: zipped_run(read_files() or {}))}
     experiment, ignored = Experiment.from_query(info.query)
     if not ignored and may_use(experiment.dataset) and info.message != NO_WEIGHTS:
         files[text.TAKE_MODEL] = File(f"{stem}.safetensors", "application/octet-stream", model)

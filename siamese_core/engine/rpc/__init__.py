@@ -1,1 +1,1 @@
-"""Questions and answers between the server and its child processes."""
+"""Requests and replies between the server and its child processes."""

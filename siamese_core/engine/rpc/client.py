@@ -85,7 +85,7 @@ class RpcClient:
         return True
 
     def cancel_all(self) -> None:
-        """The child is gone: nothing that is open will get a reply."""
+        """Cancel all open requests: the child is gone, and none will get a reply."""
         with self._lock:
             requests = list(self._open.values())
             self._open.clear()

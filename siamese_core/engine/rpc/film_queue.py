@@ -23,7 +23,7 @@ TOO_HEAVY = (
 
 @dataclass(eq=False)
 class _Film:
-    """`reply` is what the process owes for it; None while it waits for its turn."""
+    """`reply` is the pending one of the process; None while the film waits for its turn."""
 
     kind: str
     embeddings: np.ndarray
@@ -51,13 +51,12 @@ class FilmQueue:
             if name in self._open:
                 return self._open[name].layouts
             film = _Film(kind, np.asarray(embeddings, np.float32))
-            closed = self._closed
-            if not closed:
+            if not self._closed:
                 self._open[name] = film
                 if len(self._open) == 1:
                     self._send_first()
-        if closed:
-            _reject(film, RequestRejected(closed))
+                return film.layouts
+        _reject(film, RequestRejected(self._closed))
         return film.layouts
 
     def progress(self, name: str) -> tuple[int, int] | None:

@@ -72,7 +72,7 @@ class Child:
         return self._process.pid
 
     def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        """Send a message and return at once: a child that still imports torch does not listen yet, and nobody waits.
+        """Send a message and return at once: a child that still imports torch does not read yet, and nobody waits.
 
         A child that is gone receives nothing; `on_exit` deals with it.
         """

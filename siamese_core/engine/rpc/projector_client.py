@@ -1,4 +1,4 @@
-"""The projection process as the server sees it: what it is asked, and what comes after one that dies."""
+"""The server's side of the projection process: its requests, and the restart of one that dies."""
 
 from __future__ import annotations
 

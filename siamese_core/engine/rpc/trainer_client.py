@@ -1,4 +1,4 @@
-"""What the training worker is asked beside its runs."""
+"""Requests to the training worker, beside its runs."""
 
 from __future__ import annotations
 

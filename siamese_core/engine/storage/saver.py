@@ -44,7 +44,7 @@ class _OpenRun:
 
 
 class RunSaver:
-    """`on_end(record)` is called by the writing thread when a run has been written to its end."""
+    """`on_end(info)` is called by the writing thread when a run has been written to its end."""
 
     def __init__(
         self,

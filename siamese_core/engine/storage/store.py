@@ -82,9 +82,8 @@ class RunStore:
         """Return a run of this owner, or a published one; None for any other, as for an unknown one."""
         with self._lock:
             info = self._infos.get(run)
-            if info is None or run in self._deleted or not (info.published or info.owner == owner):
-                return None
-            return info
+            seen = info is not None and run not in self._deleted and (info.published or info.owner == owner)
+            return info if seen else None
 
     def owned(self, owner: str, run: str) -> RunInfo | None:
         """Return a run that this owner may change."""
@@ -206,7 +205,7 @@ class RunStore:
         return run in self._busy
 
     def release(self, run: str) -> None:
-        """It is written to its end."""
+        """Take the claim of `acquire` back: the run is written to its end."""
         self._busy.discard(run)
 
     def put(self, info: RunInfo) -> None:

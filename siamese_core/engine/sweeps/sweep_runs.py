@@ -44,7 +44,7 @@ class SweepRuns:
         info = self._engine.store.find(owner, run)
         view = self._engine.poll(self._nobody, run)
         if info is None and view is not None and view.status == "failed":
-            # Before its first step: it has left nothing but its sentence.
+            # Before its first step: it has left nothing but its message.
             now = time.time()
             query = view.experiment.to_query()
             info = RunInfo(query, view.machine, now, now, "failed", id=run, owner=owner, message=view.message)

@@ -267,7 +267,7 @@ class Sweeps:
         (self._folder / f"{sweep.id}.json").unlink(missing_ok=True)
 
     def _is_first(self) -> bool:
-        """Whether no other server runs the sweeps of this folder; it is ours until this process ends."""
+        """Lock the folder until this process ends; False where another server runs its sweeps."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock_file.enter_context(locked(self._folder))
@@ -313,10 +313,6 @@ def _to_table(cell: _Cell) -> dict[str, Any]:
     return table
 
 
-def _cell_of(table: dict[str, Any]) -> _Cell:
-    return _Cell(message=table.pop("sentence"), **table)
-
-
 def _fits(cell: _Cell) -> bool:
     counts, texts = (cell.step, cell.tries, cell.furthest), (cell.run, cell.message)
     known = cell.status in STATUSES and all(isinstance(text, str) for text in texts)
@@ -324,7 +320,7 @@ def _fits(cell: _Cell) -> bool:
 
 
 def _read(table: dict[str, Any]) -> _Sweep:
-    """Raises ValueError, TypeError or KeyError for what is no sweep."""
+    """Read a sweep. Raises ValueError, TypeError or KeyError for what is none."""
     if table.pop("schema") != SCHEMA:
         raise ValueError("of another version")
     texts, created = [table["id"], table["owner"], table["name"]], table["created"]
@@ -333,7 +329,7 @@ def _read(table: dict[str, Any]) -> _Sweep:
     if not isinstance(table.get("deleted_at"), float | None) or not is_machine(table["machine"]):
         raise TypeError("no sweep of ours")
     grid = grid_of(table.pop("grid"))
-    cells = [_cell_of(cell) for cell in table.pop("cells")]
+    cells = [_Cell(message=cell.pop("sentence"), **cell) for cell in table.pop("cells")]
     if len(cells) != len(list(grid.cells())) or not all(_fits(cell) for cell in cells):
         raise ValueError("torn")
     return _Sweep(grid=grid, machine=Machine(**table.pop("machine")), cells=cells, **table)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from siamese_core.datasets.uploaded import FOLDER
 from siamese_core.engine.rpc.client import Reply, RpcClient
 from siamese_core.engine.rpc.pipes import Child
-from siamese_core.formats.images import MAX_BYTES, ImageRejected, check_length, refusal
+from siamese_core.formats.images import MAX_BYTES, ImageRejected, check_length
 
 IN_FLIGHT = 8
 """Files that `squares` sends ahead, so that neither process waits for the other."""
@@ -31,7 +31,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Square:
-    """`pixels` are read-only uint8 (3, size, size); of an animation the first frame, which is to be said."""
+    """`pixels` are read-only uint8 (3, size, size), of an animation those of its first frame."""
 
     pixels: NDArray[np.uint8]
     first_frame_only: bool
@@ -62,7 +62,7 @@ class Decoder:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now, if one does."""
+        """Return the id of the process that runs now, if one does."""
         with self._changed:
             return self._child.pid if self._child else None
 
@@ -88,7 +88,7 @@ class Decoder:
         with self._changed:
             child, self._child, self._client = self._child, None, None
             while self._asked:
-                self._settle(self._asked[0], refusal("broke_the_decoder"))
+                self._settle(self._asked[0], ImageRejected("broke_the_decoder"))
             self._changed.notify_all()
         if child:
             child.close()
@@ -96,8 +96,8 @@ class Decoder:
     def _ask(self, data: bytes, size: int) -> _Request:
         try:
             check_length(data)
-        except ImageRejected as refused:
-            return _Request(b"", size, refused)
+        except ImageRejected as rejected:
+            return _Request(b"", size, rejected)
         request = _Request(data, size)
         with self._changed:
             if not self._asked:
@@ -159,7 +159,7 @@ class Decoder:
             threading.Thread(target=self._child.close, daemon=True).start()
             self._child = self._client = None
         if self._asked:
-            self._settle(self._asked[0], refusal(reason))
+            self._settle(self._asked[0], ImageRejected(reason))
         if self._asked:
             self._start()
         self._changed.notify_all()
@@ -174,4 +174,4 @@ class Decoder:
 def _read(reply: Reply) -> Square | ImageRejected:
     if "pixels" in reply:
         return Square(reply["pixels"], reply.meta["first_frame_only"])
-    return ImageRejected(reply.meta["reason"], reply.meta["message"])
+    return ImageRejected(reply.meta["reason"])

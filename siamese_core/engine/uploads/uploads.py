@@ -17,7 +17,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,7 +64,7 @@ class _UploadedSet:
 class Uploads:
     """One upload and a few prepared sets for each owner; `on_gone(key)` is called when a set is deleted.
 
-    A set is reached only with its owner's token and its key: a wrong one of either answers like an unknown set.
+    A set is reached only with its owner's token and its key: a wrong one of either is treated like an unknown set.
     """
 
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,10 +105,8 @@ class Uploads:
             if job is None:
                 return None
             job.seen_at = self._clock()
-            return Reading(
-                job.id, job.status, job.done, job.total, Counter(job.skipped), dict(job.refused), job.alone,
-                job.first_frames, job.message, job.pictures,
-            )  # fmt: skip
+            shown = {field.name: getattr(job, field.name) for field in fields(Reading)}
+            return Reading(**shown | {"skipped": Counter(job.skipped), "refused": dict(job.refused)})
 
     def cancel(self, owner: str) -> None:
         """Stop reading, and delete what was read."""
@@ -228,7 +226,7 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def _check_room(self) -> None:
-        """Raises OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
+        """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")

@@ -43,7 +43,7 @@ def decoded(meta: dict[str, Any], arrays: Arrays) -> Reply:
         image = decode(arrays.pop("file").tobytes())
         return Reply({"pixels": square(image, meta["size"])}, {"first_frame_only": bool(image.info)})
     except ImageRejected as rejected:
-        return Reply({}, {"reason": rejected.reason, "message": rejected.message})
+        return Reply({}, {"reason": rejected.reason})
     except Exception:
         traceback.print_exc(file=sys.stderr)
         os._exit(1)

@@ -32,7 +32,7 @@ from siamese_core.training.learner import forget_images
 
 MOST_MODELS = 8
 
-MOST_REFERENCES = 24
+MOST_GALLERIES = 24
 """A few megabytes each."""
 
 SEND_EVERY = 0.1
@@ -50,7 +50,7 @@ class _Evaluator:
         self._lock = threading.Lock()
         self._files: dict[str, np.ndarray] = {}
         self._models: dict[Key, TrainedModel] = {}
-        self._references: dict[Key, Gallery] = {}
+        self._galleries: dict[Key, Gallery] = {}
         self._jobs = RpcServer(parent, dict.fromkeys(JOBS, self._evaluate))
         self._requests = RpcServer(
             parent,
@@ -75,7 +75,7 @@ class _Evaluator:
     def _on_message(self, meta: dict[str, Any], arrays: Arrays) -> None:
         if meta["do"] == "forget_images":
             with self._lock:
-                for table in (self._models, self._references):
+                for table in (self._models, self._galleries):
                     for key in [key for key in table if meta["dataset"] in key[1]]:
                         del table[key]
             forget_images()
@@ -128,13 +128,13 @@ class _Evaluator:
         return trained
 
     def _remember(self, meta: dict[str, Any], found: Gallery) -> None:
-        """Keep a reference for comparisons, and say which ones are lost where it takes their place."""
+        """Cache a gallery for comparisons, and send which ones it has pushed out."""
         with self._lock:
             # Asked under the lock: what is put here now goes with the images that are forgotten later.
             if not self._jobs.is_open(meta["id"]):
                 return
-            lost = remember(self._references, _key(meta), found, MOST_REFERENCES)
-        for model, _ in lost:
+            pushed_out = remember(self._galleries, _key(meta), found, MOST_GALLERIES)
+        for model, _ in pushed_out:
             self._parent.send({"is": "lost", "model": model})
 
     def _check(self, meta: dict[str, Any], arrays: Arrays) -> Arrays:
@@ -144,9 +144,9 @@ class _Evaluator:
     def _compare(self, meta: dict[str, Any], arrays: Arrays) -> Arrays:
         key = _key(meta)
         with self._lock:
-            found = self._references.get(key)
+            found = self._galleries.get(key)
             if found is not None:
-                remember(self._references, key, found, MOST_REFERENCES)
+                remember(self._galleries, key, found, MOST_GALLERIES)
         return compare(self._model(meta, arrays), arrays["first"], arrays["second"], found)
 
 

@@ -16,10 +16,10 @@ from siamese_core.formats.safetensors import ModelRejected
 
 Arrays = dict[str, np.ndarray]
 Steps = Generator[dict[str, Any], None, Arrays]
-"""What is said of the progress, and the arrays of the reply in the end."""
+"""Yields the meta of each progress message, and returns the arrays of the reply."""
 
 Handler = Callable[[dict[str, Any], Arrays], Arrays | Steps]
-"""What replies to a request, from its meta and its arrays. Raises RequestRejected where it cannot, and says why."""
+"""Makes the reply from the meta and the arrays of a request. Raises RequestRejected where it cannot, and says why."""
 
 
 class Task:

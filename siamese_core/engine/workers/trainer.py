@@ -67,12 +67,12 @@ class _Run:
 
     @property
     def resting_next(self) -> bool:
-        """The step being made is the last before a rest: its frame and state are what the page shows."""
+        """Return whether the next step is the last before a rest: its frame and state are what the page shows."""
         return self.steps_left == 1
 
     @property
     def used(self) -> float:
-        """CPU seconds that this run has had, the slice under way included."""
+        """Return the CPU seconds that this run has had, the slice under way included."""
         return self.cpu + time.thread_time() - self.slice_from
 
     def wants_frame(self) -> bool:
@@ -135,12 +135,14 @@ class _Worker:
     def _start(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         run = _Run(meta["run"], steps_left=meta["steps_left"])
         self._queue_up(run)
+        state = TrainingState(meta["step"], arrays) if arrays else None
         try:
             experiment = _experiment(meta["query"])
+            if state is None:
+                self._parent.send({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
         except DatasetMissing as missing:
             self._end(run, "failed", str(missing))
             return
-        state = TrainingState(meta["step"], arrays) if arrays else None
         run.snapshots = train(
             experiment,
             machine=Machine(**meta["machine"]),
@@ -150,11 +152,6 @@ class _Worker:
             wants_state=run.wants_state,
         )
         self._runs[run.id] = run
-        if state is None:
-            try:
-                self._parent.send({"is": "baseline", "run": run.id, "map_at_r": pixels_map_at_r(experiment)})
-            except DatasetMissing as missing:
-                self._end(run, "failed", str(missing))
 
     def _command(self, run: _Run, command: str) -> None:
         if command == "stop":
@@ -219,19 +216,13 @@ class _Worker:
             steps=np.array([s.step for s in done], np.int64),
             loss=np.array([s.loss for s in done], np.float64),
             active=np.array([s.active for s in done], np.float64),
-        )  # fmt: skip
+        )
         for snapshot in made:
             if snapshot.frame is not None:
                 arrays = asdict(replace(snapshot.frame, metrics={}))
                 metrics = arrays.pop("metrics") or dict(snapshot.frame.metrics)
-                meta = {
-                    "is": "frame",
-                    "run": run.id,
-                    "step": snapshot.step,
-                    "metrics": metrics,
-                    "alarm": snapshot.alarm,
-                }
-                self._parent.send(meta, **arrays)
+                meta = {"run": run.id, "step": snapshot.step, "metrics": metrics, "alarm": snapshot.alarm}
+                self._parent.send({"is": "frame", **meta}, **arrays)
             if snapshot.state is not None:
                 self._parent.send(
                     {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)

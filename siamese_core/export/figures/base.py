@@ -95,7 +95,6 @@ def loss_curve(
         ("same", curve.same, curve.same_slope, same_distances, SAME_COLOUR, "dash"),
         ("different", curve.different, curve.different_slope, different_distances, DIFFERENT_COLOUR, "solid"),
     )
-    edges = np.linspace(0, d_max, BINS + 1, dtype=np.float32)
     data: list[dict[str, Any]] = []
     peak = 0.0
     for name, loss, slope, distances, colour, dash in branches:
@@ -106,11 +105,9 @@ def loss_curve(
             data.append(line_trace(curve.at, slope, text[f"{name}_slope"], line=line, opacity=0.75))
         share = bin_shares(distances, d_max)
         peak = max(peak, float(share.max()))
-        bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "fill": "tozeroy"}
-        bars |= {"fillcolor": with_alpha(colour, 0.3), "yaxis": "y2", "legendgroup": name, "showlegend": False}
         # Without pairs an invisible line stays: plotly draws no panel that has no trace.
-        bars["opacity"] = float(share.any())
-        data.append(line_trace(edges, np.append(share, share[-1]), text[name], ".1%", **bars))
+        visible = float(share.any())
+        data.append(share_trace(share, d_max, text[name], colour, yaxis="y2", legendgroup=name, opacity=visible))
     top = loss_limit(curve)
     slopes = (curve.same_slope, curve.different_slope) if show_slope else ()
     fall = -min((float(_finite(slope).min(initial=0)) for slope in slopes), default=0.0)
@@ -121,10 +118,7 @@ def loss_curve(
         "yaxis": axis_of([low - 0.03 * top, top], domain=[0.41, 0.93]),
         "yaxis2": axis_of([0, share_end], domain=[0, 0.26], nticks=4, tickformat=".0%"),
     }
-    titles = [
-        panel_title(text["loss_and_slope" if show_slope else "loss"], "y"),
-        panel_title(text["share"], "y2"),
-    ]
+    titles = [panel_title(text["loss_and_slope" if show_slope else "loss"], "y"), panel_title(text["share"], "y2")]
     hints = [] if peak else [hint_at(text["no_pairs"], "y2")]
     return figure_of(data, hovermode="x unified", annotations=titles + hints, **axes)
 
@@ -226,6 +220,14 @@ def line_trace(x: npt.ArrayLike, y: npt.ArrayLike, name: str, number: str = ".3f
     points = {"x": x[drawn], "y": y[drawn]} if drawn.any() else {"x": [], "y": []}
     trace = {"type": "scatter", "mode": "lines", "name": name, "yaxis": "y"}
     return trace | {"hovertemplate": f"%{{y:{number}}}"} | points | style
+
+
+def share_trace(share: Array, end: float, name: str, colour: str, **style: Any) -> dict[str, Any]:
+    """Return the outline of the shares (BINS,) of pairs in equal bins of [0, end], filled."""
+    line = {"color": colour, "width": 1, "shape": "hv"}
+    fill: dict[str, Any] = {"fill": "tozeroy", "fillcolor": with_alpha(colour, 0.3), "showlegend": False}
+    edges = np.linspace(0, end, BINS + 1, dtype=np.float32)
+    return line_trace(edges, np.append(share, share[-1]), name, ".1%", line=line, **fill, **style)
 
 
 def downsample(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array]:

@@ -10,21 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from siamese_core.export.figures.base import (
-    BINS,
-    CLASS_COLOURS,
-    NEUTRAL,
-    axis_of,
-    axis_title,
-    bin_shares,
-    figure_of,
-    hint_at,
-    line_trace,
-    loss_limit,
-    nice_end,
-    panel_title,
-    with_alpha,
-)
+from siamese_core.export.figures import base
 from siamese_core.losses.record import Curve
 
 if TYPE_CHECKING:
@@ -95,36 +81,33 @@ def overlay(
         ):
             name = f"{title}: {text[branch]}" if len(curves) > 1 else text[branch]
             group = f"{i} {branch}"
-            data.append(line_trace(curve.at, values, name, line=styles[branch], legendgroup=group))
+            data.append(base.line_trace(curve.at, values, name, line=styles[branch], legendgroup=group))
             below: dict[str, Any] = {"yaxis": "y2", "legendgroup": group, "showlegend": False}
-            data.append(line_trace(curve.at, slope, name, line=styles[branch], **below))
+            data.append(base.line_trace(curve.at, slope, name, line=styles[branch], **below))
         low = max(low, *(_most(-s) for s in (curve.same_slope, curve.different_slope)))
         high = max(high, *(_most(s) for s in (curve.same_slope, curve.different_slope)))
         data += _crossing(curve, text["crossing"], top)
     if point is not None:
         data.append(_trail(point, text["point"]))
-    slope_end = min(nice_end(0, low) or 1.0, 4 * (nice_end(0, top) or 1.0))
-    rise = min(nice_end(0, high) or 1.0, slope_end if low else 4 * (nice_end(0, top) or 1.0))
+    slope_end = min(base.nice_end(0, low) or 1.0, 4 * (base.nice_end(0, top) or 1.0))
+    rise = min(base.nice_end(0, high) or 1.0, slope_end if low else 4 * (base.nice_end(0, top) or 1.0))
     panels = [text["loss"], text["slope"]] + ([text["share"]] if pairs is not None else [])
     domains = _domains(len(panels), head=0.42 if pairs is None else 0.3)
     axes: dict[str, Any] = {
-        "xaxis": axis_of([0, end], anchor=f"y{len(panels)}", **axis_title(text["axis"], ".3f")),
-        "yaxis": axis_of([-0.03 * top, top or 1.0], domain=domains[0]),
-        "yaxis2": axis_of([-slope_end, rise], domain=domains[1], nticks=5, zeroline=True),
+        "xaxis": base.axis_of([0, end], anchor=f"y{len(panels)}", **base.axis_title(text["axis"], ".3f")),
+        "yaxis": base.axis_of([-0.03 * top, top or 1.0], domain=domains[0]),
+        "yaxis2": base.axis_of([-slope_end, rise], domain=domains[1], nticks=5, zeroline=True),
     }
     if pairs is not None:
-        same_shares, different_shares = (bin_shares(values, end) for values in pairs)
-        edges = np.linspace(0, end, BINS + 1)
+        same_shares, different_shares = (base.bin_shares(values, end) for values in pairs)
         for branch, share in (("same", same_shares), ("different", different_shares)):
             colour = _styles(0)[branch]["color"]
-            bars: dict[str, Any] = {"line": {"color": colour, "width": 1, "shape": "hv"}, "yaxis": "y3"}
-            bars |= {"fill": "tozeroy", "fillcolor": with_alpha(colour, 0.3), "showlegend": False}
-            data.append(line_trace(edges, np.append(share, share[-1]), text[branch], ".1%", **bars))
-        peak = nice_end(0.05, float(max(same_shares.max(), different_shares.max())))
-        axes["yaxis3"] = axis_of([0, peak], domain=domains[2], nticks=3, tickformat=".0%")
-    notes = [panel_title(words, f"y{n}" if n > 1 else "y") for n, words in enumerate(panels, 1)]
+            data.append(base.share_trace(share, end, text[branch], colour, yaxis="y3"))
+        peak = base.nice_end(0.05, float(max(same_shares.max(), different_shares.max())))
+        axes["yaxis3"] = base.axis_of([0, peak], domain=domains[2], nticks=3, tickformat=".0%")
+    notes = [base.panel_title(words, f"y{n}" if n > 1 else "y") for n, words in enumerate(panels, 1)]
     seen = [mark for mark in marks if math.isfinite(mark.at) and mark.at <= end]
-    return figure_of(
+    return base.figure_of(
         data,
         hovermode="x unified",
         annotations=notes + [_mark_words(mark, end) for mark in seen],
@@ -144,16 +127,18 @@ def one_pair(losses: Mapping[str, tuple[float, float]], *, text: Mapping[str, st
         values = [losses[title][n] for title in titles]
         data.append({
             "type": "bar", "orientation": "h", "x": values, "y": titles, "name": text[branch],
-            "marker": {"color": with_alpha(colour, 0.75), "pattern": {"shape": "/" if branch == "same" else ""}},
+            "marker": {"color": base.with_alpha(colour, 0.75), "pattern": {"shape": "/" if branch == "same" else ""}},
             "hovertemplate": "%{y}: %{x:.4f}<extra>" + text[branch] + "</extra>",
         })  # fmt: skip
     highest = max((max(pair) for pair in losses.values()), default=0.0)
     words = text["value_normalised" if normalised else "value"]
-    return figure_of(
+    return base.figure_of(
         data,
         hovermode="closest",
-        xaxis=axis_of([0, 1.02] if normalised else [0, nice_end(0, highest) or 1.0], **axis_title(words, ".3f")),
-        yaxis=axis_of([len(titles) - 0.5, -0.5], type="category", automargin=True, domain=[0, 0.93]),
+        xaxis=base.axis_of(
+            [0, 1.02] if normalised else [0, base.nice_end(0, highest) or 1.0], **base.axis_title(words, ".3f")
+        ),
+        yaxis=base.axis_of([len(titles) - 0.5, -0.5], type="category", automargin=True, domain=[0, 0.93]),
     )
 
 
@@ -163,16 +148,16 @@ def trials(
     """Draw MAP@R of several runs, title → (steps, scores), over their steps. Words: step, score, waiting."""
     data = []
     for i, (title, (at, scores)) in enumerate(series.items()):
-        colour = CLASS_COLOURS[i % len(CLASS_COLOURS)]
+        colour = base.CLASS_COLOURS[i % len(base.CLASS_COLOURS)]
         dash = ("solid", "dash", "dot")[i // 3 % 3]
-        data.append(line_trace(at, scores, title, line={"color": colour, "width": 2.5, "dash": dash}))
+        data.append(base.line_trace(at, scores, title, line={"color": colour, "width": 2.5, "dash": dash}))
     empty = all(not len(trace["x"]) for trace in data)
-    return figure_of(
+    return base.figure_of(
         data,
         hovermode="x unified",
-        annotations=[panel_title(text["score"], "y"), *([hint_at(text["waiting"], "y")] if empty else [])],
-        xaxis=axis_of([0, steps], **axis_title(text["step"], ".0f")),
-        yaxis=axis_of([0, 1], domain=[0, 0.88], nticks=6),
+        annotations=[base.panel_title(text["score"], "y"), *([base.hint_at(text["waiting"], "y")] if empty else [])],
+        xaxis=base.axis_of([0, steps], **base.axis_title(text["step"], ".0f")),
+        yaxis=base.axis_of([0, 1], domain=[0, 0.88], nticks=6),
     )
 
 
@@ -193,25 +178,27 @@ def _crossing(curve: Curve, words: str, top: float) -> list[dict[str, Any]]:
     if not shown.any():
         return []
     hover = words + " %{x:.3f}<extra></extra>"
-    marker = {"symbol": "circle-open", "size": 9, "color": NEUTRAL, "line": {"width": 2}}
-    return [line_trace(x[shown], y[shown], words, mode="markers", marker=marker, showlegend=False)
+    marker = {"symbol": "circle-open", "size": 9, "color": base.NEUTRAL, "line": {"width": 2}}
+    return [base.line_trace(x[shown], y[shown], words, mode="markers", marker=marker, showlegend=False)
             | {"hovertemplate": hover}]  # fmt: skip
 
 
 def _trail(point: Point, words: str) -> dict[str, Any]:
-    """Draw the pair's way down the curve, its newest place last and largest."""
+    """Draw the pair's way down the curve, its newest point last and largest."""
     x, y = np.append(point.trail, point.at), np.append(point.losses, point.loss)
     colour = (SAME_SHADES if point.same else DIFFERENT_SHADES)[0]
     sizes = [6] * len(point.trail) + [14]
-    marker = {"color": colour, "size": sizes, "line": {"width": 1.5, "color": NEUTRAL}}
-    style: dict[str, Any] = {"mode": "lines+markers", "line": {"color": NEUTRAL, "width": 1}, "showlegend": False}
-    return line_trace(x, y, words, marker=marker, **style)
+    marker = {"color": colour, "size": sizes, "line": {"width": 1.5, "color": base.NEUTRAL}}
+    style: dict[str, Any] = {"mode": "lines+markers", "line": {"color": base.NEUTRAL, "width": 1}, "showlegend": False}
+    return base.line_trace(x, y, words, marker=marker, **style)
 
 
 def _top(curve: Curve) -> float:
     """Return the end of the axis of losses: a logarithm's needles at p = 0 and 1 do not set it."""
     branches = (curve.same, curve.different)
-    return min(loss_limit(curve), nice_end(0.0, max(float(np.quantile(branch, MOST)) for branch in branches)) or 1.0)
+    return min(
+        base.loss_limit(curve), base.nice_end(0.0, max(float(np.quantile(branch, MOST)) for branch in branches)) or 1.0
+    )
 
 
 def _most(slope: npt.NDArray[Any]) -> float:
@@ -230,7 +217,7 @@ def _domains(panels: int, head: float) -> list[list[float]]:
 
 
 def _mark_line(mark: Mark) -> dict[str, Any]:
-    line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
+    line = {"color": base.NEUTRAL, "width": 1.5, "dash": "dot"}
     return {"type": "line", "x0": mark.at, "x1": mark.at, "y0": 0, "y1": 0.93, "yref": "paper", "line": line}
 
 

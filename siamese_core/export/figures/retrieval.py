@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from siamese_core.export.figures.base import (
-    CLASS_COLOURS,
-    NEUTRAL,
-    axis_of,
-    axis_title,
-    figure_of,
-    hint_at,
-    panel_title,
-    with_alpha,
-)
+from siamese_core.export.figures import base
 from siamese_core.export.figures.verification import COLOUR
 
 if TYPE_CHECKING:
@@ -51,7 +42,7 @@ def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str,
     heat: dict[str, Any] = {
         "type": "heatmap", "x": names, "y": names, "z": share, "customdata": counts, "zmin": 0, "zmax": 1,
         "xgap": 0.5, "ygap": 0.5, "showscale": False,
-        "colorscale": [[at, with_alpha(COLOUR, alpha)] for at, alpha in stops],
+        "colorscale": [[at, base.with_alpha(COLOUR, alpha)] for at, alpha in stops],
         "hovertemplate": f"{text['true']}: %{{y}}<br>{text['predicted']}: %{{x}}<br>%{{customdata:,.0f}} "
         f"{text['images']}, %{{z:.1%}}<extra></extra>",
     }  # fmt: skip
@@ -66,12 +57,15 @@ def confusion(matrix: npt.ArrayLike, names: Sequence[str], *, text: Mapping[str,
     labels = {"tickvals": names, "ticktext": shown, "showticklabels": len(names) <= MOST_NAMED}
     axis: dict[str, Any] = {"type": "category", "showgrid": False, "automargin": True, **labels}
     end = len(names) - 0.5
-    return figure_of(
+    return base.figure_of(
         data,
         hovermode="closest",
-        annotations=[panel_title(text["share"], "y"), *([] if totals.any() else [hint_at(text["no_images"], "y")])],
-        xaxis=axis_of([-0.5, end], **axis, title={"text": text["predicted"], "standoff": 6}),
-        yaxis=axis_of([end, -0.5], **axis, domain=[0, 0.95], title={"text": text["true"], "standoff": 6}),
+        annotations=[
+            base.panel_title(text["share"], "y"),
+            *([] if totals.any() else [base.hint_at(text["no_images"], "y")]),
+        ],
+        xaxis=base.axis_of([-0.5, end], **axis, title={"text": text["predicted"], "standoff": 6}),
+        yaxis=base.axis_of([end, -0.5], **axis, domain=[0, 0.95], title={"text": text["true"], "standoff": 6}),
     )
 
 
@@ -90,6 +84,7 @@ def baselines(
     titles = [text[metric] for metric in metrics]
     thickness = 0.8 / max(len(by_approach), 1)
     for i, (title, scores) in enumerate(by_approach.items()):
+        colour = base.with_alpha(base.CLASS_COLOURS[i % len(base.CLASS_COLOURS)], 0.85)
         values = [scores.get(metric) for metric in metrics]
         known = (intervals or {}).get(title, {})
         lengths = np.array([value or 0.0 for value in values], np.float32)
@@ -99,8 +94,8 @@ def baselines(
         words = [text["missing"] if value is None else f"{value:.3f}" for value in values]
         data.append({
             "type": "bar", "orientation": "h", "x": lengths, "y": y, "width": thickness, "name": title,
-            "legendgroup": title, "marker": {"color": with_alpha(CLASS_COLOURS[i % len(CLASS_COLOURS)], 0.85)},
-            "error_x": {"array": high - lengths, "arrayminus": lengths - low, "color": NEUTRAL, "symmetric": False,
+            "legendgroup": title, "marker": {"color": colour},
+            "error_x": {"array": high - lengths, "arrayminus": lengths - low, "color": base.NEUTRAL, "symmetric": False,
                         "thickness": 1.5, "width": 3, "visible": bool(known)},
             "customdata": list(zip(titles, words, strict=True)),
             "hovertemplate": "%{customdata[0]}: %{customdata[1]}<extra>%{fullData.name}</extra>",
@@ -111,10 +106,10 @@ def baselines(
             "textposition": "middle right", "legendgroup": title, "showlegend": False, "hoverinfo": "skip",
         })  # fmt: skip
     ticks = {"tickvals": list(range(len(metrics))), "ticktext": titles, "showgrid": False, "automargin": True}
-    return figure_of(
+    return base.figure_of(
         data,
         hovermode="closest",
         barmode="overlay",
-        xaxis=axis_of([0, 1.18], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1], **axis_title(text["score"], ".3f")),
-        yaxis=axis_of([len(metrics) - 0.5, -0.5], **ticks, domain=[0, 0.95]),
+        xaxis=base.axis_of([0, 1.18], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1], **base.axis_title(text["score"], ".3f")),
+        yaxis=base.axis_of([len(metrics) - 0.5, -0.5], **ticks, domain=[0, 0.95]),
     )

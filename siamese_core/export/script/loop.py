@@ -23,9 +23,7 @@ IMPORTS = {
         Import("pathlib", "Path", "Path"),
         Import("numpy", "", "np"),
         Import("torch", "", "torch"),
-        Import("torch", "Generator", "Generator"),
-        Import("torch", "Tensor", "Tensor"),
-        Import("torch", "nn", "nn"),
+        *(Import("torch", name, name) for name in ("Generator", "Tensor", "nn")),
         Import("torch.nn.functional", "linear", "linear"),
     )
 }
@@ -184,10 +182,7 @@ def _training(experiment: Experiment) -> str:
         lines += [
             f"    h, labels = torch.cat([encode({networks}, part) for part in test_images.split(200)]), test_labels"
         ]
-    lines += [
-        "seen = labels < len(CLASSES)",
-        'print(f"precision_at_1 {precision_at_1(h[seen], labels[seen])!r}")',
-    ]
+    lines += ["seen = labels < len(CLASSES)", 'print(f"precision_at_1 {precision_at_1(h[seen], labels[seen])!r}")']
     if len(experiment.held_out) > 1:
         lines.append('print(f"precision_at_1 of the classes held out {precision_at_1(h[~seen], labels[~seen])!r}")')
     return "\n".join(lines)

@@ -27,13 +27,7 @@ PRINTED = 30
 
 WIDTH = 110
 
-LIBRARIES = {
-    "numpy": "numpy",
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "pytorch_metric_learning": "pytorch-metric-learning",
-}
-"""Module → package."""
+LIBRARIES = ("numpy", "torch", "torchvision", "pytorch_metric_learning")
 
 
 def script_of(experiment: Experiment) -> str:
@@ -166,7 +160,8 @@ def _quoted(name: str) -> str:
 
 def _readme(experiment: Experiment, script: str) -> str:
     data = experiment.data
-    needed = [package for module, package in LIBRARIES.items() if f"from {module}" in script or module == "numpy"]
+    modules = [module for module in LIBRARIES if f"from {module}" in script or module == "numpy"]
+    needed = [module.replace("_", "-") for module in modules]
     # Without what a build adds to its version, such as +cpu: that cannot be asked for.
     wanted = " ".join(f"{package}=={version(package).partition('+')[0]}" for package in needed)
     uploaded = is_uploaded(experiment.dataset)

@@ -30,11 +30,7 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     defaults = "".join(f", {name}={value!r}" for name, value in params.items())
     arguments = "".join(f", {name}={name}" for name in params)
     if loss.on_classes:
-        inputs = ", ".join(
-            name
-            for name, p in inspect.signature(loss.fn).parameters.items()
-            if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        )
+        inputs = ", ".join(inspect.getfullargspec(loss.fn).args)
         body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{arguments})"]
     elif loss.input_kind == "triplet":
         inputs = "anchor, positive, negative"

@@ -103,7 +103,7 @@ def test_a_reference_that_makes_room_is_said_to_be_lost(
     other: ModelFile,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(evaluator, "MOST_REFERENCES", 1)
+    monkeypatch.setattr(evaluator, "MOST_GALLERIES", 1)
     evaluate(server, process, 1, file)
     assert "near" in compared(process, model, file)
     evaluate(server, process, 2, other)
@@ -141,7 +141,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server.then = delete
     evaluate(server, process, 1, mine)
     assert [meta["is"] for meta in server.sent] == ["progress"]
-    assert not process._models and not process._references
+    assert not process._models and not process._galleries
 
 
 def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
@@ -153,10 +153,10 @@ def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
     server.receive(*work(1, file))
     server.receive({"do": "cancel", "id": 1}, NO_ARRAYS)
     process._remember(first, found)
-    assert not process._references
+    assert not process._galleries
     server.receive(*work(2, file))
     process._remember(second, found)
-    assert process._references[evaluator._key(second)] is found
+    assert process._galleries[evaluator._key(second)] is found
 
 
 def test_a_file_comes_once_and_the_last_few_are_named_by_their_keys(
