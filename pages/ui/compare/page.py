@@ -42,12 +42,9 @@ def page() -> None:
     file = model_picker.choose()
     if file is None:
         return
+    first = "dataset" if file.model.has_images else "upload"
     chosen = widgets.persistent(
-        "compare_source",
-        "dataset" if file.model.has_images else "upload",
-        lambda key: widgets.segmented_control(
-            text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
-        ),
+        widgets.segmented_control, text.SOURCE, text.SOURCES, key="compare_source", default=first
     )
     work = evaluations.poll("reference", file) if file.model.has_images else None
     if chosen == "many":
@@ -89,10 +86,7 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For uploaded images: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = widgets.persistent(
-        "invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
-    )
-    if inverted:
+    if widgets.persistent(widgets.toggle, text.INVERT, key="invert", default=False, help=text.INVERT_HELP):
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)
     return pair

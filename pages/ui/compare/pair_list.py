@@ -61,9 +61,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         st.info(text.CANCELLED, icon=":material/block:")
         st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
         return
-    inverted = widgets.persistent(
-        "many_invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
-    )
+    inverted = widgets.persistent(widgets.toggle, text.INVERT, key="many_invert", default=False, help=text.INVERT_HELP)
     progress = st.empty()
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
@@ -95,11 +93,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
 def _listed(model: Model) -> tuple[Hashable, PairList | None]:
     """The ids of the files, and their pairs; None, and a message, where there are none to use."""
     given_as = widgets.persistent(
-        "many_given_as",
-        "stacks",
-        lambda key: widgets.segmented_control(
-            text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key
-        ),
+        widgets.segmented_control, text.PAIRING, text.PAIRINGS, key="many_given_as", default="stacks"
     )
     if given_as == "zip":
         files = [_chosen("zip", text.ZIP, ["zip"])]

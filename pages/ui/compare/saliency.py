@@ -22,11 +22,7 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 def maps(explained: Arrays, value: float) -> None:
     """Draw both images under one map, on one scale."""
-    chosen = widgets.persistent(
-        "map_kind",
-        "occlusion",
-        lambda key: widgets.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),
-    )
+    chosen = widgets.persistent(widgets.segmented_control, text.MAP, text.MAPS, key="map_kind", default="occlusion")
     found = explained[chosen]
     most = float(found.max())
     with st.container(horizontal=True):

@@ -23,7 +23,7 @@ def section() -> None:
     current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
         st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
-    key: str = widgets.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
+    key: str = widgets.selectbox(text.DATASET, titles, key="data_dataset")
     datasets.may_use(key)
     record = dataset_of(key)
     try:

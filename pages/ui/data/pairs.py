@@ -49,9 +49,7 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown: str = widgets.segmented_control(
-            text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown"
-        )  # fmt: skip
+        shown: str = widgets.segmented_control(text.SHOW, text.KINDS, default="pairs", key="pairs_shown")
         st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
     found = _asked(run, experiment)
     _line(line, run, experiment, found)

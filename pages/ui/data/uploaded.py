@@ -109,10 +109,7 @@ def _prepare(reading: Reading) -> None:
         side = widgets.slider(
             text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
         )
-        colour = widgets.segmented_control(
-            text.COLOUR, list(text.COLOURS_OF), default="colour", key="own_colour",
-            format_func=text.COLOURS_OF.__getitem__,
-        )  # fmt: skip
+        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="own_colour")
         test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
     held_out = widgets.multiselect(
         text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",

@@ -31,8 +31,7 @@ def choose_group(evaluation: Evaluation, key: str, label: str = text.GROUP) -> s
         return names[0]
     if st.session_state.get(key) not in names:
         st.session_state[key] = names[0]
-    chosen: str = widgets.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
-    return chosen
+    return widgets.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
 
 
 def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], helps: Mapping[str, str]) -> None:

@@ -38,7 +38,7 @@ def part(evaluation: Evaluation) -> None:
     left, right = st.columns([1, 1], gap="medium")
     with left:
         kind: str = widgets.segmented_control(
-            text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
+            text.KIND, text.HARDEST, default="different",
             key="hardest_kind", wrap=True,
         )  # fmt: skip
         group = evaluation.groups[name]

@@ -67,10 +67,7 @@ def confusion(evaluation: Evaluation, name: str) -> go.Figure:
 
 def _sheet(evaluation: Evaluation, group: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
-    kind: str = widgets.segmented_control(
-        text.QUERIES, list(text.QUERY_KINDS), default="spread", format_func=text.QUERY_KINDS.__getitem__,
-        key="retrieval_queries"
-    )  # fmt: skip
+    kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="spread", key="retrieval_queries")
     queries = spread(group) if kind == "spread" else worst(group)
     images = evaluation.file.model.experiment.data.load().test_images
     show_png(sheet(images, group, queries), width="stretch")

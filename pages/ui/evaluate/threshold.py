@@ -76,9 +76,7 @@ def _fits(rule: Rule) -> bool:
 
 def _picker(evaluation: Evaluation) -> Threshold | None:
     name = choose_group(evaluation, "threshold_group", text.CHOSEN_ON)
-    kind: str = widgets.segmented_control(
-        text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
-    )
+    kind: str = widgets.segmented_control(text.RULE, text.RULES, key=RULE, wrap=True)
     st.caption(text.RULE_HELP[kind])
     group, is_similarity = evaluation.groups[name], evaluation.file.model.is_similarity
     if kind == "hand":
@@ -229,9 +227,7 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
-    kind: str = widgets.segmented_control(
-        text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve"
-    )  # fmt: skip
+    kind: str = widgets.segmented_control(text.CURVE, text.CURVES, default="roc", key="threshold_curve")
     plot_view(
         lambda: curve(evaluation, threshold, kind),
         "curve_view",

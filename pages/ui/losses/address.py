@@ -89,8 +89,7 @@ def read() -> None:
 
 def ignored() -> list[Ignored]:
     """What of the address could not be used, until the next change."""
-    found: list[Ignored] = st.session_state[key("ignored")]
-    return found
+    return st.session_state[key("ignored")]
 
 
 def write() -> None:

@@ -60,14 +60,13 @@ def _group() -> str:
         st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
         gradient_steps.remove()
 
-    chosen: str = widgets.selectbox(
+    return widgets.selectbox(
         text.GROUP,
         list(address.GROUPS),
         format_func=text.GROUPS.__getitem__,
         key=address.key("group"),
         on_change=changed,
     )
-    return chosen
 
 
 def _title(loss: str) -> str:

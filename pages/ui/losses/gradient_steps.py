@@ -37,10 +37,7 @@ def controls(params: Params) -> None:
             text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS, on_change=remove
         )
     branches = {name: text.OVERLAY[name] for name in START["distance"]}
-    widgets.segmented_control(
-        text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
-        on_change=remove,
-    )  # fmt: skip
+    widgets.segmented_control(text.POINT_BRANCH, branches, default="different", key=BRANCH, on_change=remove)
     widgets.slider(text.POINT_RATE, 0.01, 1.0, default=0.1, step=0.01, key=RATE)
     with st.container(horizontal=True):
         for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", remove)):

@@ -64,7 +64,7 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 def chosen() -> RunView | None:
     """Return the latest run of this browser, where its toggle is on."""
-    wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
+    wanted = widgets.persistent(widgets.toggle, text.MINE, key=WANTED, default=False)
     run = session.latest_run() if wanted else None
     if wanted and run is None:
         st.caption(text.RUN_MISSING)

@@ -46,8 +46,7 @@ def page() -> None:
 
 def _choice(name: str) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = widgets.segmented_control(
-        field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name),
+    return widgets.segmented_control(
+        field.title, field.choices, key=address.key(name),
         help=field.help or None, wrap=True,
     )  # fmt: skip
-    return chosen

@@ -58,10 +58,7 @@ def _one(info: RunInfo, is_owner: bool) -> None:
             text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(info.id,)
         )
         return
-    with (
-        st.popover(text.PUBLISH, icon=":material/public:"),
-        st.form("runs_publish", border=False),
-    ):
+    with st.popover(text.PUBLISH, icon=":material/public:"), st.form("runs_publish", border=False):
         st.caption(text.PUBLISH_HELP)
         suggested = info.name or shorten(title_of(info), MAX_NAME, placeholder="…")
         name = widgets.text_input(

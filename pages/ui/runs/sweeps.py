@@ -37,9 +37,7 @@ def section() -> None:
     names = {view.id: view.name for view in found}
     chosen = next(iter(names))
     if len(names) > 1:
-        chosen = widgets.selectbox(
-            text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
-        )
+        chosen = widgets.selectbox(text.SECTIONS["sweeps"], names, key="sweep_chosen")
     view = sweeps.poll(chosen)
     if view is not None:
         st.fragment(_look, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
@@ -52,19 +50,13 @@ def _new(base: Experiment) -> None:
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = widgets.persistent(
-            "sweep_first",
-            next(iter(names)),
-            lambda key: widgets.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
+            widgets.selectbox, text.VARY, names, key="sweep_first", default=next(iter(names)), width=240
         )
-        others = ["", *(name for name in names if name != first)]
+        others = {"": text.NOTHING_ELSE} | {name: title for name, title in names.items() if name != first}
         if st.session_state.get("sweep_second", "") not in others:
             st.session_state["sweep_second"] = ""
         second = widgets.persistent(
-            "sweep_second",
-            "",
-            lambda key: widgets.selectbox(
-                text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key=key, width=240
-            ),
+            widgets.selectbox, text.VARY_ALSO, others, key="sweep_second", default="", width=240
         )
         seeds = widgets.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
     written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
@@ -91,16 +83,11 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
     """What was chosen of a catalogue, or written; it outlives another setting that is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
-        return widgets.persistent(
-            f"sweep_of_{name}",
-            list[str](),
-            lambda key: widgets.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
-        )
+        return widgets.persistent(widgets.multiselect, label, field.choices, key=f"sweep_of_{name}", default=[])
     return widgets.persistent(
-        f"sweep_of_{name}",
-        "",
-        lambda key: widgets.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
-    )
+        widgets.text_input, label, key=f"sweep_of_{name}", default="", help=text.VALUES_HELP,
+        placeholder=text.VALUES_HELP,
+    )  # fmt: skip
 
 
 def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any, ...]:

@@ -77,8 +77,7 @@ def _signature() -> list[tuple[str, str, bool]]:
 
 
 def _shown() -> list[str]:
-    shown: list[str] = st.session_state.setdefault(SHOWN, [])
-    return shown
+    return st.session_state.setdefault(SHOWN, [])
 
 
 def _take_address() -> None:

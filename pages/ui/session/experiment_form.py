@@ -171,7 +171,7 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
     if isinstance(field, ClassesField):
         return _classes(field, allowed, names or {})
     if isinstance(field, KeysField):
-        some = widgets.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        some = widgets.multiselect(options=field.choices, **common)
         return tuple(choice for choice in field.choices if choice in some)
     number = "%.5g" if isinstance(field, FloatField) else "%d"
     return widgets.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
@@ -184,9 +184,7 @@ def _dataset(titles: Mapping[str, str]) -> str:
         if before is not None:
             st.session_state["ignored"] = [Ignored("dataset", before, text.DELETED)]
         st.session_state[key("dataset")] = field.default
-    chosen: str = widgets.selectbox(
-        field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
-    )
+    chosen: str = widgets.selectbox(field.title, titles, key=key("dataset"), help=field.help)
     datasets.may_use(chosen)
     return chosen
 

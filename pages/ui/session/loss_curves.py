@@ -103,14 +103,12 @@ def _store(asked: Request, found: Arrays) -> None:
 
 
 def _cache() -> dict[Request, Arrays]:
-    cache: dict[Request, Arrays] = st.session_state.setdefault("loss_arrays", {})
-    return cache
+    return st.session_state.setdefault("loss_arrays", {})
 
 
 def _pending() -> dict[Request, PendingReply | None]:
     """Requests that were drawn without, with their replies; None where the worker had not started."""
-    pending: dict[Request, PendingReply | None] = st.session_state.setdefault("late_arrays", {})
-    return pending
+    return st.session_state.setdefault("late_arrays", {})
 
 
 def draggable_param(key: str) -> str | None:

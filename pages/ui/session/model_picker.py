@@ -56,9 +56,7 @@ def choose() -> ModelFile | None:
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
         st.session_state[CHOICE] = _before(run, options)
-    chosen: str = widgets.selectbox(
-        text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
-    )
+    chosen: str = widgets.selectbox(text.MODEL, options, key=CHOICE, help=text.MODEL_HELP)
     widgets.save(CHOICE, (run.id if run else None, chosen))
     if chosen != address_sync.newest("models"):
         address_sync.record("models", chosen)
