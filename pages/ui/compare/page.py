@@ -15,20 +15,17 @@ from pages.ui.compare.pair_sources import Pair
 from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.session import evaluations, model_picker
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
-from pages.ui.shims.images import show_png
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import RequestRejected
-
-TITLE = text.TITLE
 
 WAIT = 10.0
 POLL_EVERY = 0.5
@@ -117,7 +114,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
         with st.container(horizontal=True):
             given = np.stack([pair.first, pair.second])
             for side, image in zip(text.SIDES, given if explained is None else explained["shown"], strict=True):
-                show_png(grid_png(image[None], 1), caption=side, width=SHOWN_WIDTH)
+                show_grid(image[None], 1, caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
         euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])

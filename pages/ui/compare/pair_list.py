@@ -59,7 +59,9 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         return
     if st.session_state.get("many_cancelled") == ids:
         st.info(text.CANCELLED, icon=":material/block:")
-        st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
+        st.button(
+            text.BEGIN_AGAIN, icon=":material/refresh:", on_click=st.session_state.pop, args=("many_cancelled", None)
+        )
         return
     inverted = widgets.persistent(widgets.toggle, text.INVERT, key="many_invert", default=False, help=text.INVERT_HELP)
     progress = st.empty()
@@ -150,10 +152,8 @@ def _example_button(model: Model) -> None:
     except DatasetMissing:
         return
     if images is not None:
-        st.download_button(
-            text.EXAMPLE, lambda: example(images, model.classes), "pairs.zip", "application/zip",
-            icon=":material/download:", help=text.EXAMPLE_HELP, on_click="ignore",
-        )  # fmt: skip
+        make = partial(example, images, model.classes)
+        widgets.download(text.EXAMPLE, make, "pairs.zip", help=text.EXAMPLE_HELP)
 
 
 def example(images: Images, classes: Sequence[str]) -> bytes:
@@ -256,7 +256,3 @@ def _bar(progress: DeltaGenerator, step: str) -> DeltaGenerator:
 
 def _cancel() -> None:
     st.session_state["many_cancelled"] = st.session_state["many_list"][0]
-
-
-def _go_on() -> None:
-    del st.session_state["many_cancelled"]

@@ -86,7 +86,7 @@ def from_files(model: Model) -> Pair | None:
             column.file_uploader, text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
             help=text.UPLOAD_HELP,
         )  # fmt: skip
-        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, _content))
+        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, UploadedFile.getvalue))
     return _decoded(model, given)
 
 
@@ -95,12 +95,8 @@ def from_camera(model: Model) -> Pair | None:
     given = []
     for side, column in enumerate(st.columns(2)):
         draw = partial(column.camera_input, text.PHOTO.format(side=text.SIDES[side]))
-        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, _content))
+        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, UploadedFile.getvalue))
     return _decoded(model, given)
-
-
-def _content(file: UploadedFile) -> bytes:
-    return file.getvalue()
 
 
 def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:

@@ -6,11 +6,10 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays
-from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
 from siamese_core.runs.model import Model
 
@@ -27,7 +26,7 @@ def maps(explained: Arrays, value: float) -> None:
     most = float(found.max())
     with st.container(horizontal=True):
         for image, heat in zip(explained["shown"], found, strict=True):
-            show_png(grid_png(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
+            show_grid(overlaid(image, heat / most if most > 0 else heat)[None], 1, width=WIDTH)
     st.caption(text.MAP_HELP[chosen])
     st.caption(text.STRENGTH[chosen].format(most=f"{most:.2g}", value=f"{value:.3g}"))
 
@@ -55,4 +54,4 @@ def neighbours(model: Model, compared: Arrays) -> None:
                 with st.container(width=80):
                     label = model.classes[images.train_labels[place]]
                     caption = f"{escape_markdown(label)}  \n{distance:.3g}"
-                    show_png(grid_png(images.train_images[place][None], 1), caption=caption, width="stretch")
+                    show_grid(images.train_images[place][None], 1, caption=caption, width="stretch")

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
+from pages.ui.shims import widgets
 from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
@@ -50,10 +51,7 @@ def draw_verdicts(
         table(verdicts, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
         alt=text.TABLE, key="many_table",
     )  # fmt: skip
-    st.download_button(
-        text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv", "text/csv", icon=":material/download:",
-        on_click="ignore",
-    )  # fmt: skip
+    widgets.download(text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv")
 
 
 def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:

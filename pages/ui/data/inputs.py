@@ -10,11 +10,10 @@ import streamlit as st
 
 from pages.ui.session import engine
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import request_once
-from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import PendingReply
@@ -74,7 +73,7 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], imag
         if shown is None:
             st.caption(text.NOT_YET)
         else:
-            show_png(grid_png(shown, SHOWN), width="content")
+            show_grid(shown, SHOWN, width="content")
 
 
 def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:

@@ -11,8 +11,6 @@ from pages.ui.session import engine, sections
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import data as text
 
-TITLE = text.TITLE
-
 POLL_EVERY = 0.7
 
 SECTIONS: dict[str, Callable[[], None]] = {

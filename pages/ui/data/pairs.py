@@ -11,11 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.session import session
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
-from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine import RunView
@@ -139,7 +138,7 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
     with st.container(horizontal=True):
         for images, caption in tiles:
             with st.container(width=TILE_WIDTH):
-                show_png(grid_png(images, len(images)), caption=caption, width="stretch")
+                show_grid(images, len(images), caption=caption, width="stretch")
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
@@ -183,7 +182,7 @@ def _batch(experiment: Experiment, found: Arrays) -> None:
     st.caption(text.BATCH.format(images=f"{total:,}"))
     if total > len(labels):
         st.caption(text.SHOWN_OF.format(shown=len(labels)))
-    show_png(grid_png(found["pixels"], 12), width="content")
+    show_grid(found["pixels"], 12, width="content")
     if "second" in found:
         st.caption(text.SECOND_INPUTS)
-        show_png(grid_png(found["second"], 12), width="content")
+        show_grid(found["second"], 12, width="content")

@@ -50,7 +50,7 @@ def _source() -> None:
     if given is not None and st.session_state.get("own_read") != given.file_id:
         st.session_state["own_read"] = given.file_id
         st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
-        _forget_choices()
+        st.session_state.pop("own_held_out", None)
         datasets.read_zip(given)
     root = os.environ.get(IMAGE_ROOT)
     if root:
@@ -62,13 +62,9 @@ def _server_folder(root: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
-            _forget_choices()
+            st.session_state.pop("own_held_out", None)
             st.session_state["own_name"] = archives.clean(name)[:24]
             datasets.read_folder(root, name)
-
-
-def _forget_choices() -> None:
-    st.session_state.pop("own_held_out", None)
 
 
 def _progress(shown: str) -> None:

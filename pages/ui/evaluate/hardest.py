@@ -9,11 +9,10 @@ from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import embedding_message, engine
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
-from pages.ui.shims.images import show_png
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout, layout_of
@@ -60,7 +59,7 @@ def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Harde
             value = evaluation.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
-                show_png(grid_png(images[places], 2), caption=caption, width="stretch")
+                show_grid(images[places], 2, caption=caption, width="stretch")
                 st.button(
                     text.SHOW, key=f"show_{kind}_{number}", help=text.SHOW_HELP, width="stretch",
                     on_click=_point_at, args=(evaluation, n, rows, places, float(value)),

@@ -38,7 +38,13 @@ def part(evaluation: Evaluation) -> None:
         _sheet(evaluation, group)
     with right:
         st.markdown(f"**{text.CONFUSION_TITLE}**")
-        _confusion(evaluation, name)
+        plot_view(
+            lambda: confusion(evaluation, name),
+            "confusion_view",
+            settings=(evaluation.file.key, name),
+            height=figures.HEIGHTS["confusion"],
+            label=text.CONFUSION["label"],
+        )
 
 
 def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -47,16 +53,6 @@ def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
         | {score: with_interval(group.scores.get(score), None) for score in text.SCORES if score != "group"}
         for name, group in evaluation.groups.items()
     ]
-
-
-def _confusion(evaluation: Evaluation, name: str) -> None:
-    plot_view(
-        lambda: confusion(evaluation, name),
-        "confusion_view",
-        settings=(evaluation.file.key, name),
-        height=figures.HEIGHTS["confusion"],
-        label=text.CONFUSION["label"],
-    )
 
 
 def confusion(evaluation: Evaluation, name: str) -> go.Figure:

@@ -20,11 +20,9 @@ from siamese_core.networks.build import OUTPUTS
 
 PAGE = "losses"
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "distance": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "distance"),
-    "similarity": tuple(key for key, loss in LOSSES.items() if loss.input_kind in ("similarity", "logits")),
-    "triplet": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "triplet"),
-    "batch": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "batch"),
+GROUPS = {
+    group: tuple(key for key, loss in LOSSES.items() if loss.input_kind.replace("logits", "similarity") == group)
+    for group in text.GROUPS
 }
 """Losses that share an axis can be laid over each other."""
 
@@ -66,10 +64,6 @@ def param_key(loss: str, name: str) -> str:
 def params_of(loss: str) -> dict[str, float]:
     """The parameters of a loss as the page has them."""
     return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
-
-
-def first_shown(group: str) -> list[str]:
-    return list(GROUPS[group][:1])
 
 
 def read() -> None:

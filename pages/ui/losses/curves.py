@@ -11,7 +11,7 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address, gradient_steps, latest_run
 from pages.ui.losses.drag_handles import drag, handles, take_dragged
-from pages.ui.losses.field_widgets import slider
+from pages.ui.losses.field_widgets import select, slider
 from pages.ui.losses.one_pair import one_pair
 from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
@@ -57,16 +57,10 @@ def section() -> None:
 
 def _group() -> str:
     def changed() -> None:
-        st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
+        st.session_state[address.key("shown")] = list(address.GROUPS[st.session_state[address.key("group")]][:1])
         gradient_steps.remove()
 
-    return widgets.selectbox(
-        text.GROUP,
-        list(address.GROUPS),
-        format_func=text.GROUPS.__getitem__,
-        key=address.key("group"),
-        on_change=changed,
-    )
+    return select("group", on_change=changed)
 
 
 def _title(loss: str) -> str:

@@ -8,9 +8,9 @@ from pages.ui.losses import address
 from pages.ui.shims import widgets
 
 
-def select(name: str) -> str:
+def select(name: str, **more: Any) -> str:
     field: Any = address.FIELDS[name]
-    return widgets.selectbox(field.title, field.choices, key=address.key(name))
+    return widgets.selectbox(field.title, field.choices, key=address.key(name), **more)
 
 
 def number(name: str, **layout: Any) -> int:

@@ -14,8 +14,6 @@ from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import losses as text
 
-TITLE = text.TITLE
-
 POLL_EVERY = 0.7
 
 SECTIONS: dict[str, Callable[[], None]] = {

@@ -10,8 +10,6 @@ from pages.ui.runs import import_run, sweeps, table
 from pages.ui.session import sections
 from pages.ui.text import runs as text
 
-TITLE = text.TITLE
-
 SECTIONS: dict[str, Callable[[], None]] = {"runs": table.section, "sweeps": sweeps.section, "bring": import_run.section}
 
 

@@ -149,10 +149,7 @@ def _curve(run_history: RunHistory, d_max: float) -> Curve | None:
     """The loss along the axis of the film's distances; None where it has no such curve, or the worker is not ready."""
     experiment, ignored = Experiment.from_query(run_history.query)
     loss = LOSSES[experiment.loss]
-    if any(problem.name in ("loss", "measure") for problem in ignored) or loss.input_kind not in (
-        "distance",
-        "similarity",
-    ):
+    if any(problem.name in ("loss", "measure") for problem in ignored) or not loss.on_pairs:
         return None
     arrays = exact_arrays(loss.key, experiment.params, axis_points(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

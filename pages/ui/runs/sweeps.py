@@ -132,13 +132,13 @@ def _look(sweep: str, was_live: bool) -> None:
     with st.container(horizontal=True):
         if view.live:
             st.button(
-                text.SWEEP_CANCEL, key="sweep_cancel", icon=":material/stop_circle:", on_click=_cancel, args=(view,)
+                text.SWEEP_CANCEL,
+                key="sweep_cancel",
+                icon=":material/stop_circle:",
+                on_click=sweeps.cancel,
+                args=(view.id,),
             )
         st.button(text.DELETE, key="sweep_delete", icon=":material/delete:", on_click=_delete, args=(view,))
-
-
-def _cancel(view: SweepView) -> None:
-    sweeps.cancel(view.id)
 
 
 def _delete(view: SweepView) -> None:

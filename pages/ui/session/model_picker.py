@@ -152,7 +152,7 @@ def _of_run(run_id: str) -> ModelFile | None:
         return None
     if file is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
-        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN,))
+        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN, None))
     return file
 
 
@@ -188,12 +188,10 @@ def _is_sound(file: ModelFile) -> bool:
     if evaluations.problem():
         st.error(evaluations.problem(), icon=":material/error:")
         return False
-    if not evaluations.is_ready():
-        st.info(text.CHECKING, icon=":material/hourglass:")
-        rerun_when(evaluations.is_ready, POLL_EVERY)
-        return False
+    found = None
     try:
-        found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
+        if evaluations.is_ready():
+            found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
@@ -253,10 +251,8 @@ def save_threshold(file: ModelFile, chosen: Threshold) -> None:
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:
     if file.model.has_images:
-        st.download_button(
-            text.SAVE, lambda: packed(replace(file.model, threshold=chosen)), "model.safetensors",
-            "application/octet-stream", icon=":material/download:", help=text.SAVE_HELP, on_click="ignore",
-        )  # fmt: skip
+        model = replace(file.model, threshold=chosen)
+        widgets.download(text.SAVE, lambda: packed(model), "model.safetensors", help=text.SAVE_HELP)
 
 
 def describe_rule(found: Threshold) -> str:

@@ -13,11 +13,14 @@ there afterwards is saved beside it: by `persistent` and `persistent_upload`, or
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
 
 T = TypeVar("T")
+
+KINDS = {".csv": "text/csv", ".html": "text/html", ".zip": "application/zip"}
 
 FIRST = object()
 """The default of a choice that begins with its first option."""
@@ -65,6 +68,13 @@ def toggle(label: str, *, key: str, **more: Any) -> bool:
 
 def text_input(label: str, *, key: str, default: str = "", **more: Any) -> str:
     return st.text_input(label, value=st.session_state.get(key, default), key=key, **more)
+
+
+def download(label: str, make: Callable[[], bytes], name: str, **more: Any) -> None:
+    """Draw a button whose file is made on a click, by a thread that knows nothing of this session."""
+    more = {"icon": ":material/download:"} | more
+    kind = KINDS.get(Path(name).suffix, "application/octet-stream")
+    st.download_button(label, make, name, kind, on_click="ignore", **more)
 
 
 def _titles(options: Iterable[Any]) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from siamese_core.experiment import reach
 from siamese_core.experiment.experiment import Experiment, Ignored
 from siamese_core.experiment.machine import Machine
 
-TITLE = text.TITLE
-
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
 """Seconds between polls of a run that rests: often enough for its lease."""
