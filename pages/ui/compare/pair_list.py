@@ -163,9 +163,9 @@ def example(images: Images, classes: Sequence[str]) -> bytes:
     for label in np.unique(images.test_labels)[:EXAMPLE_CLASSES]:
         # With the number: two classes can have one name but for its signs.
         stem = re.sub(r"\W+", "_", classes[label])[:24] + f"_{label}"
-        places = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
-        names.append([f"{stem}_{number}.png" for number in range(1, len(places) + 1)])
-        pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], places, strict=True)]
+        indices = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
+        names.append([f"{stem}_{number}.png" for number in range(1, len(indices) + 1)])
+        pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], indices, strict=True)]
     rows: list[tuple[str, str, bool | None]] = [(files[0], files[1], True) for files in names if len(files) > 1]
     if len(names) > 1:
         rows += [(files[-1], after[0], False) for files, after in zip(names, names[1:] + names[:1], strict=True)]

@@ -47,7 +47,7 @@ def from_dataset(model: Model) -> Pair | None:
         st.button(text.SAME_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, True))
         st.button(text.DIFFERENT_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, False))
     labels = images.test_labels
-    places = []
+    indices = []
     for side, column in enumerate(st.columns(2)):
         with column, st.container(horizontal=True, vertical_alignment="bottom"):
             name = text.SIDES[side]
@@ -59,8 +59,8 @@ def from_dataset(model: Model) -> Pair | None:
             number = f"pair_number_{side}"
             st.session_state[number] = min(st.session_state.get(number, 1), len(of_class))
             chosen = widgets.number_input(text.NUMBER.format(side=name), 1, len(of_class), key=number, width=140)
-            places.append(of_class[int(chosen) - 1])
-    first, second = places
+            indices.append(of_class[int(chosen) - 1])
+    first, second = indices
     return Pair(images.test_images[first], images.test_images[second], bool(labels[first] == labels[second]))
 
 

@@ -50,8 +50,8 @@ def neighbours(model: Model, compared: Arrays) -> None:
         st.markdown(f"{name}")
         with st.container(horizontal=True):
             near = zip(compared["near"][side, 0], compared["near_distances"][side, 0], strict=True)
-            for place, distance in near:
+            for index, distance in near:
                 with st.container(width=80):
-                    label = model.classes[images.train_labels[place]]
+                    label = model.classes[images.train_labels[index]]
                     caption = f"{escape_markdown(label)}  \n{distance:.3g}"
-                    show_grid(images.train_images[place][None], 1, caption=caption, width="stretch")
+                    show_grid(images.train_images[index][None], 1, caption=caption, width="stretch")

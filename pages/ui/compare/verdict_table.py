@@ -133,4 +133,4 @@ def thumbnails(images: Mapping[int, Pixels], pairs: int) -> dict[int, str]:
         side = SMALL_SIDE if len(image) == 3 and pairs > FEW else SIDE
         return data_uri(atlas_png(reduced(image[None], side), 1))
 
-    return {place: uri(image) for place, image in images.items()}
+    return {index: uri(image) for index, image in images.items()}

@@ -57,8 +57,8 @@ def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     """The first training images of a class; of every class, a row or more each."""
     labels = _images.train_labels
     if chosen is not None:
-        places = np.flatnonzero(labels == chosen)[: COLUMNS * ROWS]
+        indices = np.flatnonzero(labels == chosen)[: COLUMNS * ROWS]
     else:
         rows = [np.flatnonzero(labels == c)[:COLUMNS] for c in range(min(len(record.classes), 2 * ROWS))]
-        places = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
-    return grid_png(_images.train_images[places], COLUMNS)
+        indices = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
+    return grid_png(_images.train_images[indices], COLUMNS)

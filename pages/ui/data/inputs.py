@@ -58,7 +58,7 @@ def _examples(data: Dataset) -> np.ndarray:
     """The first training image of each class, and more of them until a row is full."""
     labels = data.load().train_labels
     firsts = [np.flatnonzero(labels == c)[:SHOWN] for c in range(len(data.classes))]
-    turns = [places[turn] for turn in range(SHOWN) for places in firsts if turn < len(places)]
+    turns = [indices[turn] for turn in range(SHOWN) for indices in firsts if turn < len(indices)]
     return data.load().train_images[turns[:SHOWN]]
 
 
@@ -67,9 +67,9 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], imag
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
         return
-    for key, (words, ask) in rows.items():
+    for key, (words, send) in rows.items():
         st.markdown(words)
-        shown = images if ask is None else _transformed(key, data, ask)
+        shown = images if send is None else _transformed(key, data, send)
         if shown is None:
             st.caption(text.NOT_YET)
         else:

@@ -97,9 +97,9 @@ def _pairs(experiment: Experiment, found: Arrays) -> None:
     _easy(experiment, found)
     half = SHOWN_PAIRS // 2
     for same in (True, False):
-        places = np.flatnonzero(found["same"].astype(bool) == same)
+        indices = np.flatnonzero(found["same"].astype(bool) == same)
         st.markdown(text.SAME if same else text.DIFFERENT)
-        _grid([_pair(experiment, found, place) for place in _ordered(found, places, order, same)[:half]])
+        _grid([_pair(experiment, found, index) for index in _ordered(found, indices, order, same)[:half]])
 
 
 def _easy(experiment: Experiment, found: Arrays) -> None:
@@ -108,20 +108,20 @@ def _easy(experiment: Experiment, found: Arrays) -> None:
         st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}", what=what))
 
 
-def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.ndarray:
+def _ordered(found: Arrays, indices: np.ndarray, order: str, same: bool) -> np.ndarray:
     if order == "drawn":
         # Evenly out of all: the first ones would all be of one image.
-        return places[np.unique(np.linspace(0, len(places) - 1, min(len(places), SHOWN_PAIRS // 2)).astype(int))]
-    far_first = places[np.argsort(-found["d"][places], kind="stable")]
+        return indices[np.unique(np.linspace(0, len(indices) - 1, min(len(indices), SHOWN_PAIRS // 2)).astype(int))]
+    far_first = indices[np.argsort(-found["d"][indices], kind="stable")]
     return far_first if same == (order == "hardest") else far_first[::-1]
 
 
-def _pair(experiment: Experiment, found: Arrays, place: int) -> tuple[np.ndarray, str]:
-    i, j = int(found["i"][place]), int(found["j"][place])
+def _pair(experiment: Experiment, found: Arrays, index: int) -> tuple[np.ndarray, str]:
+    i, j = int(found["i"][index]), int(found["j"][index])
     names = experiment.data.classes
     caption = [escape_markdown(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
     if "d" in found:
-        caption.append(_value(experiment, found["d"][place]))
+        caption.append(_value(experiment, found["d"][index]))
     return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(caption)
 
 
@@ -152,9 +152,9 @@ def _triplets(experiment: Experiment, found: Arrays) -> None:
         d[found["i"], found["j"]] = found["d"]
         if experiment.branches == 1:
             d[found["j"], found["i"]] = found["d"]
-    places = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
+    indices = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
     tiles = []
-    for anchor, positive, negative in chosen[:, places].T:
+    for anchor, positive, negative in chosen[:, indices].T:
         images = np.stack([found["pixels"][anchor], *_second(found)[[positive, negative]]])
         of_positive, of_negative = (_value(experiment, d[anchor, other]) for other in (positive, negative))
         caption = text.TRIPLET.format(positive=of_positive, negative=of_negative) if "d" in found else ""

@@ -134,9 +134,9 @@ def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> byte
     """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
-    for row, places in zip(tiles, rows, strict=False):
-        for tile, place in zip(row, places, strict=False):
-            tile[:] = uploaded.resized(_pictures.pixels[place], side, colour)
+    for row, indices in zip(tiles, rows, strict=False):
+        for tile, index in zip(row, indices, strict=False):
+            tile[:] = uploaded.resized(_pictures.pixels[index], side, colour)
     return atlas_png(tiles.reshape(-1, *tiles.shape[2:]), PREVIEWED_EACH)
 
 

@@ -54,25 +54,25 @@ def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Harde
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(group.indices[row % n]) for row in rows]
+            indices = [int(group.indices[row % n]) for row in rows]
             names = [escape_markdown(evaluation.file.model.classes[group.labels[row % n]]) for row in rows]
             value = evaluation.file.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
-                show_grid(images[places], 2, caption=caption, width="stretch")
+                show_grid(images[indices], 2, caption=caption, width="stretch")
                 st.button(
                     text.SHOW, key=f"show_{kind}_{number}", help=text.SHOW_HELP, width="stretch",
-                    on_click=_point_at, args=(evaluation, n, rows, places, float(value)),
+                    on_click=_point_at, args=(evaluation, n, rows, indices, float(value)),
                 )  # fmt: skip
 
 
-def _point_at(evaluation: Evaluation, n: int, rows: tuple[int, int], places: list[int], value: float) -> None:
+def _point_at(evaluation: Evaluation, n: int, rows: tuple[int, int], indices: list[int], value: float) -> None:
     """Where two images are in the layout; None where one of them is not among those shown."""
     shown = evaluation.report.shown
     points: list[int] = []
-    for row, place in zip(rows, places, strict=True):
-        at = int(np.searchsorted(shown, place))
-        if at < len(shown) and shown[at] == place:
+    for row, index in zip(rows, indices, strict=True):
+        at = int(np.searchsorted(shown, index))
+        if at < len(shown) and shown[at] == index:
             points.append(at + (len(shown) if row >= n else 0))
     st.session_state["pointed"] = (evaluation.file.key, (*points, value) if len(points) == 2 else None)
 

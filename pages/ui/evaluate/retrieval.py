@@ -74,7 +74,7 @@ def spread(group: GroupReport) -> np.ndarray:
     """Return rows (Q,) of some images of every class, evenly out of each, in turn."""
     rows = [np.flatnonzero(group.labels == c) for c in group.classes]
     each = -(-QUERIES // len(rows))
-    turns = [places[(len(places) * turn) // each] for turn in range(each) for places in rows if turn < len(places)]
+    turns = [indices[(len(indices) * turn) // each] for turn in range(each) for indices in rows if turn < len(indices)]
     return np.array(sorted(turns[:QUERIES], key=lambda row: group.labels[row]))
 
 

@@ -89,7 +89,7 @@ def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[s
 
 
 def curves(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The error rates along the thresholds of each group, in the model's own units."""
+    """The error rates along the thresholds of each group, in the units of the model."""
     measure = evaluation.file.model.measure
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
@@ -100,7 +100,7 @@ def curves(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The hardest pairs: which test images, their classes, and how far apart they are for the model."""
+    """The hardest pairs: which test images, their classes, and their distance for the model."""
     model = evaluation.file.model
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
@@ -148,13 +148,13 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
         yield _figure(retrieval.confusion(evaluation, name))
-        yield _picture(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
+        yield _image(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
         yield _figure(baselines.figure(evaluation, name))
         for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
-            places = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]
-            if len(places):
+            indices = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]
+            if len(indices):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
-                yield _picture(grid_png(images[places], 8), text.HARDEST[kind])
+                yield _image(grid_png(images[indices], 8), text.HARDEST[kind])
     yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
 
 
@@ -170,5 +170,5 @@ def _figure(figure: go.Figure, first: bool = False) -> str:
     return f"<figure>{drawn}</figure>"
 
 
-def _picture(png: bytes, words: str) -> str:
+def _image(png: bytes, words: str) -> str:
     return f'<img alt="{html.escape(words)}" src="{data_uri(png)}">'

@@ -191,7 +191,7 @@ def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
 
 
 def _pairs(evaluation: Evaluation) -> dict[str, Distances]:
-    """In the model's own units."""
+    """In the units of the model."""
     pairs = {name: group.reported_on for name, group in evaluation.groups.items()}
     if not evaluation.file.model.is_similarity:
         return pairs

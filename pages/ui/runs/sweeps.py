@@ -40,7 +40,7 @@ def section() -> None:
         chosen = widgets.selectbox(text.SECTIONS["sweeps"], names, key="sweep_chosen")
     view = sweeps.poll(chosen)
     if view is not None:
-        st.fragment(_look, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
+        st.fragment(_poll, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
 
 
 def _new(base: Experiment) -> None:
@@ -116,7 +116,7 @@ def _device() -> str:
     return chosen if chosen in engine.devices() else Machine.device
 
 
-def _look(sweep: str, was_live: bool) -> None:
+def _poll(sweep: str, was_live: bool) -> None:
     """One sweep as it is now; draws the whole page once when it is done."""
     view = sweeps.poll(sweep)
     if view is None or view.live != was_live:

@@ -82,7 +82,7 @@ def problem() -> str:
 
 
 def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> PendingReply:
-    """Request the values and slopes of a loss at (n,) places."""
+    """Request the values and slopes of a loss at (n,) points."""
     return engine().ask.curve(loss, params, at)
 
 

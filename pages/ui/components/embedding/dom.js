@@ -88,8 +88,8 @@ export function make(tag, className, ...children) {
   return element;
 }
 
-export const fill = (sentence, values) =>
-  (sentence ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+export const fill = (template, values) =>
+  (template ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
 export function thumb(view, i, size) {

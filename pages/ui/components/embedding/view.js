@@ -14,7 +14,7 @@ import { NO_POINTS, read } from "./message.js";
 import { Springs } from "./springs.js";
 import { describe } from "./words.js";
 
-const MEMORY = 13; // frames kept for the trails
+const MEMORY = 13; // frames that the trails remember
 const PARTS = "bar note images trails in out reset stage hint help tip legend said".split(" ");
 
 export class View {
@@ -151,7 +151,7 @@ export class View {
     this.tipSize = [this.tip.offsetWidth, this.tip.offsetHeight];
   }
 
-  place(i) { // the tooltip beside its point, inside the picture, away from the neighbours where there is room
+  place(i) { // the tooltip beside its point, inside the view, away from the neighbours where there is room
     const [x, y] = [this.screen.x[i], this.screen.y[i]];
     const [w, h] = this.tipSize;
     const gap = this.painter.radius + 16;
