@@ -124,9 +124,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             st.switch_page("pages/5_Evaluate.py")
     with right:
         known = _known(work)
-        draw_pair(
-            file.key, model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to)
-        )
+        draw_pair(file, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
     why, near = st.columns([2, 3], gap="medium")
     with why:
         st.markdown(f"**{text.WHY}**")

@@ -56,14 +56,9 @@ def draw_verdicts(
 
 def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
     """A row of the CSV for each pair; None is what nobody knows."""
-    says_same = (
-        [None] * len(verdicts.value) if threshold is None else model.says_same(verdicts.value, threshold).tolist()
-    )
-    unlike = (
-        [None] * len(says_same)
-        if verdicts.unlike is None
-        else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
-    )
+    unknown = [None] * len(verdicts.pairs)
+    says_same = unknown if threshold is None else model.says_same(verdicts.value, threshold).tolist()
+    unlike = unknown if verdicts.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
     return [
         {
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
@@ -99,11 +94,10 @@ def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, s
         "second_image": [shown[pair.second] for pair in verdicts.pairs],
     } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
     truth = columns["same"]
-    right = [
-        None if same is None else verdict == text.YES_NO[same]
+    columns["right"] = [
+        text.RIGHT_WRONG[None if same is None else verdict == text.YES_NO[same]]
         for verdict, same in zip(columns["verdict"], truth, strict=True)
     ]
-    columns["right"] = [text.RIGHT_WRONG[is_right] for is_right in right]
     columns["same"] = [text.YES_NO[same] for same in truth]
     is_known, has_verdicts = any(same is not None for same in truth), found[0]["threshold"] is not None
     silent = {

@@ -48,7 +48,7 @@ def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.
 
 def _classifier(evaluation: Evaluation) -> RunView | None:
     """The softmax classifier of this model: a background run, which a button starts."""
-    experiment = evaluation.file.model.experiment
+    experiment = evaluation.model.experiment
     if experiment.loss == "softmax":
         st.caption(text.SOFTMAX_SELF)
         return None
@@ -66,7 +66,7 @@ def _classifier(evaluation: Evaluation) -> RunView | None:
 
 
 def _train(evaluation: Evaluation) -> None:
-    run = session.start_run(as_classifier(evaluation.file.model.experiment), background=True)
+    run = session.start_run(as_classifier(evaluation.model.experiment), background=True)
     st.session_state["softmax_run"] = (evaluation.file.key, run)
 
 

@@ -12,12 +12,17 @@ from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import ModelFile
 from siamese_core.evaluation.report import GroupReport, Report
+from siamese_core.runs.model import Model
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     file: ModelFile
     report: Report
+
+    @property
+    def model(self) -> Model:
+        return self.file.model
 
     @property
     def groups(self) -> Mapping[str, GroupReport]:

@@ -49,14 +49,14 @@ def part(evaluation: Evaluation) -> None:
 
 
 def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Hardest) -> None:
-    images = evaluation.file.model.experiment.data.load().test_images
+    images = evaluation.model.experiment.data.load().test_images
     n = len(group.indices)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
             indices = [int(group.indices[row % n]) for row in rows]
-            names = [escape_markdown(evaluation.file.model.classes[group.labels[row % n]]) for row in rows]
-            value = evaluation.file.model.measure.from_distance(float(pairs.value[number]))
+            names = [escape_markdown(evaluation.model.classes[group.labels[row % n]]) for row in rows]
+            value = evaluation.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
                 show_grid(images[indices], 2, caption=caption, width="stretch")
@@ -87,7 +87,7 @@ def _points(evaluation: Evaluation) -> None:
     if key == evaluation.file.key and pointed is None:
         st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
     pair: Pointed | None = pointed if key == evaluation.file.key else None
-    experiment = evaluation.file.model.experiment
+    experiment = evaluation.model.experiment
     version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
         rerun_when(engine.is_umap_warm, POLL_EVERY)

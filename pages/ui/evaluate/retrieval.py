@@ -29,7 +29,7 @@ RIGHT, WRONG, QUERY = (15, 159, 143), (229, 72, 77), (143, 151, 163)
 
 def part(evaluation: Evaluation) -> None:
     table(text.SCORES, score_rows(evaluation), text.SCORES_HELP)
-    if evaluation.file.model.experiment.branches == 2:
+    if evaluation.model.experiment.branches == 2:
         st.caption(text.SEARCHED_WITH_BOTH)
     name = choose_group(evaluation, "retrieval_group")
     group = evaluation.groups[name]
@@ -57,7 +57,7 @@ def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 
 def confusion(evaluation: Evaluation, name: str) -> go.Figure:
     group = evaluation.groups[name]
-    names = [evaluation.file.model.classes[c] for c in group.classes]
+    names = [evaluation.model.classes[c] for c in group.classes]
     return figures.confusion(group.confusion, names, text=text.CONFUSION)
 
 
@@ -65,7 +65,7 @@ def _sheet(evaluation: Evaluation, group: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
     kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="spread", key="retrieval_queries")
     queries = spread(group) if kind == "spread" else worst(group)
-    images = evaluation.file.model.experiment.data.load().test_images
+    images = evaluation.model.experiment.data.load().test_images
     show_png(sheet(images, group, queries), width="stretch")
     st.caption(text.SHEET.format(k=group.neighbours.shape[1]))
 

@@ -90,7 +90,7 @@ def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[s
 
 def curves(evaluation: Evaluation) -> list[dict[str, object]]:
     """The error rates along the thresholds of each group, in the units of the model."""
-    measure = evaluation.file.model.measure
+    measure = evaluation.model.measure
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
         for at, accept, reject in zip(*map(np.ndarray.tolist, group.curves or ()), strict=True):
@@ -101,7 +101,7 @@ def curves(evaluation: Evaluation) -> list[dict[str, object]]:
 
 def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
     """The hardest pairs: which test images, their classes, and their distance for the model."""
-    model = evaluation.file.model
+    model = evaluation.model
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
         n = len(group.indices)
@@ -129,7 +129,7 @@ def page(evaluation: Evaluation, title: str, about: str, saved: Threshold | None
 
 
 def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterator[str]:
-    model = evaluation.file.model
+    model = evaluation.model
     yield f"<p>{html.escape(about)}</p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if saved is not None:

@@ -26,7 +26,8 @@ GROUPS = {
 }
 """Losses that share an axis can be laid over each other."""
 
-LINED = {key: LOSSES[key] for key in GROUPS["distance"] if draggable_param(key)}
+LINED = {key: param for key in GROUPS["distance"] if (param := draggable_param(key))}
+"""Losses with a line that can be dragged, and its parameter."""
 DISTANCES = {key: measure for key, measure in MEASURES.items() if not measure.is_similarity}
 DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
@@ -39,7 +40,7 @@ FIELDS: dict[str, Field] = {
         ChoiceField("similar", text.SIMILAR, "1", text.SIMILAR_HELP, text.SIMILAR_NAMES),
         ChoiceField("group", text.GROUP, "distance", "", text.GROUPS),
         FloatField("pair", text.PAIR_DISTANCE, 0.5, 0.0, LARGEST_PAIR, 0.05, ""),
-        one_of("reach", text.CODE_LOSS, "contrastive", LINED, ""),
+        one_of("reach", text.CODE_LOSS, "contrastive", {key: LOSSES[key] for key in LINED}, ""),
         one_of("output", text.REACH_OUTPUT, "l2", OUTPUTS, ""),
         one_of("measure", text.REACH_MEASURE, "euclidean", DISTANCES, ""),
         IntField("dim", text.REACH_DIM, 2, DIMENSIONS.low, DIMENSIONS.high, 1, ""),

@@ -78,7 +78,7 @@ def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     """Of the axis of distances: every margin and crossing in sight."""
     if group in ENDS:
         return ENDS[group]
-    lines = [values[name] for loss, values in params.items() if (name := draggable_param(loss))]
+    lines = [values[param.name] for loss, values in params.items() if (param := draggable_param(loss))]
     return base.nice_end(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 

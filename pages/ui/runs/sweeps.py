@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
 from pages.ui.session import engine, experiment_form, sweeps
-from pages.ui.session.model_picker import title_of_dataset
+from pages.ui.session.model_picker import loss_and_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
@@ -18,7 +18,6 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, FloatField, IntField
 from siamese_core.experiment.grid import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
 from siamese_core.experiment.machine import Machine
-from siamese_core.losses import LOSSES
 
 POLL_EVERY = 1.0
 DELETED = "sweeps_deleted"
@@ -45,8 +44,7 @@ def section() -> None:
 
 def _new(base: Experiment) -> None:
     """What is to be varied, and the button that begins it."""
-    loss, dataset = LOSSES[base.loss].title, title_of_dataset(base.dataset)
-    st.markdown(escape_markdown(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
+    st.markdown(escape_markdown(text.SWEEP_BASE.format(**loss_and_dataset(base), steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = widgets.persistent(
@@ -100,10 +98,8 @@ def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any,
 
 
 def _begin(grid: Grid, names: dict[str, str]) -> None:
-    name = text.SWEEP_NAME.format(
-        axes=" × ".join(names[axis] for axis, _ in grid.axes), loss=LOSSES[grid.base.loss].title,
-        dataset=title_of_dataset(grid.base.dataset),
-    )  # fmt: skip
+    axes = " × ".join(names[axis] for axis, _ in grid.axes)
+    name = text.SWEEP_NAME.format(axes=axes, **loss_and_dataset(grid.base))
     try:
         st.session_state["sweep_chosen"] = sweeps.start(grid, Machine(_device()), name)
     except Rejected as refused:

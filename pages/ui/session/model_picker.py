@@ -93,11 +93,7 @@ def _options(run: RunView | None) -> dict[str, str]:
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
     titles = {
-        run_id: text.RUN.format(
-            loss=LOSSES[experiment.loss].title,
-            dataset=title_of_dataset(experiment.dataset),
-            steps=f"{experiment.steps:,}",
-        )
+        run_id: text.RUN.format(**loss_and_dataset(experiment), steps=f"{experiment.steps:,}")
         for run_id, experiment in runs.items()
     }
     return titles | {run: title for run, title in _saved().items() if run not in titles} | others
@@ -109,14 +105,18 @@ def _saved() -> dict[str, str]:
     for info in session.saved_runs():
         experiment, gone = Experiment.from_query(info.query)
         if not gone and not info.sweep and datasets.may_use(experiment.dataset):
-            loss, dataset = LOSSES[experiment.loss].title, title_of_dataset(experiment.dataset)
-            about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
+            about = info.name or text.ABOUT_RUN.format(**loss_and_dataset(experiment))
             found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
     return dict(islice(found.items(), MOST_SAVED))
 
 
 def title_of_dataset(dataset: str) -> str:
     return datasets.uploaded_sets().get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
+
+
+def loss_and_dataset(experiment: Experiment) -> dict[str, str]:
+    """Return the titles of both, for a template."""
+    return {"loss": LOSSES[experiment.loss].title, "dataset": title_of_dataset(experiment.dataset)}
 
 
 @lru_cache(maxsize=8)
