@@ -23,16 +23,9 @@ from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import PendingReply, RequestRejected
+from siamese_core.formats import pair_lists
 from siamese_core.formats.images import ImageRejected
-from siamese_core.formats.pair_lists import (
-    MAX_PROBLEMS,
-    Listed,
-    PairList,
-    PairsRejected,
-    example_zip,
-    of_stacks,
-    of_zip,
-)
+from siamese_core.formats.pair_lists import Listed, PairList, PairsRejected
 from siamese_core.runs.model import Model
 
 PART = 250
@@ -124,9 +117,9 @@ def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
     """Of one zip, or of two stacks; a message where they cannot be used."""
     try:
         if len(files) == 1:
-            return of_zip(files[0][0])
+            return pair_lists.of_zip(files[0][0])
         first, second = ([(each.name, each.getvalue()) for each in stack] for stack in files)
-        return of_stacks(first, second)
+        return pair_lists.of_stacks(first, second)
     except PairsRejected as rejected:
         return str(rejected)
 
@@ -169,7 +162,7 @@ def example(images: Images, classes: Sequence[str]) -> bytes:
     rows: list[tuple[str, str, bool | None]] = [(files[0], files[1], True) for files in names if len(files) > 1]
     if len(names) > 1:
         rows += [(files[-1], after[0], False) for files, after in zip(names, names[1:] + names[:1], strict=True)]
-    return example_zip(pngs, rows)
+    return pair_lists.example_zip(pngs, rows)
 
 
 # The comparison
@@ -199,9 +192,9 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
         names.setdefault(pair.first, pair.first_name)
         names.setdefault(pair.second, pair.second_name)
     messages = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
-    more = len(messages) - MAX_PROBLEMS
+    more = len(messages) - pair_lists.MAX_PROBLEMS
     if more > 0:
-        messages[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
+        messages[pair_lists.MAX_PROBLEMS :] = [text.MORE_BROKEN.format(count=f"{more:,}")]
     usable = tuple(pair for pair in listed.pairs if pair.first not in broken and pair.second not in broken)
     return usable, [*listed.problems, *messages]
 

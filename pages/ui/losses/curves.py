@@ -31,13 +31,8 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         group = _group()
-        shown = widgets.multiselect(
-            text.SHOWN,
-            address.GROUPS[group],
-            format_func=_title,
-            key=address.key("shown"),
-            on_change=gradient_steps.remove,
-        )
+        titles = {loss: LOSSES[loss].title for loss in address.GROUPS[group]}
+        shown = widgets.multiselect(text.SHOWN, titles, key=address.key("shown"), on_change=gradient_steps.remove)
         params = {loss: _sliders(loss) for loss in shown}
     with right:
         if not shown:
@@ -61,10 +56,6 @@ def _group() -> str:
         gradient_steps.remove()
 
     return select("group", on_change=changed)
-
-
-def _title(loss: str) -> str:
-    return LOSSES[loss].title
 
 
 def _sliders(loss: str) -> dict[str, float]:
@@ -95,7 +86,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
     words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
 
     def figure() -> Any:
-        curves = {_title(loss): Curve(**curve) for loss, curve in arrays.items()}
+        curves = {LOSSES[loss].title: Curve(**curve) for loss, curve in arrays.items()}
         drawn = losses.overlay(curves, end=end, text=words, pairs=pairs, point=pair)
         return drawn.update_layout(uirevision=f"{group} {end}")
 

@@ -33,14 +33,8 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         if arrays is None:
             return None
         found = (arrays["same"], arrays["different"])
-    st.caption(
-        text.MINE_OF.format(
-            loss=LOSSES[run.experiment.loss].title,
-            dataset=run.experiment.data.title,
-            step=run.frame_step,
-            measure=MEASURES[measure].title,
-        )
-    )
+    trained_by, dataset, by = LOSSES[run.experiment.loss].title, run.experiment.data.title, MEASURES[measure].title
+    st.caption(text.MINE_OF.format(loss=trained_by, dataset=dataset, step=run.frame_step, measure=by))
     return found
 
 

@@ -62,16 +62,16 @@ def _files(
         assert checkpoint is not None, "it was listed"
         return packed_model(model_of(checkpoint.experiment, checkpoint.state))
 
-    has_model = has_images and info.message != NO_WEIGHTS
-    return (
-        {text.TAKE_RUN: (".zip", lambda: packed_run(read_files() or {}))}
-        | ({text.TAKE_MODEL: (".safetensors", model)} if has_model else {})
-        | {
-            text.TAKE_REPORT: (".html", report_page),
-            text.TAKE_FIGURE: ("-embedding.html", figure),
-            text.TAKE_CSV: (".csv", lambda: tables.embeddings_csv(run_history)),
-            text.TAKE_NPZ: (".npz", lambda: tables.embeddings_npz(run_history)),
-            text.TAKE_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
-            text.TAKE_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
-        }
-    )
+    files = {
+        text.TAKE_RUN: (".zip", lambda: packed_run(read_files() or {})),
+        text.TAKE_MODEL: (".safetensors", model),
+        text.TAKE_REPORT: (".html", report_page),
+        text.TAKE_FIGURE: ("-embedding.html", figure),
+        text.TAKE_CSV: (".csv", lambda: tables.embeddings_csv(run_history)),
+        text.TAKE_NPZ: (".npz", lambda: tables.embeddings_npz(run_history)),
+        text.TAKE_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
+        text.TAKE_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
+    }
+    if not has_images or info.message == NO_WEIGHTS:
+        del files[text.TAKE_MODEL]
+    return files

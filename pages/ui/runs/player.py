@@ -20,7 +20,6 @@ from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import runs as text
-from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.storage.replays import LayoutProgress
 from siamese_core.experiment.experiment import Experiment
@@ -58,13 +57,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
         kind = is_similarity(found.run_history)
         ends[kind] = max(ends[kind], end_of_axis(found.run_history))
     urls = [_published(found, ends[is_similarity(found.run_history)]) for found in playable]
-    replay_view(
-        {
-            "runs": urls, "titles": [title_of(found.info) for found in playable], "text": REPLAY, "autoplay": False,
-            "loop": False, "seconds": 8.0, "compact": False,
-        },
-        key="replay",
-    )  # fmt: skip
+    replay_view(urls, [title_of(found.info) for found in playable], "replay")
     if is_waiting():
         # The curve of the loss comes when the training process has started.
         rerun_when(has_arrived, POLL_EVERY)
