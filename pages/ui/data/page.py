@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from pages.ui.data import browse, downloads, inputs, pairs, uploaded
@@ -13,7 +11,7 @@ from pages.ui.text import data as text
 
 POLL_EVERY = 0.7
 
-SECTIONS: dict[str, Callable[[], None]] = {
+SECTIONS = {
     "browse": browse.section,
     "pairs": pairs.section,
     "inputs": inputs.section,

@@ -60,7 +60,7 @@ def _classifier(evaluation: Evaluation) -> RunView | None:
         st.button(
             text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(evaluation,)
         )
-    elif run.status not in ("finished", "halted", "failed", "stopped"):
+    elif run.status != "finished":
         st.fragment(_going, run_every=POLL_EVERY)(run.id)
     return run
 

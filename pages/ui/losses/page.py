@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -16,7 +15,7 @@ from pages.ui.text import losses as text
 
 POLL_EVERY = 0.7
 
-SECTIONS: dict[str, Callable[[], None]] = {
+SECTIONS = {
     "curves": curves.section,
     "conventions": conventions.section,
     "reach": reach.section,

@@ -6,7 +6,7 @@
 
 import { Camera } from "./camera.js";
 import { Choices } from "./choices.js";
-import { fill, HTML, make, tooltip } from "./dom.js";
+import { fill, HTML, make, mounted, tooltip } from "./dom.js";
 import { Painter } from "./draw.js";
 import { Input } from "./input.js";
 import { clamp, shuffled } from "./maths.js";
@@ -221,15 +221,4 @@ export class View {
   }
 }
 
-const views = new WeakMap();
-
-export function render({ parentElement, data }) {
-  let view = views.get(parentElement);
-  if (view?.root.parentNode !== parentElement) { // the first call, or somebody emptied the parent
-    view?.disconnect();
-    const mounts = Number(view?.root.dataset.mounts ?? 0) + 1;
-    views.set(parentElement, view = new View(parentElement));
-    view.root.dataset.mounts = mounts;
-  }
-  view.update(data);
-}
+export const render = mounted(View, (view) => view.disconnect());
