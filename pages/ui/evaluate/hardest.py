@@ -27,9 +27,6 @@ LAYOUT = "evaluated_layout"
 SHOWN = 12
 TILE_WIDTH = 112
 
-Pointed = tuple[int, int, float]
-"""Two points of the layout, and their distance."""
-
 
 def part(evaluation: Evaluation) -> None:
     name = choose_group(evaluation, "hardest_group")
@@ -86,7 +83,7 @@ def _points(evaluation: Evaluation) -> None:
         return
     if key == evaluation.file.key and pointed is None:
         st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
-    pair: Pointed | None = pointed if key == evaluation.file.key else None
+    pair = pointed if key == evaluation.file.key else None
     experiment = evaluation.model.experiment
     version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:

@@ -15,11 +15,9 @@ from siamese_core.runs.info import RunInfo
 
 def title_of(info: RunInfo) -> str:
     """Return its name, or what it is about; not escaped."""
+    params = params_of(info)
     return info.name or text.TITLE_OF.format(
-        loss=loss_title(info),
-        params="".join(f", {param}" for param in [params_of(info)] if param),
-        dataset=dataset_title(info),
-        steps=f"{info.total:,}",
+        loss=loss_title(info), params=params and f", {params}", dataset=dataset_title(info), steps=f"{info.total:,}"
     )
 
 

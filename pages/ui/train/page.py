@@ -90,8 +90,7 @@ def _offer() -> None:
 
 def _take_dropped() -> None:
     """A line that was dropped moves its slider, before that is drawn."""
-    dropped = st.session_state.pop("dropped", None)
-    if dropped is not None:
+    if dropped := st.session_state.pop("dropped", None):
         name, value = dropped
         st.session_state[experiment_form.key(name)] = value
 
