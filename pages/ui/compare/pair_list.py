@@ -150,7 +150,7 @@ def _example_button(model: Model) -> None:
 
 
 def example(images: Images, classes: Sequence[str]) -> bytes:
-    """A zip of a few test images of a few classes: for each class a pair of it, and one with the next class."""
+    """Return a zip of a few test images of a few classes: for each class a pair of it, and one with the next class."""
     pngs: list[tuple[str, bytes]] = []
     names: list[list[str]] = []
     for label in np.unique(images.test_labels)[:EXAMPLE_CLASSES]:

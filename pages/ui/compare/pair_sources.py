@@ -30,7 +30,7 @@ class Pair:
 
 
 def from_dataset(model: Model) -> Pair | None:
-    """Two test images, by class and number, or drawn."""
+    """Return two test images, by class and number, or drawn."""
     try:
         images = model.experiment.data.load() if model.has_images else None
     except DatasetMissing:
@@ -79,7 +79,7 @@ def _draw(images: Images, same: bool) -> None:
 
 
 def from_files(model: Model) -> Pair | None:
-    """Files stay chosen when the page is switched, which empties the widgets."""
+    """Return the pair of two files, which stay chosen when the page is switched, which empties the widgets."""
     given = []
     for side, column in enumerate(st.columns(2)):
         draw = partial(

@@ -32,7 +32,7 @@ def maps(explained: Arrays, value: float) -> None:
 
 
 def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
-    """uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
+    """Return uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
     grey = image.mean(axis=0, dtype=np.float32) / 255
     scaled = heat.astype(np.float32).clip(0, 1) * (len(HEAT) - 1)
     below = np.minimum(scaled.astype(int), len(HEAT) - 2)

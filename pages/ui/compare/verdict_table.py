@@ -37,7 +37,7 @@ class Verdicts:
 def draw_verdicts(
     model: Model, verdicts: Verdicts, threshold: Threshold | None, shown: Mapping[int, str], waits: bool
 ) -> None:
-    """`shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
+    """Draw them. `shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
     found = rows(model, verdicts, value)
     if value is None:
@@ -55,7 +55,7 @@ def draw_verdicts(
 
 
 def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
-    """A row of the CSV for each pair; None is what nobody knows."""
+    """Return a row of the CSV for each pair; None is what nobody knows."""
     unknown = [None] * len(verdicts.pairs)
     says_same = unknown if threshold is None else model.says_same(verdicts.value, threshold).tolist()
     unlike = unknown if verdicts.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
@@ -69,7 +69,7 @@ def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """How many pairs have which verdict, and how often it is wrong where the truth is known."""
+    """Return how many pairs have which verdict, and how often it is wrong where the truth is known."""
     says_same = [row["verdict"] == text.YES_NO[True] for row in found]
     line = text.SUMMARY.format(
         pairs=f"{len(found):,}", same=f"{sum(says_same):,}", different=f"{len(says_same) - sum(says_same):,}",
@@ -121,7 +121,7 @@ def _columns(model: Model) -> dict[str, Any]:
 
 
 def thumbnails(images: Mapping[int, Pixels], pairs: int) -> dict[int, str]:
-    """uint8 (C, H, W) each → data URIs of small PNGs."""
+    """Return small PNGs of uint8 images (C, H, W) as data URIs, by index."""
 
     def uri(image: Pixels) -> str:
         side = SMALL_SIDE if len(image) == 3 and pairs > FEW else SIDE

@@ -36,7 +36,7 @@ def part(evaluation: Evaluation) -> None:
 
 
 def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.Figure:
-    """The scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
+    """Draw the scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
     group = evaluation.groups[name]
     by_approach: dict[str, Mapping[str, float | None]] = {"model": group.scores}
     if run is not None and run.scores and run.status == "finished":

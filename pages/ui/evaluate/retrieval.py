@@ -87,7 +87,7 @@ def worst(group: GroupReport) -> np.ndarray:
 
 
 def sheet(images: np.ndarray, group: GroupReport, queries: np.ndarray) -> bytes:
-    """A PNG with a row for each query: the image, then its neighbours with borders that show whether they are right."""
+    """Return a PNG with a row for each query: the image, then its neighbours, in frames that show which are right."""
     n = len(group.indices)
     tiles = []
     for query in queries:

@@ -57,7 +57,7 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def scores(evaluation: Evaluation) -> list[dict[str, object]]:
-    """A row for each score of each group, with its interval where it has one."""
+    """Return a row for each score of each group, with its interval where it has one."""
     rows = []
     for name, group in evaluation.groups.items():
         each = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
@@ -79,7 +79,7 @@ def _score(
 
 
 def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[str, object]]:
-    """The threshold, by which rule it was chosen, and its error rates on the reporting half."""
+    """Return the threshold, by which rule it was chosen, and its error rates on the reporting half."""
     if saved is None:
         return []
     rows = [_score(saved.group, f"threshold by {saved.rule}", "threshold", saved.value)]
@@ -89,7 +89,7 @@ def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[s
 
 
 def curves(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The error rates along the thresholds of each group, in the units of the model."""
+    """Return the error rates along the thresholds of each group, in the units of the model."""
     measure = evaluation.model.measure
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
@@ -100,7 +100,7 @@ def curves(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The hardest pairs: which test images, their classes, and their distance for the model."""
+    """Return the hardest pairs: which test images, their classes, and their distance for the model."""
     model = evaluation.model
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
@@ -119,7 +119,7 @@ def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def page(evaluation: Evaluation, title: str, about: str, saved: Threshold | None) -> str:
-    """One HTML page with everything in it, plotly.js included."""
+    """Return one HTML page with everything in it, plotly.js included."""
     title = html.escape(text.REPORT_TITLE.format(model=title))
     body = "\n".join(_body(evaluation, about, saved))
     return (

@@ -129,7 +129,7 @@ def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
 
 
 def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
-    """What a threshold means, and how often it is wrong on the classes of each group."""
+    """Return what a threshold means, and how often it is wrong on the classes of each group."""
     lines = [text.SAYS_SAME[evaluation.model.is_similarity].format(value=f"{threshold.value:.3g}")]
     distance = evaluation.model.measure.as_distance(threshold.value)
     for name, group in evaluation.groups.items():
@@ -150,7 +150,7 @@ def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
 def rates_of(
     evaluation: Evaluation, name: str, value: float
 ) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
-    """Of a threshold on the classes of a group: each error rate, and its interval."""
+    """Yield each error rate of a threshold on the classes of a group, and its interval."""
     group, distance = evaluation.groups[name], evaluation.model.measure.as_distance(value)
     ends = (None, None) if group.bands is None else band(group.bands, distance)
     yield from zip(("false_accept", "false_reject"), rates(group.reported_on, distance), ends, strict=True)
@@ -175,7 +175,7 @@ def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
 
 
 def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
-    """The pairs of the reporting halves, on either side of a threshold."""
+    """Draw the pairs of the reporting halves, on either side of a threshold."""
     model = evaluation.model
     measure = model.measure
     words = text.HISTOGRAM | {"axis": train_text.AXES[measure.kind].format(measure=measure.title)}
@@ -234,7 +234,7 @@ def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
 
 
 def curve(evaluation: Evaluation, threshold: Threshold | None, kind: str) -> go.Figure:
-    """ROC or DET of each group, and where the threshold stands on them."""
+    """Return ROC or DET of each group, and where the threshold stands on them."""
     lines, marks = {}, {}
     for name, group in evaluation.groups.items():
         if group.curves is None:

@@ -18,7 +18,7 @@ def film(title: str) -> None:
 
 
 def query() -> str:
-    """The experiment that was recorded."""
+    """Return the experiment that was recorded."""
     return (FOLDER / "experiment.txt").read_text("utf-8").strip()
 
 

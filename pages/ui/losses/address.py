@@ -63,12 +63,12 @@ def param_key(loss: str, name: str) -> str:
 
 
 def params_of(loss: str) -> dict[str, float]:
-    """The parameters of a loss as the page has them."""
+    """Return the parameters of a loss as the page has them."""
     return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
 
 
 def read() -> None:
-    """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
+    """Fill the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
     if key("ignored") in st.session_state and (not address or address_sync.has_written(PAGE, address)):
@@ -83,12 +83,12 @@ def read() -> None:
 
 
 def ignored() -> list[Ignored]:
-    """What of the address could not be used, until the next change."""
+    """Return what of the address could not be used, until the next change."""
     return st.session_state[key("ignored")]
 
 
 def write() -> None:
-    """The address follows the widgets: the part of the page, the losses, and what differs from its default."""
+    """Write the widgets into the address: the part of the page, the losses, and what differs from its default."""
     values = {name: st.session_state[key(name)] for name in (*FIELDS, "shown")}
     for name, value in values.items():
         widgets.save(key(name), value)

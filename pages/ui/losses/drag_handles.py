@@ -17,7 +17,7 @@ DRAGGED = address.key("dragged")
 
 
 def handles(params: Mapping[str, Mapping[str, float]], kind: str = "vertical") -> list[dict[str, Any]]:
-    """For `plot_view`, of losses with the values of their parameters."""
+    """Return them for `plot_view`, of losses with the values of their parameters."""
     found = []
     for n, (key, values) in enumerate(params.items()):
         if param := draggable_param(key):
@@ -35,6 +35,6 @@ def drag(name: str, value: float) -> None:
 
 
 def take_dragged() -> None:
-    """A line that is dragged or was dropped moves its slider, before that is drawn."""
+    """Move the slider of a line that is dragged or was dropped, before it is drawn."""
     for name, value in st.session_state.pop(DRAGGED, {}).items():
         st.session_state[name] = value

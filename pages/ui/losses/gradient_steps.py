@@ -91,7 +91,7 @@ def _back() -> None:
 
 
 def remove() -> None:
-    """Another loss is another curve: a pair does not go on from one to the other."""
+    """Take the pair away: another loss is another curve."""
     st.session_state.pop(TRAIL, None)
 
 

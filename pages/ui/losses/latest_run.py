@@ -21,7 +21,7 @@ WANTED = address.key("show_latest_run")
 
 
 def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a snapshot of a run."""
+    """Return same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a run."""
     if run is None or run.frame is None:
         return None
     measure = _measure(run, loss)
@@ -46,13 +46,13 @@ def _pairs_by(measure: str, run: RunView) -> PendingReply:
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:
-    """(2, T) of a run that was trained on triplets."""
+    """Return (2, T) distances of a run that was trained on triplets."""
     found = run.frame.triplet_distances if run is not None and run.frame is not None else None
     return found if found is not None and found.size else None
 
 
 def shown(run: RunView | None) -> tuple[str, int] | None:
-    """Which run at which step is laid under the curves."""
+    """Return which run at which step is laid under the curves."""
     return (run.id, run.frame_step) if run is not None else None
 
 
@@ -68,7 +68,7 @@ def chosen() -> RunView | None:
 
 
 def is_moving() -> bool:
-    """Whether the run that is laid under the curves goes on."""
+    """Return whether the run that is laid under the curves goes on."""
     run = session.latest_run() if widgets.saved(WANTED) else None
     return run is not None and run.live
 

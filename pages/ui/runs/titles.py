@@ -40,7 +40,7 @@ def dataset_title(info: RunInfo) -> str:
 
 
 def params_of(info: RunInfo) -> str:
-    """The parameters of the loss, such as margin 1.0."""
+    """Return the parameters of the loss, such as margin 1.0."""
     given = ((name, value) for name, value in info.settings.items() if name in PARAM_NAMES)
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
 

@@ -29,7 +29,10 @@ FILMS_FOR = 86400.0
 
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
-    """Before the engine: its children are told where the images lie. Nothing is left of an earlier server's."""
+    """Return the uploads, which start before the engine: its children are told where the images lie.
+
+    Nothing is left of an earlier server's.
+    """
     assets.withdraw(sprites_stem(uploaded.PREFIX))
     started = Uploads(on_gone=_dataset_deleted)
     atexit.register(started.close)

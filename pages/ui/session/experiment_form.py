@@ -36,7 +36,7 @@ ROUND = "fields_round"
 
 
 def key(name: str) -> str:
-    """Of the widget of a field."""
+    """Return the key of the widget of a field."""
     number = st.session_state.get(ROUND, 0)
     return f"field_{name}_{number}" if number else f"field_{name}"
 
@@ -97,8 +97,10 @@ def fill(experiment: Experiment) -> None:
 
 
 def fill_anew(experiment: Experiment) -> None:
-    """The same with new widgets, while the page shows the old ones: a browser that does not know of the new values yet
-    still sends the old ones, and these would be taken for a change by hand.
+    """Set new widgets, while the page shows the old ones.
+
+    A browser that does not know of the new values yet still sends the old ones, and these would be taken for a change
+    by hand.
     """
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
     fill(experiment)

@@ -202,7 +202,7 @@ def _is_sound(file: ModelFile) -> bool:
 
 
 def title(file: ModelFile) -> str:
-    """What a model was trained on, and by which loss, in a few words."""
+    """Return what a model was trained on, and by which loss, in a few words."""
     experiment = file.model.experiment
     return f"{LOSSES[experiment.loss].title}, {title_of_dataset(experiment.dataset) if file.model.has_images else '…'}"
 
@@ -237,7 +237,7 @@ def _thresholds() -> dict[tuple[str, str], Threshold]:
 
 
 def threshold(file: ModelFile) -> Threshold | None:
-    """The one that this browser has chosen for a model, or that came with its file."""
+    """Return the one that this browser has chosen for a model, or that came with its file."""
     return _thresholds().get((session.owner_hash(), file.key)) or file.model.threshold
 
 
@@ -256,7 +256,7 @@ def save_button(file: ModelFile, chosen: Threshold | None) -> None:
 
 
 def describe_rule(found: Threshold) -> str:
-    """How a threshold was chosen, in words."""
+    """Return how a threshold was chosen, in words."""
     kind, _, numbers = found.rule.partition("=")
     values = numbers.split(":")
     if kind == "far":

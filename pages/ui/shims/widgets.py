@@ -27,7 +27,7 @@ FIRST = object()
 
 
 def selectbox(label: str, options: Iterable[Any], *, key: str, default: Any = FIRST, **more: Any) -> Any:
-    """With None as the default a choice can be taken back, which Streamlit reads off the index."""
+    """Draw one; with None as the default a choice can be taken back, which Streamlit reads off the index."""
     choices = list(options)
     now = st.session_state.get(key, default)
     index = None if default is None else choices.index(now) if now in choices else 0
@@ -41,7 +41,7 @@ def radio(label: str, options: Iterable[Any], *, key: str, **more: Any) -> Any:
 
 
 def segmented_control(label: str, options: Iterable[Any], *, key: str, default: Any = None, **more: Any) -> Any:
-    """One option is always chosen."""
+    """Draw buttons of which one is always chosen."""
     choices = list(options)
     now = st.session_state.get(key, default)
     first = now if now in choices else default

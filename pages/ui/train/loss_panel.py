@@ -31,7 +31,7 @@ NO_CURVE = dict.fromkeys(("at", "same", "different", "same_slope", "different_sl
 
 
 def loss_panel(run: RunView | None, experiment: Experiment) -> None:
-    """The curve of the settings, over the distances of the run where these are of the same kind."""
+    """Draw the curve of the settings, over the distances of the run where these are of the same kind."""
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
     loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]

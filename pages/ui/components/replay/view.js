@@ -1,7 +1,7 @@
 // The replay: recorded runs, one to four side by side, played in the browser without asking the server again.
 //
-// data: {runs: addresses of messages that replay/message.js describes, titles, text}, and perhaps {autoplay, loop, seconds,
-// compact}: how they are played.
+// data: {runs: addresses of messages that replay/message.js describes, titles, text}, and perhaps {autoplay, loop,
+// seconds, compact}: how they are played.
 // One clock moves all runs; each shows its latest frame, and its charts the same step. The DOM is built once per
 // parent element, and a later call with the same addresses changes nothing but titles.
 
