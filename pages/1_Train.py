@@ -3,5 +3,4 @@
 from pages.ui.session import chrome
 from pages.ui.train import page
 
-chrome.begin(page.TITLE)
-page.page()
+chrome.show(page)

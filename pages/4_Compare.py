@@ -3,5 +3,4 @@
 from pages.ui.compare import page
 from pages.ui.session import chrome
 
-chrome.begin(page.TITLE)
-page.page()
+chrome.show(page)

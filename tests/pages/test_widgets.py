@@ -83,7 +83,7 @@ def two_pages() -> None:
 
     if st.session_state.get("other_page"):
         return
-    st.session_state["value"] = widgets.persistent("size", 3, lambda key: widgets.slider("size", 0, 9, key=key))
+    st.session_state["value"] = widgets.persistent(widgets.slider, "size", 0, 9, key="size", default=3)
     st.session_state["content"] = widgets.persistent_upload(
         "file", lambda **more: st.file_uploader("file", **more), lambda file: file.getvalue()
     )

@@ -43,7 +43,7 @@ def hint_at_brightness(images: Sequence[Pixels], model: Model) -> None:
 
 
 def looks_inverted(image: Pixels, model: Model) -> bool:
-    """Whether its border is bright where the model's images are dark, or the other way round."""
+    """Return whether its border is bright where the model's images are dark, or the other way round."""
     if model.shape[0] != 1 or 0.35 < model.mean < 0.65:
         return False
     border = np.concatenate([image[0, 0], image[0, -1], image[0, :, 0], image[0, :, -1]])

@@ -15,20 +15,17 @@ from pages.ui.compare.pair_sources import Pair
 from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.session import evaluations, model_picker
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
-from pages.ui.shims.images import show_png
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at
 from siamese_core.embeddings.verification import Distances
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import RequestRejected
-
-TITLE = text.TITLE
 
 WAIT = 10.0
 POLL_EVERY = 0.5
@@ -42,12 +39,9 @@ def page() -> None:
     file = model_picker.choose()
     if file is None:
         return
+    first = "dataset" if file.model.has_images else "upload"
     chosen = widgets.persistent(
-        "compare_source",
-        "dataset" if file.model.has_images else "upload",
-        lambda key: widgets.segmented_control(
-            text.SOURCE, list(text.SOURCES), format_func=text.SOURCES.__getitem__, key=key
-        ),
+        widgets.segmented_control, text.SOURCE, text.SOURCES, key="compare_source", default=first
     )
     work = evaluations.poll("reference", file) if file.model.has_images else None
     if chosen == "many":
@@ -89,10 +83,7 @@ def _turned(file: ModelFile, pair: Pair) -> Pair:
     """For uploaded images: with their brightness the other way round, where that is asked for."""
     if pair.same is not None:
         return pair
-    inverted = widgets.persistent(
-        "invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
-    )
-    if inverted:
+    if widgets.persistent(widgets.toggle, text.INVERT, key="invert", default=False, help=text.INVERT_HELP):
         return replace(pair, first=255 - pair.first, second=255 - pair.second)
     hint_at_brightness((pair.first, pair.second), file.model)
     return pair
@@ -123,7 +114,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
         with st.container(horizontal=True):
             given = np.stack([pair.first, pair.second])
             for side, image in zip(text.SIDES, given if explained is None else explained["shown"], strict=True):
-                show_png(grid_png(image[None], 1), caption=side, width=SHOWN_WIDTH)
+                show_grid(image[None], 1, caption=side, width=SHOWN_WIDTH)
         channels, height, width = model.shape
         st.caption(text.AS_SEEN.format(width=width, height=height, colours=text.COLOURS[channels]))
         euclidean, cosine = float(found["euclidean"][0]), float(found["cosine"][0])
@@ -133,9 +124,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             st.switch_page("pages/5_Evaluate.py")
     with right:
         known = _known(work)
-        draw_pair(
-            file.key, model, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to)
-        )
+        draw_pair(file, value, known, threshold.value if threshold else None, lambda to: _moved(file, known, to))
     why, near = st.columns([2, 3], gap="medium")
     with why:
         st.markdown(f"**{text.WHY}**")

@@ -23,16 +23,9 @@ from siamese_core.datasets.atlas import atlas_png
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import PendingReply, RequestRejected
+from siamese_core.formats import pair_lists
 from siamese_core.formats.images import ImageRejected
-from siamese_core.formats.pair_lists import (
-    MAX_PROBLEMS,
-    Listed,
-    PairList,
-    PairsRejected,
-    example_zip,
-    of_stacks,
-    of_zip,
-)
+from siamese_core.formats.pair_lists import Listed, PairList, PairsRejected
 from siamese_core.runs.model import Model
 
 PART = 250
@@ -59,11 +52,11 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         return
     if st.session_state.get("many_cancelled") == ids:
         st.info(text.CANCELLED, icon=":material/block:")
-        st.button(text.BEGIN_AGAIN, icon=":material/refresh:", on_click=_go_on)
+        st.button(
+            text.BEGIN_AGAIN, icon=":material/refresh:", on_click=st.session_state.pop, args=("many_cancelled", None)
+        )
         return
-    inverted = widgets.persistent(
-        "many_invert", False, lambda key: widgets.toggle(text.INVERT, key=key, help=text.INVERT_HELP)
-    )
+    inverted = widgets.persistent(widgets.toggle, text.INVERT, key="many_invert", default=False, help=text.INVERT_HELP)
     progress = st.empty()
     opened = _opened((ids, file.model.shape), listed, file.model, progress)
     usable, problems = sorted_out(listed, opened)
@@ -95,11 +88,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
 def _listed(model: Model) -> tuple[Hashable, PairList | None]:
     """The ids of the files, and their pairs; None, and a message, where there are none to use."""
     given_as = widgets.persistent(
-        "many_given_as",
-        "stacks",
-        lambda key: widgets.segmented_control(
-            text.PAIRING, list(text.PAIRINGS), format_func=text.PAIRINGS.__getitem__, key=key
-        ),
+        widgets.segmented_control, text.PAIRING, text.PAIRINGS, key="many_given_as", default="stacks"
     )
     if given_as == "zip":
         files = [_chosen("zip", text.ZIP, ["zip"])]
@@ -128,9 +117,9 @@ def _read(files: Sequence[Sequence[UploadedFile]]) -> PairList | str:
     """Of one zip, or of two stacks; a message where they cannot be used."""
     try:
         if len(files) == 1:
-            return of_zip(files[0][0])
+            return pair_lists.of_zip(files[0][0])
         first, second = ([(each.name, each.getvalue()) for each in stack] for stack in files)
-        return of_stacks(first, second)
+        return pair_lists.of_stacks(first, second)
     except PairsRejected as rejected:
         return str(rejected)
 
@@ -156,26 +145,24 @@ def _example_button(model: Model) -> None:
     except DatasetMissing:
         return
     if images is not None:
-        st.download_button(
-            text.EXAMPLE, lambda: example(images, model.classes), "pairs.zip", "application/zip",
-            icon=":material/download:", help=text.EXAMPLE_HELP, on_click="ignore",
-        )  # fmt: skip
+        make = partial(example, images, model.classes)
+        widgets.download(text.EXAMPLE, make, "pairs.zip", help=text.EXAMPLE_HELP)
 
 
 def example(images: Images, classes: Sequence[str]) -> bytes:
-    """A zip of a few test images of a few classes: for each class a pair of it, and one with the next class."""
+    """Return a zip of a few test images of a few classes: for each class a pair of it, and one with the next class."""
     pngs: list[tuple[str, bytes]] = []
     names: list[list[str]] = []
     for label in np.unique(images.test_labels)[:EXAMPLE_CLASSES]:
         # With the number: two classes can have one name but for its signs.
         stem = re.sub(r"\W+", "_", classes[label])[:24] + f"_{label}"
-        places = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
-        names.append([f"{stem}_{number}.png" for number in range(1, len(places) + 1)])
-        pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], places, strict=True)]
+        indices = np.flatnonzero(images.test_labels == label)[:EXAMPLE_EACH]
+        names.append([f"{stem}_{number}.png" for number in range(1, len(indices) + 1)])
+        pngs += [(n, atlas_png(images.test_images[p][None], 1)) for n, p in zip(names[-1], indices, strict=True)]
     rows: list[tuple[str, str, bool | None]] = [(files[0], files[1], True) for files in names if len(files) > 1]
     if len(names) > 1:
         rows += [(files[-1], after[0], False) for files, after in zip(names, names[1:] + names[:1], strict=True)]
-    return example_zip(pngs, rows)
+    return pair_lists.example_zip(pngs, rows)
 
 
 # The comparison
@@ -205,9 +192,9 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
         names.setdefault(pair.first, pair.first_name)
         names.setdefault(pair.second, pair.second_name)
     messages = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
-    more = len(messages) - MAX_PROBLEMS
+    more = len(messages) - pair_lists.MAX_PROBLEMS
     if more > 0:
-        messages[MAX_PROBLEMS:] = [text.MORE_BROKEN.format(count=f"{more:,}")]
+        messages[pair_lists.MAX_PROBLEMS :] = [text.MORE_BROKEN.format(count=f"{more:,}")]
     usable = tuple(pair for pair in listed.pairs if pair.first not in broken and pair.second not in broken)
     return usable, [*listed.problems, *messages]
 
@@ -262,7 +249,3 @@ def _bar(progress: DeltaGenerator, step: str) -> DeltaGenerator:
 
 def _cancel() -> None:
     st.session_state["many_cancelled"] = st.session_state["many_list"][0]
-
-
-def _go_on() -> None:
-    del st.session_state["many_cancelled"]

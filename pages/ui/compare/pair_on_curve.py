@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -12,10 +12,10 @@ from pages.ui.session.loss_curves import axis_points, loss_arrays, version
 from pages.ui.text import compare as text
 from pages.ui.text import train as train_text
 from siamese_core.embeddings.verification import Distances
+from siamese_core.engine.evaluations import ModelFile
 from siamese_core.export.figures import base
 from siamese_core.export.figures.verification import distance_end, distance_histograms, with_pair
 from siamese_core.losses import LOSSES
-from siamese_core.runs.model import Model
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,14 +24,10 @@ HEIGHT = 430
 
 
 def draw_pair(
-    key: str,
-    model: Model,
-    value: float,
-    known: Distances | None,
-    threshold: float | None,
-    on_moved: Callable[[float], None],
+    file: ModelFile, value: float, known: Distances | None, threshold: float | None, on_moved: Callable[[float], None]
 ) -> None:
     """Draw it. The threshold's line can be dragged: `on_moved` is called with where it is dropped."""
+    model = file.model
     loss, measure = LOSSES[model.experiment.loss], model.measure
     st.markdown(f"**{text.PLACE}**")
     pairs = Distances.of([], []) if known is None else known.similarities() if model.is_similarity else known
@@ -54,26 +50,15 @@ def draw_pair(
             drawn = base.loss_curve(base.Curve(**curve), pairs.same, pairs.different, text=words, d_max=d_max)
         return with_pair(drawn, value, text.PLOT["pair"], d_max)
 
-    handles: list[dict[str, Any]] = []
-    if threshold is not None:
-        step = round(d_max / 200, 6)
-        handles = [
-            {"value": threshold, "low": 0.0, "high": d_max, "step": step, "label": text.PLOT["threshold"],
-             "key": "threshold", "kind": "vertical"}
-        ]  # fmt: skip
+    handles = [] if threshold is None else [
+        {"value": threshold, "low": 0.0, "high": d_max, "step": round(d_max / 200, 6), "label": text.PLOT["threshold"],
+         "key": "threshold", "kind": "vertical"}
+    ]  # fmt: skip
+    drawn_curve = None if curve is None else version(curve)
     plot_view(
         figure,
         "place_view",
-        settings=(
-            key,
-            model.experiment.loss,
-            measure.key,
-            value,
-            threshold,
-            d_max,
-            len(pairs.same),
-            None if curve is None else version(curve),
-        ),
+        settings=(file.key, value, threshold, d_max, len(pairs.same), drawn_curve),
         height=HEIGHT,
         label=text.PLOT["label"],
         handles=handles,

@@ -30,7 +30,7 @@ class Pair:
 
 
 def from_dataset(model: Model) -> Pair | None:
-    """Two test images, by class and number, or drawn."""
+    """Return two test images, by class and number, or drawn."""
     try:
         images = model.experiment.data.load() if model.has_images else None
     except DatasetMissing:
@@ -47,7 +47,7 @@ def from_dataset(model: Model) -> Pair | None:
         st.button(text.SAME_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, True))
         st.button(text.DIFFERENT_PAIR, icon=":material/shuffle:", on_click=_draw, args=(images, False))
     labels = images.test_labels
-    places = []
+    indices = []
     for side, column in enumerate(st.columns(2)):
         with column, st.container(horizontal=True, vertical_alignment="bottom"):
             name = text.SIDES[side]
@@ -59,8 +59,8 @@ def from_dataset(model: Model) -> Pair | None:
             number = f"pair_number_{side}"
             st.session_state[number] = min(st.session_state.get(number, 1), len(of_class))
             chosen = widgets.number_input(text.NUMBER.format(side=name), 1, len(of_class), key=number, width=140)
-            places.append(of_class[int(chosen) - 1])
-    first, second = places
+            indices.append(of_class[int(chosen) - 1])
+    first, second = indices
     return Pair(images.test_images[first], images.test_images[second], bool(labels[first] == labels[second]))
 
 
@@ -79,14 +79,14 @@ def _draw(images: Images, same: bool) -> None:
 
 
 def from_files(model: Model) -> Pair | None:
-    """Files stay chosen when the page is switched, which empties the widgets."""
+    """Return the pair of two files, which stay chosen when the page is switched, which empties the widgets."""
     given = []
     for side, column in enumerate(st.columns(2)):
         draw = partial(
             column.file_uploader, text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
             help=text.UPLOAD_HELP,
         )  # fmt: skip
-        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, _content))
+        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, UploadedFile.getvalue))
     return _decoded(model, given)
 
 
@@ -95,12 +95,8 @@ def from_camera(model: Model) -> Pair | None:
     given = []
     for side, column in enumerate(st.columns(2)):
         draw = partial(column.camera_input, text.PHOTO.format(side=text.SIDES[side]))
-        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, _content))
+        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, UploadedFile.getvalue))
     return _decoded(model, given)
-
-
-def _content(file: UploadedFile) -> bytes:
-    return file.getvalue()
 
 
 def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:

@@ -6,11 +6,10 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays
-from pages.ui.shims.images import show_png
 from pages.ui.text import compare as text
 from siamese_core.runs.model import Model
 
@@ -22,22 +21,18 @@ HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 2
 
 def maps(explained: Arrays, value: float) -> None:
     """Draw both images under one map, on one scale."""
-    chosen = widgets.persistent(
-        "map_kind",
-        "occlusion",
-        lambda key: widgets.segmented_control(text.MAP, list(text.MAPS), format_func=text.MAPS.__getitem__, key=key),
-    )
+    chosen = widgets.persistent(widgets.segmented_control, text.MAP, text.MAPS, key="map_kind", default="occlusion")
     found = explained[chosen]
     most = float(found.max())
     with st.container(horizontal=True):
         for image, heat in zip(explained["shown"], found, strict=True):
-            show_png(grid_png(overlaid(image, heat / most if most > 0 else heat)[None], 1), width=WIDTH)
+            show_grid(overlaid(image, heat / most if most > 0 else heat)[None], 1, width=WIDTH)
     st.caption(text.MAP_HELP[chosen])
     st.caption(text.STRENGTH[chosen].format(most=f"{most:.2g}", value=f"{value:.3g}"))
 
 
 def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
-    """uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
+    """Return uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
     grey = image.mean(axis=0, dtype=np.float32) / 255
     scaled = heat.astype(np.float32).clip(0, 1) * (len(HEAT) - 1)
     below = np.minimum(scaled.astype(int), len(HEAT) - 2)
@@ -55,8 +50,8 @@ def neighbours(model: Model, compared: Arrays) -> None:
         st.markdown(f"{name}")
         with st.container(horizontal=True):
             near = zip(compared["near"][side, 0], compared["near_distances"][side, 0], strict=True)
-            for place, distance in near:
+            for index, distance in near:
                 with st.container(width=80):
-                    label = model.classes[images.train_labels[place]]
+                    label = model.classes[images.train_labels[index]]
                     caption = f"{escape_markdown(label)}  \n{distance:.3g}"
-                    show_png(grid_png(images.train_images[place][None], 1), caption=caption, width="stretch")
+                    show_grid(images.train_images[index][None], 1, caption=caption, width="stretch")

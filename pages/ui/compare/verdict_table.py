@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
+from pages.ui.shims import widgets
 from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
@@ -36,7 +37,7 @@ class Verdicts:
 def draw_verdicts(
     model: Model, verdicts: Verdicts, threshold: Threshold | None, shown: Mapping[int, str], waits: bool
 ) -> None:
-    """`shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
+    """Draw them. `shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
     found = rows(model, verdicts, value)
     if value is None:
@@ -50,22 +51,14 @@ def draw_verdicts(
         table(verdicts, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
         alt=text.TABLE, key="many_table",
     )  # fmt: skip
-    st.download_button(
-        text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv", "text/csv", icon=":material/download:",
-        on_click="ignore",
-    )  # fmt: skip
+    widgets.download(text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv")
 
 
 def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
-    """A row of the CSV for each pair; None is what nobody knows."""
-    says_same = (
-        [None] * len(verdicts.value) if threshold is None else model.says_same(verdicts.value, threshold).tolist()
-    )
-    unlike = (
-        [None] * len(says_same)
-        if verdicts.unlike is None
-        else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
-    )
+    """Return a row of the CSV for each pair; None is what nobody knows."""
+    unknown = [None] * len(verdicts.pairs)
+    says_same = unknown if threshold is None else model.says_same(verdicts.value, threshold).tolist()
+    unlike = unknown if verdicts.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
     return [
         {
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
@@ -76,7 +69,7 @@ def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """How many pairs have which verdict, and how often it is wrong where the truth is known."""
+    """Return how many pairs have which verdict, and how often it is wrong where the truth is known."""
     says_same = [row["verdict"] == text.YES_NO[True] for row in found]
     line = text.SUMMARY.format(
         pairs=f"{len(found):,}", same=f"{sum(says_same):,}", different=f"{len(says_same) - sum(says_same):,}",
@@ -101,11 +94,10 @@ def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, s
         "second_image": [shown[pair.second] for pair in verdicts.pairs],
     } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
     truth = columns["same"]
-    right = [
-        None if same is None else verdict == text.YES_NO[same]
+    columns["right"] = [
+        text.RIGHT_WRONG[None if same is None else verdict == text.YES_NO[same]]
         for verdict, same in zip(columns["verdict"], truth, strict=True)
     ]
-    columns["right"] = [text.RIGHT_WRONG[is_right] for is_right in right]
     columns["same"] = [text.YES_NO[same] for same in truth]
     is_known, has_verdicts = any(same is not None for same in truth), found[0]["threshold"] is not None
     silent = {
@@ -129,10 +121,10 @@ def _columns(model: Model) -> dict[str, Any]:
 
 
 def thumbnails(images: Mapping[int, Pixels], pairs: int) -> dict[int, str]:
-    """uint8 (C, H, W) each → data URIs of small PNGs."""
+    """Return small PNGs of uint8 images (C, H, W) as data URIs, by index."""
 
     def uri(image: Pixels) -> str:
         side = SMALL_SIDE if len(image) == 3 and pairs > FEW else SIDE
         return data_uri(atlas_png(reduced(image[None], side), 1))
 
-    return {place: uri(image) for place, image in images.items()}
+    return {index: uri(image) for index, image in images.items()}

@@ -12,6 +12,7 @@ import streamlit as st
 
 from pages.ui.shims import assets
 from pages.ui.text.plot import PLOT
+from pages.ui.text.replay import REPLAY
 from siamese_core.formats.wire import pack
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def embedding_view(message: bytes, key: str) -> None:
     _embedding(key=key, data=message)
 
 
-def replay_view(message: dict[str, Any], key: str) -> None:
-    """Play recorded runs, as replay/view.js describes `message`; loads again only when their addresses change."""
-    _replay(key=key, data=message)
+def replay_view(runs: list[str], titles: list[str], key: str, **how: Any) -> None:
+    """Play recorded runs from their addresses, `how` replay/view.js says; loads again only when these change."""
+    _replay(key=key, data={"runs": runs, "titles": titles, "text": REPLAY} | how)
 
 
 def plot_view(
@@ -67,8 +68,11 @@ def plot_view(
     """
     drawn = st.session_state.get(f"{key}_drawn")
     now = time.monotonic()
-    fresh = drawn is not None and drawn.settings == settings
-    if drawn is None or not fresh or (drawn.data != data and (not live or now - drawn.at >= REDRAW_EVERY)):
+    if (
+        drawn is None
+        or drawn.settings != settings
+        or (drawn.data != data and (not live or now - drawn.at >= REDRAW_EVERY))
+    ):
         meta = {
             "figure": build().to_dict(),
             "plotly_url": assets.plotly_js(),

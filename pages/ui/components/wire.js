@@ -1,4 +1,5 @@
-// A message of siamese_core/formats/wire.py, for all components: four bytes that give the header's length, the header as JSON, then raw arrays.
+// A message of siamese_core/formats/wire.py, for all components: four bytes that give the length of the header, the
+// header as JSON, then raw arrays.
 
 const TYPES = {
   float32: Float32Array, float64: Float64Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,

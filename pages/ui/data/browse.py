@@ -23,7 +23,7 @@ def section() -> None:
     current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
         st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
-    key: str = widgets.selectbox(text.DATASET, list(titles), format_func=titles.__getitem__, key="data_dataset")
+    key: str = widgets.selectbox(text.DATASET, titles, key="data_dataset")
     datasets.may_use(key)
     record = dataset_of(key)
     try:
@@ -57,8 +57,8 @@ def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     """The first training images of a class; of every class, a row or more each."""
     labels = _images.train_labels
     if chosen is not None:
-        places = np.flatnonzero(labels == chosen)[: COLUMNS * ROWS]
+        indices = np.flatnonzero(labels == chosen)[: COLUMNS * ROWS]
     else:
         rows = [np.flatnonzero(labels == c)[:COLUMNS] for c in range(min(len(record.classes), 2 * ROWS))]
-        places = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
-    return grid_png(_images.train_images[places], COLUMNS)
+        indices = np.concatenate([np.resize(row, COLUMNS) if len(row) else row for row in rows])
+    return grid_png(_images.train_images[indices], COLUMNS)

@@ -10,11 +10,10 @@ import streamlit as st
 
 from pages.ui.session import engine
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import request_once
-from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import PendingReply
@@ -59,7 +58,7 @@ def _examples(data: Dataset) -> np.ndarray:
     """The first training image of each class, and more of them until a row is full."""
     labels = data.load().train_labels
     firsts = [np.flatnonzero(labels == c)[:SHOWN] for c in range(len(data.classes))]
-    turns = [places[turn] for turn in range(SHOWN) for places in firsts if turn < len(places)]
+    turns = [indices[turn] for turn in range(SHOWN) for indices in firsts if turn < len(indices)]
     return data.load().train_images[turns[:SHOWN]]
 
 
@@ -68,13 +67,13 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], imag
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
         return
-    for key, (words, ask) in rows.items():
+    for key, (words, send) in rows.items():
         st.markdown(words)
-        shown = images if ask is None else _transformed(key, data, ask)
+        shown = images if send is None else _transformed(key, data, send)
         if shown is None:
             st.caption(text.NOT_YET)
         else:
-            show_png(grid_png(shown, SHOWN), width="content")
+            show_grid(shown, SHOWN, width="content")
 
 
 def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from pages.ui.data import browse, downloads, inputs, pairs, uploaded
@@ -11,11 +9,9 @@ from pages.ui.session import engine, sections
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import data as text
 
-TITLE = text.TITLE
-
 POLL_EVERY = 0.7
 
-SECTIONS: dict[str, Callable[[], None]] = {
+SECTIONS = {
     "browse": browse.section,
     "pairs": pairs.section,
     "inputs": inputs.section,

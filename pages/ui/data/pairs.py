@@ -11,11 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.session import session
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
-from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine import RunView
@@ -49,9 +48,7 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        shown: str = widgets.segmented_control(
-            text.SHOW, list(text.KINDS), default="pairs", format_func=text.KINDS.__getitem__, key="pairs_shown"
-        )  # fmt: skip
+        shown: str = widgets.segmented_control(text.SHOW, text.KINDS, default="pairs", key="pairs_shown")
         st.button(text.NEXT_BATCH, icon=":material/skip_next:", help=text.NEXT_BATCH_HELP, on_click=_go_ahead)
     found = _asked(run, experiment)
     _line(line, run, experiment, found)
@@ -100,9 +97,9 @@ def _pairs(experiment: Experiment, found: Arrays) -> None:
     _easy(experiment, found)
     half = SHOWN_PAIRS // 2
     for same in (True, False):
-        places = np.flatnonzero(found["same"].astype(bool) == same)
+        indices = np.flatnonzero(found["same"].astype(bool) == same)
         st.markdown(text.SAME if same else text.DIFFERENT)
-        _grid([_pair(experiment, found, place) for place in _ordered(found, places, order, same)[:half]])
+        _grid([_pair(experiment, found, index) for index in _ordered(found, indices, order, same)[:half]])
 
 
 def _easy(experiment: Experiment, found: Arrays) -> None:
@@ -111,20 +108,20 @@ def _easy(experiment: Experiment, found: Arrays) -> None:
         st.caption(text.EASY.format(share=f"{float(found['easy'][0]):.0%}", what=what))
 
 
-def _ordered(found: Arrays, places: np.ndarray, order: str, same: bool) -> np.ndarray:
+def _ordered(found: Arrays, indices: np.ndarray, order: str, same: bool) -> np.ndarray:
     if order == "drawn":
         # Evenly out of all: the first ones would all be of one image.
-        return places[np.unique(np.linspace(0, len(places) - 1, min(len(places), SHOWN_PAIRS // 2)).astype(int))]
-    far_first = places[np.argsort(-found["d"][places], kind="stable")]
+        return indices[np.unique(np.linspace(0, len(indices) - 1, min(len(indices), SHOWN_PAIRS // 2)).astype(int))]
+    far_first = indices[np.argsort(-found["d"][indices], kind="stable")]
     return far_first if same == (order == "hardest") else far_first[::-1]
 
 
-def _pair(experiment: Experiment, found: Arrays, place: int) -> tuple[np.ndarray, str]:
-    i, j = int(found["i"][place]), int(found["j"][place])
+def _pair(experiment: Experiment, found: Arrays, index: int) -> tuple[np.ndarray, str]:
+    i, j = int(found["i"][index]), int(found["j"][index])
     names = experiment.data.classes
     caption = [escape_markdown(f"{names[found['labels'][i]]} · {names[found['labels'][j]]}")]
     if "d" in found:
-        caption.append(_value(experiment, found["d"][place]))
+        caption.append(_value(experiment, found["d"][index]))
     return np.stack([found["pixels"][i], _second(found)[j]]), "  \n".join(caption)
 
 
@@ -141,7 +138,7 @@ def _grid(tiles: Sequence[tuple[np.ndarray, str]]) -> None:
     with st.container(horizontal=True):
         for images, caption in tiles:
             with st.container(width=TILE_WIDTH):
-                show_png(grid_png(images, len(images)), caption=caption, width="stretch")
+                show_grid(images, len(images), caption=caption, width="stretch")
 
 
 def _triplets(experiment: Experiment, found: Arrays) -> None:
@@ -155,9 +152,9 @@ def _triplets(experiment: Experiment, found: Arrays) -> None:
         d[found["i"], found["j"]] = found["d"]
         if experiment.branches == 1:
             d[found["j"], found["i"]] = found["d"]
-    places = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
+    indices = np.unique(np.linspace(0, chosen.shape[1] - 1, min(chosen.shape[1], SHOWN_TRIPLETS)).astype(int))
     tiles = []
-    for anchor, positive, negative in chosen[:, places].T:
+    for anchor, positive, negative in chosen[:, indices].T:
         images = np.stack([found["pixels"][anchor], *_second(found)[[positive, negative]]])
         of_positive, of_negative = (_value(experiment, d[anchor, other]) for other in (positive, negative))
         caption = text.TRIPLET.format(positive=of_positive, negative=of_negative) if "d" in found else ""
@@ -185,7 +182,7 @@ def _batch(experiment: Experiment, found: Arrays) -> None:
     st.caption(text.BATCH.format(images=f"{total:,}"))
     if total > len(labels):
         st.caption(text.SHOWN_OF.format(shown=len(labels)))
-    show_png(grid_png(found["pixels"], 12), width="content")
+    show_grid(found["pixels"], 12, width="content")
     if "second" in found:
         st.caption(text.SECOND_INPUTS)
-        show_png(grid_png(found["second"], 12), width="content")
+        show_grid(found["second"], 12, width="content")

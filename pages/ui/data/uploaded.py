@@ -50,7 +50,7 @@ def _source() -> None:
     if given is not None and st.session_state.get("own_read") != given.file_id:
         st.session_state["own_read"] = given.file_id
         st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
-        _forget_choices()
+        st.session_state.pop("own_held_out", None)
         datasets.read_zip(given)
     root = os.environ.get(IMAGE_ROOT)
     if root:
@@ -62,13 +62,9 @@ def _server_folder(root: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
-            _forget_choices()
+            st.session_state.pop("own_held_out", None)
             st.session_state["own_name"] = archives.clean(name)[:24]
             datasets.read_folder(root, name)
-
-
-def _forget_choices() -> None:
-    st.session_state.pop("own_held_out", None)
 
 
 def _progress(shown: str) -> None:
@@ -109,10 +105,7 @@ def _prepare(reading: Reading) -> None:
         side = widgets.slider(
             text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
         )
-        colour = widgets.segmented_control(
-            text.COLOUR, list(text.COLOURS_OF), default="colour", key="own_colour",
-            format_func=text.COLOURS_OF.__getitem__,
-        )  # fmt: skip
+        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="own_colour")
         test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
     held_out = widgets.multiselect(
         text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",
@@ -141,9 +134,9 @@ def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> byte
     """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
-    for row, places in zip(tiles, rows, strict=False):
-        for tile, place in zip(row, places, strict=False):
-            tile[:] = uploaded.resized(_pictures.pixels[place], side, colour)
+    for row, indices in zip(tiles, rows, strict=False):
+        for tile, index in zip(row, indices, strict=False):
+            tile[:] = uploaded.resized(_pictures.pixels[index], side, colour)
     return atlas_png(tiles.reshape(-1, *tiles.shape[2:]), PREVIEWED_EACH)
 
 

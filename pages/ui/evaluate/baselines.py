@@ -36,7 +36,7 @@ def part(evaluation: Evaluation) -> None:
 
 
 def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.Figure:
-    """The scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
+    """Draw the scores of a group beside those of simpler ways; `run` is a classifier's, where one was trained."""
     group = evaluation.groups[name]
     by_approach: dict[str, Mapping[str, float | None]] = {"model": group.scores}
     if run is not None and run.scores and run.status == "finished":
@@ -48,7 +48,7 @@ def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.
 
 def _classifier(evaluation: Evaluation) -> RunView | None:
     """The softmax classifier of this model: a background run, which a button starts."""
-    experiment = evaluation.file.model.experiment
+    experiment = evaluation.model.experiment
     if experiment.loss == "softmax":
         st.caption(text.SOFTMAX_SELF)
         return None
@@ -60,13 +60,13 @@ def _classifier(evaluation: Evaluation) -> RunView | None:
         st.button(
             text.SOFTMAX, icon=":material/play_circle:", help=text.SOFTMAX_HELP, on_click=_train, args=(evaluation,)
         )
-    elif run.status not in ("finished", "halted", "failed", "stopped"):
+    elif run.status != "finished":
         st.fragment(_going, run_every=POLL_EVERY)(run.id)
     return run
 
 
 def _train(evaluation: Evaluation) -> None:
-    run = session.start_run(as_classifier(evaluation.file.model.experiment), background=True)
+    run = session.start_run(as_classifier(evaluation.model.experiment), background=True)
     st.session_state["softmax_run"] = (evaluation.file.key, run)
 
 

@@ -12,12 +12,17 @@ from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import ModelFile
 from siamese_core.evaluation.report import GroupReport, Report
+from siamese_core.runs.model import Model
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     file: ModelFile
     report: Report
+
+    @property
+    def model(self) -> Model:
+        return self.file.model
 
     @property
     def groups(self) -> Mapping[str, GroupReport]:
@@ -31,8 +36,7 @@ def choose_group(evaluation: Evaluation, key: str, label: str = text.GROUP) -> s
         return names[0]
     if st.session_state.get(key) not in names:
         st.session_state[key] = names[0]
-    chosen: str = widgets.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
-    return chosen
+    return widgets.segmented_control(label, names, format_func=text.GROUPS.__getitem__, key=key)
 
 
 def table(columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], helps: Mapping[str, str]) -> None:

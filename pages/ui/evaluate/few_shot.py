@@ -29,7 +29,7 @@ def part(evaluation: Evaluation) -> None:
             with st.container(border=True, width=300):
                 st.markdown(f"**{text.GROUPS[name]}**")
                 _accuracy(evaluation, group, ways, shots)
-    if evaluation.file.model.experiment.branches == 2:
+    if evaluation.model.experiment.branches == 2:
         st.caption(text.FEW_SHOT_FIRST)
     if len(labels) < sum(len(group.indices) for group in evaluation.groups.values()):
         st.caption(text.FEW_SHOT_OF.format(count=f"{len(labels):,}"))

@@ -9,11 +9,10 @@ from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import embedding_message, engine
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
-from pages.ui.shims.images import show_png
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout, layout_of
@@ -28,9 +27,6 @@ LAYOUT = "evaluated_layout"
 SHOWN = 12
 TILE_WIDTH = 112
 
-Pointed = tuple[int, int, float]
-"""Two points of the layout, and their distance."""
-
 
 def part(evaluation: Evaluation) -> None:
     name = choose_group(evaluation, "hardest_group")
@@ -38,7 +34,7 @@ def part(evaluation: Evaluation) -> None:
     left, right = st.columns([1, 1], gap="medium")
     with left:
         kind: str = widgets.segmented_control(
-            text.KIND, list(text.HARDEST), default="different", format_func=text.HARDEST.__getitem__,
+            text.KIND, text.HARDEST, default="different",
             key="hardest_kind", wrap=True,
         )  # fmt: skip
         group = evaluation.groups[name]
@@ -50,30 +46,30 @@ def part(evaluation: Evaluation) -> None:
 
 
 def _gallery(evaluation: Evaluation, group: GroupReport, kind: str, pairs: Hardest) -> None:
-    images = evaluation.file.model.experiment.data.load().test_images
+    images = evaluation.model.experiment.data.load().test_images
     n = len(group.indices)
     with st.container(horizontal=True):
         for number in range(min(SHOWN, len(pairs.value))):
             rows = (int(pairs.first[number]), int(pairs.second[number]))
-            places = [int(group.indices[row % n]) for row in rows]
-            names = [escape_markdown(evaluation.file.model.classes[group.labels[row % n]]) for row in rows]
-            value = evaluation.file.model.measure.from_distance(float(pairs.value[number]))
+            indices = [int(group.indices[row % n]) for row in rows]
+            names = [escape_markdown(evaluation.model.classes[group.labels[row % n]]) for row in rows]
+            value = evaluation.model.measure.from_distance(float(pairs.value[number]))
             with st.container(width=TILE_WIDTH):
                 caption = f"{' · '.join(dict.fromkeys(names))}  \n{value:.3g}"
-                show_png(grid_png(images[places], 2), caption=caption, width="stretch")
+                show_grid(images[indices], 2, caption=caption, width="stretch")
                 st.button(
                     text.SHOW, key=f"show_{kind}_{number}", help=text.SHOW_HELP, width="stretch",
-                    on_click=_point_at, args=(evaluation, n, rows, places, float(value)),
+                    on_click=_point_at, args=(evaluation, n, rows, indices, float(value)),
                 )  # fmt: skip
 
 
-def _point_at(evaluation: Evaluation, n: int, rows: tuple[int, int], places: list[int], value: float) -> None:
+def _point_at(evaluation: Evaluation, n: int, rows: tuple[int, int], indices: list[int], value: float) -> None:
     """Where two images are in the layout; None where one of them is not among those shown."""
     shown = evaluation.report.shown
     points: list[int] = []
-    for row, place in zip(rows, places, strict=True):
-        at = int(np.searchsorted(shown, place))
-        if at < len(shown) and shown[at] == place:
+    for row, index in zip(rows, indices, strict=True):
+        at = int(np.searchsorted(shown, index))
+        if at < len(shown) and shown[at] == index:
             points.append(at + (len(shown) if row >= n else 0))
     st.session_state["pointed"] = (evaluation.file.key, (*points, value) if len(points) == 2 else None)
 
@@ -87,8 +83,8 @@ def _points(evaluation: Evaluation) -> None:
         return
     if key == evaluation.file.key and pointed is None:
         st.caption(text.NO_POINT.format(count=f"{len(evaluation.report.shown):,}"))
-    pair: Pointed | None = pointed if key == evaluation.file.key else None
-    experiment = evaluation.file.model.experiment
+    pair = pointed if key == evaluation.file.key else None
+    experiment = evaluation.model.experiment
     version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
         rerun_when(engine.is_umap_warm, POLL_EVERY)

@@ -15,8 +15,6 @@ from pages.ui.text import evaluate as text
 from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.evaluation.report import Report, from_wire
 
-TITLE = text.TITLE
-
 POLL_EVERY = 0.4
 
 PARTS: dict[str, Callable[[Evaluation], None]] = {
@@ -49,13 +47,13 @@ def _report(file: ModelFile) -> Report | None:
     """Return what was found; None, and how far it is, as long as it is not."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.info(text.STOPPED, icon=":material/info:")
-        st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_begin)
+        _begin_button(st.session_state.pop, "evaluate_stopped", None)
         return None
     work = evaluations.poll("evaluate", file)
     assert work is not None, "looking begins it"
     if work.status == "failed":
         st.error(escape_markdown(work.message), icon=":material/error:")
-        st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=_again, args=(file,))
+        _begin_button(evaluations.cancel, "evaluate", file)
         return None
     if work.status != "done":
         st.fragment(_progress, run_every=POLL_EVERY)(file)
@@ -63,12 +61,8 @@ def _report(file: ModelFile) -> Report | None:
     return widgets.once("evaluated", file.key, lambda: from_wire(work.about, work.arrays))
 
 
-def _begin() -> None:
-    del st.session_state["evaluate_stopped"]
-
-
-def _again(file: ModelFile) -> None:
-    evaluations.cancel("evaluate", file)
+def _begin_button(on_click: Callable[..., object], *args: object) -> None:
+    st.button(text.EVALUATE, type="primary", icon=":material/fact_check:", on_click=on_click, args=args)
 
 
 def _stop(file: ModelFile) -> None:

@@ -29,7 +29,7 @@ RIGHT, WRONG, QUERY = (15, 159, 143), (229, 72, 77), (143, 151, 163)
 
 def part(evaluation: Evaluation) -> None:
     table(text.SCORES, score_rows(evaluation), text.SCORES_HELP)
-    if evaluation.file.model.experiment.branches == 2:
+    if evaluation.model.experiment.branches == 2:
         st.caption(text.SEARCHED_WITH_BOTH)
     name = choose_group(evaluation, "retrieval_group")
     group = evaluation.groups[name]
@@ -38,7 +38,13 @@ def part(evaluation: Evaluation) -> None:
         _sheet(evaluation, group)
     with right:
         st.markdown(f"**{text.CONFUSION_TITLE}**")
-        _confusion(evaluation, name)
+        plot_view(
+            lambda: confusion(evaluation, name),
+            "confusion_view",
+            settings=(evaluation.file.key, name),
+            height=figures.HEIGHTS["confusion"],
+            label=text.CONFUSION["label"],
+        )
 
 
 def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -49,30 +55,17 @@ def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     ]
 
 
-def _confusion(evaluation: Evaluation, name: str) -> None:
-    plot_view(
-        lambda: confusion(evaluation, name),
-        "confusion_view",
-        settings=(evaluation.file.key, name),
-        height=figures.HEIGHTS["confusion"],
-        label=text.CONFUSION["label"],
-    )
-
-
 def confusion(evaluation: Evaluation, name: str) -> go.Figure:
     group = evaluation.groups[name]
-    names = [evaluation.file.model.classes[c] for c in group.classes]
+    names = [evaluation.model.classes[c] for c in group.classes]
     return figures.confusion(group.confusion, names, text=text.CONFUSION)
 
 
 def _sheet(evaluation: Evaluation, group: GroupReport) -> None:
     st.markdown(f"**{text.SHEET_TITLE}**")
-    kind: str = widgets.segmented_control(
-        text.QUERIES, list(text.QUERY_KINDS), default="spread", format_func=text.QUERY_KINDS.__getitem__,
-        key="retrieval_queries"
-    )  # fmt: skip
+    kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="spread", key="retrieval_queries")
     queries = spread(group) if kind == "spread" else worst(group)
-    images = evaluation.file.model.experiment.data.load().test_images
+    images = evaluation.model.experiment.data.load().test_images
     show_png(sheet(images, group, queries), width="stretch")
     st.caption(text.SHEET.format(k=group.neighbours.shape[1]))
 
@@ -81,7 +74,7 @@ def spread(group: GroupReport) -> np.ndarray:
     """Return rows (Q,) of some images of every class, evenly out of each, in turn."""
     rows = [np.flatnonzero(group.labels == c) for c in group.classes]
     each = -(-QUERIES // len(rows))
-    turns = [places[(len(places) * turn) // each] for turn in range(each) for places in rows if turn < len(places)]
+    turns = [indices[(len(indices) * turn) // each] for turn in range(each) for indices in rows if turn < len(indices)]
     return np.array(sorted(turns[:QUERIES], key=lambda row: group.labels[row]))
 
 
@@ -94,7 +87,7 @@ def worst(group: GroupReport) -> np.ndarray:
 
 
 def sheet(images: np.ndarray, group: GroupReport, queries: np.ndarray) -> bytes:
-    """A PNG with a row for each query: the image, then its neighbours with borders that show whether they are right."""
+    """Return a PNG with a row for each query: the image, then its neighbours, in frames that show which are right."""
     n = len(group.indices)
     tiles = []
     for query in queries:

@@ -13,6 +13,7 @@ from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.evaluation import Evaluation
 from pages.ui.session import model_picker
 from pages.ui.session.image_grid import grid_png
+from pages.ui.shims import widgets
 from pages.ui.shims.images import data_uri
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
@@ -34,7 +35,7 @@ figure { margin: 1rem 0; }
 
 def part(evaluation: Evaluation) -> None:
     st.markdown(f"**{text.SAVE}**")
-    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
+    # What is of the session is read here: a file is made by a thread that knows nothing of it.
     title, about, saved = (
         model_picker.title(evaluation.file),
         model_picker.about(evaluation.file),
@@ -47,9 +48,8 @@ def part(evaluation: Evaluation) -> None:
         text.HTML: ("evaluation.html", lambda: page(evaluation, title, about, saved).encode()),
     }
     with st.container(horizontal=True):
-        for label, (name, content) in files.items():
-            kind = "text/html" if name.endswith("html") else "text/csv"
-            st.download_button(label, content, name, kind, icon=":material/download:", on_click="ignore")
+        for label, (name, make) in files.items():
+            widgets.download(label, make, name)
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -57,51 +57,40 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def scores(evaluation: Evaluation) -> list[dict[str, object]]:
-    """A row for each score of each group, with its interval where it has one."""
-    rows: list[dict[str, object]] = []
+    """Return a row for each score of each group, with its interval where it has one."""
+    rows = []
     for name, group in evaluation.groups.items():
         each = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
-        for score, value in each.items():
-            low, high = group.spread.get(score, (None, None))
-            rows.append(
-                {"classes": name, "approach": "model", "score": score, "value": value, "low": low, "high": high}
-            )
+        rows += [_score(name, "model", score, value, group.spread.get(score)) for score, value in each.items()]
         tried, _ = few_shot.accuracy(evaluation, group, few_shot.WAYS, few_shot.SHOTS)
         if tried is not None:
-            name_of_it = f"{tried.ways}_way_{tried.shots}_shot"
-            result = {"value": tried.accuracy, "low": tried.low, "high": tried.high}
-            rows.append({"classes": name, "approach": "model", "score": name_of_it, **result})
+            score = f"{tried.ways}_way_{tried.shots}_shot"
+            rows.append(_score(name, "model", score, tried.accuracy, (tried.low, tried.high)))
         for approach, others in group.baselines.items():
-            rows += [{"classes": name, "approach": approach, "score": score, "value": v} for score, v in others.items()]
+            rows += [_score(name, approach, score, value) for score, value in others.items()]
     return rows
 
 
+def _score(
+    classes: str, approach: str, score: str, value: float | None, interval: tuple[float, float] | None = None
+) -> dict[str, object]:
+    low, high = interval or (None, None)
+    return {"classes": classes, "approach": approach, "score": score, "value": value, "low": low, "high": high}
+
+
 def at_threshold(evaluation: Evaluation, saved: Threshold | None) -> list[dict[str, object]]:
-    """The threshold, by which rule it was chosen, and its error rates on the reporting half."""
+    """Return the threshold, by which rule it was chosen, and its error rates on the reporting half."""
     if saved is None:
         return []
-    rows: list[dict[str, object]] = [
-        {"classes": saved.group, "approach": f"threshold by {saved.rule}", "score": "threshold", "value": saved.value}
-    ]
+    rows = [_score(saved.group, f"threshold by {saved.rule}", "threshold", saved.value)]
     for name in evaluation.groups:
-        for score, value, ends in threshold.rates_of(evaluation, name, saved.value):
-            low, high = ends or (None, None)
-            rows.append(
-                {
-                    "classes": name,
-                    "approach": "at the threshold",
-                    "score": score,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
+        rows += [_score(name, "at the threshold", *rate) for rate in threshold.rates_of(evaluation, name, saved.value)]
     return rows
 
 
 def curves(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The error rates along the thresholds of each group, in the model's own units."""
-    measure = evaluation.file.model.measure
+    """Return the error rates along the thresholds of each group, in the units of the model."""
+    measure = evaluation.model.measure
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
         for at, accept, reject in zip(*map(np.ndarray.tolist, group.curves or ()), strict=True):
@@ -111,8 +100,8 @@ def curves(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
-    """The hardest pairs: which test images, their classes, and how far apart they are for the model."""
-    model = evaluation.file.model
+    """Return the hardest pairs: which test images, their classes, and their distance for the model."""
+    model = evaluation.model
     rows: list[dict[str, object]] = []
     for name, group in evaluation.groups.items():
         n = len(group.indices)
@@ -130,7 +119,7 @@ def hardest(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def page(evaluation: Evaluation, title: str, about: str, saved: Threshold | None) -> str:
-    """One HTML page with everything in it, plotly.js included."""
+    """Return one HTML page with everything in it, plotly.js included."""
     title = html.escape(text.REPORT_TITLE.format(model=title))
     body = "\n".join(_body(evaluation, about, saved))
     return (
@@ -140,7 +129,7 @@ def page(evaluation: Evaluation, title: str, about: str, saved: Threshold | None
 
 
 def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterator[str]:
-    model = evaluation.file.model
+    model = evaluation.model
     yield f"<p>{html.escape(about)}</p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if saved is not None:
@@ -159,13 +148,13 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
         yield _figure(retrieval.confusion(evaluation, name))
-        yield _picture(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
+        yield _image(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
         yield _figure(baselines.figure(evaluation, name))
         for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
-            places = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]
-            if len(places):
+            indices = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]
+            if len(indices):
                 yield f"<h4>{html.escape(text.HARDEST[kind])}</h4>"
-                yield _picture(grid_png(images[places], 8), text.HARDEST[kind])
+                yield _image(grid_png(images[indices], 8), text.HARDEST[kind])
     yield f"<p><code>{html.escape(model.experiment.to_query())}</code></p>"
 
 
@@ -181,5 +170,5 @@ def _figure(figure: go.Figure, first: bool = False) -> str:
     return f"<figure>{drawn}</figure>"
 
 
-def _picture(png: bytes, words: str) -> str:
+def _image(png: bytes, words: str) -> str:
     return f'<img alt="{html.escape(words)}" src="{data_uri(png)}">'

@@ -76,17 +76,15 @@ def _fits(rule: Rule) -> bool:
 
 def _picker(evaluation: Evaluation) -> Threshold | None:
     name = choose_group(evaluation, "threshold_group", text.CHOSEN_ON)
-    kind: str = widgets.segmented_control(
-        text.RULE, list(text.RULES), format_func=text.RULES.__getitem__, key=RULE, wrap=True
-    )
+    kind: str = widgets.segmented_control(text.RULE, text.RULES, key=RULE, wrap=True)
     st.caption(text.RULE_HELP[kind])
-    group, is_similarity = evaluation.groups[name], evaluation.file.model.is_similarity
+    group, is_similarity = evaluation.groups[name], evaluation.model.is_similarity
     if kind == "hand":
         by_hand = _by_hand(evaluation, name)
         if not len(group.reported_on.same) or not len(group.reported_on.different):
             return None
         return threshold_at(
-            evaluation.file.model.measure.as_distance(by_hand), group.reported_on, "hand", name, is_similarity
+            evaluation.model.measure.as_distance(by_hand), group.reported_on, "hand", name, is_similarity
         )
     return choose_threshold(group.chosen_on, group.reported_on, _rule(kind), name, is_similarity)
 
@@ -104,7 +102,7 @@ def _middle(evaluation: Evaluation, name: str) -> float:
     """Where no rule finds a threshold, something to begin with."""
     curves = evaluation.groups[name].curves
     distance = float(np.median(curves.thresholds)) if curves is not None else 0.0
-    return max(0.0, evaluation.file.model.measure.from_distance(distance))
+    return max(0.0, evaluation.model.measure.from_distance(distance))
 
 
 def _rule(kind: str) -> Rule:
@@ -131,9 +129,9 @@ def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
 
 
 def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
-    """What a threshold means, and how often it is wrong on the classes of each group."""
-    lines = [text.SAYS_SAME[evaluation.file.model.is_similarity].format(value=f"{threshold.value:.3g}")]
-    distance = evaluation.file.model.measure.as_distance(threshold.value)
+    """Return what a threshold means, and how often it is wrong on the classes of each group."""
+    lines = [text.SAYS_SAME[evaluation.model.is_similarity].format(value=f"{threshold.value:.3g}")]
+    distance = evaluation.model.measure.as_distance(threshold.value)
     for name, group in evaluation.groups.items():
         at = rates(group.reported_on, distance)
         none = model_picker.text.NONE
@@ -152,8 +150,8 @@ def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
 def rates_of(
     evaluation: Evaluation, name: str, value: float
 ) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
-    """Of a threshold on the classes of a group: each error rate, and its interval."""
-    group, distance = evaluation.groups[name], evaluation.file.model.measure.as_distance(value)
+    """Yield each error rate of a threshold on the classes of a group, and its interval."""
+    group, distance = evaluation.groups[name], evaluation.model.measure.as_distance(value)
     ends = (None, None) if group.bands is None else band(group.bands, distance)
     yield from zip(("false_accept", "false_reject"), rates(group.reported_on, distance), ends, strict=True)
 
@@ -161,12 +159,10 @@ def rates_of(
 def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
     value = None if threshold is None else threshold.value
     d_max = _end(evaluation, value)
-    handles: list[dict[str, Any]] = []
-    if value is not None:
-        handles = [
-            {"value": value, "low": 0.0, "high": d_max, "step": round(d_max / 500, 6),
-             "label": text.HISTOGRAM["threshold"], "key": "threshold", "kind": "vertical"}
-        ]  # fmt: skip
+    handles = [] if value is None else [
+        {"value": value, "low": 0.0, "high": d_max, "step": round(d_max / 500, 6),
+         "label": text.HISTOGRAM["threshold"], "key": "threshold", "kind": "vertical"}
+    ]  # fmt: skip
     plot_view(
         lambda: histogram(evaluation, value),
         "threshold_view",
@@ -179,8 +175,8 @@ def _histogram(evaluation: Evaluation, threshold: Threshold | None) -> None:
 
 
 def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
-    """The pairs of the reporting halves, on either side of a threshold."""
-    model = evaluation.file.model
+    """Draw the pairs of the reporting halves, on either side of a threshold."""
+    model = evaluation.model
     measure = model.measure
     words = text.HISTOGRAM | {"axis": train_text.AXES[measure.kind].format(measure=measure.title)}
     return figures.distance_histograms(
@@ -193,19 +189,17 @@ def histogram(evaluation: Evaluation, value: float | None) -> go.Figure:
 
 
 def _pairs(evaluation: Evaluation) -> dict[str, Distances]:
-    """In the model's own units."""
+    """In the units of the model."""
     pairs = {name: group.reported_on for name, group in evaluation.groups.items()}
-    if not evaluation.file.model.is_similarity:
+    if not evaluation.model.is_similarity:
         return pairs
     return {name: side.similarities() for name, side in pairs.items()}
 
 
 def _end(evaluation: Evaluation, value: float | None) -> float:
-    return (
-        1.0
-        if evaluation.file.model.is_similarity
-        else figures.distance_end(_pairs(evaluation).values(), 1.2 * (value or 0.0))
-    )
+    if evaluation.model.is_similarity:
+        return 1.0
+    return figures.distance_end(_pairs(evaluation).values(), 1.2 * (value or 0.0))
 
 
 def _summary(evaluation: Evaluation) -> None:
@@ -229,9 +223,7 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
-    kind: str = widgets.segmented_control(
-        text.CURVE, list(text.CURVES), default="roc", format_func=text.CURVES.__getitem__, key="threshold_curve"
-    )  # fmt: skip
+    kind: str = widgets.segmented_control(text.CURVE, text.CURVES, default="roc", key="threshold_curve")
     plot_view(
         lambda: curve(evaluation, threshold, kind),
         "curve_view",
@@ -242,14 +234,14 @@ def _curves(evaluation: Evaluation, threshold: Threshold | None) -> None:
 
 
 def curve(evaluation: Evaluation, threshold: Threshold | None, kind: str) -> go.Figure:
-    """ROC or DET of each group, and where the threshold stands on them."""
+    """Return ROC or DET of each group, and where the threshold stands on them."""
     lines, marks = {}, {}
     for name, group in evaluation.groups.items():
         if group.curves is None:
             continue
         lines[name] = (group.curves.false_accept, 1 - group.curves.false_reject, text.GROUPS[name])
         if threshold is not None:
-            at = rates(group.reported_on, evaluation.file.model.measure.as_distance(threshold.value))
+            at = rates(group.reported_on, evaluation.model.measure.as_distance(threshold.value))
             marks[name] = (at.false_accept, 1 - at.false_reject)
     if kind == "det":
         return figures.det(lines, marks, text=text.CURVE_WORDS)

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from pages.ui.components.components import replay_view
 from pages.ui.shims import assets
-from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.bundled import data_folder
 from siamese_core.formats.wire import pack, unpack
 
@@ -15,17 +14,11 @@ FOLDER = data_folder() / "recorded"
 
 
 def film(title: str) -> None:
-    replay_view(
-        {
-            "runs": [_published()], "titles": [title], "text": REPLAY, "autoplay": True, "loop": True, "seconds": 10.0,
-            "compact": True,
-        },
-        key="film",
-    )  # fmt: skip
+    replay_view([_published()], [title], "film", autoplay=True, loop=True, seconds=10.0, compact=True)
 
 
 def query() -> str:
-    """The experiment that was recorded."""
+    """Return the experiment that was recorded."""
     return (FOLDER / "experiment.txt").read_text("utf-8").strip()
 
 

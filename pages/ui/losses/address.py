@@ -20,15 +20,14 @@ from siamese_core.networks.build import OUTPUTS
 
 PAGE = "losses"
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "distance": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "distance"),
-    "similarity": tuple(key for key, loss in LOSSES.items() if loss.input_kind in ("similarity", "logits")),
-    "triplet": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "triplet"),
-    "batch": tuple(key for key, loss in LOSSES.items() if loss.input_kind == "batch"),
+GROUPS = {
+    group: tuple(key for key, loss in LOSSES.items() if loss.input_kind.replace("logits", "similarity") == group)
+    for group in text.GROUPS
 }
 """Losses that share an axis can be laid over each other."""
 
-LINED = {key: LOSSES[key] for key in GROUPS["distance"] if draggable_param(key)}
+LINED = {key: param for key in GROUPS["distance"] if (param := draggable_param(key))}
+"""Losses with a line that can be dragged, and its parameter."""
 DISTANCES = {key: measure for key, measure in MEASURES.items() if not measure.is_similarity}
 DIMENSIONS: Any = EXPERIMENT["embedding_dim"]
 
@@ -41,7 +40,7 @@ FIELDS: dict[str, Field] = {
         ChoiceField("similar", text.SIMILAR, "1", text.SIMILAR_HELP, text.SIMILAR_NAMES),
         ChoiceField("group", text.GROUP, "distance", "", text.GROUPS),
         FloatField("pair", text.PAIR_DISTANCE, 0.5, 0.0, LARGEST_PAIR, 0.05, ""),
-        one_of("reach", text.CODE_LOSS, "contrastive", LINED, ""),
+        one_of("reach", text.CODE_LOSS, "contrastive", {key: LOSSES[key] for key in LINED}, ""),
         one_of("output", text.REACH_OUTPUT, "l2", OUTPUTS, ""),
         one_of("measure", text.REACH_MEASURE, "euclidean", DISTANCES, ""),
         IntField("dim", text.REACH_DIM, 2, DIMENSIONS.low, DIMENSIONS.high, 1, ""),
@@ -64,16 +63,12 @@ def param_key(loss: str, name: str) -> str:
 
 
 def params_of(loss: str) -> dict[str, float]:
-    """The parameters of a loss as the page has them."""
+    """Return the parameters of a loss as the page has them."""
     return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
 
 
-def first_shown(group: str) -> list[str]:
-    return list(GROUPS[group][:1])
-
-
 def read() -> None:
-    """Fills the widgets from the address where that is not what the page has written: at first, and when the browser
+    """Fill the widgets from the address where that is not what the page has written: at first, and when the browser
     goes back."""
     address = urlencode(sorted(st.query_params.items()), errors="replace")
     if key("ignored") in st.session_state and (not address or address_sync.has_written(PAGE, address)):
@@ -88,13 +83,12 @@ def read() -> None:
 
 
 def ignored() -> list[Ignored]:
-    """What of the address could not be used, until the next change."""
-    found: list[Ignored] = st.session_state[key("ignored")]
-    return found
+    """Return what of the address could not be used, until the next change."""
+    return st.session_state[key("ignored")]
 
 
 def write() -> None:
-    """The address follows the widgets: the part of the page, the losses, and what differs from its default."""
+    """Write the widgets into the address: the part of the page, the losses, and what differs from its default."""
     values = {name: st.session_state[key(name)] for name in (*FIELDS, "shown")}
     for name, value in values.items():
         widgets.save(key(name), value)

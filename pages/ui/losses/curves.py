@@ -11,7 +11,7 @@ import streamlit as st
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address, gradient_steps, latest_run
 from pages.ui.losses.drag_handles import drag, handles, take_dragged
-from pages.ui.losses.field_widgets import slider
+from pages.ui.losses.field_widgets import select, slider
 from pages.ui.losses.one_pair import one_pair
 from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
@@ -31,13 +31,8 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         group = _group()
-        shown = widgets.multiselect(
-            text.SHOWN,
-            address.GROUPS[group],
-            format_func=_title,
-            key=address.key("shown"),
-            on_change=gradient_steps.remove,
-        )
+        titles = {loss: LOSSES[loss].title for loss in address.GROUPS[group]}
+        shown = widgets.multiselect(text.SHOWN, titles, key=address.key("shown"), on_change=gradient_steps.remove)
         params = {loss: _sliders(loss) for loss in shown}
     with right:
         if not shown:
@@ -57,21 +52,10 @@ def section() -> None:
 
 def _group() -> str:
     def changed() -> None:
-        st.session_state[address.key("shown")] = address.first_shown(st.session_state[address.key("group")])
+        st.session_state[address.key("shown")] = list(address.GROUPS[st.session_state[address.key("group")]][:1])
         gradient_steps.remove()
 
-    chosen: str = widgets.selectbox(
-        text.GROUP,
-        list(address.GROUPS),
-        format_func=text.GROUPS.__getitem__,
-        key=address.key("group"),
-        on_change=changed,
-    )
-    return chosen
-
-
-def _title(loss: str) -> str:
-    return LOSSES[loss].title
+    return select("group", on_change=changed)
 
 
 def _sliders(loss: str) -> dict[str, float]:
@@ -85,7 +69,7 @@ def _axis_end(group: str, params: Mapping[str, Mapping[str, float]]) -> float:
     """Of the axis of distances: every margin and crossing in sight."""
     if group in ENDS:
         return ENDS[group]
-    lines = [values[name] for loss, values in params.items() if (name := draggable_param(loss))]
+    lines = [values[param.name] for loss, values in params.items() if (param := draggable_param(loss))]
     return base.nice_end(0.0, max(1.2 * max(lines, default=1.0), 2.0))
 
 
@@ -102,7 +86,7 @@ def _curves(group: str, params: Mapping[str, dict[str, float]], run: RunView | N
     words = text.OVERLAY | {"axis": text.AXES[group], "slope": text.SLOPES[group]}
 
     def figure() -> Any:
-        curves = {_title(loss): Curve(**curve) for loss, curve in arrays.items()}
+        curves = {LOSSES[loss].title: Curve(**curve) for loss, curve in arrays.items()}
         drawn = losses.overlay(curves, end=end, text=words, pairs=pairs, point=pair)
         return drawn.update_layout(uirevision=f"{group} {end}")
 

@@ -17,18 +17,16 @@ DRAGGED = address.key("dragged")
 
 
 def handles(params: Mapping[str, Mapping[str, float]], kind: str = "vertical") -> list[dict[str, Any]]:
-    """For `plot_view`, of losses with the values of their parameters."""
+    """Return them for `plot_view`, of losses with the values of their parameters."""
     found = []
     for n, (key, values) in enumerate(params.items()):
-        loss, name = LOSSES[key], draggable_param(key)
-        for param in loss.params:
-            if param.name == name:
-                label = text.PARAM.format(param=param.title, loss=loss.title) if len(params) > 1 else param.title
-                found.append({
-                    "value": values[name], "low": param.low, "high": param.high, "step": param.step, "label": label,
-                    "key": address.param_key(key, name), "kind": kind,
-                    "colour": DIFFERENT_SHADES[n % len(DIFFERENT_SHADES)],
-                })  # fmt: skip
+        if param := draggable_param(key):
+            several = text.PARAM.format(param=param.title, loss=LOSSES[key].title)
+            found.append({
+                "value": values[param.name], "low": param.low, "high": param.high, "step": param.step,
+                "label": several if len(params) > 1 else param.title, "key": address.param_key(key, param.name),
+                "kind": kind, "colour": DIFFERENT_SHADES[n % len(DIFFERENT_SHADES)],
+            })  # fmt: skip
     return found
 
 
@@ -37,6 +35,6 @@ def drag(name: str, value: float) -> None:
 
 
 def take_dragged() -> None:
-    """A line that is dragged or was dropped moves its slider, before that is drawn."""
+    """Move the slider of a line that is dragged or was dropped, before it is drawn."""
     for name, value in st.session_state.pop(DRAGGED, {}).items():
         st.session_state[name] = value

@@ -8,23 +8,18 @@ from pages.ui.losses import address
 from pages.ui.shims import widgets
 
 
-def select(name: str) -> str:
+def select(name: str, **more: Any) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = widgets.selectbox(
-        field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name)
-    )
-    return chosen
+    return widgets.selectbox(field.title, field.choices, key=address.key(name), **more)
 
 
 def number(name: str, **layout: Any) -> int:
     field: Any = address.FIELDS[name]
-    chosen: int = widgets.number_input(field.title, field.low, field.high, key=address.key(name), **layout)
-    return chosen
+    return widgets.number_input(field.title, field.low, field.high, key=address.key(name), **layout)
 
 
 def slider(name: str, label: str | None = None) -> float:
     field: Any = address.FIELDS[name]
-    chosen: float = widgets.slider(
+    return widgets.slider(
         label or field.title, field.low, field.high, step=field.step, key=address.key(name), help=field.help or None
     )
-    return chosen

@@ -37,16 +37,12 @@ def controls(params: Params) -> None:
             text.POINT_LOSS, list(params), format_func=lambda loss: LOSSES[loss].title, key=LOSS, on_change=remove
         )
     branches = {name: text.OVERLAY[name] for name in START["distance"]}
-    widgets.segmented_control(
-        text.POINT_BRANCH, list(branches), format_func=branches.__getitem__, default="different", key=BRANCH,
-        on_change=remove,
-    )  # fmt: skip
+    widgets.segmented_control(text.POINT_BRANCH, branches, default="different", key=BRANCH, on_change=remove)
     widgets.slider(text.POINT_RATE, 0.01, 1.0, default=0.1, step=0.01, key=RATE)
     with st.container(horizontal=True):
-        for name, action in (("step", _step), ("ten", _ten), ("back", _back), ("remove", remove)):
-            st.button(
-                text.POINT_BUTTONS[name], key=f"losses_button_{name}", on_click=action, args=_args(action, params)
-            )
+        actions = {"step": (_steps, params, 1), "ten": (_steps, params, 10), "back": (_back,), "remove": (remove,)}
+        for name, (action, *args) in actions.items():
+            st.button(text.POINT_BUTTONS[name], key=f"losses_button_{name}", on_click=action, args=args)
     st.caption(_words(params))
 
 
@@ -78,21 +74,16 @@ def _within(loss: str, x: float) -> float:
     return min(max(x, 0.0), 1.0 if axis_of(loss) == "similarity" else math.inf)
 
 
-def _step(params: Params) -> None:
+def _steps(params: Params, count: int) -> None:
     loss, branch = _where(params)
     trail = st.session_state.setdefault(TRAIL, [])
     if not trail:
         trail.append(START[axis_of(loss)][branch])
-    values = exact_arrays(loss, params[loss], np.array(trail[-1:]), wait=A_STEP)
-    if values is None:
-        return
-    trail.append(_within(loss, trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0])))
-    del trail[1:-LONGEST_TRAIL]
-
-
-def _ten(params: Params) -> None:
-    for _ in range(10):
-        _step(params)
+    for _ in range(count):
+        values = exact_arrays(loss, params[loss], np.array(trail[-1:]), wait=A_STEP)
+        if values is not None:
+            trail.append(_within(loss, trail[-1] - st.session_state[RATE] * float(values[f"{branch}_slope"][0])))
+            del trail[1:-LONGEST_TRAIL]
 
 
 def _back() -> None:
@@ -100,12 +91,8 @@ def _back() -> None:
 
 
 def remove() -> None:
-    """Another loss is another curve: a pair does not go on from one to the other."""
+    """Take the pair away: another loss is another curve."""
     st.session_state.pop(TRAIL, None)
-
-
-def _args(action: object, params: Params) -> tuple[Params, ...]:
-    return (params,) if action in (_step, _ten) else ()
 
 
 def _words(params: Params) -> str:

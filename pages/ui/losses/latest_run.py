@@ -21,7 +21,7 @@ WANTED = address.key("show_latest_run")
 
 
 def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a snapshot of a run."""
+    """Return same (P,) and different (P,) by a measure that the axis of `loss` shows; None without a run."""
     if run is None or run.frame is None:
         return None
     measure = _measure(run, loss)
@@ -33,14 +33,8 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
         if arrays is None:
             return None
         found = (arrays["same"], arrays["different"])
-    st.caption(
-        text.MINE_OF.format(
-            loss=LOSSES[run.experiment.loss].title,
-            dataset=run.experiment.data.title,
-            step=run.frame_step,
-            measure=MEASURES[measure].title,
-        )
-    )
+    trained_by, dataset, by = LOSSES[run.experiment.loss].title, run.experiment.data.title, MEASURES[measure].title
+    st.caption(text.MINE_OF.format(loss=trained_by, dataset=dataset, step=run.frame_step, measure=by))
     return found
 
 
@@ -52,19 +46,19 @@ def _pairs_by(measure: str, run: RunView) -> PendingReply:
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:
-    """(2, T) of a run that was trained on triplets."""
+    """Return (2, T) distances of a run that was trained on triplets."""
     found = run.frame.triplet_distances if run is not None and run.frame is not None else None
     return found if found is not None and found.size else None
 
 
 def shown(run: RunView | None) -> tuple[str, int] | None:
-    """Which run at which step is laid under the curves."""
+    """Return which run at which step is laid under the curves."""
     return (run.id, run.frame_step) if run is not None else None
 
 
 def chosen() -> RunView | None:
     """Return the latest run of this browser, where its toggle is on."""
-    wanted = widgets.persistent(WANTED, False, lambda key: widgets.toggle(text.MINE, key=key))
+    wanted = widgets.persistent(widgets.toggle, text.MINE, key=WANTED, default=False)
     run = session.latest_run() if wanted else None
     if wanted and run is None:
         st.caption(text.RUN_MISSING)
@@ -74,7 +68,7 @@ def chosen() -> RunView | None:
 
 
 def is_moving() -> bool:
-    """Whether the run that is laid under the curves goes on."""
+    """Return whether the run that is laid under the curves goes on."""
     run = session.latest_run() if widgets.saved(WANTED) else None
     return run is not None and run.live
 

@@ -23,7 +23,7 @@ def one_pair() -> None:
     st.caption(text.PAIR_HELP)
     d = slider("pair")
     label = text.PAIR_NORMALISED.format(end=address.LARGEST_PAIR)
-    normalised = widgets.persistent(NORMALISED, True, lambda key: widgets.toggle(label, key=key))
+    normalised = widgets.persistent(widgets.toggle, label, key=NORMALISED, default=True)
     found = {key: _arrays(key, d) for key, loss in LOSSES.items() if loss.on_pairs}
     if any(arrays is None for arrays in found.values()):
         st.caption(text.WARMING)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -14,11 +13,9 @@ from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import losses as text
 
-TITLE = text.TITLE
-
 POLL_EVERY = 0.7
 
-SECTIONS: dict[str, Callable[[], None]] = {
+SECTIONS = {
     "curves": curves.section,
     "conventions": conventions.section,
     "reach": reach.section,
@@ -46,8 +43,7 @@ def page() -> None:
 
 def _choice(name: str) -> str:
     field: Any = address.FIELDS[name]
-    chosen: str = widgets.segmented_control(
-        field.title, list(field.choices), format_func=field.choices.__getitem__, key=address.key(name),
+    return widgets.segmented_control(
+        field.title, field.choices, key=address.key(name),
         help=field.help or None, wrap=True,
     )  # fmt: skip
-    return chosen

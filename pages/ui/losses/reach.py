@@ -10,7 +10,7 @@ from pages.ui.components.components import plot_view
 from pages.ui.losses import address
 from pages.ui.losses.drag_handles import drag, handles, take_dragged
 from pages.ui.losses.field_widgets import number, select, slider
-from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
+from pages.ui.session.loss_curves import axis_points, loss_arrays, version
 from pages.ui.text import losses as text
 from siamese_core.experiment.reach import Reach, reach, requested_distance
 from siamese_core.export.figures import base, losses
@@ -29,7 +29,7 @@ def section() -> None:
     left, right = st.columns([1, 2], gap="medium")
     with left:
         key = select("reach")
-        name = draggable_param(key) or ""
+        name = address.LINED[key].name
         value = slider(f"{key}.{name}")
         output, measure = select("output"), select("measure")
         dim, classes = number("dim"), number("classes")

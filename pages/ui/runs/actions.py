@@ -58,10 +58,7 @@ def _one(info: RunInfo, is_owner: bool) -> None:
             text.UNPUBLISH, key="runs_unpublish", icon=":material/public_off:", on_click=_unpublish, args=(info.id,)
         )
         return
-    with (
-        st.popover(text.PUBLISH, icon=":material/public:"),
-        st.form("runs_publish", border=False),
-    ):
+    with st.popover(text.PUBLISH, icon=":material/public:"), st.form("runs_publish", border=False):
         st.caption(text.PUBLISH_HELP)
         suggested = info.name or shorten(title_of(info), MAX_NAME, placeholder="…")
         name = widgets.text_input(
@@ -101,8 +98,7 @@ def open_settings(query: str) -> None:
 
 def undo() -> None:
     """Offer to take the last deletion back, as long as that can be."""
-    deleted: list[RunInfo] = st.session_state.get(DELETED, [])
-    deleted = [info for info in deleted if session.is_run_deleted(info.id)]
+    deleted = [info for info in st.session_state.get(DELETED, []) if session.is_run_deleted(info.id)]
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -122,12 +118,9 @@ def _unpublish(run: str) -> None:
 
 
 def _delete(infos: list[RunInfo]) -> None:
-    gone = []
-    for info in infos:
-        if session.delete_run(info.id):
-            gone.append(info)
-        else:
-            st.session_state[PROBLEM] = text.WRITTEN
+    gone = [info for info in infos if session.delete_run(info.id)]
+    if len(gone) < len(infos):
+        st.session_state[PROBLEM] = text.WRITTEN
     if gone:
         st.session_state[DELETED] = gone
         st.session_state["runs_shown"] = [r for r in st.session_state["runs_shown"] if r not in {g.id for g in gone}]

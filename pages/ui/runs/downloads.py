@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
 from pages.ui.session import session
 from pages.ui.session.datasets import may_use
+from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.experiment.experiment import Experiment
@@ -23,28 +23,29 @@ from siamese_core.runs.model import model_of
 from siamese_core.runs.model_file import packed as packed_model
 
 
-@dataclass(frozen=True)
-class File:
-    name: str
-    kind: str
-    make: Callable[[], bytes]
-
-
 def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     st.markdown(f"**{text.TAKE}**")
-    title, link = title_of(info), address("Train", info.query)
-    # Made on a click, by a thread that knows nothing of this session: what is of the session is read here.
-    with st.container(horizontal=True):
-        for label, file in _files(info, run_history, layouts, title, link).items():
-            st.download_button(
-                label, file.make, file.name, file.kind, icon=":material/download:", on_click="ignore",
-                key=f"take_{file.name}",
-            )  # fmt: skip
-        _script(info)
-
-
-def _files(info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str, link: str) -> dict[str, File]:
     stem = f"run-{info.id[:6]}"
+    experiment, ignored = Experiment.from_query(info.query)
+    has_images = not ignored and may_use(experiment.dataset)
+    with st.container(horizontal=True):
+        for label, (ending, make) in _files(info, run_history, layouts, has_images).items():
+            widgets.download(label, make, stem + ending, key=f"take_{stem}{ending}")
+        if has_images:
+            widgets.download(
+                text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"{stem}-pytorch.zip",
+                icon=":material/code:", key="take_script",
+            )  # fmt: skip
+        else:
+            why = escape_markdown(str(ignored[0])) if ignored else text.NO_IMAGES
+            st.caption(text.NO_SCRIPT.format(why=why))
+
+
+def _files(
+    info: RunInfo, run_history: RunHistory, layouts: Layouts, has_images: bool
+) -> dict[str, tuple[str, Callable[[], bytes]]]:
+    """The end of each file's name, and what makes it: all that is of the session is read here."""
+    title, link = title_of(info), address("Train", info.query)
     read_files, read_checkpoint = session.files_reader(info.id), session.checkpoint_reader(info.id)
 
     def figure() -> bytes:
@@ -61,31 +62,16 @@ def _files(info: RunInfo, run_history: RunHistory, layouts: Layouts, title: str,
         assert checkpoint is not None, "it was listed"
         return packed_model(model_of(checkpoint.experiment, checkpoint.state))
 
-    files = {text.TAKE_RUN: File(f"{stem}.zip", "application/zip", lambda: zipped_run(read_files() or {}))}
-    experiment, ignored = Experiment.from_query(info.query)
-    if not ignored and may_use(experiment.dataset) and info.message != NO_WEIGHTS:
-        files[text.TAKE_MODEL] = File(f"{stem}.safetensors", "application/octet-stream", model)
-    return files | {
-        text.TAKE_REPORT: File(f"{stem}.html", "text/html", report_page),
-        text.TAKE_FIGURE: File(f"{stem}-embedding.html", "text/html", figure),
-        text.TAKE_CSV: File(f"{stem}.csv", "text/csv", lambda: tables.embeddings_csv(run_history)),
-        text.TAKE_NPZ: File(f"{stem}.npz", "application/octet-stream", lambda: tables.embeddings_npz(run_history)),
-        text.TAKE_FRAMES: File(
-            f"{stem}-pictures.npz", "application/octet-stream", lambda: tables.frames_npz(run_history)
-        ),
-        text.TAKE_PROJECTOR: File(
-            f"{stem}-tensorboard.zip", "application/zip", lambda: tables.tensorboard_zip(run_history)
-        ),
+    files = {
+        text.TAKE_RUN: (".zip", lambda: zipped_run(read_files() or {})),
+        text.TAKE_MODEL: (".safetensors", model),
+        text.TAKE_REPORT: (".html", report_page),
+        text.TAKE_FIGURE: ("-embedding.html", figure),
+        text.TAKE_CSV: (".csv", lambda: tables.embeddings_csv(run_history)),
+        text.TAKE_NPZ: (".npz", lambda: tables.embeddings_npz(run_history)),
+        text.TAKE_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
+        text.TAKE_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
     }
-
-
-def _script(info: RunInfo) -> None:
-    """The experiment as a PyTorch script, where its images are here."""
-    experiment, ignored = Experiment.from_query(info.query)
-    if ignored or not may_use(experiment.dataset):
-        st.caption(text.NO_SCRIPT.format(why=escape_markdown(str(ignored[0])) if ignored else text.NO_IMAGES))
-        return
-    st.download_button(
-        text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"run-{info.id[:6]}-pytorch.zip", "application/zip",
-        icon=":material/code:", on_click="ignore", key="take_script",
-    )  # fmt: skip
+    if not has_images or info.message == NO_WEIGHTS:
+        del files[text.TAKE_MODEL]
+    return files

@@ -16,15 +16,13 @@ from siamese_core.formats.archives import MAX_PACKED, MB
 from siamese_core.runs.archive import info_of, of_files, of_zip
 from siamese_core.runs.folder import FolderRejected
 
+ENDINGS = ["zip", "safetensors"]
+
 
 def section() -> None:
     st.caption(text.BRING)
     given = st.file_uploader(
-        text.CHOOSE,
-        ["zip", "safetensors"],
-        accept_multiple_files=True,
-        key="runs_brought",
-        max_upload_size=MAX_PACKED // MB,
+        text.CHOOSE, ENDINGS, accept_multiple_files=True, key="runs_brought", max_upload_size=MAX_PACKED // MB
     )
     if not given:
         return

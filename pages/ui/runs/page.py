@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from pages.ui.runs import import_run, sweeps, table
 from pages.ui.session import sections
 from pages.ui.text import runs as text
 
-TITLE = text.TITLE
-
-SECTIONS: dict[str, Callable[[], None]] = {"runs": table.section, "sweeps": sweeps.section, "bring": import_run.section}
+SECTIONS = {"runs": table.section, "sweeps": sweeps.section, "bring": import_run.section}
 
 
 def page() -> None:

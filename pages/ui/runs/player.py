@@ -20,7 +20,6 @@ from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import runs as text
-from pages.ui.text.replay import REPLAY
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.storage.replays import LayoutProgress
 from siamese_core.experiment.experiment import Experiment
@@ -58,13 +57,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
         kind = is_similarity(found.run_history)
         ends[kind] = max(ends[kind], end_of_axis(found.run_history))
     urls = [_published(found, ends[is_similarity(found.run_history)]) for found in playable]
-    replay_view(
-        {
-            "runs": urls, "titles": [title_of(found.info) for found in playable], "text": REPLAY, "autoplay": False,
-            "loop": False, "seconds": 8.0, "compact": False,
-        },
-        key="replay",
-    )  # fmt: skip
+    replay_view(urls, [title_of(found.info) for found in playable], "replay")
     if is_waiting():
         # The curve of the loss comes when the training process has started.
         rerun_when(has_arrived, POLL_EVERY)
@@ -149,10 +142,7 @@ def _curve(run_history: RunHistory, d_max: float) -> Curve | None:
     """The loss along the axis of the film's distances; None where it has no such curve, or the worker is not ready."""
     experiment, ignored = Experiment.from_query(run_history.query)
     loss = LOSSES[experiment.loss]
-    if any(problem.name in ("loss", "measure") for problem in ignored) or loss.input_kind not in (
-        "distance",
-        "similarity",
-    ):
+    if any(problem.name in ("loss", "measure") for problem in ignored) or not loss.on_pairs:
         return None
     arrays = exact_arrays(loss.key, experiment.params, axis_points(loss, d_max))
     return Curve(**{name: np.asarray(values, np.float32) for name, values in arrays.items()}) if arrays else None

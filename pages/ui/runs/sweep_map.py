@@ -23,15 +23,10 @@ PRESSED = "sweep_pressed"
 def drawn(view: SweepView) -> list[str]:
     """Draw it and return the runs of the field that was pressed last."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = widgets.selectbox(
-            text.METRIC, list(text.METRICS), format_func=text.METRICS.__getitem__, key="sweep_metric", width=240
-        )
+        metric = widgets.selectbox(text.METRIC, text.METRICS, key="sweep_metric", width=240)
         group = "seen"
         if view.grid.base.held_out:
-            group = widgets.segmented_control(
-                text.GROUP, list(text.GROUPS), format_func=text.GROUPS.__getitem__, key="sweep_group",
-                default="seen",
-            )  # fmt: skip
+            group = widgets.segmented_control(text.GROUP, text.GROUPS, key="sweep_group", default="seen")
     titles = axis_names(view.grid.base)
 
     def figure() -> go.Figure:

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
 from pages.ui.session import engine, experiment_form, sweeps
-from pages.ui.session.model_picker import title_of_dataset
+from pages.ui.session.model_picker import loss_and_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
@@ -18,7 +18,6 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.fields import ChoiceField, FloatField, IntField
 from siamese_core.experiment.grid import MOST_SEEDS, Grid, GridError, SweepView, axis_field, axis_names, numbers_of
 from siamese_core.experiment.machine import Machine
-from siamese_core.losses import LOSSES
 
 POLL_EVERY = 1.0
 DELETED = "sweeps_deleted"
@@ -37,34 +36,25 @@ def section() -> None:
     names = {view.id: view.name for view in found}
     chosen = next(iter(names))
     if len(names) > 1:
-        chosen = widgets.selectbox(
-            text.SECTIONS["sweeps"], list(names), format_func=names.__getitem__, key="sweep_chosen"
-        )
+        chosen = widgets.selectbox(text.SECTIONS["sweeps"], names, key="sweep_chosen")
     view = sweeps.poll(chosen)
     if view is not None:
-        st.fragment(_look, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
+        st.fragment(_poll, run_every=POLL_EVERY if view.live else None)(chosen, view.live)
 
 
 def _new(base: Experiment) -> None:
     """What is to be varied, and the button that begins it."""
-    loss, dataset = LOSSES[base.loss].title, title_of_dataset(base.dataset)
-    st.markdown(escape_markdown(text.SWEEP_BASE.format(loss=loss, dataset=dataset, steps=f"{base.steps:,}")))
+    st.markdown(escape_markdown(text.SWEEP_BASE.format(**loss_and_dataset(base), steps=f"{base.steps:,}")))
     names = axis_names(base)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = widgets.persistent(
-            "sweep_first",
-            next(iter(names)),
-            lambda key: widgets.selectbox(text.VARY, list(names), format_func=names.__getitem__, key=key, width=240),
+            widgets.selectbox, text.VARY, names, key="sweep_first", default=next(iter(names)), width=240
         )
-        others = ["", *(name for name in names if name != first)]
+        others = {"": text.NOTHING_ELSE} | {name: title for name, title in names.items() if name != first}
         if st.session_state.get("sweep_second", "") not in others:
             st.session_state["sweep_second"] = ""
         second = widgets.persistent(
-            "sweep_second",
-            "",
-            lambda key: widgets.selectbox(
-                text.VARY_ALSO, others, format_func=lambda name: names.get(name, text.NOTHING_ELSE), key=key, width=240
-            ),
+            widgets.selectbox, text.VARY_ALSO, others, key="sweep_second", default="", width=240
         )
         seeds = widgets.number_input(text.SEEDS, 1, MOST_SEEDS, key="sweep_seeds", help=text.SEEDS_HELP, width=120)
     written = [(name, _written(base, name, names[name])) for name in (first, second) if name]
@@ -91,16 +81,11 @@ def _written(base: Experiment, name: str, title: str) -> str | list[str]:
     """What was chosen of a catalogue, or written; it outlives another setting that is varied for a while."""
     field, label = axis_field(base, name), text.VALUES.format(name=title)
     if isinstance(field, ChoiceField):
-        return widgets.persistent(
-            f"sweep_of_{name}",
-            list[str](),
-            lambda key: widgets.multiselect(label, list(field.choices), format_func=field.choices.__getitem__, key=key),
-        )
+        return widgets.persistent(widgets.multiselect, label, field.choices, key=f"sweep_of_{name}", default=[])
     return widgets.persistent(
-        f"sweep_of_{name}",
-        "",
-        lambda key: widgets.text_input(label, key=key, help=text.VALUES_HELP, placeholder=text.VALUES_HELP),
-    )
+        widgets.text_input, label, key=f"sweep_of_{name}", default="", help=text.VALUES_HELP,
+        placeholder=text.VALUES_HELP,
+    )  # fmt: skip
 
 
 def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any, ...]:
@@ -113,10 +98,8 @@ def _values(base: Experiment, name: str, written: str | list[str]) -> tuple[Any,
 
 
 def _begin(grid: Grid, names: dict[str, str]) -> None:
-    name = text.SWEEP_NAME.format(
-        axes=" × ".join(names[axis] for axis, _ in grid.axes), loss=LOSSES[grid.base.loss].title,
-        dataset=title_of_dataset(grid.base.dataset),
-    )  # fmt: skip
+    axes = " × ".join(names[axis] for axis, _ in grid.axes)
+    name = text.SWEEP_NAME.format(axes=axes, **loss_and_dataset(grid.base))
     try:
         st.session_state["sweep_chosen"] = sweeps.start(grid, Machine(_device()), name)
     except Rejected as refused:
@@ -129,7 +112,7 @@ def _device() -> str:
     return chosen if chosen in engine.devices() else Machine.device
 
 
-def _look(sweep: str, was_live: bool) -> None:
+def _poll(sweep: str, was_live: bool) -> None:
     """One sweep as it is now; draws the whole page once when it is done."""
     view = sweeps.poll(sweep)
     if view is None or view.live != was_live:
@@ -145,13 +128,13 @@ def _look(sweep: str, was_live: bool) -> None:
     with st.container(horizontal=True):
         if view.live:
             st.button(
-                text.SWEEP_CANCEL, key="sweep_cancel", icon=":material/stop_circle:", on_click=_cancel, args=(view,)
+                text.SWEEP_CANCEL,
+                key="sweep_cancel",
+                icon=":material/stop_circle:",
+                on_click=sweeps.cancel,
+                args=(view.id,),
             )
         st.button(text.DELETE, key="sweep_delete", icon=":material/delete:", on_click=_delete, args=(view,))
-
-
-def _cancel(view: SweepView) -> None:
-    sweeps.cancel(view.id)
 
 
 def _delete(view: SweepView) -> None:

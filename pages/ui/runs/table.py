@@ -25,6 +25,7 @@ WANTED = "runs_section_wanted"
 SHOWN, PAGE = "runs_shown", "runs_run"
 MOST_SIDE_BY_SIDE = 4
 ROW = 44
+SCORES = ("map_at_r", "held_out", "precision_at_1")
 BLANK = layout_png(np.zeros((0, 2)), np.zeros(0, np.int32))
 """Until a run has a thumbnail."""
 POLL_EVERY = 1.0
@@ -77,8 +78,7 @@ def _signature() -> list[tuple[str, str, bool]]:
 
 
 def _shown() -> list[str]:
-    shown: list[str] = st.session_state.setdefault(SHOWN, [])
-    return shown
+    return st.session_state.setdefault(SHOWN, [])
 
 
 def _take_address() -> None:
@@ -136,12 +136,10 @@ def _table(infos: list[RunInfo]) -> None:
         column_config={
             text.COLUMNS["picture"]: columns.ImageColumn(width=60),
             text.COLUMNS["pinned"]: columns.CheckboxColumn(width=60),
-            text.COLUMNS["map_at_r"]: columns.NumberColumn(format="%.3f"),
-            text.COLUMNS["held_out"]: columns.NumberColumn(format="%.3f"),
-            text.COLUMNS["precision_at_1"]: columns.NumberColumn(format="%.3f"),
             text.COLUMNS["seconds"]: columns.NumberColumn(format="%.1f"),
             text.COLUMNS["created"]: columns.DatetimeColumn(format="distance"),
-        },
+        }
+        | {text.COLUMNS[name]: columns.NumberColumn(format="%.3f") for name in SCORES},
     )
     chosen = [ids[row] for row in event.selection.rows if row < len(ids)]
     elsewhere = [run for run in _shown() if run not in ids]

@@ -15,11 +15,9 @@ from siamese_core.runs.info import RunInfo
 
 def title_of(info: RunInfo) -> str:
     """Return its name, or what it is about; not escaped."""
+    params = params_of(info)
     return info.name or text.TITLE_OF.format(
-        loss=loss_title(info),
-        params="".join(f", {param}" for param in [params_of(info)] if param),
-        dataset=dataset_title(info),
-        steps=f"{info.total:,}",
+        loss=loss_title(info), params=params and f", {params}", dataset=dataset_title(info), steps=f"{info.total:,}"
     )
 
 
@@ -42,7 +40,7 @@ def dataset_title(info: RunInfo) -> str:
 
 
 def params_of(info: RunInfo) -> str:
-    """The parameters of the loss, such as margin 1.0."""
+    """Return the parameters of the loss, such as margin 1.0."""
     given = ((name, value) for name, value in info.settings.items() if name in PARAM_NAMES)
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
 

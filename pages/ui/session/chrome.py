@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -32,3 +33,9 @@ def begin(title: str) -> None:
         for page, (label, icon) in MENU.items():
             st.page_link(page, label=label, icon=icon)
     session.identify()
+
+
+def show(page: Any) -> None:
+    """Draw a page from the modules of its folder, under its title."""
+    begin(page.text.TITLE)
+    page.page()

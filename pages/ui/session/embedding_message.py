@@ -25,14 +25,17 @@ NO_POINTS = {
 
 
 def empty(version: str, words: dict[str, str]) -> bytes:
-    """A view without points, which says `words["empty"]`."""
+    """Return a view without points, which says `words["empty"]`."""
     return pack({"key": "none", "frame": version, "classes": [], "text": words}, **NO_POINTS)
 
 
 def message(
     experiment: Experiment, layout: Layout, shown: EvalSprites, version: str, pair: tuple[int, int, float] | None = None
 ) -> bytes:
-    """`version` names what is drawn, and changes with it. `pair`: two points to show, and their distance."""
+    """Return the message: `version` names what is drawn, and changes with it.
+
+    `pair`: two points to show, and their distance.
+    """
     styles = [base.class_style(c) for c in range(len(shown.classes))]
     meta: dict[str, Any] = {
         "key": shown.key,
@@ -60,7 +63,7 @@ def message(
 
 
 def second_input(experiment: Experiment) -> str:
-    """What tells first inputs from second ones, where there are such."""
+    """Return what tells first inputs from second ones, where there are such."""
     return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
 
 

@@ -29,7 +29,10 @@ FILMS_FOR = 86400.0
 
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
-    """Before the engine: its children are told where the images lie. Nothing is left of an earlier server's."""
+    """Return the uploads, which start before the engine: its children are told where the images lie.
+
+    Nothing is left of an earlier server's.
+    """
     assets.withdraw(sprites_stem(uploaded.PREFIX))
     started = Uploads(on_gone=_dataset_deleted)
     atexit.register(started.close)
@@ -82,7 +85,7 @@ def problem() -> str:
 
 
 def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> PendingReply:
-    """Request the values and slopes of a loss at (n,) places."""
+    """Request the values and slopes of a loss at (n,) points."""
     return engine().ask.curve(loss, params, at)
 
 

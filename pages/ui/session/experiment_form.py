@@ -36,7 +36,7 @@ ROUND = "fields_round"
 
 
 def key(name: str) -> str:
-    """Of the widget of a field."""
+    """Return the key of the widget of a field."""
     number = st.session_state.get(ROUND, 0)
     return f"field_{name}_{number}" if number else f"field_{name}"
 
@@ -97,8 +97,10 @@ def fill(experiment: Experiment) -> None:
 
 
 def fill_anew(experiment: Experiment) -> None:
-    """The same with new widgets, while the page shows the old ones: a browser that does not know of the new values yet
-    still sends the old ones, and these would be taken for a change by hand.
+    """Set new widgets, while the page shows the old ones.
+
+    A browser that does not know of the new values yet still sends the old ones, and these would be taken for a change
+    by hand.
     """
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
     fill(experiment)
@@ -133,13 +135,12 @@ def controls() -> Experiment:
     loss = LOSSES[values["loss"]]
     params = {param.name: _slider(param) for param in loss.params}
     labels = ("right",) if loss.on_classes else None
-    limits = {"measure": loss.measures, "labels": labels, "held_out": range(len(classes))}
-    names = {"held_out": dict(enumerate(classes))}
+    limits = {"measure": loss.measures, "labels": labels, "held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
         with st.expander(text.GROUPS[group]):
             for name in members:
                 limits |= _limits_by(values)
-                values[name] = _widget(FIELDS[name], limits.get(name), names.get(name))
+                values[name] = _widget(FIELDS[name], limits.get(name))
                 if name in text.WHY_ONLY and limits.get(name):
                     st.caption(text.WHY_ONLY[name])
     shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
@@ -158,7 +159,7 @@ def _limits_by(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None = None) -> Any:
+def _widget(field: Field, allowed: Any = None) -> Any:
     common = {"label": field.title, "key": key(field.name), "help": field.help}
     if isinstance(field, ChoiceField):
         options = list(allowed or field.choices)
@@ -169,9 +170,14 @@ def _widget(field: Field, allowed: Any = None, names: Mapping[Any, str] | None =
             st.caption(field.helps[chosen])
         return chosen
     if isinstance(field, ClassesField):
-        return _classes(field, allowed, names or {})
+        # Two classes must be left to train on.
+        most = len(allowed) - 2
+        before = st.session_state.get(common["key"], ())
+        st.session_state[common["key"]] = [c for c in before if c in allowed][:most]
+        some = widgets.multiselect(options=allowed, max_selections=most or None, disabled=most == 0, **common)
+        return tuple(sorted(some))
     if isinstance(field, KeysField):
-        some = widgets.multiselect(options=list(field.choices), format_func=field.choices.__getitem__, **common)
+        some = widgets.multiselect(options=field.choices, **common)
         return tuple(choice for choice in field.choices if choice in some)
     number = "%.5g" if isinstance(field, FloatField) else "%d"
     return widgets.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
@@ -184,28 +190,9 @@ def _dataset(titles: Mapping[str, str]) -> str:
         if before is not None:
             st.session_state["ignored"] = [Ignored("dataset", before, text.DELETED)]
         st.session_state[key("dataset")] = field.default
-    chosen: str = widgets.selectbox(
-        field.title, list(titles), format_func=titles.__getitem__, key=key("dataset"), help=field.help
-    )
+    chosen: str = widgets.selectbox(field.title, titles, key=key("dataset"), help=field.help)
     datasets.may_use(chosen)
     return chosen
-
-
-def _classes(field: ClassesField, allowed: range, names: Mapping[int, str]) -> tuple[int, ...]:
-    widget = key(field.name)
-    # Two classes must be left to train on.
-    most = len(allowed) - 2
-    st.session_state[widget] = [c for c in st.session_state.get(widget, ()) if c in allowed][:most]
-    chosen = widgets.multiselect(
-        field.title,
-        allowed,
-        format_func=names.__getitem__,
-        key=widget,
-        help=field.help,
-        max_selections=most or None,
-        disabled=most == 0,
-    )
-    return tuple(sorted(chosen))
 
 
 def _slider(field: FloatField) -> float:

@@ -10,6 +10,7 @@ import streamlit as st
 from pages.ui.session import engine
 from pages.ui.shims.futures import Arrays, result_within
 from siamese_core.engine.rpc.client import PendingReply
+from siamese_core.experiment.fields import FloatField
 from siamese_core.losses import LOSSES, Loss
 
 POINTS = {"triplet": 61, "batch": 19}
@@ -103,22 +104,18 @@ def _store(asked: Request, found: Arrays) -> None:
 
 
 def _cache() -> dict[Request, Arrays]:
-    cache: dict[Request, Arrays] = st.session_state.setdefault("loss_arrays", {})
-    return cache
+    return st.session_state.setdefault("loss_arrays", {})
 
 
 def _pending() -> dict[Request, PendingReply | None]:
     """Requests that were drawn without, with their replies; None where the worker had not started."""
-    pending: dict[Request, PendingReply | None] = st.session_state.setdefault("late_arrays", {})
-    return pending
+    return st.session_state.setdefault("late_arrays", {})
 
 
-def draggable_param(key: str) -> str | None:
+def draggable_param(key: str) -> FloatField | None:
     """Return the parameter of a loss that lies on the axis of distances, as a line that can be dragged."""
     loss = LOSSES[key]
-    if loss.input_kind not in ("distance", "triplet") or not loss.params:
-        return None
-    return loss.params[0].name
+    return loss.params[0] if loss.input_kind in ("distance", "triplet") and loss.params else None
 
 
 def axis_of(key: str) -> str:

@@ -56,9 +56,7 @@ def choose() -> ModelFile | None:
         st.session_state[CHOICE] = asked
     elif st.session_state.get(CHOICE) not in options:
         st.session_state[CHOICE] = _before(run, options)
-    chosen: str = widgets.selectbox(
-        text.MODEL, list(options), format_func=options.__getitem__, key=CHOICE, help=text.MODEL_HELP
-    )
+    chosen: str = widgets.selectbox(text.MODEL, options, key=CHOICE, help=text.MODEL_HELP)
     widgets.save(CHOICE, (run.id if run else None, chosen))
     if chosen != address_sync.newest("models"):
         address_sync.record("models", chosen)
@@ -95,11 +93,7 @@ def _options(run: RunView | None) -> dict[str, str]:
     if run is not None and run.id in runs:
         runs = {run.id: runs[run.id]} | runs
     titles = {
-        run_id: text.RUN.format(
-            loss=LOSSES[experiment.loss].title,
-            dataset=title_of_dataset(experiment.dataset),
-            steps=f"{experiment.steps:,}",
-        )
+        run_id: text.RUN.format(**loss_and_dataset(experiment), steps=f"{experiment.steps:,}")
         for run_id, experiment in runs.items()
     }
     return titles | {run: title for run, title in _saved().items() if run not in titles} | others
@@ -111,14 +105,18 @@ def _saved() -> dict[str, str]:
     for info in session.saved_runs():
         experiment, gone = Experiment.from_query(info.query)
         if not gone and not info.sweep and datasets.may_use(experiment.dataset):
-            loss, dataset = LOSSES[experiment.loss].title, title_of_dataset(experiment.dataset)
-            about = info.name or text.ABOUT_RUN.format(loss=loss, dataset=dataset)
+            about = info.name or text.ABOUT_RUN.format(**loss_and_dataset(experiment))
             found[info.id] = text.SAVED_RUN.format(about=about, steps=f"{info.step:,}")
     return dict(islice(found.items(), MOST_SAVED))
 
 
 def title_of_dataset(dataset: str) -> str:
     return datasets.uploaded_sets().get(dataset) or (DATASETS[dataset].title if dataset in DATASETS else dataset)
+
+
+def loss_and_dataset(experiment: Experiment) -> dict[str, str]:
+    """Return the titles of both, for a template."""
+    return {"loss": LOSSES[experiment.loss].title, "dataset": title_of_dataset(experiment.dataset)}
 
 
 @lru_cache(maxsize=8)
@@ -154,7 +152,7 @@ def _of_run(run_id: str) -> ModelFile | None:
         return None
     if file is not None and run is not None and run.live:
         help_ = text.RENEW_HELP.format(step=f"{run.step:,}")
-        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN,))
+        st.button(text.RENEW, icon=":material/refresh:", help=help_, on_click=st.session_state.pop, args=(OF_RUN, None))
     return file
 
 
@@ -190,12 +188,10 @@ def _is_sound(file: ModelFile) -> bool:
     if evaluations.problem():
         st.error(evaluations.problem(), icon=":material/error:")
         return False
-    if not evaluations.is_ready():
-        st.info(text.CHECKING, icon=":material/hourglass:")
-        rerun_when(evaluations.is_ready, POLL_EVERY)
-        return False
+    found = None
     try:
-        found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
+        if evaluations.is_ready():
+            found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
@@ -206,7 +202,7 @@ def _is_sound(file: ModelFile) -> bool:
 
 
 def title(file: ModelFile) -> str:
-    """What a model was trained on, and by which loss, in a few words."""
+    """Return what a model was trained on, and by which loss, in a few words."""
     experiment = file.model.experiment
     return f"{LOSSES[experiment.loss].title}, {title_of_dataset(experiment.dataset) if file.model.has_images else '…'}"
 
@@ -241,7 +237,7 @@ def _thresholds() -> dict[tuple[str, str], Threshold]:
 
 
 def threshold(file: ModelFile) -> Threshold | None:
-    """The one that this browser has chosen for a model, or that came with its file."""
+    """Return the one that this browser has chosen for a model, or that came with its file."""
     return _thresholds().get((session.owner_hash(), file.key)) or file.model.threshold
 
 
@@ -255,14 +251,12 @@ def save_threshold(file: ModelFile, chosen: Threshold) -> None:
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:
     if file.model.has_images:
-        st.download_button(
-            text.SAVE, lambda: packed(replace(file.model, threshold=chosen)), "model.safetensors",
-            "application/octet-stream", icon=":material/download:", help=text.SAVE_HELP, on_click="ignore",
-        )  # fmt: skip
+        model = replace(file.model, threshold=chosen)
+        widgets.download(text.SAVE, lambda: packed(model), "model.safetensors", help=text.SAVE_HELP)
 
 
 def describe_rule(found: Threshold) -> str:
-    """How a threshold was chosen, in words."""
+    """Return how a threshold was chosen, in words."""
     kind, _, numbers = found.rule.partition("=")
     values = numbers.split(":")
     if kind == "far":

@@ -23,9 +23,7 @@ def choose(page: str, param: str, label: str, titles: Mapping[str, str], unknown
     elif key not in st.session_state:
         # Back from another page: where one was.
         st.session_state[key] = address_sync.newest(page) or first
-    section: str = widgets.segmented_control(
-        label, list(titles), format_func=titles.__getitem__, key=key, wrap=True, **layout
-    )
+    section: str = widgets.segmented_control(label, titles, key=key, wrap=True, **layout)
     if asked and asked not in titles:
         message = unknown.format(asked=escape_markdown(asked[:60]), may_be=", ".join(titles))
         st.warning(message, icon=":material/info:")

@@ -46,8 +46,7 @@ def identify() -> None:
 
 def token() -> str:
     """Return the token that controls all that is this browser's: for this folder only, and never for a disk."""
-    stored: str = st.session_state["owner"]
-    return stored
+    return st.session_state["owner"]
 
 
 def owner_hash() -> str:

@@ -24,7 +24,7 @@ Runs = dict[str, str]
 
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
-    """One claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
+    """Draw one claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
     myth, is_ready = MYTHS[key], bool(engine.devices())
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))

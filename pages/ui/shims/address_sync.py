@@ -34,5 +34,4 @@ def record(page: str, address: str) -> None:
 
 
 def _written(page: str) -> tuple[str, dict[str, float]]:
-    written: tuple[str, dict[str, float]] = st.session_state.get(f"address_{page}", ("", {}))
-    return written
+    return st.session_state.get(f"address_{page}", ("", {}))

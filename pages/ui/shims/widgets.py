@@ -4,29 +4,34 @@ Streamlit tells a browser the value that a page has set in the one draw that fol
 slow to show a widget, and gets the next draw before, begins with its default, and sends that back: every slider at its
 lowest. So each draw says the value as the default too, which a widget that is shown already does not look at.
 
+Options may be a mapping: its keys are chosen from, its values shown.
+
 Streamlit also forgets the value of a widget that one run of a page does not draw, as on another page. What is to be
 there afterwards is saved beside it: by `persistent` and `persistent_upload`, or by `save`, `saved` and `restore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
 
 T = TypeVar("T")
 
+KINDS = {".csv": "text/csv", ".html": "text/html", ".zip": "application/zip"}
+
 FIRST = object()
 """The default of a choice that begins with its first option."""
 
 
 def selectbox(label: str, options: Iterable[Any], *, key: str, default: Any = FIRST, **more: Any) -> Any:
-    """With None as the default a choice can be taken back, which Streamlit reads off the index."""
+    """Draw one; with None as the default a choice can be taken back, which Streamlit reads off the index."""
     choices = list(options)
     now = st.session_state.get(key, default)
     index = None if default is None else choices.index(now) if now in choices else 0
-    return st.selectbox(label, choices, index=index, key=key, **more)
+    return st.selectbox(label, choices, index=index, key=key, **_titles(options) | more)
 
 
 def radio(label: str, options: Iterable[Any], *, key: str, **more: Any) -> Any:
@@ -36,17 +41,17 @@ def radio(label: str, options: Iterable[Any], *, key: str, **more: Any) -> Any:
 
 
 def segmented_control(label: str, options: Iterable[Any], *, key: str, default: Any = None, **more: Any) -> Any:
-    """One option is always chosen."""
+    """Draw buttons of which one is always chosen."""
     choices = list(options)
     now = st.session_state.get(key, default)
     first = now if now in choices else default
-    return st.segmented_control(label, choices, default=first, key=key, required=True, **more)
+    return st.segmented_control(label, choices, default=first, key=key, required=True, **_titles(options) | more)
 
 
 def multiselect(label: str, options: Iterable[Any], *, key: str, **more: Any) -> list[Any]:
     choices = list(options)
     now = [choice for choice in st.session_state.get(key, ()) if choice in choices]
-    return st.multiselect(label, choices, default=now, key=key, **more)
+    return st.multiselect(label, choices, default=now, key=key, **_titles(options) | more)
 
 
 def slider(label: str, low: Any, high: Any, *, key: str, default: Any = None, **more: Any) -> Any:
@@ -65,16 +70,27 @@ def text_input(label: str, *, key: str, default: str = "", **more: Any) -> str:
     return st.text_input(label, value=st.session_state.get(key, default), key=key, **more)
 
 
+def download(label: str, make: Callable[[], bytes], name: str, **more: Any) -> None:
+    """Draw a button whose file is made on a click, by a thread that knows nothing of this session."""
+    more = {"icon": ":material/download:"} | more
+    kind = KINDS.get(Path(name).suffix, "application/octet-stream")
+    st.download_button(label, make, name, kind, on_click="ignore", **more)
+
+
+def _titles(options: Iterable[Any]) -> dict[str, Any]:
+    return {"format_func": options.__getitem__} if isinstance(options, Mapping) else {}
+
+
 def _within(low: Any, high: Any, key: str, default: Any) -> Any:
     """The value of a number now; without a default the lowest is one."""
     now = st.session_state.get(key, low if default is None else default)
     return min(max(now, low), high)
 
 
-def persistent(key: str, default: T, draw: Callable[[str], T]) -> T:
-    """Draw a widget by `draw(key)` with the value that it had when it was drawn last; return its value."""
+def persistent(draw: Callable[..., Any], *args: Any, key: str, default: Any, **more: Any) -> Any:
+    """Draw one of these widgets with the value that it had when it was drawn last; return its value."""
     restore(key, default)
-    value = draw(key)
+    value = draw(*args, key=key, **more)
     save(key, value)
     return value
 
@@ -91,8 +107,7 @@ def persistent_upload(key: str, draw: Callable[..., object], read: Callable[[Any
             save(key, read(chosen))
 
     draw(key=key, on_change=on_change)
-    value: T | None = saved(key)
-    return value
+    return saved(key)
 
 
 def save(key: str, value: object) -> None:
@@ -126,5 +141,4 @@ def once(name: str, key: Hashable, make: Callable[[], T], is_valid: Callable[[T]
         # Not there while it is made: the page's run may end in the middle.
         st.session_state.pop(name, None)
         entry = st.session_state[name] = (key, make())
-    value: T = entry[1]
-    return value
+    return entry[1]

@@ -3,12 +3,7 @@
 TITLE = "Compare"
 INTRO = "Are these two the same? The verdict, the threshold behind it, how often that is wrong, and why."
 
-SOURCES = {
-    "dataset": "From the dataset",
-    "upload": "Upload two pictures",
-    "camera": "Camera",
-    "many": "Many pairs",
-}
+SOURCES = {"dataset": "From the dataset", "upload": "Upload two pictures", "camera": "Camera", "many": "Many pairs"}
 SOURCE = "Pictures"
 SIDES = ("First", "Second")
 

@@ -112,12 +112,7 @@ WITH_INTERVAL = "{value} ({low} – {high})"
 
 # Retrieval
 
-SCORES = {
-    "group": "Classes",
-    "precision_at_1": "Precision@1",
-    "recall_at_5": "Recall@5",
-    "map_at_r": "MAP@R",
-}
+SCORES = {"group": "Classes", "precision_at_1": "Precision@1", "recall_at_5": "Recall@5", "map_at_r": "MAP@R"}
 SCORES_HELP = {
     "precision_at_1": "How often the nearest test image is of the same class.",
     "recall_at_5": "How often one of the five nearest is.",
@@ -156,10 +151,7 @@ FEW_SHOT_OF = "Of the {count} images that the pictures of a run show, at most 20
 # Hardest pairs
 
 KIND = "Mistakes"
-HARDEST = {
-    "same": "Same class, yet far apart",
-    "different": "Different classes, yet close",
-}
+HARDEST = {"same": "Same class, yet far apart", "different": "Different classes, yet close"}
 HARDEST_HELP = "The pairs that the model is most wrong about. Each image is in one of them at most."
 SHOW = "Show on map"
 SHOW_HELP = "Where these two lie among the others"

@@ -134,10 +134,7 @@ LOSS = {
     "triplets": "test triplets, now",
     "no_triplets": "Press Train to see where the triplets are",
 }
-AXES = {
-    "distance": "{measure} distance of the two embeddings",
-    "similarity": "p: {measure} of the two embeddings",
-}
+AXES = {"distance": "{measure} distance of the two embeddings", "similarity": "p: {measure} of the two embeddings"}
 NOTES = {
     "logits": "A classifier looks at one image at a time: no curve over a distance. Below, where the pairs end up.",
     "batch": "This loss looks at a whole batch; drawn is the smallest one: an anchor, a classmate and two others, of "

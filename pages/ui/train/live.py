@@ -28,7 +28,7 @@ HISTORY_HEIGHT = 360
 
 
 def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bool) -> None:
-    """Everything that follows the run; asks for the whole page once when the run's buttons must change."""
+    """Draw everything that follows the run; ask for the whole page once when the run's buttons must change."""
     collect_late()
     run = session.poll_run(run_id) if run_id else None
     if run is not None:
@@ -54,7 +54,7 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
 
 
 def is_busy(run: RunView | None) -> bool:
-    """Whether something will change by itself: a run, a worker or a UMAP that warms up, a layout on its way."""
+    """Return whether something will change by itself: a run, a worker or a UMAP that warms up, a layout on its way."""
     if not engine.devices() or is_waiting():
         return True
     if run is None:

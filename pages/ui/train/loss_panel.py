@@ -31,7 +31,7 @@ NO_CURVE = dict.fromkeys(("at", "same", "different", "same_slope", "different_sl
 
 
 def loss_panel(run: RunView | None, experiment: Experiment) -> None:
-    """The curve of the settings, over the distances of the run where these are of the same kind."""
+    """Draw the curve of the settings, over the distances of the run where these are of the same kind."""
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
     loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
@@ -66,15 +66,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     plot_view(
         figure,
         "loss_view",
-        settings=(
-            experiment.loss,
-            experiment.measure,
-            tuple(experiment.params.items()),
-            d_max,
-            version(curve),
-            slope,
-            run is None,
-        ),
+        settings=(loss.key, measure.key, str(experiment.params), d_max, version(curve), slope, run is None),
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,
@@ -87,16 +79,14 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
 
 def _handles(experiment: Experiment) -> list[dict[str, Any]]:
     """The line of the loss that can be dragged, where it has one."""
-    name, loss = draggable_param(experiment.loss), LOSSES[experiment.loss]
-    kind = "diagonal" if loss.input_kind == "triplet" else "vertical"
-    return [
-        {
-            "value": experiment.params[name], "low": p.low, "high": p.high, "step": p.step, "label": p.title,
-            "key": f"{loss.key}.{name}", "kind": kind,
-        }
-        for p in loss.params
-        if p.name == name
-    ]  # fmt: skip
+    param = draggable_param(experiment.loss)
+    if param is None:
+        return []
+    kind = "diagonal" if LOSSES[experiment.loss].input_kind == "triplet" else "vertical"
+    return [{
+        "value": experiment.params[param.name], "low": param.low, "high": param.high, "step": param.step,
+        "label": param.title, "key": f"{experiment.loss}.{param.name}", "kind": kind,
+    }]  # fmt: skip
 
 
 def _name(key: str) -> str:
@@ -105,10 +95,9 @@ def _name(key: str) -> str:
 
 def _end(experiment: Experiment, frame: Frame | None) -> float:
     """Where the axis of distances ends: with the line in sight, and the run's distances."""
-    loss, name = LOSSES[experiment.loss], draggable_param(experiment.loss)
-    default = next((p.default for p in loss.params if p.name == name), 1.0)
-    line = 1.2 * experiment.params[name] if name else 0.0
-    return _axis_end(experiment, max(2 * default, line, _farthest(frame, loss.input_kind == "triplet")))
+    param = draggable_param(experiment.loss)
+    line = max(2 * param.default, 1.2 * experiment.params[param.name]) if param else 2.0
+    return _axis_end(experiment, max(line, _farthest(frame, LOSSES[experiment.loss].input_kind == "triplet")))
 
 
 def _farthest_drawn(loss: Loss) -> float:

@@ -21,8 +21,6 @@ from siamese_core.experiment import reach
 from siamese_core.experiment.experiment import Experiment, Ignored
 from siamese_core.experiment.machine import Machine
 
-TITLE = text.TITLE
-
 LIVE_EVERY = 0.25
 REST_EVERY = 20.0
 """Seconds between polls of a run that rests: often enough for its lease."""
@@ -72,9 +70,7 @@ def page() -> None:
     if run is not None:
         _project(run, experiment)
     busy = is_busy(run) or not is_ready
-    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(
-        run.id if run else None, experiment, changed, busy
-    )  # fmt: skip
+    st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, changed, busy)
     # A poll of the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
     # views, and say all the same that the page is whole: the browser would take them away, and mount them anew.
     time.sleep(SENT_AFTER)
@@ -94,8 +90,7 @@ def _offer() -> None:
 
 def _take_dropped() -> None:
     """A line that was dropped moves its slider, before that is drawn."""
-    dropped = st.session_state.pop("dropped", None)
-    if dropped is not None:
+    if dropped := st.session_state.pop("dropped", None):
         name, value = dropped
         st.session_state[experiment_form.key(name)] = value
 
@@ -108,9 +103,7 @@ def _machine(asked: dict[str, str]) -> Machine:
         return Machine()
     if experiment_form.DEVICE not in st.session_state and asked.get("device") in found:
         st.session_state[experiment_form.DEVICE] = asked["device"]
-    device = widgets.selectbox(
-        text.DEVICE, list(found), format_func=found.__getitem__, key=experiment_form.DEVICE, help=text.DEVICE_HELP
-    )
+    device = widgets.selectbox(text.DEVICE, found, key=experiment_form.DEVICE, help=text.DEVICE_HELP)
     widgets.save(experiment_form.DEVICE, device)
     return Machine(device=device)
 

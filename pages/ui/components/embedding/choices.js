@@ -1,4 +1,4 @@
-// What the user chose to see, kept by the browser's tab over a reload: toggles once for all, hidden classes for each
+// What the user chose to see, saved by the browser's tab over a reload: toggles once for all, hidden classes for each
 // data set.
 
 const NAME = "siamese.embedding";
@@ -8,15 +8,15 @@ export class Choices {
 
   toggle(name, on) {
     this.toggles[name] = on;
-    this.keep();
+    this.save();
   }
 
   hide(key, classes) {
     this.hidden[key] = [...classes];
-    this.keep();
+    this.save();
   }
 
-  keep() {
+  save() {
     try {
       sessionStorage.setItem(NAME, JSON.stringify(this));
     } catch {

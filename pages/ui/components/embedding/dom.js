@@ -88,8 +88,24 @@ export function make(tag, className, ...children) {
   return element;
 }
 
-export const fill = (sentence, values) =>
-  (sentence ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+// The function that renders a component: one view for each parent element, at the first call, and when somebody emptied
+// the parent; `leave(view)` ends the one before.
+export function mounted(Kind, leave) {
+  const views = new WeakMap();
+  return ({ parentElement, data }) => {
+    let view = views.get(parentElement);
+    if (view?.root.parentNode !== parentElement) {
+      if (view) leave(view);
+      const mounts = Number(view?.root.dataset.mounts ?? 0) + 1;
+      views.set(parentElement, view = new Kind(parentElement));
+      view.root.dataset.mounts = mounts;
+    }
+    view.update(data);
+  };
+}
+
+export const fill = (template, values) =>
+  (template ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
 export function thumb(view, i, size) {

@@ -53,7 +53,7 @@ export class Painter {
     Object.assign(this, { key, dpr, radius, ...colours, font: style.fontFamily });
   }
 
-  keep(name, reach, alpha, draw) { // pixels of what is drawn more than once, `reach` CSS px around its middle
+  cached(name, reach, alpha, draw) { // pixels of what is drawn more than once, `reach` CSS px around its middle
     let made = this.stamps.get(name);
     if (made) return made;
     const half = Math.ceil(reach * this.dpr);
@@ -114,7 +114,7 @@ export class Painter {
   stretch(view, from, to, youth) {
     const { dpr } = this;
     const alpha = 150 * youth ** 1.5;
-    const colours = view.classes.map((_, c) => this.keep(`colour ${c}`, 1, 1, (pen) => {
+    const colours = view.classes.map((_, c) => this.cached(`colour ${c}`, 1, 1, (pen) => {
       pen.fillStyle = view.colours[c];
       pen.fillRect(-1, -1, 2, 2);
     }).data[0]);
@@ -141,8 +141,8 @@ export class Painter {
       const reach = reachOf(r, view.heldOut.has(c));
       const second = i >= firstSecond ? 1 : 0; // a number: a name of text for every point costs ten frames a second
       const stamp = this.asImage(view, i)
-        ? this.keep(`${i} ${level}`, edge, alpha, (pen) => this.drawImage(pen, view, i, wide, tall))
-        : this.keep((2 * c + second) * LEVELS + level, reach, alpha, (pen) => this.drawMarker(pen, view, c, r, second));
+        ? this.cached(`${i} ${level}`, edge, alpha, (pen) => this.drawImage(pen, view, i, wide, tall))
+        : this.cached((2 * c + second) * LEVELS + level, reach, alpha, (pen) => this.drawMarker(pen, view, c, r, second));
       this.pixels.stamp(stamp, Math.round(x[i] * dpr) - stamp.half, Math.round(y[i] * dpr) - stamp.half);
     }
   }

@@ -57,9 +57,9 @@ export class Input {
   }
 
   pinch(from, to, other) {
-    const apart = (finger) => Math.max(10, Math.hypot(finger.x - other.x, finger.y - other.y));
+    const distance = (finger) => Math.max(10, Math.hypot(finger.x - other.x, finger.y - other.y));
     if (this.view.dim === 2) this.view.camera.drag((to.x - from.x) / 2, (to.y - from.y) / 2);
-    this.view.camera.zoom(apart(to) / apart(from), (to.x + other.x) / 2, (to.y + other.y) / 2, false);
+    this.view.camera.zoom(distance(to) / distance(from), (to.x + other.x) / 2, (to.y + other.y) / 2, false);
   }
 
   up(event) {

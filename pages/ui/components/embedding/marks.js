@@ -1,5 +1,5 @@
 // The markers of the classes, of about equal visual weight, as SVG paths around 0, 0: drawn on the canvas, and in the
-// legend and the tooltip as pictures of their own.
+// legend and the tooltip as SVG elements.
 
 const ring = (...radii) => radii.map((r, i) => {
   const angle = (2 * Math.PI * i) / radii.length;

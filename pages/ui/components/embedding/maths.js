@@ -20,11 +20,11 @@ export function shuffled(n) {
 
 // The same order from far to near, by counting: 64 shelves are finer than the eye. Nearness goes from -1 to 1.
 export function farToNear(order, near) {
-  const shelf = (i) => ((near[i] + 1) * 31.5) | 0; // NaN | 0 is 0
+  const bucket = (i) => ((near[i] + 1) * 31.5) | 0; // NaN | 0 is 0
   const start = new Uint32Array(65);
-  for (const i of order) start[shelf(i) + 1]++;
+  for (const i of order) start[bucket(i) + 1]++;
   for (let s = 1; s < 65; s++) start[s] += start[s - 1];
   const sorted = new Uint32Array(order.length);
-  for (const i of order) sorted[start[shelf(i)]++] = i;
+  for (const i of order) sorted[start[bucket(i)]++] = i;
   return sorted;
 }

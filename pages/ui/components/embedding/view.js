@@ -6,7 +6,7 @@
 
 import { Camera } from "./camera.js";
 import { Choices } from "./choices.js";
-import { fill, HTML, make, tooltip } from "./dom.js";
+import { fill, HTML, make, mounted, tooltip } from "./dom.js";
 import { Painter } from "./draw.js";
 import { Input } from "./input.js";
 import { clamp, shuffled } from "./maths.js";
@@ -14,7 +14,7 @@ import { NO_POINTS, read } from "./message.js";
 import { Springs } from "./springs.js";
 import { describe } from "./words.js";
 
-const MEMORY = 13; // frames kept for the trails
+const MEMORY = 13; // frames that the trails remember
 const PARTS = "bar note images trails in out reset stage hint help tip legend said".split(" ");
 
 export class View {
@@ -151,7 +151,7 @@ export class View {
     this.tipSize = [this.tip.offsetWidth, this.tip.offsetHeight];
   }
 
-  place(i) { // the tooltip beside its point, inside the picture, away from the neighbours where there is room
+  place(i) { // the tooltip beside its point, inside the view, away from the neighbours where there is room
     const [x, y] = [this.screen.x[i], this.screen.y[i]];
     const [w, h] = this.tipSize;
     const gap = this.painter.radius + 16;
@@ -221,15 +221,4 @@ export class View {
   }
 }
 
-const views = new WeakMap();
-
-export function render({ parentElement, data }) {
-  let view = views.get(parentElement);
-  if (view?.root.parentNode !== parentElement) { // the first call, or somebody emptied the parent
-    view?.disconnect();
-    const mounts = Number(view?.root.dataset.mounts ?? 0) + 1;
-    views.set(parentElement, view = new View(parentElement));
-    view.root.dataset.mounts = mounts;
-  }
-  view.update(data);
-}
+export const render = mounted(View, (view) => view.disconnect());

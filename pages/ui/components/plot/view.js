@@ -199,7 +199,7 @@ function dressed(view) {
   return { data: (figure.data ?? []).map((trace) => ({ ...trace })), layout };
 }
 
-// ---- clicks: plotly's own cannot tell a place between its points ----
+// ---- clicks: those of plotly know only its points ----
 
 function listenToClicks(view) {
   view.plot.addEventListener("pointerdown", (start) => {

@@ -4,7 +4,7 @@ import { latest } from "./message.js";
 
 export const SPEEDS = [0.5, 1, 2, 4];
 const LONGEST = 0.1; // s that one drawing may take up; a page that slept does not miss what came meanwhile
-const HOLD = 1; // s that the last picture stays before a loop begins again
+const HOLD = 1; // s that the last frame stays before a loop begins again
 
 export class Clock {
   constructor(steps, seconds, loop) { // `seconds`: of the whole film at speed 1

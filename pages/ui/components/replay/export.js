@@ -1,9 +1,9 @@
-// What is shown, as files made in the browser: all runs' pictures side by side, once as a PNG or all along as a WebM.
+// What is shown, as files made in the browser: all runs' embeddings side by side, once as a PNG or all along as a WebM.
 
 const EDGE = 16; // CSS px
 const HEAD = 34;
 const FOOT = 32;
-const RATE = 30; // pictures a second
+const RATE = 30; // frames a second
 const BITS = 8e6; // a second
 const TYPE = "video/webm";
 
@@ -12,29 +12,29 @@ export const canFilm = () => "captureStream" in HTMLCanvasElement.prototype
 
 export function compose(canvas, stages, caption) { // draws on the canvas, in the theme's colours
   const { ground, text, line, font, dpr } = stages[0].view.painter;
-  const pictures = stages.map(({ view }) => view.canvas);
+  const canvases = stages.map(({ view }) => view.canvas);
   const px = (value) => Math.round(value * dpr);
   const even = (value) => value + (value % 2); // as films want it
-  const width = even(pictures.reduce((sum, picture) => sum + picture.width + px(EDGE), px(EDGE)));
-  const height = even(Math.max(...pictures.map((picture) => picture.height)) + px(HEAD) + px(FOOT));
+  const width = even(canvases.reduce((sum, view) => sum + view.width + px(EDGE), px(EDGE)));
+  const height = even(Math.max(...canvases.map((view) => view.height)) + px(HEAD) + px(FOOT));
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const pen = canvas.getContext("2d");
   Object.assign(pen, { fillStyle: ground, strokeStyle: line, lineWidth: dpr, textBaseline: "middle" });
   pen.fillRect(0, 0, width, height);
   pen.fillStyle = text;
   let left = px(EDGE);
-  pictures.forEach((picture, i) => {
+  canvases.forEach((view, i) => {
     pen.font = `600 ${px(14)}px ${font}`;
-    pen.fillText(stages[i].title, left, px(HEAD / 2), picture.width);
-    pen.drawImage(picture, left, px(HEAD));
-    pen.strokeRect(left, px(HEAD), picture.width, picture.height);
-    left += picture.width + px(EDGE);
+    pen.fillText(stages[i].title, left, px(HEAD / 2), view.width);
+    pen.drawImage(view, left, px(HEAD));
+    pen.strokeRect(left, px(HEAD), view.width, view.height);
+    left += view.width + px(EDGE);
   });
   pen.font = `${px(13)}px ${font}`;
   pen.fillText(caption, px(EDGE), height - px(FOOT / 2));
 }
 
-export function picture(stages, caption) { // a promise of a PNG
+export function png(stages, caption) { // a promise of a PNG
   const canvas = document.createElement("canvas");
   compose(canvas, stages, caption);
   return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });

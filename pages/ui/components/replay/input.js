@@ -31,7 +31,7 @@ export function listen(replay) {
   const keys = {
     " ": toggle, ArrowLeft: by(-1), ArrowRight: by(1), Home: start, End: end, ArrowUp: faster(1), ArrowDown: faster(-1),
   };
-  // Before the embedding sees them: there, arrows move the picture, and with Shift they still do.
+  // Before the embedding sees them: there, arrows move its camera, and with Shift they still do.
   root.addEventListener("keydown", (event) => {
     if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
     if (!replay.clock || replay.studio.film || event.target === parts.speed) return;

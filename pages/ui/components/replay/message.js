@@ -2,7 +2,7 @@
 //
 // meta: {key, steps, total, dim, scale, projection, classes, colours, markers, held_out, second, sprite, note, d_max,
 // axis, same_colour, different_colour, history: [[name, label, colour, dotted, "loss" | "score"], …]}.
-// Arrays of F frames, N points, B bins, C places on the curve: xy (F, N, dim) int16, times scale; labels (N,);
+// Arrays of F frames, N points, B bins, C points of the curve: xy (F, N, dim) int16, times scale; labels (N,);
 // neighbours (F, N, 5) uint16, 65535 where there is none; shares (F, 2, B) of same and of different pairs;
 // curve (3, C): at, same, different; loss_steps and loss (L,); score_steps (M,) and scores, one row of M for each entry
 // of the history but the first.
@@ -61,7 +61,7 @@ export function latest(steps, at) { // the last of the ascending steps that is n
 }
 
 // The runs of these addresses; onProgress(part) is called with how much has arrived. Rejects with an error whose
-// message is the key of a sentence.
+// message is its key among the words.
 export async function load(urls, onProgress) {
   const parts = urls.map(() => 0);
   const fetched = new Map();

@@ -78,8 +78,8 @@ export class Stage {
     const totals = restless.totals(this.frame);
     view.marked = restless.most(this.frame);
     this.buttons ??= this.list.appendChild(make("div", "tiles"));
-    this.said ??= this.list.insertBefore(make("p", ""), this.buttons);
-    this.said.textContent = view.marked.length ? text.restless_list : text.restless_none;
+    this.summary ??= this.list.insertBefore(make("p", ""), this.buttons);
+    this.summary.textContent = view.marked.length ? text.restless_list : text.restless_none;
     while (this.buttons.children.length > view.marked.length) this.buttons.lastChild.remove();
     view.marked.forEach((i, rank) => { // the same buttons, so that one keeps the focus
       const button = this.buttons.children[rank] ?? this.buttons.appendChild(make("button", "tile"));

@@ -1,7 +1,7 @@
-// The buttons that make files of a replay: a picture of what is shown, a film of one playback.
+// The buttons that make files of a replay: an image of what is shown, a film of one playback.
 
 import { fill } from "../embedding/dom.js";
-import { canFilm, Film, picture, save } from "./export.js";
+import { canFilm, Film, png, save } from "./export.js";
 
 const LINGER = 30; // drawings that a film stays at its end
 const IDLE = ["save", "film", "start", "go", "end", "scrub", "speed", "again"]; // while a film is made
@@ -24,7 +24,7 @@ export class Studio {
 
   async take() {
     const { stages, caption, clock } = this.replay;
-    save(await picture(stages, caption), this.name(clock.step, "png"));
+    save(await png(stages, caption), this.name(clock.step, "png"));
   }
 
   begin() {
@@ -40,7 +40,7 @@ export class Studio {
     return this.roll();
   }
 
-  roll() { // a recorder takes its time until it has its first picture
+  roll() { // a recorder takes its time until it has its first frame
     const { film, replay } = this;
     if (!film) return;
     this.say(fill(replay.text.filming, { percent: 0 }));

@@ -1,10 +1,11 @@
 // The replay: recorded runs, one to four side by side, played in the browser without asking the server again.
 //
-// data: {runs: addresses of messages that replay/message.js describes, titles, text, autoplay, loop, seconds, compact}.
+// data: {runs: addresses of messages that replay/message.js describes, titles, text}, and perhaps {autoplay, loop,
+// seconds, compact}: how they are played.
 // One clock moves all runs; each shows its latest frame, and its charts the same step. The DOM is built once per
 // parent element, and a later call with the same addresses changes nothing but titles.
 
-import { fill } from "../embedding/dom.js";
+import { fill, mounted } from "../embedding/dom.js";
 import { Clock } from "./clock.js";
 import { build, name, showPlaying } from "./dom.js";
 import { History, historyLimit } from "./history.js";
@@ -208,15 +209,4 @@ class Replay {
   }
 }
 
-const replays = new WeakMap();
-
-export function render({ parentElement, data }) {
-  let replay = replays.get(parentElement);
-  if (replay?.root.parentNode !== parentElement) { // the first call, or somebody emptied the parent
-    replay?.clear();
-    const mounts = Number(replay?.root.dataset.mounts ?? 0) + 1;
-    replays.set(parentElement, replay = new Replay(parentElement));
-    replay.root.dataset.mounts = mounts;
-  }
-  replay.update(data);
-}
+export const render = mounted(Replay, (replay) => replay.clear());
