@@ -13,7 +13,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import LEASE, MOST_FINISHED, Evaluations, ModelFile, file_of
 from siamese_core.runs.model import Model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, poll, trained, uploaded_set
+from tests.support.evaluations import digits, poll, trained, uploaded_set
 
 ZOE = "zoe" * 8
 

@@ -28,7 +28,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import model_of
 from siamese_core.training.learner import learner_of, state_of
 from siamese_core.training.loop import never, train
-from tests.support.evaluating import few_digits, gallery_of, kept, report_of
+from tests.support.small_models import few_digits, gallery_of, kept, report_of
 
 RUNS = {
     "distance": "encoder=mlp",

@@ -17,7 +17,7 @@ from siamese_core.evaluation import evaluate as evaluation
 from siamese_core.evaluation.evaluate import build_gallery, evaluate, threshold_of
 from siamese_core.evaluation.report import GroupReport, Hardest
 from siamese_core.training import eval_subset
-from tests.support.evaluating import few_digits, gallery_of, report_of, untrained
+from tests.support.small_models import few_digits, gallery_of, report_of, untrained
 
 
 @pytest.fixture(scope="module", autouse=True)

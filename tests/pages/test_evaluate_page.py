@@ -21,7 +21,7 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.evaluation.report import from_wire
 from siamese_core.experiment.experiment import Experiment
 from tests.pages.app import ran
-from tests.support.uploading import until_read
+from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 

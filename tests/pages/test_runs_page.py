@@ -22,7 +22,7 @@ from siamese_core.runs.archive import packed_run
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 from tests.pages.app import click, ran, words
-from tests.support.uploading import until_read
+from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 

@@ -34,7 +34,7 @@ from siamese_core.runs.history import EVAL_IMAGES, FRAMES, MAX_SCORES, RUN
 from siamese_core.runs.info import INFO, read_info
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import always, never, train
-from tests.support.killing import KILLS, Running, saving_always, watched_writing
+from tests.support.kills import KILLS, Running, saving_always, watched_writing
 from tests.support.waiting import until
 
 SHORT = "dataset=digits&encoder=mlp&steps=2"

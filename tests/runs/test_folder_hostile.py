@@ -19,7 +19,7 @@ from siamese_core.runs.folder import FolderRejected, load, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film
 from siamese_core.runs.info import packed_info, read_info
 from tests.formats.test_safetensors import ANY_JSON
-from tests.support.saving import CLASSES, eval_images, files_at, frame_at
+from tests.support.runs import CLASSES, eval_images, files_at, frame_at
 
 OTHERS = EvalImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1)
 

@@ -16,7 +16,7 @@ from siamese_core.runs.history import FRAMES, MAX_FRAMES, EvalImages
 from siamese_core.runs.info import INFO, RunInfo, new_info, read_info
 from siamese_core.runs.model_file import packed, read_model
 from siamese_core.runs.writer import RunWriter
-from tests.support.saving import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
+from tests.support.runs import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
 
 EVERY = 2.0
 

@@ -14,7 +14,7 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.writer import RunWriter
-from tests.support.saving import EVERY, Clock, Disk, eval_images, viewed
+from tests.support.runs import EVERY, Clock, Disk, eval_images, viewed
 
 
 @pytest.fixture

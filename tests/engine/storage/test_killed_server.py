@@ -21,8 +21,8 @@ from siamese_core.runs.info import INFO, RunInfo
 from siamese_core.runs.model_file import read_model
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import train
-from tests.support.killing import KILLS, Server
-from tests.support.saving import on_disk
+from tests.support.kills import KILLS, Server
+from tests.support.runs import on_disk
 from tests.support.waiting import until
 
 ANN, BEN = "ann" * 8, "ben" * 8

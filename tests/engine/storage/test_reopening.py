@@ -15,8 +15,8 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import MODEL, FolderRejected, locked, packed_run
 from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
-from tests.support.killing import FORKED
-from tests.support.saving import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
+from tests.support.kills import FORKED
+from tests.support.runs import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
 from tests.support.waiting import until
 
 

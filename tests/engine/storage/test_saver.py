@@ -15,7 +15,7 @@ from siamese_core.runs import writer
 from siamese_core.runs.folder import MODEL, Checkpoint, load, locked
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.model_file import read_model
-from tests.support.saving import (
+from tests.support.runs import (
     ANN,
     BEN,
     EVERY,

@@ -15,8 +15,8 @@ from siamese_core.runs import writer
 from siamese_core.runs.folder import MODEL, Checkpoint, load
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, RunInfo
-from tests.support.killing import FORKED
-from tests.support.saving import (
+from tests.support.kills import FORKED
+from tests.support.runs import (
     ANN,
     EVERY,
     TOTAL,

@@ -18,7 +18,7 @@ from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, MAX_NAME, packed_info
-from tests.support.saving import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written
+from tests.support.runs import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written
 
 # Owners
 

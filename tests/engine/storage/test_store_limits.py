@@ -11,7 +11,7 @@ from siamese_core.engine.storage.limits import GIGABYTES, RUNS, Limits, limits_o
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import locked
 from siamese_core.runs.info import INFO, packed_info
-from tests.support.saving import ANN, BEN, everything, imported, info_at, written
+from tests.support.runs import ANN, BEN, everything, imported, info_at, written
 
 
 def test_the_oldest_go_where_an_owner_has_too_many(tmp_path: Path) -> None:

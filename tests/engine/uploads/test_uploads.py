@@ -22,7 +22,7 @@ from siamese_core.formats import archives
 from siamese_core.formats.zip_format import Entry
 from tests.support.hostile_images import animated_png
 from tests.support.hostile_zips import CASES
-from tests.support.uploading import (
+from tests.support.uploads import (
     ANN,
     Clock,
     a_zip,

@@ -17,7 +17,7 @@ from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
-from tests.support.examining import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
+from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
 
 
 @pytest.fixture(scope="module", autouse=True)
