@@ -28,7 +28,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import model_of
 from siamese_core.training.learner import learner_of, state_of
 from siamese_core.training.loop import never, train
-from tests.support.small_models import few_digits, gallery_of, kept, report_of
+from tests.support.small_models import few_digits, gallery_of, report_of, saved_set
 
 RUNS = {
     "distance": "encoder=mlp",
@@ -41,9 +41,9 @@ HELD_OUT = (1, 4)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
         uploaded.clear_cache()
 
@@ -89,9 +89,9 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=RUNS)
-def run(request: pytest.FixtureRequest, _own_folder: None) -> Run:
+def run(request: pytest.FixtureRequest, _uploads_folder: None) -> Run:
     images = few_digits(12, (10, 7, 9, 8, 11, 10))
-    start = f"dataset={kept(images)}&embedding_dim=4&batch_size=48&steps=6&held_out={','.join(map(str, HELD_OUT))}"
+    start = f"dataset={saved_set(images)}&embedding_dim=4&batch_size=48&steps=6&held_out={','.join(map(str, HELD_OUT))}"
     experiment, ignored = Experiment.from_query(f"{start}&{RUNS[request.param]}")
     assert not ignored
     *_, last = train(experiment, wants_frame=never)
@@ -335,7 +335,7 @@ def test_an_image_is_unlike_beyond_what_nearly_all_test_images_keep_to(run: Run)
         assert limit == pytest.approx(np.quantile(away, evaluation.UNLIKE), rel=1e-3)
 
 
-def test_how_far_pixels_usually_are_is_told_without_the_network(run: Run) -> None:
+def test_how_far_pixels_usually_are_is_known_without_the_network(run: Run) -> None:
     found = gallery_of(run.trained)
     assert found.coarse.shape == (run.branches, len(found.indices), 64)
     seen = np.flatnonzero(np.isin(run.images.test_labels, run.trained.model.experiment.seen))

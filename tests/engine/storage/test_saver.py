@@ -163,11 +163,11 @@ def test_a_name_that_is_given_during_a_save_is_on_the_disk_after_it(
     saver.state("run", saved_at(2))
     saver.end("run", "stopped")
     until(disk.busy.is_set, "another save")
-    assert store.change(ANN, "run", name="mine", pinned=True)
+    assert store.change(ANN, "run", name="first try", pinned=True)
     disk.free.set()
     until_over(saver)
     for info in (on_disk(store, "run"), *store.infos(ANN)):
-        assert (info.name, info.pinned, info.status, info.step) == ("mine", True, "stopped", 2)
+        assert (info.name, info.pinned, info.status, info.step) == ("first try", True, "stopped", 2)
 
 
 # The end of the server

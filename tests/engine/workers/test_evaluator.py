@@ -21,10 +21,10 @@ from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, pictu
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process is told where the pictures lie when it starts."""
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The process gets the folder of the uploaded pictures when it starts."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
     uploaded.clear_cache()
 
@@ -131,7 +131,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
     key = uploaded_set("deleted on the way")
-    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
 
     def delete(meta: dict[str, Any]) -> None:
         uploaded.delete(key)
@@ -139,7 +139,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
         server.receive({"do": "forget_images", "dataset": key}, NO_ARRAYS)
 
     server.then = delete
-    evaluate(server, process, 1, mine)
+    evaluate(server, process, 1, uploaded_file)
     assert [meta["is"] for meta in server.sent] == ["progress"]
     assert not process._models and not process._references
 

@@ -112,7 +112,7 @@ def quick(**settings: Any) -> Experiment:
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Four coloured pictures of each of seven classes with hostile names, two of them for testing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        patch.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         pixels = np.random.default_rng(0).integers(0, 256, (28, 3, 28, 28), np.uint8)
         labels = np.arange(28) % 7
         test = np.arange(28) >= 14
