@@ -29,11 +29,11 @@ class Tab:
     complaints: list[str] = field(default_factory=list)
 
     def open(self, url: str) -> None:
-        # Streamlit's own start asks for its health below the page's path first, and is told 404.
-        own = re.compile(r"404 \(Not Found\)")
+        # Streamlit's own start asks for its health below the page's path first, and gets a 404.
+        missing = re.compile(r"404 \(Not Found\)")
         self.page.on(
             "console",
-            lambda m: self.complaints.append(m.text) if m.type == "error" and not own.search(m.text) else None,
+            lambda m: self.complaints.append(m.text) if m.type == "error" and not missing.search(m.text) else None,
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
@@ -102,7 +102,7 @@ def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> N
     tab.until_says("Finished")
     until(lambda: tab.number("MAP@R") >= 0.58, "the classes to stand apart")
     assert tab.points() == 1000
-    assert tab.frames() > 2, "the picture moved"
+    assert tab.frames() > 2, "the layout moved"
     for view in views:
         assert view.evaluate("root => root.mark"), "a live view is mounted once"
 
@@ -198,7 +198,7 @@ def test_a_dropped_connection_finds_the_run_again(tab: Tab, server: Server) -> N
     until(lambda: tab.step() > before + 20 and len(lines) == 2, "the run over a new connection")
     assert not tab.button("stop").is_disabled()
     # Streamlit says that it cannot ask while the line is cut, and that is what was done to it.
-    tab.complaints[:] = [said for said in tab.complaints if "when disconnected from server" not in said]
+    tab.complaints[:] = [complaint for complaint in tab.complaints if "when disconnected from server" not in complaint]
 
 
 def test_another_browser_has_its_own_runs(tab: Tab, browser: Browser, server: Server) -> None:

@@ -281,7 +281,7 @@ def test_the_untrained_network_is_the_one_that_the_run_began_with(run: Run, name
             assert found[metric] == pytest.approx(scores[metric])
 
 
-def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
+def test_every_stage_is_reported_and_none_goes_beyond_its_end(run: Run) -> None:
     for step in run.progress:
         assert 0 <= step.done < step.total, step
     of_groups = [f"{stage} {name}" for name in ("seen", "held_out") for stage in
@@ -295,7 +295,7 @@ def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
         assert len({step.total for step in steps}) == 1
 
 
-def test_the_picture_has_the_embeddings_of_what_it_shows(run: Run) -> None:
+def test_the_layout_has_the_embeddings_of_what_it_shows(run: Run) -> None:
     report, n = run.report, len(run.images.test_labels)
     assert report.labels.tolist() == run.images.test_labels[report.shown].tolist()
     rows = np.concatenate([report.shown + n * branch for branch in range(run.branches)])
@@ -360,7 +360,7 @@ def test_a_reference_says_how_far_it_is(run: Run) -> None:
     assert all(0 <= step.done < step.total for step in progress)
 
 
-def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_images_are_reported_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 20)
     progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress) and step.stage == "test"]
     n = len(run.images.test_labels)
@@ -369,7 +369,7 @@ def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch
     assert {step.total for step in progress} == {run.branches * n}
 
 
-def test_images_that_are_not_here_are_said_to_be_missing_and_no_others_taken_for_them(run: Run) -> None:
+def test_images_that_are_not_here_are_reported_missing_and_no_others_taken_for_them(run: Run) -> None:
     """As a reader sees somebody else's model: its experiment names the default images, which would fit in size."""
     experiment = replace(run.trained.model.experiment, dataset="digits", held_out=())
     elsewhere = replace(run.trained, model=replace(run.trained.model, experiment=experiment, has_images=False))

@@ -44,7 +44,7 @@ def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], s
     assert (group.baselines["pixels"]["auc"] is not None) == has_same_pairs
 
 
-def test_where_fewer_than_two_classes_have_test_images_it_is_said() -> None:
+def test_where_fewer_than_two_classes_have_test_images_it_is_reported() -> None:
     trained = untrained(few_digits(4, (3, 0)))
     for work in (build_gallery, evaluate):
         with pytest.raises(DatasetMissing, match="Fewer than two"):

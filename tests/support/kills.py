@@ -1,6 +1,6 @@
 """Processes that are killed with SIGKILL: at any moment, and before any single step of a save.
 
-As a program it is a server that is to be killed: `python -m tests.support.kills SHELF OWNER QUERY [RUN]` starts a
+As a program it is a server that is to be killed: `python -m tests.support.kills STORE OWNER QUERY [RUN]` starts a
 run, or goes on with one, and prints its id and then a step that is safe; the run goes on meanwhile.
 """
 
