@@ -19,16 +19,11 @@ from xdist.scheduler import LoadScopeScheduling
 from siamese_core.experiment.machine import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
-# How long an example takes says nothing on a busy machine.
-settings.register_profile("no clock", deadline=None)
-settings.load_profile("no clock")
 os.environ["SIAMESE_HOME"] = tempfile.mkdtemp(prefix="siamese-home-")
 atexit.register(shutil.rmtree, os.environ["SIAMESE_HOME"], ignore_errors=True)
-
-# The same examples in every run, however slow the machine.
+# The same examples in every run; how long one takes says nothing on a busy machine.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
-
 
 ENVIRONMENT = (
     "tests/cli/",

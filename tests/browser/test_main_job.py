@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import psutil
 import pytest
@@ -87,7 +88,7 @@ def tab(context: BrowserContext, server: Server) -> Iterator[Tab]:
     assert tab.complaints == []
 
 
-def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> None:
+def test_the_classes_move_apart_while_one_watches_and_a_point_shows_its_neighbours(tab: Tab, server: Server) -> None:
     tab.open(f"{server.url}/Train?{FAST}")
     tab.until_says("No run yet")
     expect(tab.loss).to_be_visible(timeout=PATIENT)
@@ -105,6 +106,7 @@ def test_the_classes_move_apart_while_one_watches(tab: Tab, server: Server) -> N
     assert tab.frames() > 2, "the layout moved"
     for view in views:
         assert view.evaluate("root => root.mark"), "a live view is mounted once"
+    assert_hovering_shows_the_neighbours(tab)
 
 
 @pytest.mark.parametrize("while_training", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -141,17 +143,15 @@ def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(
     assert tab.loss.evaluate("root => root.mark"), "the chart was never mounted anew"
 
 
-def test_hovering_a_point_shows_its_class_and_its_neighbours(tab: Tab, server: Server) -> None:
-    tab.open(f"{server.url}/Train?{FAST}&projection=pca".replace("steps=300", "steps=20"))
-    tab.button("train").click()
-    tab.until_says("Finished")
-    until(lambda: tab.points() == 1000, "the points")
+def assert_hovering_shows_the_neighbours(tab: Tab) -> None:
+    """Of a run at its end, whose points rest."""
     canvas = tab.embedding.locator("canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    for x in range(10, int(box["width"]), 12):
-        tab.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
+    rows = (box["y"] + box["height"] * part for part in (0.5, 0.3, 0.7, 0.4, 0.6))
+    for y, x in product(rows, range(10, int(box["width"]), 12)):
+        tab.page.mouse.move(box["x"] + x, y)
         if tab.embedding.get_attribute("data-hovered") not in (None, "", "-1"):
             break
     hovered = tab.embedding.get_attribute("data-hovered")

@@ -258,6 +258,7 @@ def followed() -> Followed:
     )
 
 
+@pytest.mark.slow
 def test_it_keeps_neighbours_as_well_as_umap_itself(followed: Followed) -> None:
     import umap
     from sklearn.manifold import trustworthiness

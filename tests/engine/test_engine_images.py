@@ -124,6 +124,7 @@ def test_deleting_what_nobody_trains_on_changes_nothing(engine: Engine) -> None:
     until_step(engine, digits, before.step + 20)
 
 
+@pytest.mark.slow
 def test_a_run_whose_uploaded_pictures_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
     key = uploaded_set("a")
     uploaded_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
