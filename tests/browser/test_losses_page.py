@@ -55,7 +55,7 @@ class LossesPage:
         self.page.mouse.down()
         for moved in range(1, 6):
             self.page.mouse.move(x + by * moved / 5, y)
-            # As a hand does: slowly enough for the page to answer while the button is down.
+            # As a hand does: slowly enough for the page to respond while the button is down.
             self.page.wait_for_timeout(100)
         self.page.mouse.up()
 

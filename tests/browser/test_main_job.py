@@ -127,7 +127,7 @@ def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(
     tab.page.mouse.down()
     for moved in range(1, 11):
         tab.page.mouse.move(x + 6 * moved, y)
-        # As a hand does: slowly enough for the page to answer while the button is down.
+        # As a hand does: slowly enough for the page to respond while the button is down.
         tab.page.wait_for_timeout(100)
     dragged = float(tab.loss.get_attribute("data-handle") or 0)
     assert dragged > 1.3, "the line follows the mouse to the end"

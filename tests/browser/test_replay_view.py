@@ -71,7 +71,7 @@ def pages() -> Iterator[tuple[str, type[Pages]]]:
 
 
 def run_history(
-    steps: list[int] = STEPS, n: int = 120, dim: int = 2, seed: int = 0, key: str = "probe", **changes: Any
+    steps: list[int] = STEPS, n: int = 120, dim: int = 2, seed: int = 0, key: str = "subset", **changes: Any
 ) -> bytes:
     """Ten classes that leave a common middle at an even pace; the neighbours of points 0, 1 and 2 change most.
 

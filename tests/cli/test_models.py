@@ -418,7 +418,7 @@ def test_in_a_process_of_its_own_as_a_reader_types_it(tmp_path: Path) -> None:
     assert "the first is most like: 3 (" in done.stdout
 
 
-def test_what_a_command_takes_is_said_without_loading_torch() -> None:
+def test_what_a_command_takes_is_shown_without_loading_torch() -> None:
     code = (
         "import sys\n"
         "from siamese_core.__main__ import main\n"

@@ -74,7 +74,7 @@ VALUES = st.one_of(
 TABLES = hnp.arrays(np.float64, st.tuples(st.integers(0, 50), st.integers(0, 4)), elements=VALUES)
 
 
-def assert_answers(key: str, projector: projection.Projector, points: np.ndarray) -> None:
+def assert_layout_or_message(key: str, projector: projection.Projector, points: np.ndarray) -> None:
     try:
         layout = projector.frame(points)
     except NotProjectable as problem:
@@ -90,10 +90,10 @@ def assert_answers(key: str, projector: projection.Projector, points: np.ndarray
 @pytest.mark.parametrize("key", PROJECTIONS)
 @settings(max_examples=25, deadline=None)
 @given(first=TABLES, second=TABLES)
-def test_any_table_gives_a_picture_or_a_sentence(key: str, first: np.ndarray, second: np.ndarray) -> None:
+def test_any_table_gives_a_layout_or_a_message(key: str, first: np.ndarray, second: np.ndarray) -> None:
     projector = PROJECTIONS[key].make()
     for points in (first, first, second):
-        assert_answers(key, projector, points)
+        assert_layout_or_message(key, projector, points)
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
@@ -130,7 +130,7 @@ def test_two_dots_of_many_points_are_drawn(key: str) -> None:
     points = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
     projector = PROJECTIONS[key].make()
     for _ in range(3):
-        assert_answers(key, projector, points)
+        assert_layout_or_message(key, projector, points)
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)

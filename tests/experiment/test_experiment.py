@@ -187,7 +187,7 @@ class TestRoundTrip:
         for name, value in values.items():
             assert f"{name}={FIELDS[name].text(value)}" in experiment.to_query().split("&")
 
-    def test_keys_are_read_in_any_order_and_kept_in_that_of_the_table(self) -> None:
+    def test_keys_are_read_in_any_order_and_written_in_that_of_the_table(self) -> None:
         experiment, ignored = Experiment.from_query("augment=rotate,crop,rotate")
         assert not ignored
         assert experiment.augment == ("crop", "rotate")

@@ -333,10 +333,10 @@ class TestSavedModels:
 class TestRuns:
     def test_a_run_of_this_browser_is_offered_first_and_nobody_elses_is(self) -> None:
         app = opened()
-        mine, other = app.session_state["owner"], "somebody else's token"
-        run = engine().start(mine, SHORT)
+        hers, other = app.session_state["owner"], "somebody else's token"
+        run = engine().start(hers, SHORT)
         strange = engine().start(other, replace(SHORT, seed=1))
-        for owner, started in ((mine, run), (other, strange)):
+        for owner, started in ((hers, run), (other, strange)):
             until(
                 lambda owner=owner, started=started: (
                     (view := engine().poll(owner, started)) is not None and view.status == "finished"

@@ -1,4 +1,4 @@
-"""Whatever a model file holds, it is a model or refused in one sentence; nothing in it runs, nothing is allocated."""
+"""Whatever a model file holds, it is a model or refused with one message; nothing in it runs, nothing is allocated."""
 
 from __future__ import annotations
 

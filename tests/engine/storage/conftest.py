@@ -21,7 +21,7 @@ from tests.support.runs import EVERY, Clock, Disk, eval_images, viewed
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(keeping_module, "RunWriter", partial(RunWriter, clock=clock))
-    # Digits need scikit-learn, and no test here looks at their pictures.
+    # Digits need scikit-learn, and no test here reads their images.
     monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
     return clock
 

@@ -137,7 +137,7 @@ def test_frames_become_a_film_of_the_states_that_were_written(saver: RunSaver, c
             clock.now += EVERY
             wake(saver)
             until(lambda: store.infos(ANN) and store.infos(ANN)[0].step == step, "a save")  # noqa: B023
-    # A worker that died between its last picture and its last state makes both again.
+    # A worker that died between its last frame and its last state makes both again.
     saver.frame("run", TOTAL, frame_at(TOTAL))
     saver.end("run", "finished")
     until_over(saver)

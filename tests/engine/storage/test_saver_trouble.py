@@ -44,7 +44,7 @@ def find_no_room(saver: RunSaver, clock: Clock, disk: Disk) -> None:
     until(lambda: saver.problem("run"), "the problem")
 
 
-def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_newest_state_is_saved_when_there_is_room(
     saver: RunSaver, clock: Clock, disk: Disk, store: RunStore
 ) -> None:
     find_no_room(saver, clock, disk)

@@ -87,7 +87,7 @@ def test_a_square_is_the_one_that_the_core_cuts_and_cannot_be_written_to(decoder
     assert not found.first_frame_only
 
 
-def test_the_first_frame_of_an_animation_is_said_to_be_the_first(decoder: Decoder) -> None:
+def test_the_first_frame_of_an_animation_is_named_as_the_first(decoder: Decoder) -> None:
     assert decoder.square(animated_png(3), 8).first_frame_only
 
 

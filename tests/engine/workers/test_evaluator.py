@@ -95,7 +95,7 @@ def compared(process: evaluator._Evaluator, model: Model, file: ModelFile) -> Ar
     return process._compare(meta | {"do": "compare"}, arrays | {"first": pair, "second": pair})
 
 
-def test_a_reference_that_makes_room_is_said_to_be_lost(
+def test_a_reference_that_makes_room_is_reported_lost(
     server: FakePipe,
     process: evaluator._Evaluator,
     model: Model,
@@ -144,7 +144,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     assert not process._models and not process._references
 
 
-def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
+def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_cached(
     server: FakePipe, process: evaluator._Evaluator, file: ModelFile, model: Model
 ) -> None:
     """Its pictures may be forgotten already."""
