@@ -93,7 +93,7 @@ def test_a_query_and_its_experiment_are_the_same_run() -> None:
     assert [snapshot.loss for snapshot in by_query] == [snapshot.loss for snapshot in by_fields]
 
 
-def test_what_cannot_be_trained_is_said_at_once_not_at_the_first_step() -> None:
+def test_what_cannot_be_trained_is_refused_at_once_not_at_the_first_step() -> None:
     with pytest.raises(ExperimentError, match="stepz=5: no such field"):
         siamese_core.train("stepz=5")
     with pytest.raises(MachineError, match="device=abacus"):
@@ -149,8 +149,8 @@ def test_files_are_made_as_the_model_needs_them(model: TrainedModel, tmp_path: P
     first, second = siamese_core.DATASETS["mnist"].load().test_images[:2]
     path = tmp_path / "first.png"
     path.write_bytes(png(first[0].repeat(8, 0).repeat(8, 1)))
-    apart = siamese_core.compare(model, first, second).value
-    assert siamese_core.compare(model, path, first).value < apart / 4
+    distance = siamese_core.compare(model, first, second).value
+    assert siamese_core.compare(model, path, first).value < distance / 4
     assert siamese_core.compare(model, path, path.read_bytes()).value == 0
 
 

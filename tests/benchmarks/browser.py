@@ -76,7 +76,7 @@ def _watching(page: Page, server: Server) -> Iterator[Row]:
 
 
 def _until_it_moves(tab: Tab, reset: bool = True) -> float:
-    """Seconds from the click to the second picture of the run."""
+    """Seconds from the click to the second layout of the run."""
     before = tab.frames()
     started = time.monotonic()
     tab.button("train").click()
@@ -89,7 +89,7 @@ def _until_it_moves(tab: Tab, reset: bool = True) -> float:
 
 
 def _wait_until_umap_is_warm(tab: Tab) -> None:
-    """One run to its end: its last picture is UMAP's."""
+    """One run to its end: its last layout is UMAP's."""
     tab.button("train").click()
     until(lambda: tab.points() > 0, "points")
     until(lambda: "PCA until" not in tab.embedding.inner_text(), "UMAP")

@@ -57,11 +57,11 @@ def _replayed(machine: Machine) -> float:
         objective.of_all_pairs(learner.experiment, h, IMAGES_PER_CLASS).value.backward()
         optimiser.step()
 
-    aside = torch.cuda.Stream()
-    with torch.cuda.stream(aside):
+    side_stream = torch.cuda.Stream()
+    with torch.cuda.stream(side_stream):
         for _ in range(5):
             step()
-    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.current_stream().wait_stream(side_stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()

@@ -34,7 +34,7 @@ STEPS_OF_A_FILM = 2 * MAX_FRAMES
 class Measured:
     """Medians. Seconds are CPU seconds, movement is in standard deviations of the layout.
 
-    `lost` is the worst of the compared frames: trustworthiness of fit_transform's picture less that of ours.
+    `lost` is the worst of the compared frames: trustworthiness of fit_transform's layout less that of ours.
     """
 
     frame_seconds: float
@@ -49,7 +49,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuredFilm:
-    """CPU seconds of all its pictures; the median movement between two, in standard deviations of the layout."""
+    """CPU seconds of all its layouts; the median movement between two, in standard deviations of the layout."""
 
     shape: tuple[int, ...]
     seconds: float
@@ -92,10 +92,10 @@ def compare(embeddings: list[Floats]) -> Measured:
             if i:
                 frame_seconds.append(seconds)
             if i % COMPARED_EVERY == COMPARED_EVERY - 1:
-                picture, seconds = timed(lambda points=points: fit(points))
+                layout, seconds = timed(lambda points=points: fit(points))
                 fit_seconds.append(seconds)
                 ours.append(trustworthiness(points, layout, n_neighbors=NEIGHBOURS))
-                theirs.append(trustworthiness(points, picture, n_neighbors=NEIGHBOURS))
+                theirs.append(trustworthiness(points, layout, n_neighbors=NEIGHBOURS))
         rest = [layouts[-1], *(live.frame(embeddings[-1]) for _ in range(RESTING_FRAMES))]
 
     return Measured(

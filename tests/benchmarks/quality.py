@@ -70,12 +70,12 @@ def ours(encoder: str, seed: int) -> Iterator[nn.Module]:
     network = build.build(encoder, experiment.output, FULL.shape, 2, Generator())
     for snapshot in train(experiment, wants_frame=never, wants_state=every(25)):
         if snapshot.state is not None:
-            kept = {
+            weights = {
                 name.removeprefix("network."): torch.from_numpy(array)
                 for name, array in snapshot.state.tensors.items()
                 if name.startswith("network.")
             }
-            network.load_state_dict(kept)
+            network.load_state_dict(weights)
         yield network
 
 

@@ -23,16 +23,16 @@ FRAMES, POINTS = 200, 2000
 WATCH_SECONDS = 8.0
 
 # From the call of render() to the first drawing with points in it.
-FIRST_PICTURE = """(data) => new Promise((resolve) => {
+FIRST_FRAME = """(data) => new Promise((resolve) => {
   const started = performance.now();
   show(data);
   const root = document.querySelector("#host").shadowRoot.querySelector(".replay");
-  const look = () => {
+  const poll = () => {
     const drawn = root.dataset.loaded === "true" && root.__replay.stages.every(({ view }) => view.screen);
     if (drawn) resolve((performance.now() - started) / 1000);
-    else requestAnimationFrame(look);
+    else requestAnimationFrame(poll);
   };
-  look();
+  poll();
 })"""
 
 SEEN = """(root) => {
@@ -71,7 +71,7 @@ def _watching(page: Page, address: str) -> Iterator[Row]:
     }  # fmt: skip
     page.goto(address)
     page.wait_for_function("window.show !== undefined")
-    seconds = page.evaluate(FIRST_PICTURE, message)
+    seconds = page.evaluate(FIRST_FRAME, message)
     yield f"a replay of {what}, from render to its first picture", f"{seconds:.2f} s", "< 2 s"
     page.locator(".replay").evaluate(SEEN)
     for extra in ("alone", "with trails", "with restless points as well"):

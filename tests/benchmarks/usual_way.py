@@ -134,8 +134,8 @@ def usual_way(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -
         for first, second, same in loader:
             network.train()
             distance = (network(first) - network(second)).square().sum(1).add(1e-9).sqrt()
-            apart = (1 - distance).clamp_min(0)
-            loss = 0.5 * torch.where(same, distance.square(), apart.square()).mean()
+            shortfall = (1 - distance).clamp_min(0)
+            loss = 0.5 * torch.where(same, distance.square(), shortfall.square()).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

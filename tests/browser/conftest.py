@@ -55,12 +55,12 @@ class Server:
             [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL,
             env={**os.environ, "SIAMESE_HOME": self.home.name, **environment},
         )  # fmt: skip
-        until(self._answers, "the server")
+        until(self._is_healthy, "the server")
 
-    def _answers(self) -> bool:
+    def _is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5) as response:
+                return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 

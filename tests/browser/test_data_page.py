@@ -55,7 +55,7 @@ def opened(page: Page, server: Server, section: str) -> None:
 
 
 @pytest.mark.slow
-def test_somebodys_own_pictures_are_trained_on_and_classes_held_out_separate(page: Page, server: Server) -> None:
+def test_uploaded_pictures_are_trained_on_and_classes_held_out_separate(page: Page, server: Server) -> None:
     opened(page, server, "own")
     upload(page, pictures())
     ready = text.READY.format(count=EACH * len(CLASSES), classes=len(CLASSES))
@@ -79,7 +79,7 @@ def test_somebodys_own_pictures_are_trained_on_and_classes_held_out_separate(pag
     assert held_out > 0.7
 
 
-def test_a_file_that_is_no_zip_is_one_sentence_and_the_next_one_works(page: Page, server: Server) -> None:
+def test_a_file_that_is_no_zip_is_one_message_and_the_next_one_works(page: Page, server: Server) -> None:
     opened(page, server, "own")
     upload(page, b"GIF89a, but called clothes.zip")
     expect(page.get_by_text("This file is no zip archive")).to_be_visible(timeout=PATIENT)

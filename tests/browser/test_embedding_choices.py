@@ -10,7 +10,7 @@ from tests.browser.test_embedding_view import CLASSES, Scene, colours_at
 address, scene = view.address, view.scene
 
 
-def test_other_probe_images_start_afresh(scene: Scene) -> None:
+def test_other_eval_images_start_afresh(scene: Scene) -> None:
     scene.show()
     scene.page.locator(".legend button").first.click()
     scene.click(scene.lonely())

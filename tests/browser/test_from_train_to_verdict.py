@@ -88,7 +88,7 @@ def test_from_train_to_a_threshold_to_a_verdict_on_two_photographs(page: Page, s
     assert tab.complaints == []
 
 
-def test_a_dragged_threshold_is_kept_and_saved_with_the_model(page: Page, server: Server, tmp_path: Path) -> None:
+def test_a_dragged_threshold_stays_and_is_saved_with_the_model(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(f"{server.url}/Evaluate?model=mnist")
     expect(page.get_by_role("button", name=text.HAND_OFF)).to_be_visible(timeout=PATIENT)
     before = threshold_on_the_page(page)

@@ -55,7 +55,7 @@ class LossesPage:
         self.page.mouse.down()
         for moved in range(1, 6):
             self.page.mouse.move(x + by * moved / 5, y)
-            # As a hand does: slowly enough for the page to answer while the button is down.
+            # As a hand does: slowly enough for the page to respond while the button is down.
             self.page.wait_for_timeout(100)
         self.page.mouse.up()
 
@@ -67,11 +67,11 @@ def test_two_lines_move_their_own_parameters_and_the_chart_stays_mounted(
     losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive,exponential")
     losses.chart.evaluate("root => { root.mark = true }")
     for key, other in (("contrastive.margin", "exponential.q"), ("exponential.q", "contrastive.margin")):
-        before, kept = losses.value(key), losses.value(other)
+        before, unchanged = losses.value(key), losses.value(other)
         losses.drag(key, 40)
         until(lambda key=key, before=before: losses.value(key) > before, "the line to move")
         until(lambda key=key: f"{key}={losses.value(key)}" in losses.address, "the address")
-        assert losses.value(other) == kept
+        assert losses.value(other) == unchanged
     assert losses.chart.evaluate("root => root.mark"), "never mounted anew"
     assert losses.complaints == []
 
@@ -98,15 +98,15 @@ def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: Browse
         " return [x._offset + x.d2p(0.5), y._offset + y._length / 2] }"
     )
     losses.page.mouse.click(box["x"] + left, box["y"] + top)
-    said = losses.page.get_by_text(re.compile(r"After 0 steps: d = 0\.\d+"))
-    expect(said).to_be_visible(timeout=PATIENT)
+    shown = losses.page.get_by_text(re.compile(r"After 0 steps: d = 0\.\d+"))
+    expect(shown).to_be_visible(timeout=PATIENT)
     losses.page.get_by_role("button", name=text.POINT_BUTTONS["ten"]).click()
     expect(losses.page.get_by_text(re.compile(r"After 10 steps: d = 0\.[89]"))).to_be_visible(timeout=PATIENT)
     assert losses.complaints == []
 
 
 @pytest.mark.slow
-def test_a_claim_is_tried_and_answered(context: BrowserContext, server: Server) -> None:  # noqa: F811
+def test_a_claim_is_tried_and_decided(context: BrowserContext, server: Server) -> None:  # noqa: F811
     page = context.new_page()
     page.goto(f"{server.url}/Losses?section=myths")
     button = page.get_by_role("button", name=text.MYTH_TRY)

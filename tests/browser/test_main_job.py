@@ -30,11 +30,11 @@ class Tab:
     complaints: list[str] = field(default_factory=list)
 
     def open(self, url: str) -> None:
-        # Streamlit's own start asks for its health below the page's path first, and is told 404.
-        own = re.compile(r"404 \(Not Found\)")
+        # Streamlit's own start asks for its health below the page's path first, and gets a 404.
+        missing = re.compile(r"404 \(Not Found\)")
         self.page.on(
             "console",
-            lambda m: self.complaints.append(m.text) if m.type == "error" and not own.search(m.text) else None,
+            lambda m: self.complaints.append(m.text) if m.type == "error" and not missing.search(m.text) else None,
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
@@ -103,7 +103,7 @@ def test_the_classes_move_apart_while_one_watches_and_a_point_shows_its_neighbou
     tab.until_says("Finished")
     until(lambda: tab.number("MAP@R") >= 0.58, "the classes to stand apart")
     assert tab.points() == 1000
-    assert tab.frames() > 2, "the picture moved"
+    assert tab.frames() > 2, "the layout moved"
     for view in views:
         assert view.evaluate("root => root.mark"), "a live view is mounted once"
     assert_hovering_shows_the_neighbours(tab)
@@ -127,7 +127,7 @@ def test_dragging_the_margin_moves_the_slider_and_the_other_way_round(
     tab.page.mouse.down()
     for moved in range(1, 11):
         tab.page.mouse.move(x + 6 * moved, y)
-        # As a hand does: slowly enough for the page to answer while the button is down.
+        # As a hand does: slowly enough for the page to respond while the button is down.
         tab.page.wait_for_timeout(100)
     dragged = float(tab.loss.get_attribute("data-handle") or 0)
     assert dragged > 1.3, "the line follows the mouse to the end"
@@ -198,7 +198,7 @@ def test_a_dropped_connection_finds_the_run_again(tab: Tab, server: Server) -> N
     until(lambda: tab.step() > before + 20 and len(lines) == 2, "the run over a new connection")
     assert not tab.button("stop").is_disabled()
     # Streamlit says that it cannot ask while the line is cut, and that is what was done to it.
-    tab.complaints[:] = [said for said in tab.complaints if "when disconnected from server" not in said]
+    tab.complaints[:] = [complaint for complaint in tab.complaints if "when disconnected from server" not in complaint]
 
 
 def test_another_browser_has_its_own_runs(tab: Tab, browser: Browser, server: Server) -> None:

@@ -100,13 +100,13 @@ def test_old_values_of_the_server_do_not_pull_the_line_back(page):
     push(page)
     x, y = grab(page)
     page.mouse.move(x + 60, y)
-    mine = handle(page)
+    dragged = handle(page)
     push(page, value=1.0)
-    assert handle(page) == mine
+    assert handle(page) == dragged
     page.mouse.up()
     push(page, value=1.1)
-    assert handle(page) == mine
-    push(page, value=mine)  # the server has caught up: from here on it is believed again
+    assert handle(page) == dragged
+    push(page, value=dragged)  # the server has caught up: from here on it is believed again
     push(page, value=0.3)
     assert handle(page) == 0.3
 
@@ -128,11 +128,11 @@ def test_the_axis_does_not_grow_under_the_pointer(page):
     push(page)
     x, y = grab(page)
     page.mouse.move(x + 60, y)
-    mine = handle(page)
-    push(page, curve_figure(d_max=5.0), value=mine)
+    dragged = handle(page)
+    push(page, curve_figure(d_max=5.0), value=dragged)
     assert x_range(page) == [0, 2]
     page.mouse.move(x + 61, y)
-    assert handle(page) == pytest.approx(mine, abs=0.051)
+    assert handle(page) == pytest.approx(dragged, abs=0.051)
     page.mouse.up()
     page.wait_for_function("plot()._fullLayout.xaxis.range[1] === 5")
 

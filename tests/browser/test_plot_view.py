@@ -258,7 +258,7 @@ def test_a_view_that_left_the_page_is_built_anew(page):
     assert page.locator("#host .plot .main-svg").first.is_visible()
 
 
-def test_without_plotly_a_sentence_stands_there_and_the_next_update_tries_again(browser, address):
+def test_without_plotly_a_message_stands_there_and_the_next_update_tries_again(browser, address):
     page = browser.new_page()
     page.goto(address)
     page.wait_for_function("!!window.push")

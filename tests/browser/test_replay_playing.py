@@ -85,7 +85,7 @@ def test_keys_move_the_film(film: Film) -> None:
     assert film.data("playing") == "false"
 
 
-def test_arrows_on_the_picture_step_through_frames_and_with_shift_move_it(film: Film) -> None:
+def test_arrows_on_the_layout_step_through_frames_and_with_shift_move_it(film: Film) -> None:
     film.serve(a=run_history())
     film.show("a")
     film.page.locator("canvas").focus()
@@ -119,7 +119,7 @@ def test_a_loop_begins_again(film: Film) -> None:
     film.serve(a=run_history())
     film.show("a", loop=True, autoplay=True)
     film.run_for(1000 * SECONDS)
-    assert film.data("step") == "300"  # the last picture stays a moment
+    assert film.data("step") == "300"  # the last frame stays a moment
     film.run_for(1500)
     assert film.data("playing") == "true"
     assert 0 <= film.number("step") <= 90
@@ -185,7 +185,7 @@ def test_a_film_in_space_turns(film: Film) -> None:
     assert np.abs(film.positions() - before).max() > 20
 
 
-def test_one_frame_is_a_picture_that_cannot_play(film: Film) -> None:
+def test_one_frame_is_a_layout_that_cannot_play(film: Film) -> None:
     film.serve(a=run_history([300]))
     film.show("a", autoplay=True)
     assert (film.data("step"), film.data("playing")) == ("300", "false")

@@ -42,13 +42,13 @@ class Pages(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         if self.path == "/":
-            self.answer(PAGE.encode(), "text/html; charset=utf-8")
+            self.respond(PAGE.encode(), "text/html; charset=utf-8")
         elif self.path in self.runs:
-            self.answer(self.runs[self.path], "application/octet-stream")
+            self.respond(self.runs[self.path], "application/octet-stream")
         else:
             super().do_GET()
 
-    def answer(self, content: bytes, kind: str) -> None:
+    def respond(self, content: bytes, kind: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
@@ -71,7 +71,7 @@ def pages() -> Iterator[tuple[str, type[Pages]]]:
 
 
 def run_history(
-    steps: list[int] = STEPS, n: int = 120, dim: int = 2, seed: int = 0, key: str = "probe", **changes: Any
+    steps: list[int] = STEPS, n: int = 120, dim: int = 2, seed: int = 0, key: str = "subset", **changes: Any
 ) -> bytes:
     """Ten classes that leave a common middle at an even pace; the neighbours of points 0, 1 and 2 change most.
 
@@ -276,7 +276,7 @@ def test_the_dom_is_built_once(film: Film) -> None:
     assert film.data("mounts") == "2"
 
 
-def test_a_missing_recording_is_said_and_can_be_asked_for_again(film: Film) -> None:
+def test_a_missing_recording_is_reported_and_can_be_requested_again(film: Film) -> None:
     film.show("a", loaded="failed")
     assert film.page.get_by_text(REPLAY["missing"]).is_visible()
     assert film.page.get_by_role("slider").is_hidden()
@@ -288,7 +288,7 @@ def test_a_missing_recording_is_said_and_can_be_asked_for_again(film: Film) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"no message", run_history()[:-80]])
-def test_a_damaged_recording_is_said(film: Film, content: bytes) -> None:
+def test_a_damaged_recording_is_reported(film: Film, content: bytes) -> None:
     film.serve(a=content)
     film.show("a", loaded="failed")
     assert film.page.get_by_text(REPLAY["damaged"]).is_visible()
@@ -302,7 +302,7 @@ def test_words_from_outside_are_text_and_not_markup(film: Film) -> None:
     assert film.page.locator(".axis").first.text_content() == name
 
 
-def test_a_small_view_has_the_picture_and_the_player_only(film: Film) -> None:
+def test_a_small_view_has_the_layout_and_the_player_only(film: Film) -> None:
     film.serve(a=run_history())
     film.show("a", compact=True)
     film.button("Play").click()

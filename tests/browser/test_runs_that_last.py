@@ -94,7 +94,7 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         tab.page.goto(f"{second.url}/Train")
         tab.until_says("Finished")
 
-        # Replayed: the scrubber moves the picture without the server.
+        # Replayed: the scrubber moves the layout without the server.
         page = tab.page
         page.get_by_role("link", name=text.TITLE).click()
         page.wait_for_url(re.compile("/Runs$"), timeout=PATIENT)
@@ -129,13 +129,13 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
             assert sha(trained(other, address, tmp_path / "elsewhere", 1)) == sha(folder)
         finally:
             elsewhere.kill()
-        assert [said for said in tab.complaints if "disconnected" not in said] == []
+        assert [complaint for complaint in tab.complaints if "disconnected" not in complaint] == []
     finally:
         second.kill()
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_said_and_stops_no_training(context: BrowserContext, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_stops_no_training(context: BrowserContext, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.write_text("a file where a folder should be")
     server = Server(SIAMESE_HOME=str(home))

@@ -63,16 +63,16 @@ def test_the_points_of_a_film_are_the_first_of_each_class(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [(["nowhere"], "holds no run"), (["--per-class", "0"], "at least one image of each class")],
 )
-def test_what_makes_no_film_is_said_in_one_line(
-    arguments: list[str], says: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_makes_no_film_is_refused_in_one_line(
+    arguments: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = arguments if arguments[0] == "nowhere" else [str(folder), *arguments]
     assert main(["film", *given, "--out", str(tmp_path / "film")]) == 2
     error = capsys.readouterr().err
-    assert says in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
 def test_a_film_that_is_too_large_is_refused(

@@ -71,7 +71,7 @@ def of_uploaded_pictures(tmp_path: Path) -> Path:
     """A model of pictures that somebody uploaded elsewhere."""
     query = read_model(CLOTHES.read_bytes()).experiment.to_query()
     query = query.replace("dataset=fashion_mnist", "dataset=own-" + "0123456789abcdef01234567")
-    return rewritten(CLOTHES, tmp_path / "own.safetensors", experiment=query, threshold=None)
+    return rewritten(CLOTHES, tmp_path / "uploaded.safetensors", experiment=query, threshold=None)
 
 
 def report_of(path: Path) -> Report:
@@ -97,23 +97,23 @@ def test_json_has_what_the_evaluation_finds_for_both_groups(run: Any, model: Pat
     assert (found["steps"], found["trained_on"]) == (6, True)
     assert list(found["groups"]) == ["seen", "held_out"] == list(report.groups)
     for name, group in report.groups.items():
-        said = found["groups"][name]
-        assert said["classes"] == [str(c) for c in group.classes]
-        assert said["trained_on"] == (said["classes"] if name == "seen" else [])
-        assert set(said["scores"]) == {
+        scored = found["groups"][name]
+        assert scored["classes"] == [str(c) for c in group.classes]
+        assert scored["trained_on"] == (scored["classes"] if name == "seen" else [])
+        assert set(scored["scores"]) == {
             "auc", "eer", "tar_at_1", "tar_at_01", "precision_at_1", "recall_at_5", "map_at_r",
         }  # fmt: skip
         for score in ("precision_at_1", "recall_at_5", "map_at_r"):
-            assert said["scores"][score] == {"value": group.scores[score], "low": None, "high": None}
+            assert scored["scores"][score] == {"value": group.scores[score], "low": None, "high": None}
         assert group.summary is not None
-        assert said["scores"]["eer"]["value"] == group.summary.eer
-        assert (said["scores"]["auc"]["low"], said["scores"]["auc"]["high"]) == tuple(group.spread["auc"])
-        assert (said["images"], said["pairs"], said["exact"]) == (len(group.indices), group.pairs, True)
-        assert said["baselines"] == group.baselines
-        mine = np.isin(report.labels, group.classes)
-        tried = few_shot_accuracy(report.embeddings[mine], report.labels[mine], min(5, len(group.classes)), 1)
+        assert scored["scores"]["eer"]["value"] == group.summary.eer
+        assert (scored["scores"]["auc"]["low"], scored["scores"]["auc"]["high"]) == tuple(group.spread["auc"])
+        assert (scored["images"], scored["pairs"], scored["exact"]) == (len(group.indices), group.pairs, True)
+        assert scored["baselines"] == group.baselines
+        rows = np.isin(report.labels, group.classes)
+        tried = few_shot_accuracy(report.embeddings[rows], report.labels[rows], min(5, len(group.classes)), 1)
         assert tried is not None
-        assert said["few_shot"] == tried._asdict()
+        assert scored["few_shot"] == tried._asdict()
     assert found["threshold"]["rule"] == "far=0.1"
     at = found["groups"]["seen"]["at_threshold"]
     assert at == {name: found["threshold"][name] for name in ("false_accept", "false_reject")}
@@ -150,8 +150,8 @@ def test_a_classifier_of_the_same_settings_is_trained_to_compare_with(run: Any, 
     *_, last = train(as_classifier(Experiment.from_query(QUERY)[0]))
     assert last.frame is not None
     for name in ("seen", "held_out"):
-        said = found["groups"][name]["baselines"]["softmax"]
-        assert said == {metric: last.frame.metrics[metric][name] for metric in ("precision_at_1", "map_at_r", "auc")}
+        softmax = found["groups"][name]["baselines"]["softmax"]
+        assert softmax == {metric: last.frame.metrics[metric][name] for metric in ("precision_at_1", "map_at_r", "auc")}
 
 
 def test_a_classifier_is_not_compared_with_another_classifier(run: Any, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_classifier_is_not_compared_with_another_classifier(run: Any, tmp_path
     assert done.err == "--softmax: this model is a softmax classifier itself; leave --softmax out\n"
 
 
-def test_the_images_stay_the_models_own_when_only_the_classes_are_others(run: Any, model: Path) -> None:
+def test_the_images_stay_those_of_the_model_when_only_the_classes_are_others(run: Any, model: Path) -> None:
     done = run("evaluate", model, "held_out=0,1,9", "--json")
     assert done.code == 0
     found = json.loads(done.out)
@@ -169,9 +169,9 @@ def test_the_images_stay_the_models_own_when_only_the_classes_are_others(run: An
     assert found["trained_on"]
     assert found["groups"]["seen"]["trained_on"] == ["2", "3", "4", "5", "6"]
     assert found["groups"]["held_out"]["trained_on"] == ["0", "1"]
-    said = run("evaluate", model, "held_out=0,1,9").out
-    assert "Not trained on, though not held out here: 7, 8\n" in said
-    assert "Trained on, though held out here: 0, 1\n" in said
+    printed = run("evaluate", model, "held_out=0,1,9").out
+    assert "Not trained on, though not held out here: 7, 8\n" in printed
+    assert "Trained on, though held out here: 0, 1\n" in printed
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_in_a_process_of_its_own_as_a_reader_types_it(tmp_path: Path) -> None:
     assert "the first is most like: 3 (" in done.stdout
 
 
-def test_what_a_command_takes_is_said_without_loading_torch() -> None:
+def test_what_a_command_takes_is_shown_without_loading_torch() -> None:
     code = (
         "import sys\n"
         "from siamese_core.__main__ import main\n"

@@ -237,7 +237,7 @@ def test_out_in_the_place_of_a_file_is_refused_before_any_training(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
 ) -> None:
     monkeypatch.setattr(loop, "train", lambda *_, **__: pytest.fail("trained"))
-    (tmp_path / "taken").write_text("mine")
+    (tmp_path / "taken").write_text("taken")
     out = tmp_path / "taken" / inside
     done = run("train", QUICK, "--out", str(out))
     assert done.code == 2
@@ -245,7 +245,7 @@ def test_out_in_the_place_of_a_file_is_refused_before_any_training(
     (line,) = done.err.splitlines()
     assert line.startswith(f"--out={out}: ")
     assert "name a folder" in line
-    assert (tmp_path / "taken").read_text() == "mine"
+    assert (tmp_path / "taken").read_text() == "taken"
 
 
 def test_a_dataset_that_is_not_here_says_how_to_get_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

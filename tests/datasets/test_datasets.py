@@ -1,4 +1,4 @@
-"""The datasets promise complete records, untampered images, and one plain sentence when they are missing."""
+"""The datasets promise complete records, untampered images, and one plain message when they are missing."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_missing_mnist_names_files_folder_and_bundle_but_no_package(
     assert "Debian" not in message
 
 
-def test_a_half_filled_folder_is_told_what_it_lacks(tiny: FullSet, tmp_path: Path) -> None:
+def test_a_half_filled_folder_is_refused_with_what_it_lacks(tiny: FullSet, tmp_path: Path) -> None:
     (fill(tmp_path / "cache/fashion_mnist_full") / NAMES[3]).unlink()
     assert f"({NAMES[3]} still missing there)" in refusal(lambda: load_full(tiny))
 
@@ -444,7 +444,7 @@ def test_a_folder_in_place_of_a_file_counts_as_missing(tiny: FullSet, tmp_path: 
     assert "is not on this machine" in refusal(lambda: load_full(tiny))
 
 
-# The probe
+# The eval subset
 
 
 def tiny_images(test_labels: list[int]) -> Images:
@@ -453,18 +453,18 @@ def tiny_images(test_labels: list[int]) -> Images:
     return Images(pixels[:0], labels[:0], pixels, labels)
 
 
-def test_the_probe_is_the_first_of_each_class_in_the_order_of_the_test_set() -> None:
+def test_the_eval_subset_is_the_first_of_each_class_in_the_order_of_the_test_set() -> None:
     eval_images = select_eval_subset(tiny_images([2, 0, 0, 2, 0, 1, 2]), per_class=2)
     assert eval_images.dtype == np.int64
     assert eval_images.tolist() == [0, 1, 2, 3, 5]
 
 
 @pytest.mark.parametrize(("key", "size"), [("digits", 360), ("fashion_mnist", 1000), ("mnist", 1000)])
-def test_the_probe_of_a_small_set_is_its_whole_test_set(key: str, size: int) -> None:
+def test_the_eval_subset_of_a_small_set_is_its_whole_test_set(key: str, size: int) -> None:
     assert select_eval_subset(DATASETS[key].load()).tolist() == list(range(size))
 
 
-def test_a_probe_of_nothing_is_refused() -> None:
+def test_an_eval_subset_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="per_class must be at least 1, not 0"):
         select_eval_subset(tiny_images([0, 1]), per_class=0)
 

@@ -47,11 +47,11 @@ def test_progress_grows_from_nothing_to_all_bytes_of_all_files(tmp_path: Path) -
 
 
 def test_a_file_of_unpublished_size_arrives_by_its_checksum(tmp_path: Path) -> None:
-    for told in (200_000, 300_000):
-        with attempt(tmp_path / str(told), Served(CONTENT), size_bytes=told, approximate=True) as tiny:
+    for size in (200_000, 300_000):
+        with attempt(tmp_path / str(size), Served(CONTENT), size_bytes=size, approximate=True) as tiny:
             tiny.fetch()
             assert tiny.path.read_bytes() == CONTENT
-            assert tiny.progress[-1] == (told, told) and all(done <= told for done, _ in tiny.progress)
+            assert tiny.progress[-1] == (size, size) and all(done <= size for done, _ in tiny.progress)
 
 
 def test_a_server_that_tells_no_length_is_read_to_its_end(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_is_cancelled_before_it_begins_asks_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "words"), [(561_753_746, "562 MB"), (1_234_567_890, "1,235 MB"), (9_464_212, "9 MB"), (28_881, "0.03 MB")]
 )
-def test_sizes_are_told_in_megabytes(size: int, words: str) -> None:
+def test_sizes_are_shown_in_megabytes(size: int, words: str) -> None:
     assert megabytes(size) == words
 
 

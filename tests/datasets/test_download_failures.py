@@ -1,4 +1,4 @@
-"""A download that fails says in one sentence which set, why, and what to do; nothing that is not whole is left."""
+"""A download that fails says in one message which set, why, and what to do; nothing that is not whole is left."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         (Served(CONTENT, status=503), "status 503 (Service Unavailable)", "try again later"),
     ],
 )
-def test_a_bad_answer_is_named_with_the_next_step(tmp_path: Path, served: Served, cause: str, step: str) -> None:
+def test_a_bad_response_is_named_with_the_next_step(tmp_path: Path, served: Served, cause: str, step: str) -> None:
     with attempt(tmp_path, served) as tiny:
         message = tiny.failure()
     assert cause in message and step in message
@@ -55,7 +55,7 @@ def test_more_than_announced_is_not_written(tmp_path: Path) -> None:
         assert tiny.progress == [(0, 1000)]
 
 
-def test_a_silent_server_is_given_up_and_its_bytes_are_kept(tmp_path: Path) -> None:
+def test_a_silent_server_is_given_up_and_its_bytes_stay(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT, sends=1000, then="stall")) as tiny:
         message = tiny.failure(stall_seconds=1.0)
         assert "127.0.0.1 sent nothing for 1 s: press Download again and it goes on where it stopped" in message
@@ -73,7 +73,7 @@ def test_a_slow_download_stops_at_the_limit_and_goes_on_later(tmp_path: Path) ->
 
 
 def test_an_unreachable_host_is_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:  # bound but not listening: nobody answers here
+    with socket.socket() as taken:  # bound but not listening: nobody replies here
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/x"
         download = Download("tiny", "Tiny", "digits", (remote(CONTENT, url),))
@@ -95,7 +95,7 @@ def test_a_name_that_no_server_knows_is_a_host_that_cannot_be_reached(
     assert "data.example cannot be reached (Name or service not known)" in message
 
 
-def test_the_causes_of_all_mirrors_are_told(tmp_path: Path) -> None:
+def test_the_causes_of_all_mirrors_are_named(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT, status=404), Served(CONTENT, status=500)) as tiny:
         message = tiny.failure()
     assert "status 404 (Not Found) and 127.0.0.1 answered with status 500" in message

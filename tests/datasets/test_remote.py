@@ -192,10 +192,10 @@ def test_a_file_that_may_not_be_read_is_named(cache: Path, monkeypatch: pytest.M
         ),
     ],
 )
-def test_a_checked_file_that_is_none_of_its_kind_is_a_sentence_too(
+def test_a_checked_file_that_is_none_of_its_kind_is_a_message_too(
     key: str, content: bytes, flaw: str, cache: Path
 ) -> None:
-    """It takes a wrong record to come here: a learner still reads one sentence."""
+    """It takes a wrong record to come here: a learner still reads one message."""
     contents = {DOWNLOADS[key].files[0].name: content}
     download = small(key, contents)
     put(cache / key, download.files, contents)
@@ -246,7 +246,7 @@ def test_a_folder_that_may_not_be_written_keeps_nothing(tmp_path: Path) -> None:
     assert cached(tmp_path / "nowhere" / "cached.bin", lambda: tiny_images(3)).train_labels.tolist() == [3]
 
 
-def test_lfw_is_kept_beside_its_archive(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lfw_is_cached_beside_its_archive(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = lfw_files()
     download = small("lfw", contents)
     folder = put(cache / "lfw", download.files, contents)

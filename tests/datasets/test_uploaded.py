@@ -55,7 +55,7 @@ def test_each_class_gives_its_percentage_to_the_test_and_keeps_one_on_either_sid
     assert (np.bincount(images.train_labels) + np.bincount(images.test_labels)).tolist() == [10, 4, 2]
 
 
-def test_every_picture_is_on_one_side_with_its_own_label() -> None:
+def test_every_picture_is_on_one_side_with_its_label() -> None:
     images = prepare(people(3, 4), 28, False, 30)
     both = [*zip(images.train_images, images.train_labels, strict=True)]
     both += zip(images.test_images, images.test_labels, strict=True)

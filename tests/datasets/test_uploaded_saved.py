@@ -50,7 +50,7 @@ def two(*train: int) -> Images:
     return Images(images, np.arange(len(train)) % 2, images[:2], np.array([0, 1]))
 
 
-def test_a_set_comes_back_as_it_was_kept() -> None:
+def test_a_set_comes_back_as_it_was_saved() -> None:
     images = two(51, 255)
     key = save("My pictures", CLASSES, images)
     dataset = dataset_of(key)
@@ -164,7 +164,7 @@ def test_a_set_that_another_process_deleted_is_gone_once_this_one_lets_go(folder
     assert find_uploaded(key), "and letting go deletes nothing"
 
 
-def test_a_forgotten_set_can_be_kept_again() -> None:
+def test_a_forgotten_set_can_be_saved_again() -> None:
     key = save("t", CLASSES, two(1, 2))
     delete(key)
     with pytest.raises(DatasetMissing):
@@ -212,14 +212,14 @@ def test_where_no_folder_is_named_nothing_is_here_and_nothing_fails(monkeypatch:
         save("t", CLASSES, two(1, 2))
 
 
-def test_the_sentence_says_how_long_and_where_to_go() -> None:
+def test_the_message_says_how_long_and_where_to_go() -> None:
     assert "30 minutes" in GONE and GONE.endswith("Upload them again on the Data page.")
 
 
 # In a link
 
 
-def test_a_link_to_a_kept_set_is_read_and_written() -> None:
+def test_a_link_to_a_saved_set_is_read_and_written() -> None:
     key = save("t", CLASSES, two(1, 2))
     experiment, ignored = Experiment.from_query(f"dataset={key}&steps=7")
     assert (experiment.dataset, experiment.steps, ignored) == (key, 7, [])

@@ -209,6 +209,6 @@ def test_an_embedding_that_is_not_finite_has_no_score(bad: float) -> None:
 
 
 @pytest.mark.parametrize(("ways", "shots", "episodes"), [(1, 1, 400), (2, 0, 400), (2, 1, 1)])
-def test_a_question_without_meaning_is_refused(ways: int, shots: int, episodes: int) -> None:
+def test_an_episode_without_meaning_is_refused(ways: int, shots: int, episodes: int) -> None:
     with pytest.raises(ValueError, match="at least"):
         few_shot_accuracy(np.eye(4), [0, 0, 1, 1], ways, shots, episodes=episodes)

@@ -1,4 +1,4 @@
-"""What a projection promises: exact neighbours, a calm picture, the same bits, and an answer for every input."""
+"""What a projection promises: exact neighbours, calm layouts, the same bits, a layout or a message for any input."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_two_makes_share_nothing(key: str) -> None:
     assert PROJECTIONS[key].make() is not PROJECTIONS[key].make()
 
 
-# ---- every input has an answer
+# ---- every input has a layout or a message
 
 VALUES = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e-40, 1e-300, 1e17, 1e19, 3e38, 1e300]),
@@ -74,26 +74,26 @@ VALUES = st.one_of(
 TABLES = hnp.arrays(np.float64, st.tuples(st.integers(0, 50), st.integers(0, 4)), elements=VALUES)
 
 
-def assert_answers(key: str, projector: projection.Projector, points: np.ndarray) -> None:
+def assert_layout_or_message(key: str, projector: projection.Projector, points: np.ndarray) -> None:
     try:
         layout = projector.frame(points)
     except NotProjectable as problem:
-        said = str(problem)
+        message = str(problem)
     else:
-        said = ""
+        message = ""
         assert layout.shape == (len(points), PROJECTIONS[key].dim)
         assert layout.dtype == np.float32
         assert np.isfinite(layout).all()
-    assert said == "" or (said.endswith(".") and "\n" not in said)
+    assert message == "" or (message.endswith(".") and "\n" not in message)
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
 @settings(max_examples=25, deadline=None)
 @given(first=TABLES, second=TABLES)
-def test_any_table_gives_a_picture_or_a_sentence(key: str, first: np.ndarray, second: np.ndarray) -> None:
+def test_any_table_gives_a_layout_or_a_message(key: str, first: np.ndarray, second: np.ndarray) -> None:
     projector = PROJECTIONS[key].make()
     for points in (first, first, second):
-        assert_answers(key, projector, points)
+        assert_layout_or_message(key, projector, points)
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
@@ -130,7 +130,7 @@ def test_two_dots_of_many_points_are_drawn(key: str) -> None:
     points = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
     projector = PROJECTIONS[key].make()
     for _ in range(3):
-        assert_answers(key, projector, points)
+        assert_layout_or_message(key, projector, points)
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
@@ -148,7 +148,7 @@ def test_a_frame_that_cannot_be_drawn_leaves_no_trace(key: str, bad: float) -> N
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
-def test_no_points_and_no_table_have_a_sentence(key: str) -> None:
+def test_no_points_and_no_table_have_a_message(key: str) -> None:
     with pytest.raises(NotProjectable, match=r"^There are no points to draw\.$"):
         PROJECTIONS[key].make().frame(np.zeros((0, 2), np.float32))
     with pytest.raises(NotProjectable, match=r"one row a point, not in the shape \(3,\)"):
@@ -165,7 +165,7 @@ def test_the_input_is_not_touched(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", PROJECTIONS)
-def test_a_picture_shown_does_not_change_with_the_next(key: str) -> None:
+def test_a_layout_shown_does_not_change_with_the_next(key: str) -> None:
     first, second = (points[:, :2] for points in training(2, n=30))
     projector = PROJECTIONS[key].make()
     layout = projector.frame(first)
@@ -195,7 +195,7 @@ def test_same_frames_give_the_same_bits_and_global_generators_rest(key: str) -> 
         np.testing.assert_array_equal(layout, other.frame(points))
 
 
-def test_another_seed_gives_another_picture() -> None:
+def test_another_seed_gives_another_layout() -> None:
     points = training(1, n=100)[0]
     assert not np.array_equal(LiveUmap(seed=0).frame(points), LiveUmap(seed=1).frame(points))
 
@@ -234,7 +234,7 @@ def test_two_threads_get_the_bits_that_one_gets_alone() -> None:
 
 @dataclass(frozen=True)
 class Followed:
-    """A real training, its pictures, and the projector after the last of them."""
+    """A real training, its layouts, and the projector after the last of them."""
 
     frames: list[np.ndarray]
     labels: np.ndarray
@@ -266,11 +266,11 @@ def test_it_keeps_neighbours_as_well_as_umap_itself(followed: Followed) -> None:
     for i in (5, 15):
         points = followed.frames[i]
         whole = umap.UMAP(random_state=0, n_jobs=1).fit_transform(points)
-        ours, theirs = (trustworthiness(points, picture, n_neighbors=15) for picture in (followed.layouts[i], whole))
+        ours, theirs = (trustworthiness(points, layout, n_neighbors=15) for layout in (followed.layouts[i], whole))
         assert ours > theirs - 0.005
 
 
-def test_the_picture_moves_with_the_embedding_and_hardly_when_it_rests(followed: Followed) -> None:
+def test_the_layout_moves_with_the_embedding_and_hardly_when_it_rests(followed: Followed) -> None:
     moving = [movement(a, b) for a, b in pairwise(followed.layouts)]
     rest = [followed.layouts[-1], *(followed.live.frame(followed.frames[-1]) for _ in range(10))]
     resting = [movement(a, b) for a, b in pairwise(rest)]
@@ -285,7 +285,7 @@ def test_every_frame_has_one_size_and_one_centre(followed: Followed) -> None:
         np.testing.assert_allclose(layout.mean(axis=0), 0, atol=1e-4)
 
 
-def test_classes_that_moved_apart_are_apart_in_the_picture(followed: Followed) -> None:
+def test_classes_that_moved_apart_are_apart_in_the_layout(followed: Followed) -> None:
     near, _ = neighbours(followed.layouts[-1], 10)
     labels = followed.labels
     assert (labels[near] == labels[:, None]).mean() > 0.9
@@ -331,7 +331,7 @@ def test_pca_does_not_flip_or_turn_when_the_embedding_does(dim: int) -> None:
 
 
 def test_pca_follows_two_axes_that_change_places() -> None:
-    """The variance of x falls below that of y: the plane is the same, so the picture is, too."""
+    """The variance of x falls below that of y: the plane is the same, so the layout is, too."""
     random = np.random.RandomState(0)
     points = random.normal(size=(200, 2))
     pca = Pca()

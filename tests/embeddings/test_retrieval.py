@@ -96,7 +96,7 @@ def test_duplicates_are_neighbours_like_all_others() -> None:
 
 @pytest.mark.parametrize("point", [[0.0, 0.0], [0.1, 0.3], [-1e3, 1 / 3], np.linspace(-1, 1, 256)])
 def test_a_collapsed_embedding_scores_nothing(point: Any) -> None:
-    """The mean of many 0.1 is not 0.1 in float32: what rounding leaves must not be taken for an answer."""
+    """The mean of many 0.1 is not 0.1 in float32: what rounding leaves must not be taken for a result."""
     assert retrieval_metrics(np.tile(point, (50, 1)), np.arange(50) % 5) == (0, 0)
 
 

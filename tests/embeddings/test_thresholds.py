@@ -82,7 +82,7 @@ def test_a_model_file_takes_what_a_rule_says(text: str) -> None:
     ["", "EER", "eer=", "eer=1", "eer:1", "far", "far=", "far=x", "far=0.1:0.2", "far=:0.1", "costs", "costs=1:1",
      "costs=1:1:0.5:", "costs=1::0.5", "costs=1:1:0.5:0.5", "costs=a:1:0.5", "hand", "0.5"],
 )  # fmt: skip
-def test_what_is_no_rule_is_answered_with_those_there_are(text: str) -> None:
+def test_what_is_no_rule_is_refused_with_those_there_are(text: str) -> None:
     with pytest.raises(RuleError) as error:
         rule_of(text)
     assert str(error.value) == (
@@ -109,7 +109,7 @@ def test_a_share_is_between_0_and_1(share: str) -> None:
         rule_of(f"costs=1:1:{share}")
 
 
-def test_a_sentence_does_not_repeat_all_of_a_long_text() -> None:
+def test_a_message_does_not_repeat_all_of_a_long_text() -> None:
     with pytest.raises(RuleError) as error:
         rule_of("x" * 10_000 + "\n")
     assert len(str(error.value)) < 200
@@ -122,7 +122,7 @@ def test_the_equal_error_rate_is_found_on_one_half_and_counted_on_the_other() ->
     assert by(EER) == Threshold(4.5, "eer", "seen", 1 / 2, 2 / 3, different=2, same=3)
 
 
-def test_a_false_accept_rate_is_kept_on_the_half_it_was_chosen_on() -> None:
+def test_a_false_accept_rate_holds_on_the_half_it_was_chosen_on() -> None:
     """A quarter of the different pairs is one of them, that at 4; the next lies at 5. None of them: below 4."""
     assert by(Rule("far", wanted=0.25)).value == 4.5
     assert by(Rule("far", wanted=0)) == Threshold(3.5, "far=0", "seen", 1 / 2, 2 / 3, different=2, same=3)

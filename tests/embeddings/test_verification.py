@@ -69,7 +69,7 @@ def test_a_rate_of_thinned_distances_is_off_by_at_most_one_in_kept(n: int, monke
         assert abs(accept - within) <= 1 / 100 and abs(reject - (1 - within)) <= 1 / 100 + 1e-12
 
 
-def test_as_many_distances_as_are_kept_all_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_distances_as_are_stored_all_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "MAX_STORED", 100)
     assert of(range(100), range(99)).same.tolist() == list(range(100))
 
@@ -89,9 +89,9 @@ def test_halves_differ_by_at_most_one_image_also_in_each_class(labels: list[int]
     assert chosen.shape == (len(labels),) and chosen.dtype == bool
     assert abs(chosen.sum() - (~chosen).sum()) <= 1
     for label in set(labels):
-        mine = chosen[np.array(labels) == label]
-        assert abs(mine.sum() - (~mine).sum()) <= 1
-        assert (mine[1:] != mine[:-1]).all()
+        of_label = chosen[np.array(labels) == label]
+        assert abs(of_label.sum() - (~of_label).sum()) <= 1
+        assert (of_label[1:] != of_label[:-1]).all()
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_thresholds_counted_by_hand() -> None:
 
 
 def test_kinds_that_do_not_overlap_are_parted_midway() -> None:
-    apart = of([1, 2], [4, 9])
-    assert at_eer(apart) == at_false_accept(apart, 0) == at_least_cost(apart, 3, 1, 0.1) == 3
+    separated = of([1, 2], [4, 9])
+    assert at_eer(separated) == at_false_accept(separated, 0) == at_least_cost(separated, 3, 1, 0.1) == 3
 
 
 def test_of_thresholds_that_cost_the_same_the_lowest_is_taken() -> None:

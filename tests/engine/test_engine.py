@@ -93,7 +93,7 @@ def test_the_engine_only_pulls_a_run_has_the_bits_of_its_generator(engine: Engin
     assert set(run.scores[-1][1]) == {"loss", "map_at_r", "precision_at_1", "auc", "eer"}
 
 
-def test_pause_keeps_picture_and_step_together_and_resume_changes_no_bit(engine: Engine) -> None:
+def test_pause_keeps_layout_and_step_together_and_resume_changes_no_bit(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     until_step(engine, run, 1)
     assert engine.command(ANN, run, "pause")
@@ -112,7 +112,7 @@ def test_step_makes_one_step(engine: Engine) -> None:
     assert stepped.frame_step == 2
 
 
-def test_stop_ends_a_run_and_keeps_its_last_picture(engine: Engine) -> None:
+def test_stop_ends_a_run_and_keeps_its_last_layout(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     until(lambda: poll(engine, run).frame is not None, "a frame")
     assert engine.command(ANN, run, "stop")
@@ -134,7 +134,7 @@ def test_a_run_is_reached_only_with_its_owner_and_its_id(engine: Engine) -> None
     assert poll(engine, run).projection == "umap"
 
 
-def test_a_later_run_is_not_kept_waiting_by_a_long_one(engine: Engine) -> None:
+def test_a_later_run_need_not_wait_for_a_long_one(engine: Engine) -> None:
     long = engine.start(ANN, LONG)
     until_step(engine, long, 5)
     until_status(engine, engine.start(ANN, SHORT), "finished")
@@ -200,17 +200,17 @@ def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
 
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
-    kept = until(lambda: (s := engine._runs[run].state) is not None and s.step > 10 and s, "a state").step
+    saved = until(lambda: (s := engine._runs[run].state) is not None and s.step > 10 and s, "a state").step
     os.kill(engine.pids["worker"], signal.SIGKILL)
     until(lambda: engine._runs[run].deaths == 1, "the death")
-    again = until_step(engine, run, kept + 1)
+    again = until_step(engine, run, saved + 1)
     assert again.status == "running"
     restarted_at = engine._runs[run].restarted_at
-    assert restarted_at >= kept > 10, "it went on from a state, not from the beginning"
+    assert restarted_at >= saved > 10, "it went on from a state, not from the beginning"
     assert_goes_on_with_the_same_bits(engine, run, restarted_at)
 
 
-def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> None:
+def test_kill_9_of_the_projector_costs_a_layout_and_no_run(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     until(lambda: poll(engine, run).layout, "a layout")
     before = engine.pids["projector"]
@@ -220,7 +220,7 @@ def test_kill_9_of_the_projector_costs_a_picture_and_no_run(engine: Engine) -> N
     assert engine.pids["projector"] != before
 
 
-def test_the_picture_has_every_probe_image_and_its_neighbours_in_the_embedding_space(engine: Engine) -> None:
+def test_the_layout_has_every_eval_image_and_its_neighbours_in_the_embedding_space(engine: Engine) -> None:
     run = engine.start(ANN, Experiment(dataset="digits", encoder="mlp", steps=5, projection="pca"))
     until_status(engine, run, "finished")
     view = until(lambda: (v := poll(engine, run)).layout is not None and v.layout.step == 5 and v, "the last layout")
@@ -236,7 +236,7 @@ def test_another_projection_redraws_a_run_that_rests(engine: Engine) -> None:
     until(lambda: (layout := poll(engine, run).layout) and layout.xy.shape[1] == 3, "a 3-D layout")
 
 
-def test_a_picture_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> None:
+def test_an_embedding_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     steps = SHORT.steps
     first = until(lambda: (la := poll(engine, run).layout) and la.step == steps and la, "the last layout")
@@ -249,7 +249,7 @@ def test_a_picture_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> Non
     assert anew.number == first.number + 1
 
 
-def test_what_cannot_be_drawn_is_one_sentence(engine: Engine) -> None:
+def test_what_cannot_be_drawn_is_one_message(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     engine.project(ANN, run, "raw")
     layout = until(lambda: (la := poll(engine, run).layout) and la.kind == "raw" and la, "the raw layout")
@@ -264,14 +264,14 @@ def test_a_curve_is_fn_computed_by_the_worker_even_while_it_trains(engine: Engin
     np.testing.assert_allclose(arrays["different"], different.numpy(), rtol=1e-6)
 
 
-def test_another_measure_of_a_runs_embeddings_is_answered(engine: Engine) -> None:
+def test_another_measure_of_a_runs_embeddings_gets_a_reply(engine: Engine) -> None:
     embeddings = np.array([[0.0], [0.1], [3.0], [3.2]], np.float32)
     arrays = engine.ask.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32), 1).result(PATIENCE)
     assert set(np.round(arrays["same"], 3)) == {np.float32(0.1), np.float32(0.2)}
     assert arrays["different"].min() >= 2.8
 
 
-def test_a_question_that_cannot_be_answered_does_not_silence_the_worker(engine: Engine) -> None:
+def test_a_request_that_cannot_be_served_does_not_silence_the_worker(engine: Engine) -> None:
     with pytest.raises(CancelledError):
         engine.ask.curve("contrastive", {"no_such_parameter": 1.0}, np.zeros(3)).result(PATIENCE)
     assert "surface" in engine.ask.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(PATIENCE)
@@ -281,9 +281,9 @@ def test_a_background_run_is_never_the_latest_and_makes_no_room(engine: Engine) 
     main = engine.start(BEN, LONG)
     background = [engine.start(BEN, LONG, background=True) for _ in range(MAX_BACKGROUND + 2)]
     assert engine.latest(BEN) == main
-    kept = [run for run in background if engine.poll(BEN, run) is not None]
-    assert kept == background[2:], "the oldest of their kind make room"
-    for run in (main, *kept):
+    left = [run for run in background if engine.poll(BEN, run) is not None]
+    assert left == background[2:], "the oldest of their kind make room"
+    for run in (main, *left):
         engine.discard(BEN, run)
 
 

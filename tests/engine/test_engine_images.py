@@ -1,4 +1,4 @@
-"""Runs on somebody's own pictures: they train like any others, and end where the pictures go."""
+"""Runs on uploaded pictures: they train like any others, and end where the pictures go."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OTHER = Experiment(dataset="digits", encoder="mlp", steps=LONG)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Its children are told where the pictures lie when they start."""
+    """Its children get the folder of the uploaded pictures when they start."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         engine = Engine()
         until(lambda: engine.devices, "a warm worker")
         yield engine
@@ -41,8 +41,8 @@ def _no_run_is_left(engine: Engine) -> Iterator[None]:
             engine.discard(owner, run)
 
 
-def pictures(title: str) -> str:
-    """The key of a kept set of two classes, dark and light, and a third with a single picture."""
+def uploaded_set(title: str) -> str:
+    """The key of an uploaded set of two classes, dark and light, and a third with a single picture."""
     noise = np.random.default_rng(0).integers(0, 40, (21, 1, 28, 28), np.uint8)
     labels = np.repeat([0, 1, 2], [10, 10, 1])
     images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
@@ -77,8 +77,8 @@ def until_status(engine: Engine, run: str, status: str) -> RunView:
     return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
 
 
-def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
-    experiment = on(pictures("a"), steps=20)
+def test_a_run_on_uploaded_pictures_is_like_any_other(engine: Engine) -> None:
+    experiment = on(uploaded_set("a"), steps=20)
     run = until_status(engine, engine.start(ANN, experiment), "finished")
     np.testing.assert_array_equal(run.loss, np.array([s.loss for s in train(experiment)], np.float32))
     assert run.frame is not None and len(run.frame.embeddings) == 6, "the test images, three of each of two classes"
@@ -86,7 +86,7 @@ def test_a_run_on_own_pictures_is_like_any_other(engine: Engine) -> None:
 
 
 def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
-    key, others = pictures("a"), pictures("b")
+    key, others = uploaded_set("a"), uploaded_set("b")
     ann, ben = engine.start(ANN, on(key)), engine.start(BEN, on(key))
     rested = engine.start(ANN, on(key), steps=1)
     background = engine.start(ANN, on(key), background=True)
@@ -104,8 +104,8 @@ def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engi
         until_step(engine, run, before.step + 20, owner)
 
 
-def test_a_later_start_on_deleted_pictures_fails_with_the_sentence(engine: Engine) -> None:
-    key = pictures("a")
+def test_a_later_start_on_deleted_pictures_fails_with_the_message(engine: Engine) -> None:
+    key = uploaded_set("a")
     experiment = on(key)
     until_step(engine, engine.start(ANN, experiment), 1)
     delete(engine, key)
@@ -119,21 +119,21 @@ def test_a_later_start_on_deleted_pictures_fails_with_the_sentence(engine: Engin
 def test_deleting_what_nobody_trains_on_changes_nothing(engine: Engine) -> None:
     digits = engine.start(ANN, OTHER)
     before = until_step(engine, digits, 1)
-    for key in (pictures("a"), "own-" + "0" * 24, "own-../../x"):
+    for key in (uploaded_set("a"), "own-" + "0" * 24, "own-../../x"):
         delete(engine, key)
     until_step(engine, digits, before.step + 20)
 
 
 @pytest.mark.slow
-def test_a_run_whose_own_pictures_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
-    key = pictures("a")
-    own_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
-    for run in (own_run, digits):
+def test_a_run_whose_uploaded_pictures_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
+    key = uploaded_set("a")
+    uploaded_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
+    for run in (uploaded_run, digits):
         until_step(engine, run, 1)
     uploaded.delete(key)
     process = psutil.Process(engine.pids["worker"])
     os.kill(process.pid, signal.SIGKILL)
-    failed = until_status(engine, own_run, "failed")
+    failed = until_status(engine, uploaded_run, "failed")
     assert failed.message == GONE
     until(lambda: engine._runs[digits].deaths == 1 and poll(engine, digits).status == "running", "the other run")
     until_step(engine, digits, engine._runs[digits].restarted_at + 5)
@@ -153,11 +153,11 @@ def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(
 
 
 def test_the_same_pictures_uploaded_again_at_once_are_not_deleted_by_a_worker_that_is_late(engine: Engine) -> None:
-    key = pictures("a")
+    key = uploaded_set("a")
     worker = psutil.Process(engine.pids["worker"])
     worker.suspend()
     delete(engine, key)
-    assert pictures("a") == key
+    assert uploaded_set("a") == key
     worker.resume()
     until_step(engine, engine.start(ANN, OTHER), 1)
     assert find_uploaded(key)

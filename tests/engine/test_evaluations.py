@@ -27,17 +27,17 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
 from tests.engine.test_engine import ANN, BEN, Clock
-from tests.support.examining import digits, found_by, held, pictures_of, poll, trained, until_status, uploaded_set
+from tests.support.evaluations import digits, found_by, held, pictures_of, poll, trained, until_status, uploaded_set
 from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process is told where the pictures lie when it starts."""
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The process gets the folder of the uploaded pictures when it starts."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
     uploaded.clear_cache()
 
@@ -117,9 +117,9 @@ def test_a_pair_is_explained_beside_a_work(
     with held(evaluations):
         poll(evaluations, ANN, "evaluate", other)
         first, second = pictures_of(model, 2)
-        asked = evaluations.explain(file, first, second)
+        reply = evaluations.explain(file, first, second)
     shape = first.shape[1:]
-    found = asked.result(PATIENCE)
+    found = reply.result(PATIENCE)
     assert {name: array.shape for name, array in found.items()} == {
         "shown": (2, *first.shape), "occlusion": (2, *shape), "gradient": (2, *shape),
     }  # fmt: skip
@@ -145,7 +145,7 @@ def of_another_network(model: Model) -> ModelFile:
         (of_another_network, r"This file has encoder\..* of .*, expected .* of the experiment's mlp network: .*\."),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_and_the_next_question_is_answered(
+def test_a_file_that_cannot_be_used_is_rejected_with_a_message_and_the_next_request_is_served(
     evaluations: Evaluations, model: Model, file: ModelFile, make: Callable[[Model], ModelFile], message: str
 ) -> None:
     wrong = make(model)
@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_and_the_next_questi
     assert evaluations.check(file).result(PATIENCE) == {}
 
 
-def test_images_of_another_size_get_no_answer_and_the_next_question_is_answered(
+def test_images_of_another_size_get_no_reply_and_the_next_request_is_served(
     evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     wrong = np.zeros((1, 3, 9, 9), np.uint8)
@@ -169,27 +169,29 @@ def test_images_of_another_size_get_no_answer_and_the_next_question_is_answered(
     assert evaluations.check(file).result(PATIENCE) == {}
 
 
-# Somebody's own pictures
+# Uploaded pictures
 
 
 def read_by(data: bytes, *uploaded_sets: str) -> ModelFile:
     return ModelFile(read_model(data, uploaded_sets), data)
 
 
-def test_a_model_of_own_pictures_is_measured_for_who_has_them_and_for_nobody_else(evaluations: Evaluations) -> None:
+def test_a_model_of_uploaded_pictures_is_measured_for_who_has_them_and_for_nobody_else(
+    evaluations: Evaluations,
+) -> None:
     """Its pictures have the default dataset's size, which nothing may be measured on in their place."""
-    key = uploaded_set("mine")
-    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
-    others = read_by(mine.data)
-    assert mine.uploaded_sets == [key] and others.uploaded_sets == []
-    assert mine.key == read_by(mine.data, key).key != others.key
+    key = uploaded_set("Ann's")
+    uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    others = read_by(uploaded_file.data)
+    assert uploaded_file.uploaded_sets == [key] and others.uploaded_sets == []
+    assert uploaded_file.key == read_by(uploaded_file.data, key).key != others.key
     for kind in ("reference", "evaluate"):
-        assert until_status(evaluations, kind, mine, "done").status == "done"
+        assert until_status(evaluations, kind, uploaded_file, "done").status == "done"
         failed = until_status(evaluations, kind, others, "failed", BEN)
         assert (failed.message, failed.about, failed.arrays) == (NO_IMAGES, None, {})
         assert len(failed.message.splitlines()) == 1
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    assert "near" in evaluations.compare(mine, pair, pair).result(PATIENCE)
+    assert "near" in evaluations.compare(uploaded_file, pair, pair).result(PATIENCE)
     assert evaluations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
 
 
@@ -197,34 +199,34 @@ def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
     evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     key = uploaded_set("to be deleted")
-    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    until_status(evaluations, "reference", mine, "done")
+    until_status(evaluations, "reference", uploaded_file, "done")
     until_status(evaluations, "reference", file, "done")
     uploaded.delete(key)
     evaluations.forget_images(key)
-    assert evaluations.poll(ANN, "reference", mine, start=False) is None
-    assert evaluations.compare(mine, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
-    assert until_status(evaluations, "reference", mine, "failed").message == NO_IMAGES
+    assert evaluations.poll(ANN, "reference", uploaded_file, start=False) is None
+    assert evaluations.compare(uploaded_file, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
+    assert until_status(evaluations, "reference", uploaded_file, "failed").message == NO_IMAGES
     assert poll(evaluations, BEN, "reference", file).status == "done"
     assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
 
 
 def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
     key = uploaded_set("come and go")
-    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     uploaded.delete(key)
     evaluations.forget_images(key)
-    until_status(evaluations, "reference", mine, "failed")
+    until_status(evaluations, "reference", uploaded_file, "failed")
     assert uploaded_set("come and go") == key
-    evaluations.cancel(ANN, "reference", mine)
-    until_status(evaluations, "reference", mine, "done")
+    evaluations.cancel(ANN, "reference", uploaded_file)
+    until_status(evaluations, "reference", uploaded_file, "done")
 
 
 # A process that dies
 
 
-def test_kill_9_ends_what_is_open_and_the_next_look_is_answered_by_a_new_process(
+def test_kill_9_ends_what_is_open_and_the_next_poll_is_served_by_a_new_process(
     evaluations: Evaluations, model: Model, file: ModelFile, other: ModelFile
 ) -> None:
     until_status(evaluations, "evaluate", file, "done")
@@ -236,17 +238,17 @@ def test_kill_9_ends_what_is_open_and_the_next_look_is_answered_by_a_new_process
         working = file_of(replace(model, steps=5))
         poll(evaluations, ANN, "reference", working)
         poll(evaluations, BEN, "reference", working)
-        asked = evaluations.check(file)
+        reply = evaluations.check(file)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(CancelledError):
-            asked.result(PATIENCE)
+            reply.result(PATIENCE)
         assert until_status(evaluations, "reference", working, "failed").message == DIED
     assert poll(evaluations, BEN, "reference", working).status == "failed"
     assert poll(evaluations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
-    assert evaluations.pid is None, "looking at what is finished needs no process"
+    assert evaluations.pid is None, "polling what is finished needs no process"
 
     evaluations.cancel(ANN, "reference", working)
-    assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and look try again"
+    assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and poll try again"
     assert evaluations.pid not in (None, first)
     until_status(evaluations, "reference", working, "done")
     assert "near" not in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
@@ -258,25 +260,25 @@ def test_kill_9_ends_what_is_open_and_the_next_look_is_answered_by_a_new_process
 def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_after(
     model: Model, file: ModelFile
 ) -> None:
-    mine = Evaluations()
-    assert mine.pid is None, "it starts with the first question or look"
-    assert mine.poll(ANN, "evaluate", file, start=False) is None
-    mine.cancel(ANN, "evaluate", file)
-    mine.forget_images("digits")
-    assert mine.pid is None
-    asked = mine.check(file)
-    assert mine.pid is not None
-    process = psutil.Process(mine.pid)
-    poll(mine, ANN, "evaluate", file)
-    mine.close()
-    assert asked.cancelled()
+    evaluations = Evaluations()
+    assert evaluations.pid is None, "it starts with the first request or poll"
+    assert evaluations.poll(ANN, "evaluate", file, start=False) is None
+    evaluations.cancel(ANN, "evaluate", file)
+    evaluations.forget_images("digits")
+    assert evaluations.pid is None
+    reply = evaluations.check(file)
+    assert evaluations.pid is not None
+    process = psutil.Process(evaluations.pid)
+    poll(evaluations, ANN, "evaluate", file)
+    evaluations.close()
+    assert reply.cancelled()
     assert not process.is_running()
-    assert poll(mine, ANN, "evaluate", file).status == "failed"
-    assert mine.check(file).cancelled()
-    assert poll(mine, ANN, "reference", file).status == "failed"
-    assert not mine.ready
-    assert mine.pid is None
-    mine.close()
+    assert poll(evaluations, ANN, "evaluate", file).status == "failed"
+    assert evaluations.check(file).cancelled()
+    assert poll(evaluations, ANN, "reference", file).status == "failed"
+    assert not evaluations.ready
+    assert evaluations.pid is None
+    evaluations.close()
 
 
 def test_a_model_travels_to_a_process_once_and_to_the_next_one_again(
@@ -291,17 +293,17 @@ def test_a_model_travels_to_a_process_once_and_to_the_next_one_again(
         send(child, meta, **arrays)
 
     monkeypatch.setattr(Child, "send", counted)
-    mine, file = Evaluations(), file_of(model)
+    evaluations, file = Evaluations(), file_of(model)
     try:
         pair = pictures_of(model, 1)
-        before = mine.compare(file, pair, pair).result(PATIENCE)["value"]
-        assert mine.check(file).result(PATIENCE) == {}
-        assert mine.explain(file, pair[0], pair[0]).result(PATIENCE).keys() == {"shown", "occlusion", "gradient"}
+        before = evaluations.compare(file, pair, pair).result(PATIENCE)["value"]
+        assert evaluations.check(file).result(PATIENCE) == {}
+        assert evaluations.explain(file, pair[0], pair[0]).result(PATIENCE).keys() == {"shown", "occlusion", "gradient"}
         assert carried == [True, False, False]
-        assert mine.pid is not None
-        os.kill(mine.pid, signal.SIGKILL)
-        until(lambda: mine.pid is None, "the death")
-        np.testing.assert_array_equal(mine.compare(file, pair, pair).result(PATIENCE)["value"], before)
+        assert evaluations.pid is not None
+        os.kill(evaluations.pid, signal.SIGKILL)
+        until(lambda: evaluations.pid is None, "the death")
+        np.testing.assert_array_equal(evaluations.compare(file, pair, pair).result(PATIENCE)["value"], before)
         assert carried == [True, False, False, True]
     finally:
-        mine.close()
+        evaluations.close()

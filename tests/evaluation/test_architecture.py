@@ -72,7 +72,7 @@ def test_a_counter_is_a_number_or_as_in_earlier_files_a_list_of_one(shape: tuple
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_nothing_is_allocated_to_find_out(encoder: str, softmax: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the largest network there can be: it is not the model's, which is said at once."""
+    """Of the largest network there can be: it is not the model's, which is refused at once."""
     devices: set[str] = set()
 
     def build(shape: Shape, embedding_dim: int) -> nn.Module:

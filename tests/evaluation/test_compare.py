@@ -189,7 +189,7 @@ def test_a_small_gallery_gives_as_many_neighbours_as_it_has(name: str, monkeypat
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_whatever_the_measure_the_euclidean_distance_and_the_cosine_are_told(name: str) -> None:
+def test_whatever_the_measure_the_euclidean_distance_and_the_cosine_are_given(name: str) -> None:
     trained, _ = run(name)
     found = compare(trained, FIRST, SECOND, None)
     h = [

@@ -28,7 +28,7 @@ from siamese_core.losses.distances import MEASURES
 from siamese_core.runs.model import model_of
 from siamese_core.training.learner import learner_of, state_of
 from siamese_core.training.loop import never, train
-from tests.support.evaluating import few_digits, gallery_of, kept, report_of
+from tests.support.small_models import few_digits, gallery_of, report_of, saved_set
 
 RUNS = {
     "distance": "encoder=mlp",
@@ -41,9 +41,9 @@ HELD_OUT = (1, 4)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
         uploaded.clear_cache()
 
@@ -89,9 +89,9 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=RUNS)
-def run(request: pytest.FixtureRequest, _own_folder: None) -> Run:
+def run(request: pytest.FixtureRequest, _uploads_folder: None) -> Run:
     images = few_digits(12, (10, 7, 9, 8, 11, 10))
-    start = f"dataset={kept(images)}&embedding_dim=4&batch_size=48&steps=6&held_out={','.join(map(str, HELD_OUT))}"
+    start = f"dataset={saved_set(images)}&embedding_dim=4&batch_size=48&steps=6&held_out={','.join(map(str, HELD_OUT))}"
     experiment, ignored = Experiment.from_query(f"{start}&{RUNS[request.param]}")
     assert not ignored
     *_, last = train(experiment, wants_frame=never)
@@ -281,7 +281,7 @@ def test_the_untrained_network_is_the_one_that_the_run_began_with(run: Run, name
             assert found[metric] == pytest.approx(scores[metric])
 
 
-def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
+def test_every_stage_is_reported_and_none_goes_beyond_its_end(run: Run) -> None:
     for step in run.progress:
         assert 0 <= step.done < step.total, step
     of_groups = [f"{stage} {name}" for name in ("seen", "held_out") for stage in
@@ -295,7 +295,7 @@ def test_every_stage_is_said_and_none_goes_beyond_its_end(run: Run) -> None:
         assert len({step.total for step in steps}) == 1
 
 
-def test_the_picture_has_the_embeddings_of_what_it_shows(run: Run) -> None:
+def test_the_layout_has_the_embeddings_of_what_it_shows(run: Run) -> None:
     report, n = run.report, len(run.images.test_labels)
     assert report.labels.tolist() == run.images.test_labels[report.shown].tolist()
     rows = np.concatenate([report.shown + n * branch for branch in range(run.branches)])
@@ -335,7 +335,7 @@ def test_an_image_is_unlike_beyond_what_nearly_all_test_images_keep_to(run: Run)
         assert limit == pytest.approx(np.quantile(away, evaluation.UNLIKE), rel=1e-3)
 
 
-def test_how_far_pixels_usually_are_is_told_without_the_network(run: Run) -> None:
+def test_how_far_pixels_usually_are_is_known_without_the_network(run: Run) -> None:
     found = gallery_of(run.trained)
     assert found.coarse.shape == (run.branches, len(found.indices), 64)
     seen = np.flatnonzero(np.isin(run.images.test_labels, run.trained.model.experiment.seen))
@@ -360,7 +360,7 @@ def test_a_reference_says_how_far_it_is(run: Run) -> None:
     assert all(0 <= step.done < step.total for step in progress)
 
 
-def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_images_are_reported_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 20)
     progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress) and step.stage == "test"]
     n = len(run.images.test_labels)
@@ -369,7 +369,7 @@ def test_many_images_are_said_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch
     assert {step.total for step in progress} == {run.branches * n}
 
 
-def test_images_that_are_not_here_are_said_to_be_missing_and_no_others_taken_for_them(run: Run) -> None:
+def test_images_that_are_not_here_are_reported_missing_and_no_others_taken_for_them(run: Run) -> None:
     """As a reader sees somebody else's model: its experiment names the default images, which would fit in size."""
     experiment = replace(run.trained.model.experiment, dataset="digits", held_out=())
     elsewhere = replace(run.trained, model=replace(run.trained.model, experiment=experiment, has_images=False))

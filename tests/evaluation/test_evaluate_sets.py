@@ -17,13 +17,13 @@ from siamese_core.evaluation import evaluate as evaluation
 from siamese_core.evaluation.evaluate import build_gallery, evaluate, threshold_of
 from siamese_core.evaluation.report import GroupReport, Hardest
 from siamese_core.training import eval_subset
-from tests.support.evaluating import few_digits, gallery_of, report_of, untrained
+from tests.support.small_models import few_digits, gallery_of, report_of, untrained
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        patched.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
         uploaded.clear_cache()
 
@@ -44,7 +44,7 @@ def test_classes_of_one_or_two_test_images_are_no_error(test: tuple[int, ...], s
     assert (group.baselines["pixels"]["auc"] is not None) == has_same_pairs
 
 
-def test_where_fewer_than_two_classes_have_test_images_it_is_said() -> None:
+def test_where_fewer_than_two_classes_have_test_images_it_is_reported() -> None:
     trained = untrained(few_digits(4, (3, 0)))
     for work in (build_gallery, evaluate):
         with pytest.raises(DatasetMissing, match="Fewer than two"):
@@ -120,13 +120,13 @@ def test_intervals_and_baselines_of_many_pairs_are_of_some_of_each_kind(monkeypa
         assert scores["map_at_r"] == everything.baselines[name]["map_at_r"]
 
 
-def test_pairs_are_kept_in_their_order_as_many_of_each_kind_as_there_may_be() -> None:
+def test_pairs_stay_in_their_order_as_many_of_each_kind_as_there_may_be() -> None:
     same = np.arange(100) % 10 == 0
     for at_most in (200, 20, 6):
-        kept_places = evaluation._sampled(same, at_most)
-        assert (np.diff(kept_places) > 0).all()
-        assert same[kept_places].sum() == min(10, at_most // 2)
-        assert (~same[kept_places]).sum() == min(90, at_most // 2)
+        sampled = evaluation._sampled(same, at_most)
+        assert (np.diff(sampled) > 0).all()
+        assert same[sampled].sum() == min(10, at_most // 2)
+        assert (~same[sampled]).sum() == min(90, at_most // 2)
 
 
 def test_a_gallery_has_the_first_images_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +161,8 @@ def test_distances_of_no_pairs_are_none() -> None:
     assert len(empty.same) == len(empty.different) == 0
 
 
-def test_a_set_is_read_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gone since it was found: the sentence is that of the set."""
+def test_a_set_is_read_where_it_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gone since it was found: the message is that of the set."""
     trained = untrained(few_digits(2, (2, 2)))
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
     uploaded.clear_cache()

@@ -1,4 +1,4 @@
-"""Maps of a pair against a loop over the patches, against finite differences, and where the answer is known."""
+"""Maps of a pair against a loop over the patches, against finite differences, and where the map is known."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_the_gradient_is_per_grey_level_and_that_of_the_strongest_channel() -> N
 
 @pytest.mark.parametrize("find", MAPS)
 def test_each_map_is_of_its_own_branch(find: Callable[..., Tensor]) -> None:
-    """A second network that answers everything alike: nothing in the second image matters, in the first one it does."""
+    """A second network that embeds everything alike: nothing in the second image matters, in the first one it does."""
     trained = untrained(**TWO_BRANCHES)
     first, second = branch_networks(trained.siamese)
     deaf = copy.deepcopy(second)

@@ -30,11 +30,11 @@ LONGEST_MESSAGE = 600
 
 no_clock = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-OWN_FIELDS = {(loss.key, param.name): param for loss in LOSSES.values() for param in loss.params}
+LOSS_FIELDS = {(loss.key, param.name): param for loss in LOSSES.values() for param in loss.params}
 CHOICES = {name: list(field.choices) for name, field in FIELDS.items() if isinstance(field, ChoiceField)}
 
 every_field = pytest.mark.parametrize("name", FIELDS)
-every_param = pytest.mark.parametrize(("loss", "name"), OWN_FIELDS)
+every_param = pytest.mark.parametrize(("loss", "name"), LOSS_FIELDS)
 
 
 def in_range(field: Field) -> st.SearchStrategy[Any]:
@@ -187,7 +187,7 @@ class TestRoundTrip:
         for name, value in values.items():
             assert f"{name}={FIELDS[name].text(value)}" in experiment.to_query().split("&")
 
-    def test_keys_are_read_in_any_order_and_kept_in_that_of_the_table(self) -> None:
+    def test_keys_are_read_in_any_order_and_written_in_that_of_the_table(self) -> None:
         experiment, ignored = Experiment.from_query("augment=rotate,crop,rotate")
         assert not ignored
         assert experiment.augment == ("crop", "rotate")
@@ -302,7 +302,7 @@ class TestBadValues:
 
     @every_param
     def test_of_a_parameter_are_named_and_the_default_is_used(self, loss: str, name: str) -> None:
-        field = OWN_FIELDS[loss, name]
+        field = LOSS_FIELDS[loss, name]
         for text in bad_texts(field):
             experiment, problem = only_problem(f"{name}={quote_plus(text)}&loss={loss}")
             assert experiment == Experiment(loss=loss)
@@ -314,7 +314,7 @@ class TestBadValues:
         assert problem.name == "steps"
         assert experiment == Experiment(seed=7, labels="flipped")
 
-    def test_an_unknown_field_is_told_which_there_are(self) -> None:
+    def test_an_unknown_field_is_refused_with_those_there_are(self) -> None:
         experiment, problem = only_problem("device=cuda")
         assert experiment == Experiment()
         assert problem.name == "device"
@@ -437,13 +437,13 @@ NUMBERS = st.one_of(
         ["nan", "inf", "-0", "1_000", " 7 ", "٣٠٠", "１２", "²", "1e999", "9" * 5000, "0" * 5000 + "1", "+5"]
     ),
 )
-SAID = st.one_of(
+VALUE = st.one_of(
     st.text(max_size=20),
     NUMBERS,
     st.lists(st.integers(-1, 11), max_size=12).map(lambda numbers: ",".join(map(str, numbers))),
     st.sampled_from([FIELDS[name].text(key) for name, keys in CHOICES.items() for key in keys]),
 )
-PAIRS = st.lists(st.tuples(st.sampled_from([*FIELDS, *sorted(PARAM_NAMES)]) | st.text(max_size=12), SAID), max_size=25)
+PAIRS = st.lists(st.tuples(st.sampled_from([*FIELDS, *sorted(PARAM_NAMES)]) | st.text(max_size=12), VALUE), max_size=25)
 ANYTHING = st.text(st.characters() | st.sampled_from("&=%;+,?#\ud800\udfff\x00\n\u202e"), max_size=200)
 ESCAPES = st.lists(st.sampled_from(["%", "%f", "%ff", "%00", "%0a", "%ED%A0%80", "%u0041", "&", "=", "seed", "loss"]))
 
@@ -471,7 +471,7 @@ class TestHostileQueries:
 
     @settings(no_clock, max_examples=300)
     @given(PAIRS)
-    def test_whatever_is_said_of_a_field_is_used_or_named(self, pairs: list[tuple[str, str]]) -> None:
+    def test_whatever_a_link_has_of_a_field_is_used_or_named(self, pairs: list[tuple[str, str]]) -> None:
         query = "&".join(f"{quote_plus(name)}={quote_plus(text)}" for name, text in pairs)
         experiment, ignored = Experiment.from_query(query)
         assert_valid(experiment)

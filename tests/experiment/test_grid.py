@@ -55,7 +55,7 @@ def test_mining_is_let_go_for_losses_that_choose_for_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axes", "seeds", "says"),
+    ("axes", "seeds", "message"),
     [
         ((), (0,), "one or two different settings"),
         ((("margin", (1.0,)), ("margin", (2.0,))), (0,), "one or two different settings"),
@@ -66,8 +66,8 @@ def test_mining_is_let_go_for_losses_that_choose_for_themselves() -> None:
         ((("margin", tuple(range(1, 11))), ("embedding_dim", tuple(range(2, 13)))), (0,), "These are 110 runs"),
     ],
 )
-def test_a_grid_that_cannot_be_is_one_sentence(axes: object, seeds: tuple[int, ...], says: str) -> None:
-    with pytest.raises(GridError, match=says):
+def test_a_grid_that_cannot_be_is_one_message(axes: object, seeds: tuple[int, ...], message: str) -> None:
+    with pytest.raises(GridError, match=message):
         Grid(BASE, axes, seeds)  # type: ignore[arg-type]
 
 
@@ -93,14 +93,14 @@ def test_whole_numbers_stay_whole() -> None:
             numbers_of(BATCH, text)
 
 
-def test_steps_without_end_are_refused_in_a_short_sentence() -> None:
+def test_steps_without_end_are_refused_with_a_short_message() -> None:
     with pytest.raises(GridError, match="gives more than 20 values") as refused:
         numbers_of(MARGIN, "1:2:1e-300")
     assert len(str(refused.value)) < 100
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_written_is_numbers_in_range_or_a_sentence(text: str) -> None:
+def test_whatever_is_written_is_numbers_in_range_or_a_message(text: str) -> None:
     try:
         values = numbers_of(MARGIN, text)
     except GridError:

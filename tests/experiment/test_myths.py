@@ -73,7 +73,7 @@ def test_a_collapsed_triplet_network_does_not_work_whatever_its_score() -> None:
     assert not myth.judge(found)[0]
 
 
-def test_a_draw_of_photo_and_sketch_is_no_win_and_the_sentence_says_what_would_be() -> None:
+def test_a_draw_of_photo_and_sketch_is_no_win_and_the_message_says_what_would_be() -> None:
     holds, measured = MYTHS["sketch"].judge({"not shared": Result(0.505, 1.0), "shared": Result(0.5, 1.0)})
     assert not holds
     assert measured == (

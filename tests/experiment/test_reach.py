@@ -1,4 +1,4 @@
-"""How far apart embeddings can be: the known figures, bounds that no points pass, and the sentence of a warning."""
+"""How far apart embeddings can be: the known figures, bounds that no points pass, and the message of a warning."""
 
 from __future__ import annotations
 
@@ -183,9 +183,11 @@ def test_whoever_does_what_a_warning_says_is_no_longer_warned(
 
 
 def test_warnings_with_each_remedy_are_among_those_tried() -> None:
-    said = {warning(Experiment(output=o, measure=m, embedding_dim=d, params={"margin": x})) for o, m, d, x in WARNED}
+    messages = {
+        warning(Experiment(output=o, measure=m, embedding_dim=d, params={"margin": x})) for o, m, d, x in WARNED
+    }
     for ending in ("Lower margin.", "or raise embedding_dim.", "or set output=linear."):
-        assert any(message and message.endswith(ending) for message in said), ending
+        assert any(message and message.endswith(ending) for message in messages), ending
 
 
 def test_a_plane_that_is_drawn_as_it_is_has_no_more_dimensions_to_offer() -> None:

@@ -1,4 +1,4 @@
-"""A film as it is played: pictures that follow each other, files that hold, and a message without surprises."""
+"""A film as it is played: layouts that follow each other, files that hold, and a message without surprises."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def film(frames: int = 3, n: int = 8, dim: int = 4) -> np.ndarray:
     return np.stack([start + 0.1 * f * way for f in range(frames)]).astype(np.float32)
 
 
-# ---- pictures that follow each other
+# ---- layouts that follow each other
 
 
 @pytest.mark.parametrize("kind", ["pca", "pca_3d"])
@@ -68,12 +68,12 @@ def test_a_chain_is_one_projector_that_sees_all_frames_in_order(kind: str) -> No
 def test_a_frame_that_cannot_be_drawn_repeats_the_one_before_it(kind: str) -> None:
     embeddings = film(4)
     embeddings[2, 0, 0] = np.nan
-    pictures = list(chained(kind, embeddings))
+    found_layouts = list(chained(kind, embeddings))
     calm = list(chained(kind, embeddings[[0, 1, 3]]))
-    for found, expected in zip([*pictures[:2], pictures[3]], calm, strict=True):
+    for found, expected in zip([*found_layouts[:2], found_layouts[3]], calm, strict=True):
         np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(pictures[2][0], pictures[1][0])
-    np.testing.assert_array_equal(pictures[2][1], pictures[1][1])
+    np.testing.assert_array_equal(found_layouts[2][0], found_layouts[1][0])
+    np.testing.assert_array_equal(found_layouts[2][1], found_layouts[1][1])
 
 
 def test_a_first_frame_that_cannot_be_drawn_is_all_zeros_and_names_no_neighbour() -> None:
@@ -94,7 +94,7 @@ def test_a_first_frame_that_cannot_be_drawn_is_all_zeros_and_names_no_neighbour(
         ("pca", np.zeros((2, 0, 4), np.float32), r"^There are no points to draw\.$"),
     ],
 )
-def test_a_film_of_which_nothing_can_be_drawn_has_a_sentence(kind: str, embeddings: np.ndarray, why: str) -> None:
+def test_a_film_of_which_nothing_can_be_drawn_has_a_message(kind: str, embeddings: np.ndarray, why: str) -> None:
     with pytest.raises(NotProjectable, match=why):
         list(chained(kind, embeddings))
 
@@ -115,11 +115,11 @@ def test_a_film_of_umap_does_not_jump_from_the_untrained_network_to_the_trained_
 
     snapshots = train(Experiment(dataset="digits", encoder="mlp", steps=60), wants_frame=every(5))
     embeddings = np.stack([s.frame.embeddings for s in snapshots if s.frame is not None])
-    chain = [movement(a, b) for (a, _), (b, _) in pairwise(chained("umap", embeddings))]
-    apart = [movement(a, b) for a, b in pairwise([LiveUmap().frame(points) for points in embeddings[:4]])]
-    assert np.median(chain) < 0.25
-    assert max(chain) < 0.5
-    assert min(apart) > max(chain), "laid out one by one, they jump"
+    warm_started = [movement(a, b) for (a, _), (b, _) in pairwise(chained("umap", embeddings))]
+    separate = [movement(a, b) for a, b in pairwise([LiveUmap().frame(points) for points in embeddings[:4]])]
+    assert np.median(warm_started) < 0.25
+    assert max(warm_started) < 0.5
+    assert min(separate) > max(warm_started), "laid out one by one, they jump"
 
 
 # ---- files
@@ -133,13 +133,13 @@ def layouts(embeddings: np.ndarray, kind: str = "pca") -> Layouts:
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e15])
 @pytest.mark.parametrize("n", [1, 3, 8])
 def test_layouts_come_back_from_a_file(scale: float, n: int) -> None:
-    kept = layouts(scale * film(n=n), "pca_3d")
-    found = read_layouts(packed_layouts(kept))
+    original = layouts(scale * film(n=n), "pca_3d")
+    found = read_layouts(packed_layouts(original))
     assert (found.kind, found.xy.dtype) == ("pca_3d", np.float32)
-    half_a_step = np.abs(kept.xy).max() / 32767 / 2
-    np.testing.assert_allclose(found.xy, kept.xy, atol=half_a_step * 1.001, rtol=1e-6)
-    np.testing.assert_array_equal(found.neighbours, kept.neighbours)
-    assert packed_layouts(found) == packed_layouts(kept), "what is read and written again does not drift"
+    half_a_step = np.abs(original.xy).max() / 32767 / 2
+    np.testing.assert_allclose(found.xy, original.xy, atol=half_a_step * 1.001, rtol=1e-6)
+    np.testing.assert_array_equal(found.neighbours, original.neighbours)
+    assert packed_layouts(found) == packed_layouts(original), "what is read and written again does not drift"
 
 
 OLD_LAYOUTS = (
@@ -221,24 +221,24 @@ def run_history(experiment: Experiment | str = Experiment(), **changes: Any) -> 
     return replace(whole, **changes)
 
 
-def said(
-    kept: RunHistory, curve: Curve | None = None, text: Mapping[str, str] = TEXT, kind: str = "pca"
+def message_of(
+    recorded: RunHistory, curve: Curve | None = None, text: Mapping[str, str] = TEXT, kind: str = "pca"
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Meta and arrays; the header must be JSON as a browser understands it, which knows no NaN."""
-    drawn = layouts(kept.film.embeddings, kind)
-    message = replay_message(kept, drawn, sprite=SPRITE, key="probe", curve=curve, text=text)
+    drawn = layouts(recorded.film.embeddings, kind)
+    message = replay_message(recorded, drawn, sprite=SPRITE, key="eval images", curve=curve, text=text)
     (size,) = struct.unpack_from("<I", message)
     json.loads(message[4 : 4 + size], parse_constant=pytest.fail)
     return unpack(message)
 
 
 def test_the_message_says_what_was_recorded() -> None:
-    kept = run_history()
-    meta, arrays = said(kept)
-    drawn = layouts(kept.film.embeddings)
+    recorded = run_history()
+    meta, arrays = message_of(recorded)
+    drawn = layouts(recorded.film.embeddings)
     styles = [class_style(c) for c in range(2)]
     assert {name: value for name, value in meta.items() if name not in ("scale", "history")} == {
-        "key": "probe", "steps": [2, 4, 6], "total": 10, "dim": 2, "projection": "PCA", "classes": ["cat", "dog"],
+        "key": "eval images", "steps": [2, 4, 6], "total": 10, "dim": 2, "projection": "PCA", "classes": ["cat", "dog"],
         "colours": [colour for colour, _ in styles], "markers": [marker for _, marker in styles], "held_out": [],
         "second": None, "sprite": SPRITE, "note": "", "d_max": 5.0, "axis": "Euclidean distance",
         "same_colour": SAME_COLOUR, "different_colour": DIFFERENT_COLOUR,
@@ -253,27 +253,27 @@ def test_the_message_says_what_was_recorded() -> None:
 
 
 def test_points_that_have_no_fifth_neighbour_say_so() -> None:
-    _, arrays = said(run_history())
+    _, arrays = message_of(run_history())
     assert (arrays["neighbours"][..., :3] < 4).all()
     assert (arrays["neighbours"][..., 3:] == NOWHERE).all()
 
 
 def test_a_point_without_neighbours_and_one_beyond_the_numbers_have_none() -> None:
     near = np.array([[[-1, 65_534, 65_535, 70_000, 0]]], np.int32)
-    kept = run_history()
+    recorded = run_history()
     drawn = Layouts("pca", np.zeros((1, 1, 2), np.float32), near)
-    _, arrays = unpack(replay_message(kept, drawn, sprite=SPRITE, key="", curve=None, text=TEXT))
+    _, arrays = unpack(replay_message(recorded, drawn, sprite=SPRITE, key="", curve=None, text=TEXT))
     assert arrays["neighbours"].tolist() == [[[NOWHERE, 65_534, NOWHERE, NOWHERE, 0]]]
 
 
 def test_the_axis_of_distances_is_one_for_the_whole_film() -> None:
     """A tenth of the last frame's pairs is far out, a thirtieth of all: less than one in twenty."""
-    kept = run_history()
-    far = kept.film.different.copy()
+    recorded = run_history()
+    far = recorded.film.different.copy()
     far[2, 0] = 1_000
-    kept = replace(kept, film=replace(kept.film, different=far))
-    meta, arrays = said(kept)
-    assert meta["d_max"] == end_of_axis(kept) == 5.0
+    recorded = replace(recorded, film=replace(recorded.film, different=far))
+    meta, arrays = message_of(recorded)
+    assert meta["d_max"] == end_of_axis(recorded) == 5.0
     for f, place in enumerate((4, 12, 20)):
         np.testing.assert_array_equal(arrays["shares"][f, 1], bin_shares(far[f], 5.0))
         assert arrays["shares"][f, 1, place] >= np.float32(0.9)
@@ -283,35 +283,35 @@ def test_the_axis_of_distances_is_one_for_the_whole_film() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, 0.0, 1e-40])
 def test_distances_that_say_nothing_leave_the_axis_at_one(value: float) -> None:
-    kept = run_history()
+    recorded = run_history()
     bad = np.full((3, 10), value, np.float32)
-    assert end_of_axis(replace(kept, film=replace(kept.film, same=bad, different=bad))) == 1.0
+    assert end_of_axis(replace(recorded, film=replace(recorded.film, same=bad, different=bad))) == 1.0
 
 
 def test_a_loss_on_similarities_is_drawn_from_0_to_1() -> None:
     similar = Experiment(loss="log")
     assert similar.measure == "similarity_head"
-    meta, _ = said(run_history(similar))
+    meta, _ = message_of(run_history(similar))
     assert (meta["d_max"], meta["axis"]) == (1.0, "p: Similarity head (trained)")
 
 
 def test_a_measure_of_another_version_is_what_its_numbers_look_like() -> None:
-    kept = run_history("measure=wasserstein")
-    assert said(kept)[0]["axis"] == "Distance"
+    recorded = run_history("measure=wasserstein")
+    assert message_of(recorded)[0]["axis"] == "Distance"
     low, high = np.full((2, 3, 10), [[[0.1]], [[0.9]]], np.float32)
     for same, different, axis in ((high, low, "Similarity"), (low, high, "Distance"), (high * 3, low, "Distance")):
-        meta, _ = said(replace(kept, film=replace(kept.film, same=same, different=different)))
+        meta, _ = message_of(replace(recorded, film=replace(recorded.film, same=same, different=different)))
         assert meta["axis"] == axis
 
 
 def test_the_curve_goes_along_with_a_loss_of_one_distance_or_similarity_only() -> None:
     for key, loss in LOSSES.items():
-        _, arrays = said(run_history(Experiment(loss=key)), CURVE)
+        _, arrays = message_of(run_history(Experiment(loss=key)), CURVE)
         if loss.on_pairs:
             np.testing.assert_array_equal(arrays["curve"], np.float32([CURVE.at, CURVE.same, CURVE.different]))
         else:
             assert arrays["curve"].shape == (3, 0)
-    assert said(run_history("loss=unheard_of"), CURVE)[1]["curve"].shape == (3, 0)
+    assert message_of(run_history("loss=unheard_of"), CURVE)[1]["curve"].shape == (3, 0)
 
 
 def test_lines_have_a_name_a_colour_and_their_values() -> None:
@@ -320,7 +320,7 @@ def test_lines_have_a_name_a_colour_and_their_values() -> None:
         (4, {"map_at_r": {"seen": None, "held_out": 0.4}, "auc": {"seen": 1.0}}),
         (9, {"map_at_r": {"seen": 0.9}}),
     ]
-    meta, arrays = said(run_history(scores=scores))
+    meta, arrays = message_of(run_history(scores=scores))
     assert meta["history"] == [
         ["loss", "Loss of the batch", METRIC_COLOURS["loss"], False, "loss"],
         ["map_at_r", "MAP@R", METRIC_COLOURS["map_at_r"], False, "score"],
@@ -335,13 +335,13 @@ def test_lines_have_a_name_a_colour_and_their_values() -> None:
 
 
 def test_a_loss_on_a_whole_batch_has_no_line_of_active_pairs() -> None:
-    meta, arrays = said(run_history(active=np.full(6, np.nan, np.float32)))
+    meta, arrays = message_of(run_history(active=np.full(6, np.nan, np.float32)))
     assert [name for name, *_ in meta["history"]] == ["loss", "map_at_r"]
     assert arrays["scores"].shape == (1, 2)
 
 
 def test_a_run_without_scores_has_a_loss_all_the_same() -> None:
-    meta, arrays = said(run_history(scores=[]))
+    meta, arrays = message_of(run_history(scores=[]))
     assert [name for name, *_ in meta["history"]] == ["loss"]
     assert arrays["scores"].shape == (0, 0)
     assert len(arrays["loss"]) == 6
@@ -349,15 +349,15 @@ def test_a_run_without_scores_has_a_loss_all_the_same() -> None:
 
 def test_a_long_loss_is_thinned() -> None:
     loss = np.linspace(9, 1, 10_000, dtype=np.float32)
-    _, arrays = said(run_history(loss=loss, active=loss, step=10_000))
+    _, arrays = message_of(run_history(loss=loss, active=loss, step=10_000))
     assert len(arrays["loss"]) <= LINE_POINTS
     np.testing.assert_array_equal(arrays["loss"], loss[arrays["loss_steps"].astype(int) - 1])
 
 
 def test_second_inputs_begin_in_the_middle_and_the_note_is_the_callers() -> None:
-    kept = run_history()
-    meta, _ = said(
-        replace(kept, eval_images=replace(kept.eval_images, branches=2)), text=TEXT | {"note": "Hollow: edges."}
+    recorded = run_history()
+    meta, _ = message_of(
+        replace(recorded, eval_images=replace(recorded.eval_images, branches=2)), text=TEXT | {"note": "Hollow: edges."}
     )
     assert (meta["second"], meta["note"]) == (2, "Hollow: edges.")
 
@@ -373,11 +373,11 @@ def test_second_inputs_begin_in_the_middle_and_the_note_is_the_callers() -> None
     ],
 )
 def test_held_out_classes_are_marked_even_where_the_images_are_gone(query: str, held_out: list[int]) -> None:
-    assert said(run_history(query))[0]["held_out"] == held_out
+    assert message_of(run_history(query))[0]["held_out"] == held_out
 
 
-def test_a_picture_in_space_has_three_coordinates() -> None:
-    meta, arrays = said(run_history(), kind="pca_3d")
+def test_a_layout_in_space_has_three_coordinates() -> None:
+    meta, arrays = message_of(run_history(), kind="pca_3d")
     assert (meta["dim"], meta["projection"], arrays["xy"].shape) == (3, "PCA, 3-D", (3, 4, 3))
 
 
@@ -410,9 +410,11 @@ HOSTILE = st.sampled_from(
 def test_a_recording_from_anybody_gives_a_message(
     query: str, scores: Any, pairs: list[float], history: list[float], branches: int
 ) -> None:
-    kept = run_history(query, scores=scores, loss=np.float32(history), active=np.float32(history))
-    cut = replace(kept.film, same=np.float32(pairs).reshape(3, 2), different=np.float32(pairs).reshape(3, 2))
-    meta, arrays = said(replace(kept, film=cut, eval_images=replace(kept.eval_images, branches=branches)), CURVE)
+    recorded = run_history(query, scores=scores, loss=np.float32(history), active=np.float32(history))
+    cut = replace(recorded.film, same=np.float32(pairs).reshape(3, 2), different=np.float32(pairs).reshape(3, 2))
+    meta, arrays = message_of(
+        replace(recorded, film=cut, eval_images=replace(recorded.eval_images, branches=branches)), CURVE
+    )
     assert 0 < meta["d_max"] < math.inf
     assert np.isfinite(arrays["shares"]).all()
     assert np.isfinite(arrays["loss"]).all()
@@ -421,11 +423,11 @@ def test_a_recording_from_anybody_gives_a_message(
     assert ((shown >= 0) & (shown <= 1)).all()
 
 
-def test_a_picture_that_collapsed_or_is_far_out_keeps_a_scale_that_is_a_number() -> None:
+def test_a_layout_that_collapsed_or_is_far_out_keeps_a_scale_that_is_a_number() -> None:
     for value in (0.0, 1e-38, 1e17):
-        kept = run_history()
+        recorded = run_history()
         flat = np.full((3, 4, 2), value, np.float32)
-        meta, arrays = said(replace(kept, film=replace(kept.film, embeddings=flat)), kind="raw")
+        meta, arrays = message_of(replace(recorded, film=replace(recorded.film, embeddings=flat)), kind="raw")
         assert 0 < meta["scale"] < math.inf
         np.testing.assert_allclose(arrays["xy"] * meta["scale"], flat, rtol=1e-4)
 

@@ -40,13 +40,13 @@ def report(found: RunHistory | None = None, xy: np.ndarray | None = None, **chan
 
 
 def facts(page: Page) -> dict[str, list[str]]:
-    """The terms of a page, each with what is said of it."""
+    """The terms of a page, each with its definition."""
     found: dict[str, list[str]] = {}
     for tag, text in page.texts:
         if tag == "dt":
-            found[text.strip()] = said = []
+            found[text.strip()] = definition = []
         elif tag == "dd":
-            said.append(text.strip())
+            definition.append(text.strip())
     return found
 
 
@@ -82,7 +82,7 @@ def test_what_is_no_address_of_a_server_is_no_link(link: str) -> None:
     assert Page(report(link=link)).count("a") == 0
 
 
-def test_the_settings_are_told_in_words() -> None:
+def test_the_settings_are_named_in_words() -> None:
     found = facts(Page(report()))
     assert {name: found[name] for name in list(found)[4:12]} == {
         "Dataset": ["Digits, 8×8"],
@@ -96,20 +96,20 @@ def test_the_settings_are_told_in_words() -> None:
     }
 
 
-def test_every_setting_that_says_something_is_told() -> None:
+def test_every_setting_that_says_something_is_shown() -> None:
     experiment = Experiment(dataset="digits", embedding_dim=2, augment=("crop", "rotate"), train_per_class=10)
-    told = replace(run_history(), query=experiment.to_query(), scores=[])
-    found = facts(Page(report(told)))
+    recorded = replace(run_history(), query=experiment.to_query(), scores=[])
+    found = facts(Page(report(recorded)))
     assert found["Training images of each class"] == ["10 images"]
     assert found["Embedding dimension"] == ["2 numbers"]
     assert found["Augmentation"] == [", ".join(AUGMENTATIONS[key].title for key in ("crop", "rotate"))]
-    assert list(found)[4:] == ["Margin m" if name == "margin" else FIELDS[name].title for name in told.settings], (
-        "those of the experiment's own query, which leaves out what says nothing"
+    assert list(found)[4:] == ["Margin m" if name == "margin" else FIELDS[name].title for name in recorded.settings], (
+        "those of the experiment's query, which leaves out what says nothing"
     )
     assert "Classes held out" not in found
 
 
-def test_what_this_version_cannot_read_is_told_as_it_stands() -> None:
+def test_what_this_version_cannot_read_is_shown_as_it_stands() -> None:
     page = Page(report(replace(run_history(), query="dataset=venus&zeal=3&learning_rate=fast&held_out=2,x")))
     found = facts(page)
     assert [found[name] for name in ("Dataset", "zeal", "Learning rate", "Classes held out")] == [
@@ -208,13 +208,13 @@ def test_the_sheet_shows_the_images_of_each_class(branches: int) -> None:
     images = [attributes for tag, attributes in Page(report(found)).tags if tag == "img"]
     places = [[0, 1], [2, 3], [4]] if branches == 1 else [[0, 1], [5, 6], [2, 3], [7, 8], [4], [9]]
     assert len(images) == len(places)
-    for attributes, own in zip(images, places, strict=True):
+    for attributes, rows in zip(images, places, strict=True):
         with Image.open(io.BytesIO(b64decode(attributes["src"].removeprefix("data:image/png;base64,")))) as strip:
-            np.testing.assert_array_equal(np.array(strip), np.hstack(found.eval_images.thumbnails[own, 0]))
+            np.testing.assert_array_equal(np.array(strip), np.hstack(found.eval_images.thumbnails[rows, 0]))
     assert images[0]["alt"] == "2 test images of the class cat"
 
 
-def test_many_classes_and_images_are_told_by_their_number() -> None:
+def test_many_classes_and_images_are_shown_by_their_number() -> None:
     found, classes = run_history(), MOST_CLASSES + 3
     labels = np.repeat(np.arange(classes, dtype=np.int32), SHEET + 2)
     eval_images = replace(
@@ -257,13 +257,13 @@ def test_a_hostile_experiment_means_nothing_to_a_shell(query: str) -> None:
     assert set(inside) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~%+=&,")
 
 
-def test_somebodys_own_pictures_are_named_so() -> None:
+def test_uploaded_pictures_are_named_so() -> None:
     page = Page(report(replace(run_history(), query=f"dataset=own-{'0' * 24}&steps=30")))
     assert facts(page)["Dataset"] == ["somebody’s own pictures"]
     assert any("only where these are" in note for note in page.all("p"))
 
 
-def test_date_machine_and_versions_are_told() -> None:
+def test_date_machine_and_versions_are_shown() -> None:
     found = facts(Page(report()))
     assert found["Date"] == ["2026-09-21 14:13 UTC"]
     assert found["Machine"] == ["cpu, threads: 1, 32-bit (exact)"]
@@ -329,7 +329,7 @@ def test_layouts_of_another_run_are_not_drawn(shape: tuple[int, ...]) -> None:
     assert TEXT["no_layouts"] in Page(content).all("p") or shape[0] == 4
 
 
-def test_without_layouts_there_is_a_sentence() -> None:
+def test_without_layouts_there_is_a_message() -> None:
     content = report_html(run_history(), None, title="x", link=LINK, machine=Machine(), created=CREATED)
     assert TEXT["no_layouts"] in Page(content).all("p")
     assert "pairs-3" in plots(content)

@@ -127,7 +127,7 @@ class Page(HTMLParser):
 
 
 def assert_asks_nobody(page: Page) -> None:
-    """What a browser would fetch by itself is in the page; it is told to fetch nothing else."""
+    """What a browser would fetch by itself is in the page; its policy lets it fetch nothing else."""
     for tag, attributes in page.tags:
         for name in ("src", "srcset", "data", "action", "poster", "background"):
             assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
@@ -195,17 +195,17 @@ def test_a_number_that_is_not_finite_is_an_empty_cell() -> None:
 
 def test_numpy_reads_the_embeddings_of_a_frame_without_pickle() -> None:
     found = run_history()
-    with np.load(io.BytesIO(embeddings_npz(up_to(found, 2))), allow_pickle=False) as kept:
-        assert set(kept) == {"embeddings", "labels", "classes", "steps"}
-        np.testing.assert_array_equal(kept["embeddings"], found.film.embeddings[2])
-        assert kept["labels"].tolist() == [0, 0, 1, 1, 2]
-        assert kept["classes"].tolist() == ["cat", "dog", "hen"]
-        assert kept["steps"].tolist() == [20]
+    with np.load(io.BytesIO(embeddings_npz(up_to(found, 2))), allow_pickle=False) as arrays:
+        assert set(arrays) == {"embeddings", "labels", "classes", "steps"}
+        np.testing.assert_array_equal(arrays["embeddings"], found.film.embeddings[2])
+        assert arrays["labels"].tolist() == [0, 0, 1, 1, 2]
+        assert arrays["classes"].tolist() == ["cat", "dog", "hen"]
+        assert arrays["steps"].tolist() == [20]
 
 
 def test_numpy_reads_all_frames_and_the_history() -> None:
     found = run_history()
-    with np.load(io.BytesIO(frames_npz(found)), allow_pickle=False) as kept:
+    with np.load(io.BytesIO(frames_npz(found)), allow_pickle=False) as arrays:
         for name, array in {
             "steps": found.film.steps,
             "embeddings": found.film.embeddings,
@@ -214,21 +214,21 @@ def test_numpy_reads_all_frames_and_the_history() -> None:
             "loss": found.loss,
             "active": found.active,
         }.items():
-            np.testing.assert_array_equal(kept[name], array)
-        assert kept["metrics"].tolist() == ["map_at_r", "loss"]
-        assert kept["groups"].tolist() == ["seen", "held_out"]
-        assert kept["score_steps"].tolist() == [10, 30]
-        np.testing.assert_array_equal(kept["scores"][1], [[0.3, np.nan], [0.5, 0.25]])
-        np.testing.assert_array_equal(kept["pixels"], [0.125, np.nan])
-        assert kept["query"].item() == QUERY
-        assert kept["branches"].item() == 1
+            np.testing.assert_array_equal(arrays[name], array)
+        assert arrays["metrics"].tolist() == ["map_at_r", "loss"]
+        assert arrays["groups"].tolist() == ["seen", "held_out"]
+        assert arrays["score_steps"].tolist() == [10, 30]
+        np.testing.assert_array_equal(arrays["scores"][1], [[0.3, np.nan], [0.5, 0.25]])
+        np.testing.assert_array_equal(arrays["pixels"], [0.125, np.nan])
+        assert arrays["query"].item() == QUERY
+        assert arrays["branches"].item() == 1
 
 
 def test_a_foreign_metric_names_no_file() -> None:
     content = frames_npz(DAMAGED["foreign scores"]())
     assert not [name for name in files_of(content) if "/" in name or ".." in name]
-    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
-        assert kept["metrics"].tolist() == ["../x"]
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        assert arrays["metrics"].tolist() == ["../x"]
 
 
 @pytest.mark.parametrize("branches", [1, 2])
@@ -295,7 +295,7 @@ def test_a_name_with_tabs_stays_in_its_cell() -> None:
 
 
 @pytest.mark.parametrize("name", ["no frames", "nothing finite"])
-def test_without_an_embedding_the_projector_gets_a_sentence(name: str) -> None:
+def test_without_an_embedding_the_projector_gets_a_message(name: str) -> None:
     files = files_of(tensorboard_zip(DAMAGED[name]()))
     assert list(files) == ["README.txt"]
     assert tables.NOTHING in files["README.txt"].decode()
@@ -317,7 +317,7 @@ def test_a_figure_draws_each_class_in_its_own_way(dim: int) -> None:
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_second_inputs_are_hollow_and_said_to_be_so(dim: int) -> None:
+def test_second_inputs_are_hollow_and_labelled_so(dim: int) -> None:
     figure = embedding_figure(run_history(branches=2), np.ones((10, dim), np.float32), text=TEXT)
     hollow = [trace for trace in figure.data if trace.marker.symbol.endswith("-open")]
     assert len(hollow) == 3
@@ -340,7 +340,7 @@ def test_axes_are_equally_long_and_hold_every_finite_point() -> None:
     [None, np.zeros((4, 2)), np.zeros((5, 4)), np.zeros(5), np.full((5, 2), np.nan), np.full((5, 3), np.inf)],
     ids=["none", "other points", "four axes", "flat", "not a number", "without end"],
 )
-def test_what_cannot_be_drawn_is_a_sentence(xy: np.ndarray | None) -> None:
+def test_what_cannot_be_drawn_is_a_message(xy: np.ndarray | None) -> None:
     figure = embedding_figure(run_history(), xy, text=TEXT)
     assert [note.text for note in figure.layout.annotations] == ["nothing here"]
     assert figure_html(figure)
@@ -387,8 +387,8 @@ def test_a_damaged_recording_still_gives_files(name: str) -> None:
     rows = rows_of(embeddings_csv(found))
     assert [row["class"] for row in rows] == ["cat", "cat", "dog", "dog", "hen"]
     for packed in (embeddings_npz(found), frames_npz(found)):
-        with np.load(io.BytesIO(packed), allow_pickle=False) as kept:
-            assert kept["labels"].tolist() == [0, 0, 1, 1, 2]
-            assert kept["steps"].tolist() in ([], [1], [30], [1, 10, 20, 30])
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            assert arrays["labels"].tolist() == [0, 0, 1, 1, 2]
+            assert arrays["steps"].tolist() in ([], [1], [30], [1, 10, 20, 30])
     assert "README.txt" in files_of(tensorboard_zip(found))
     assert embedding_figure(found, np.ones((5, 2), np.float32), text=TEXT).data

@@ -49,23 +49,23 @@ def fill(root: Path, **files: bytes) -> Path:
     return root
 
 
-# What is said
+# Messages
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_refusal_is_one_sentence_that_says_what_to_do(reason: str) -> None:
+def test_a_refusal_is_one_message_that_says_what_to_do(reason: str) -> None:
     message = str(ArchiveRejected(reason))
     assert message.endswith(".") and message.count(".") - message.count(".zip") == 1
     assert ": " in message and "{" not in message and "\n" not in message
 
 
-def test_a_limit_stands_in_the_sentence() -> None:
+def test_a_limit_stands_in_the_message() -> None:
     assert str(ArchiveRejected("pictures", 1_234)).startswith("There are more than 1,234 pictures here")
 
 
-def test_what_was_left_out_is_told_by_number_in_the_order_of_the_table() -> None:
-    told = left_out(Counter({"link": 1, "hidden": 3, "ending": 0, "big": 2}))
-    assert told == ["3 hidden or system files", "2 files over 10 MB", "1 link"]
+def test_what_was_left_out_is_counted_in_the_order_of_the_table() -> None:
+    counted = left_out(Counter({"link": 1, "hidden": 3, "ending": 0, "big": 2}))
+    assert counted == ["3 hidden or system files", "2 files over 10 MB", "1 link"]
     assert left_out(Counter()) == []
     assert len(left_out(Counter(SKIPPED.keys()))) == len(SKIPPED)
 

@@ -1,4 +1,4 @@
-"""Whatever a zip says of itself, it is refused in a sentence or gives what is really in it; nothing is written."""
+"""Whatever a zip says of itself, it is refused with a message or gives what is really in it; nothing is written."""
 
 from __future__ import annotations
 

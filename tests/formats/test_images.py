@@ -49,7 +49,7 @@ def ends(*values: int) -> bytes:
 
 
 def png_grey(rng: np.random.Generator, depth: int) -> Made:
-    """Values are spread over the whole range; of 16 bits the upper byte is kept. One value is transparent."""
+    """Values are spread over the whole range; of 16 bits the upper byte stays. One value is transparent."""
     samples = drawn(rng, 1, 2**depth)
     key = int(samples[0, 0])
     grey = samples >> 8 if depth == 16 else samples * (255 // (2**depth - 1))
@@ -254,7 +254,7 @@ def test_an_exif_of_either_byte_order_is_read(order: str) -> None:
     assert pixels_of(png(np.array([[1, 2]]), GREY, 8, chunk(b"eXIf", tiff))).tolist() == [[2, 1]]
 
 
-def test_nothing_but_pixels_is_kept() -> None:
+def test_nothing_but_pixels_stays() -> None:
     info = {"dpi": (72, 72), "comment": b"secret", "icc_profile": b"profile", "exif": exif(1)}
     for kind in ("PNG", "JPEG", "GIF", "WEBP"):
         image = decode(saved(picture(), kind, **info))
@@ -263,7 +263,7 @@ def test_nothing_but_pixels_is_kept() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_of_an_animation_the_first_frame_is_read_and_said_to_be_the_first(kind: str) -> None:
+def test_of_an_animation_the_first_frame_is_read_and_named_as_the_first(kind: str) -> None:
     first, second = (Image.new("RGB", (6, 5), colour) for colour in ((250, 10, 20), (0, 90, 0)))
     how = {"lossless": True} if kind == "WEBP" else {}
     image = decode(saved(first, kind, save_all=True, append_images=[second], **how))

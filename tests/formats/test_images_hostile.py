@@ -40,13 +40,13 @@ def test_the_corpus_is_large_and_has_every_reason() -> None:
 
 
 @pytest.mark.parametrize("key", REASONS)
-def test_a_refusal_is_one_plain_sentence_that_says_what_to_do(key: str) -> None:
+def test_a_refusal_is_one_plain_message_that_says_what_to_do(key: str) -> None:
     message = REASONS[key]
     assert message.startswith(("This file", "This image")) and message.endswith(".")
     assert message.count(". ") == 0 and "; " in message and len(message) < 120
 
 
-def test_a_refusal_carries_its_reason_and_its_sentence() -> None:
+def test_a_refusal_carries_its_reason_and_its_message() -> None:
     with pytest.raises(ImageRejected) as caught:
         decode(b"")
     assert (caught.value.reason, caught.value.message) == ("empty", REASONS["empty"])
@@ -77,7 +77,7 @@ def test_a_png_with_any_one_bit_turned_is_refused() -> None:
         assert reason(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :]) in ("not_an_image", "damaged"), at
 
 
-def test_an_image_is_let_in_where_warnings_are_errors_and_pillow_keeps_its_own_limit() -> None:
+def test_an_image_is_let_in_where_warnings_are_errors_and_pillow_keeps_its_limit() -> None:
     """More pixels than half of ours, where Pillow under our limit begins to warn."""
     before = Image.MAX_IMAGE_PIXELS
     assert decode(saved(Image.new("L", (3500, 3500)), "PNG")).size == (3500, 3500)

@@ -71,7 +71,7 @@ def test_stacks_are_paired_in_the_order_of_their_numbers() -> None:
     assert found.problems == ()
 
 
-def test_a_picture_is_kept_once_however_often_it_was_chosen() -> None:
+def test_a_picture_is_stored_once_however_often_it_was_chosen() -> None:
     found = of_stacks([("1", b"x"), ("2", b"y"), ("3", b"x")], [("1", b"x"), ("2", b"x"), ("3", b"y")])
     assert found.files == (b"x", b"y")
     assert [(pair.first, pair.second) for pair in found.pairs] == [(0, 0), (1, 0), (0, 1)]
@@ -246,14 +246,14 @@ def test_a_row_is_numbered_as_a_spreadsheet_does_also_behind_a_cell_of_several_l
         (f"{'é' * 9_999}.png,b.png", f"the zip has no picture “{'é' * 59}…”"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_left_out_with_a_sentence(row: str, problem: str) -> None:
+def test_a_row_that_cannot_be_used_is_left_out_with_a_message(row: str, problem: str) -> None:
     found = listed(f"first,second,same\na.png,b.png\n{row}\nb.png,c.png\n")
     assert pairs_of(found) == [(b"a", b"b", None), (b"b", b"c", None)]
     (message,) = found.problems
     assert message.startswith(f"Row 3: {problem}") and message.endswith(".") and ": " in message[7:]
 
 
-def test_twenty_problems_are_told_and_the_others_counted() -> None:
+def test_twenty_problems_are_listed_and_the_others_counted() -> None:
     def problems(number: int) -> Sequence[str]:
         return listed("first,second\n" + "x.png,a.png\n" * number + "a.png,b.png\n").problems
 
@@ -280,7 +280,7 @@ def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_first_reason() -
         "first second",
     ],
 )
-def test_a_list_without_its_header_is_told_which_one_to_write(header: str) -> None:
+def test_a_list_without_its_header_is_refused_with_which_one_to_write(header: str) -> None:
     assert rejection(f"{header}\na.png,b.png,1\n") == HEADER
     assert "write first,second,same there" in HEADER
 

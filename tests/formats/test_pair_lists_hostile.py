@@ -1,4 +1,4 @@
-"""Whatever a zip or its list holds, pairs come out of it or one sentence that says what to do; nothing is opened."""
+"""Whatever a zip or its list holds, pairs come out of it or one message that says what to do; nothing is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ A, B = File("a.png", b"a"), File("b.png", b"b")
 
 
 def outcome(data: bytes) -> PairList | str:
-    """The pairs, or the sentence, of which both are checked for what must always hold."""
+    """The pairs, or the message, of which both are checked for what must always hold."""
     try:
         found = of_zip(io.BytesIO(data))
     except PairsRejected as rejected:
@@ -220,7 +220,7 @@ def test_a_picture_that_cannot_be_read_costs_its_rows_only() -> None:
     ids=range(24),
 )  # fmt: skip
 @pytest.mark.usefixtures("_nothing_opens")
-def test_a_hostile_list_is_refused_in_a_sentence(table: bytes, message: str) -> None:
+def test_a_hostile_list_is_refused_with_a_message(table: bytes, message: str) -> None:
     found = of_table(table)
     assert isinstance(found, str) and found.startswith(message)
 
@@ -271,7 +271,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join)
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.sampled_from(["", "first,second\n", "first,second,same\n", "second;first;same\r\n"]))
 @example('a.png,"b.png"\n"', "first,second\n")
-def test_any_text_gives_pairs_or_a_sentence(text: str, header: str) -> None:
+def test_any_text_gives_pairs_or_a_message(text: str, header: str) -> None:
     of_table((header + text).encode("utf-8", "surrogatepass"))
 
 
@@ -279,11 +279,11 @@ def test_any_text_gives_pairs_or_a_sentence(text: str, header: str) -> None:
 @given(
     st.binary(max_size=200), st.sampled_from([b"", b"first,second\n", b"\xff\xfe", b"\xef\xbb\xbffirst,second,same\n"])
 )
-def test_any_bytes_give_pairs_or_a_sentence(data: bytes, start: bytes) -> None:
+def test_any_bytes_give_pairs_or_a_message(data: bytes, start: bytes) -> None:
     of_table(start + data)
 
 
-def test_a_thousand_damaged_zips_give_pairs_of_what_was_in_them_or_a_sentence() -> None:
+def test_a_thousand_damaged_zips_give_pairs_of_what_was_in_them_or_a_message() -> None:
     table = b"first,second,same\r\na.png,faces/b.png,1\r\nfaces/b.png,c.png,\r\n"
     files = (
         File("set/pairs.csv", table, method=8),

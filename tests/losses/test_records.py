@@ -75,13 +75,13 @@ def test_pairs_have_a_formula_for_each_branch_and_all_others_one(loss: Loss) -> 
 
 
 @every_loss
-def test_the_gradient_is_told_in_two_sentences(loss: Loss) -> None:
+def test_the_gradient_is_described_in_two_sentences(loss: Loss) -> None:
     assert len(re.findall(r"\.(?= [A-Z]|$)", loss.gradient)) == 2
     assert loss.gradient.endswith(".")
 
 
 @every_loss
-def test_the_title_and_the_citation_are_its_own(loss: Loss) -> None:
+def test_the_title_and_the_citation_are_those_of_the_loss(loss: Loss) -> None:
     assert [other.title for other in LOSSES.values()].count(loss.title) == 1
     assert 1990 <= loss.citation.year <= 2026
     in_title = re.search(r"\d{4}", loss.title)

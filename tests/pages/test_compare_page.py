@@ -29,7 +29,7 @@ from siamese_core.runs.model_file import ModelRejected, packed, read_model
 from siamese_core.training.loop import never, train
 from tests.pages.app import click, ran, words
 from tests.support.hostile_images import corpus
-from tests.support.hostile_models import CASES, OWN, assembled, good
+from tests.support.hostile_models import CASES, UPLOADED, assembled, good
 from tests.support.waiting import PATIENCE, until
 
 COMPARE = "pages/4_Compare.py"
@@ -67,7 +67,7 @@ def checked(app: AppTest) -> AppTest:
 
 
 def known(app: AppTest) -> AppTest:
-    """Once the training images are looked through."""
+    """Once the training images are embedded."""
     until(lambda: f"**{text.NEIGHBOURS}**" in words(ran(app)), "the neighbours")
     return app
 
@@ -117,9 +117,9 @@ def as_of_strangers(data: bytes) -> bytes:
     """The same file, trained on pictures that somebody else has uploaded."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
-    said = header["__metadata__"]
-    said["experiment"] = said["experiment"].replace("dataset=digits", f"dataset={OWN}")
-    said["classes"] = json.dumps(["<b>Ann", "*Ben*"])
+    metadata = header["__metadata__"]
+    metadata["experiment"] = metadata["experiment"].replace("dataset=digits", f"dataset={UPLOADED}")
+    metadata["classes"] = json.dumps(["<b>Ann", "*Ben*"])
     return assembled(json.dumps(header).encode(), data[8 + length :])
 
 
@@ -128,20 +128,20 @@ class TestAPairOfTheDataset:
         app = opened()
         assert app.selectbox(key=model_picker.CHOICE).value == "fashion_mnist"
         says_same, number, threshold = verdict(app)
-        kept = bundled_threshold()
-        assert threshold == pytest.approx(kept.value, rel=0.01)
+        saved = bundled_threshold()
+        assert threshold == pytest.approx(saved.value, rel=0.01)
         assert says_same == (number <= threshold)
         assert {metric.label: metric.value for metric in app.metric} == {
-            "False accepts": f"{kept.false_accept:.1%}", "False rejects": f"{kept.false_reject:.1%}",
+            "False accepts": f"{saved.false_accept:.1%}", "False rejects": f"{saved.false_reject:.1%}",
         }  # fmt: skip
-        said = text.RATES.format(
+        rates = text.RATES.format(
             rule=model_picker.text.RULES["eer"], group=model_picker.text.GROUPS["seen"],
-            different=f"{kept.different:,}", same=f"{kept.same:,}",
+            different=f"{saved.different:,}", same=f"{saved.same:,}",
         )  # fmt: skip
-        assert said in words(app)
+        assert rates in words(app)
 
     @pytest.mark.parametrize(("label", "same"), [(text.SAME_PAIR, True), (text.DIFFERENT_PAIR, False)])
-    def test_a_pair_is_drawn_of_one_class_or_of_two_and_the_truth_is_told(self, label: str, same: bool) -> None:
+    def test_a_pair_is_drawn_of_one_class_or_of_two_and_the_truth_is_shown(self, label: str, same: bool) -> None:
         app = click(opened(), label)
         labels = [app.selectbox(key=f"pair_class_{side}").value for side in range(2)]
         numbers = [app.number_input(key=f"pair_number_{side}").value for side in range(2)]
@@ -221,7 +221,7 @@ class TestUploads:
         assert text.NEED_OTHER.format(side="first") in words(ran(app))
 
     @pytest.mark.parametrize("side", [0, 1])
-    def test_what_is_no_picture_is_one_sentence_that_names_its_side_and_the_next_one_works(self, side: int) -> None:
+    def test_what_is_no_picture_is_one_message_that_names_its_side_and_the_next_one_works(self, side: int) -> None:
         files = [png(chequered()), png(chequered())]
         app = give(opened(source="upload"), *files[:side], b"<svg onload=alert(1)>", *files[side + 1 :])
         (error,) = app.error
@@ -233,14 +233,14 @@ class TestUploads:
         assert verdict(give(app, *files))[:2] == (True, 0)
         assert not app.error
 
-    def test_why_a_picture_is_refused_is_told_as_everywhere_else(self) -> None:
+    def test_why_a_picture_is_refused_is_shown_as_everywhere_else(self) -> None:
         app = opened(source="upload")
         for name in ("nothing", "html", "png_cut_in_half", "png_50000_square"):
             give(app, png(chequered()), corpus()[name][0])
-            said = text.REJECTED.format(
+            rejection = text.REJECTED.format(
                 side="Second", message=escape_markdown(str(ImageRejected(str(corpus()[name][1]))))
             )
-            assert [error.value for error in app.error] == [said], name
+            assert [error.value for error in app.error] == [rejection], name
 
     def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:
         clothes = model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[0]
@@ -261,9 +261,9 @@ class TestUploads:
 
     def test_a_photograph_is_cut_square_and_made_as_large_as_what_the_network_knows(self) -> None:
         photo = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
-        kept = io.BytesIO()
-        Image.fromarray(photo).save(kept, "JPEG")
-        app = give(opened(source="upload"), kept.getvalue(), kept.getvalue())
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, "JPEG")
+        app = give(opened(source="upload"), file.getvalue(), file.getvalue())
         assert verdict(app)[:2] == (True, 0)
         assert text.AS_SEEN.format(width=28, height=28, colours="grey") in words(app)
 
@@ -291,7 +291,7 @@ class TestSavedModels:
         assert model_picker.text.RULES["eer"] in words(app)
 
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_a_hostile_file_is_one_sentence_and_the_next_one_works(self, name: str) -> None:
+    def test_a_hostile_file_is_one_message_and_the_next_one_works(self, name: str) -> None:
         data = CASES[name].make()
         with pytest.raises(ModelRejected) as refused:
             read_model(data)
@@ -302,7 +302,7 @@ class TestSavedModels:
         assert not app.error
         assert "Trained on MNIST" in words(app)
 
-    def test_tensors_of_another_network_are_one_sentence(self) -> None:
+    def test_tensors_of_another_network_are_one_message(self) -> None:
         with pytest.raises(ModelRejected) as refused:
             check_architecture(read_model(good()))
         app = give_model(good())
@@ -313,7 +313,7 @@ class TestSavedModels:
         threshold = Threshold(0.375, "eer", "seen", 0.25, 0.5, 90, 10)
         app = give_model(as_of_strangers(packed(replace(digits, threshold=threshold))))
         assert model_picker.text.NO_IMAGES.format(remedy=model_picker.text.UPLOAD_AGAIN) in words(app)
-        assert OWN not in words(app)
+        assert UPLOADED not in words(app)
         app = give(app, png(chequered()), png(chequered()))
         assert verdict(app) == (True, 0, 0.375)
         assert text.NEIGHBOURS not in words(app)
@@ -333,10 +333,10 @@ class TestSavedModels:
 class TestRuns:
     def test_a_run_of_this_browser_is_offered_first_and_nobody_elses_is(self) -> None:
         app = opened()
-        mine, other = app.session_state["owner"], "somebody else's token"
-        run = engine().start(mine, SHORT)
+        hers, other = app.session_state["owner"], "somebody else's token"
+        run = engine().start(hers, SHORT)
         strange = engine().start(other, replace(SHORT, seed=1))
-        for owner, started in ((mine, run), (other, strange)):
+        for owner, started in ((hers, run), (other, strange)):
             until(
                 lambda owner=owner, started=started: (
                     (view := engine().poll(owner, started)) is not None and view.status == "finished"

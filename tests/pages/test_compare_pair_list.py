@@ -1,4 +1,4 @@
-"""Many pairs on the Compare page, without a browser: what is opened, asked, counted, shown and saved."""
+"""Many pairs on the Compare page, without a browser: what is opened, requested, counted, shown and saved."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ SIZE = (28, 28)
 
 def png(seed: int) -> bytes:
     """A picture that no other seed has."""
-    kept = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, SIZE, dtype=np.uint8)).save(kept, "PNG")
-    return kept.getvalue()
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, SIZE, dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def zip_of(table: str, files: dict[str, bytes]) -> bytes:
@@ -70,7 +70,7 @@ def with_stacks(first: list[str], second: list[str]) -> AppTest:
 
 
 def judged(app: AppTest) -> AppTest:
-    """Once all is known: the training images are looked through first."""
+    """Once all is known: the training images are embedded first."""
 
     def is_known() -> bool:
         ran(app)
@@ -106,7 +106,7 @@ class TestThePage:
         np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
         assert parts["unlike"].tolist() == whole["unlike"].tolist()
 
-    def test_a_picture_unlike_all_training_images_is_told_from_one_of_them(self) -> None:
+    def test_a_picture_unlike_all_training_images_is_distinguished_from_one_of_them(self) -> None:
         known = atlas_png(model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[:1], 1)
         rows, columns = np.indices(SIZE) // 4
         chequered = atlas_png(((rows + columns) % 2 * 255).astype(np.uint8)[None, None], 1)
@@ -122,12 +122,12 @@ class TestThePage:
         until(lambda: ran(app).dataframe, "the table")
         assert app.dataframe[0].value["second"].tolist() == ["b.png"]
 
-    def test_where_no_pair_is_left_that_is_said(self) -> None:
+    def test_where_no_pair_is_left_that_is_shown(self) -> None:
         app = with_zip("first,second\na.png,b.png\n", {"a.png": png(1), "b.png": b"\x89PNG\r\n\x1a\n"})
         assert text.NONE_LEFT in words(app)
         assert not app.dataframe
 
-    def test_stacks_of_unequal_length_are_one_sentence(self) -> None:
+    def test_stacks_of_unequal_length_are_one_message(self) -> None:
         app = with_stacks(["1.png", "2.png"], ["1.png"])
         assert [error.value.replace("\\", "") for error in app.error] == [
             "There are 2 first and 1 second pictures: choose equally many on both sides."
@@ -234,10 +234,10 @@ class TestJudged:
     three = Verdicts((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
 
     def test_false_accepts_and_false_rejects_are_counted_where_the_truth_is_known(self) -> None:
-        said = summary(rows(self.model, self.three, 0.45))
-        assert "Pairs: **3**. By the threshold 0.45, **1** the same and **2** different." in said
-        assert "known: **2**, of which the verdict is right on **0**" in said
-        assert "False accepts: **1** of 1. False rejects: **1** of 1." in said
+        shown = summary(rows(self.model, self.three, 0.45))
+        assert "Pairs: **3**. By the threshold 0.45, **1** the same and **2** different." in shown
+        assert "known: **2**, of which the verdict is right on **0**" in shown
+        assert "False accepts: **1** of 1. False rejects: **1** of 1." in shown
 
     def test_a_pair_at_the_threshold_is_the_same(self) -> None:
         assert rows(self.model, self.three, 0.5)[0]["verdict"] == "same"

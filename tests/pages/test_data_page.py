@@ -212,7 +212,7 @@ class TestOwn:
         ],
         ids=["no zip", "one class", "one picture each", "cut"],
     )
-    def test_what_cannot_be_used_is_one_sentence_and_the_next_upload_works(self, content: bytes, message: str) -> None:
+    def test_what_cannot_be_used_is_one_message_and_the_next_upload_works(self, content: bytes, message: str) -> None:
         assert message in words(uploaded(content))
         assert text.READY.format(count=4, classes=2) in words(uploaded(zip_of({"a": 2, "b": 2})))
 
@@ -236,7 +236,7 @@ class TestOwn:
         app.button(key=f"undo_{key}").click().run()
         assert list(uploads().sets(token)) == [key]
 
-    def test_faces_are_said_to_be_missing_where_people_look_for_them(self) -> None:
+    def test_faces_are_reported_missing_where_people_look_for_them(self) -> None:
         assert text.NO_FACES in words(opened("own"))
 
     def test_a_folder_of_the_server_is_offered_only_where_the_operator_allowed_it(
@@ -258,7 +258,9 @@ class TestOwn:
 
 
 class TestGet:
-    def test_size_and_licence_are_said_before_a_download(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_size_and_licence_are_shown_before_a_download(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))
         app = opened("get")
         for key in DOWNLOADS:
@@ -269,7 +271,7 @@ class TestGet:
             f"get_{key}" for key in DOWNLOADS if not DATASETS[key].find()
         ]
 
-    def test_without_internet_a_download_is_one_sentence_and_the_page_goes_on(
+    def test_without_internet_a_download_is_one_message_and_the_page_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SIAMESE_DATA", str(tmp_path))

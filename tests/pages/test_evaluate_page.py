@@ -1,4 +1,4 @@
-"""What the Evaluate and Compare pages do with the class names of somebody's own pictures: show them, and no more."""
+"""What the Evaluate and Compare pages do with the class names of uploaded pictures: show them, and no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.evaluation.report import from_wire
 from siamese_core.experiment.experiment import Experiment
 from tests.pages.app import ran
-from tests.support.uploading import until_read
+from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
@@ -33,9 +33,9 @@ OWNER = "owner of pictures"
 
 def picture(seed: int, brightness: int) -> bytes:
     noise = np.random.default_rng(seed).integers(0, 100, (40, 40, 3), dtype=np.uint8)
-    kept = io.BytesIO()
-    Image.fromarray(noise + np.uint8(brightness)).save(kept, "PNG")
-    return kept.getvalue()
+    file = io.BytesIO()
+    Image.fromarray(noise + np.uint8(brightness)).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def opened(page: str, run: str, part: str = "") -> AppTest:
 def raw(app: AppTest) -> str:
     """All that is read as Markdown, as it is written."""
     shown = (app.markdown, app.caption, app.info, app.warning, app.error)
-    said = [element.value for elements in shown for element in elements]
-    said += [caption for image in app.image for caption in image.captions]
-    return "\n".join(said)
+    texts = [element.value for elements in shown for element in elements]
+    texts += [caption for image in app.image for caption in image.captions]
+    return "\n".join(texts)
 
 
 def no_name_is_read_as_markdown(app: AppTest) -> None:

@@ -60,10 +60,10 @@ def chosen_by(app: AppTest, rule: str) -> AppTest:
 
 def test_both_groups_stand_beside_each_other_with_intervals() -> None:
     app = evaluated()
-    said = words(app)
+    shown = words(app)
     for name, group in report().groups.items():
-        assert f"{text.GROUPS[name]}:" in said
-        assert f"of {len(group.reported_on.different):,}" in said
+        assert f"{text.GROUPS[name]}:" in shown
+        assert f"of {len(group.reported_on.different):,}" in shown
     (table,) = app.dataframe
     auc = table.value[text.SUMMARY["auc"]].tolist()
     assert [each[:5] for each in auc] == [f"{group.scores['auc']:.3f}" for group in report().groups.values()]
@@ -117,7 +117,7 @@ def test_a_hand_moves_it_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "says"),
+    ("part", "shown_text"),
     [
         ("retrieval", text.SHEET_TITLE),
         ("few_shot", "5-way 1-shot"),
@@ -125,23 +125,23 @@ def test_a_hand_moves_it_anywhere() -> None:
         ("baselines", text.BASELINES),
     ],
 )
-def test_the_address_names_a_part(part: str, says: str) -> None:
+def test_the_address_names_a_part(part: str, shown_text: str) -> None:
     app = evaluated(part)
     labels = [metric.label for metric in app.metric]
-    assert says in words(app) or any(says in label for label in labels)
+    assert shown_text in words(app) or any(shown_text in label for label in labels)
 
 
-def test_a_part_that_is_none_is_said() -> None:
+def test_a_part_that_is_none_is_reported() -> None:
     app = opened("<script>")
-    # Said once: then the address is a right one.
-    said = [words(app)]
+    # Shown once: then the address is a right one.
+    texts = [words(app)]
 
     def is_evaluated() -> bool:
-        said.append(words(ran(app)))
-        return text.SAVE in said[-1]
+        texts.append(words(ran(app)))
+        return text.SAVE in texts[-1]
 
     until(is_evaluated, "the evaluation")
-    assert any("threshold, retrieval, few_shot" in each for each in said)
+    assert any("threshold, retrieval, few_shot" in each for each in texts)
 
 
 def test_held_out_classes_that_are_fewer_than_asked_for_are_all_taken() -> None:
@@ -164,7 +164,7 @@ def test_a_model_without_its_images_says_so() -> None:
     app.session_state["model_choice"] = model_picker.FILE
     elsewhere = replace(model_picker.bundled("mnist").model, has_images=False)
     app.session_state[UPLOADED] = model_picker.file_of(elsewhere)
-    until(lambda: text.NO_IMAGES in words(ran(app)), "the sentence")
+    until(lambda: text.NO_IMAGES in words(ran(app)), "the message")
     assert models_text.SAVE not in words(app)
 
 
@@ -229,13 +229,13 @@ def test_small_rates_keep_digits_that_say_something() -> None:
 
 
 def test_the_threshold_and_its_rates_are_among_the_figures() -> None:
-    kept = model_picker.bundled("fashion_mnist").model.threshold
-    assert kept is not None
-    rows = save.at_threshold(found(), kept)
-    assert rows[0]["value"] == kept.value
+    threshold = model_picker.bundled("fashion_mnist").model.threshold
+    assert threshold is not None
+    rows = save.at_threshold(found(), threshold)
+    assert rows[0]["value"] == threshold.value
     by_name = {(row["classes"], row["score"]): row for row in rows}
-    assert by_name["seen", "false_accept"]["value"] == pytest.approx(kept.false_accept, abs=1e-3)
-    assert by_name["held_out", "false_reject"]["value"] > kept.false_reject  # type: ignore[operator]
+    assert by_name["seen", "false_accept"]["value"] == pytest.approx(threshold.false_accept, abs=1e-3)
+    assert by_name["held_out", "false_reject"]["value"] > threshold.false_reject  # type: ignore[operator]
     assert save.at_threshold(found(), None) == []
 
 

@@ -14,31 +14,31 @@ from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived,
 from siamese_core.losses import LOSSES
 from siamese_core.training.loss_curves import drawn
 
-Asked = tuple[str, dict[str, float], np.ndarray]
+Arguments = tuple[str, dict[str, float], np.ndarray]
 
 
 class Worker:
-    """Answers at once, or, while it is busy, when it is told to."""
+    """Replies at once, or, while it is busy, when it catches up."""
 
     def __init__(self) -> None:
         self.busy = False
-        self._late: list[tuple[Asked, Future[Any]]] = []
+        self._late: list[tuple[Arguments, Future[Any]]] = []
 
     def devices(self) -> dict[str, str]:
         return {"cpu": "CPU"}
 
-    def loss_curve(self, *asked: Any) -> Future[Any]:
-        answer: Future[Any] = Future()
+    def loss_curve(self, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         if self.busy:
-            self._late.append((asked, answer))  # type: ignore[arg-type]
+            self._late.append((arguments, future))  # type: ignore[arg-type]
         else:
-            answer.set_result(drawn(*asked))
-        return answer
+            future.set_result(drawn(*arguments))
+        return future
 
     def catch_up(self) -> None:
         self.busy = False
-        for asked, answer in self._late:
-            answer.set_result(drawn(*asked))
+        for arguments, future in self._late:
+            future.set_result(drawn(*arguments))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_nothing_stands_in_for_another_loss_for_single_places_or_for_what_must_b
 def test_what_comes_while_the_rest_is_drawn_is_drawn_where_it_was_missing(worker: Worker) -> None:
     axis = along("contrastive", 2.0)
     worker.busy = True
-    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None, "a chart gives way to a sentence"
+    assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None, "a chart gives way to a message"
     worker.catch_up()
     assert loss_arrays("contrastive", {"margin": 1.0}, axis) is not None, "another one below it is drawn"
     assert loss_arrays("quality", {"margin": 1.0}, axis) is not None

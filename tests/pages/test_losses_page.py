@@ -126,7 +126,7 @@ def test_all_losses_of_a_kind_can_be_laid_over_each_other() -> None:
         assert app.multiselect(key="losses_shown").value == list(members)
 
 
-def test_the_page_takes_its_own_address_without_any_loss() -> None:
+def test_the_page_takes_its_address_without_any_loss() -> None:
     app = opened()
     app.multiselect(key="losses_shown").set_value([]).run()
     assert field(app, "shown") == ""
@@ -149,14 +149,14 @@ def test_a_myth_trains_its_sides_and_states_what_they_measured() -> None:
     owner = app.session_state["owner"]
     _, runs = app.session_state["trials"]["flip"]
     assert list(runs) == list(MYTHS["flip"].sides)
-    assert engine().latest(owner) is None, "the Train page keeps its own run"
+    assert engine().latest(owner) is None, "the Train page keeps its run"
     for run in runs.values():
         until(lambda run=run: (v := engine().poll(owner, run)) is not None and v.status == "finished", "the end")
     app.run()
     assert not app.exception
-    (said,) = app.info
+    (info,) = app.info
     right, flipped = (engine().poll(owner, run).scores[-1][1]["map_at_r"]["seen"] for run in runs.values())
-    assert f"{right:.3f} with the right labels and {flipped:.3f} with the flipped ones" in said.value
+    assert f"{right:.3f} with the right labels and {flipped:.3f} with the flipped ones" in info.value
 
 
 def test_a_trial_can_be_stopped() -> None:
@@ -167,7 +167,7 @@ def test_a_trial_can_be_stopped() -> None:
     assert all(engine().poll(app.session_state["owner"], run) is None for run in runs.values())
 
 
-def test_settings_of_one_part_are_kept_while_another_is_shown_and_stand_in_the_address() -> None:
+def test_settings_of_one_part_stay_while_another_is_shown_and_stand_in_the_address() -> None:
     app = opened(section="reach", output="sigmoid", dim="7")
     assert app.selectbox(key="losses_output").value == "sigmoid"
     app.segmented_control(key="losses_section").set_value("code").run()

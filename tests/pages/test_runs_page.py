@@ -22,7 +22,7 @@ from siamese_core.runs.archive import packed_run
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 from tests.pages.app import click, ran, words
-from tests.support.uploading import until_read
+from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
@@ -32,7 +32,7 @@ SHORT = Experiment(dataset="digits", encoder="mlp", steps=30, projection="pca", 
 
 
 def finished(owner: str, experiment: Experiment = SHORT) -> str:
-    """A run that is kept, with its film laid out."""
+    """A saved run, with its film laid out."""
     run = engine().start(owner, experiment)
     until(lambda: (view := engine().poll(owner, run)) is not None and view.status == "finished", "the run")
     until(lambda: not engine().store.is_busy(run), "its last save")
@@ -75,8 +75,8 @@ def labels(app: AppTest) -> list[str]:
 
 
 def test_a_browser_sees_its_own_runs_and_nobody_elses(run: str) -> None:
-    mine, others = opened(ANN), opened(BEN)
-    assert len(mine.dataframe[0].value) == 1
+    hers, others = opened(ANN), opened(BEN)
+    assert len(hers.dataframe[0].value) == 1
     assert not others.dataframe and text.NONE_YET in words(others)
 
 
@@ -91,14 +91,14 @@ def test_the_table_says_what_a_run_was_and_how_it_went(run: str) -> None:
     assert row[text.COLUMNS["picture"]].startswith("data:image/png;base64,")
 
 
-def test_a_guessed_id_answers_like_an_unknown_one(run: str) -> None:
+def test_a_guessed_id_is_like_an_unknown_one(run: str) -> None:
     guessed, unknown = opened(BEN, run=run), opened(BEN, run="x" * len(run))
     assert text.NO_RUN.format(asked=run) in words(guessed)
     assert text.NO_RUN.format(asked="x" * len(run)) in words(unknown)
     assert text.DELETE not in labels(guessed)
 
 
-def test_a_link_with_anything_in_it_is_a_sentence() -> None:
+def test_a_link_with_anything_in_it_is_a_message() -> None:
     app = opened(BEN, run="../../etc/passwd,<b>*x*,,", section="nothing")
     assert "../../etc/passwd" in words(app) and "<b>*x*" in words(app)
     assert "no part “nothing”" in words(app)
@@ -252,7 +252,7 @@ def test_nobody_elses_sweep_is_shown() -> None:
     assert text.NO_SWEEP in words(opened("somebody without a sweep", section="sweeps"))
 
 
-def test_a_run_is_taken_along_and_brought_again(run: str) -> None:
+def test_a_run_is_downloaded_and_imported_again(run: str) -> None:
     carla = "carla who brings a run"
     files = engine().store.files(hashed(ANN), run)
     assert files is not None
@@ -266,17 +266,17 @@ def test_a_run_is_taken_along_and_brought_again(run: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("run.zip", b"no zip", "This zip cannot be read as a run: it is no zip archive."),
         ("model.safetensors", b"of a model", "model.safetensors: this is a model, not a run"),
         ("run.safetensors", b"torn", "probe.safetensors is missing"),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_sentence(name: str, content: bytes, says: str) -> None:
+def test_what_is_no_run_is_refused_with_one_message(name: str, content: bytes, message: str) -> None:
     app = opened("somebody who brings something else", section="bring")
     app.file_uploader(key="runs_brought").set_value((name, content, "application/octet-stream"))
-    assert says in words(ran(app))
+    assert message in words(ran(app))
     assert engine().store.infos(hashed("somebody who brings something else")) == []
 
 
@@ -289,17 +289,17 @@ def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgott
     assert models_text.SAVED_RUN.format(about="Contrastive (Hadsell 2006) on Digits, 8×8", steps=30) in choice.options
     choice.set_value(run)
     ran(app)
-    kept_run, file = app.session_state[model_picker.OF_RUN]
-    assert (kept_run, file.model.steps) == (run, 30)
+    picked_run, file = app.session_state[model_picker.OF_RUN]
+    assert (picked_run, file.model.steps) == (run, 30)
 
 
-def test_runs_on_own_pictures_are_saved_only_when_asked() -> None:
-    elsa = "elsa with pictures of her own"
+def test_runs_on_uploaded_pictures_are_saved_only_when_asked() -> None:
+    elsa = "elsa with uploaded pictures"
     files = [File(f"{name}/{n}.png", png(n)) for name in ("one", "two") for n in range(6)]
     uploads().read_zip(elsa, io.BytesIO(zipped(*files)))
     assert until_read(uploads(), elsa).status == "ready"
-    own = uploads().prepare(elsa, 28, False, 50, "hers")
-    app = opened(elsa, TRAIN, dataset=own, encoder="mlp", steps="4", projection="pca")
+    key = uploads().prepare(elsa, 28, False, 50, "hers")
+    app = opened(elsa, TRAIN, dataset=key, encoder="mlp", steps="4", projection="pca")
     click(app, train_text.BUTTONS["train"][0])
     run = engine().latest(elsa)
     assert run is not None
@@ -309,7 +309,7 @@ def test_runs_on_own_pictures_are_saved_only_when_asked() -> None:
     app = ran(app)
     app.toggle(key="keep_own").set_value(True)
     click(ran(app), train_text.BUTTONS["train"][0])
-    until(lambda: [r.status for r in engine().store.infos(hashed(elsa))] == ["finished"], "the run that is kept")
+    until(lambda: [r.status for r in engine().store.infos(hashed(elsa))] == ["finished"], "the saved run")
 
 
 def png(seed: int) -> bytes:

@@ -14,12 +14,12 @@ from siamese_core.engine.rpc.client import PendingReply, Reply
 
 
 def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor kept for the one that asks later, in the same tab."""
+    """Nor cached for the one that asks later, in the same tab."""
 
     def transformed(view: str, images: np.ndarray) -> PendingReply:
-        answer = PendingReply()
-        answer.set_result(Reply({"images": 255 - images}))
-        return answer
+        reply = PendingReply()
+        reply.set_result(Reply({"images": 255 - images}))
+        return reply
 
     monkeypatch.setattr(widgets, "st", SimpleNamespace(session_state={}))
     monkeypatch.setattr(sprites, "engine", SimpleNamespace(transformed=transformed))

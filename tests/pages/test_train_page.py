@@ -221,8 +221,8 @@ def test_another_projection_is_no_change_of_the_run() -> None:
 
 def test_buttons_fit_the_state_of_the_run() -> None:
     def usable(app: AppTest) -> set[str]:
-        own = (button for button in app.button if button.key.startswith("button_"))
-        return {button.key.removeprefix("button_") for button in own if not button.disabled}
+        shown = (button for button in app.button if button.key.startswith("button_"))
+        return {button.key.removeprefix("button_") for button in shown if not button.disabled}
 
     app = opened("dataset=digits&encoder=mlp&steps=100000")
     assert usable(app) == {"train", "step"}

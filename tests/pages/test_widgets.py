@@ -10,17 +10,17 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui.shims import widgets as shim
 
-SAID = {"box": "b", "radio": "b", "some": ["c", "a"], "slider": 3, "number": 0.5, "toggle": True, "text": "hello"}
+VALUES = {"box": "b", "radio": "b", "some": ["c", "a"], "slider": 3, "number": 0.5, "toggle": True, "text": "hello"}
 
 
 def page() -> None:
     import streamlit as st
 
     from pages.ui.shims import widgets
-    from tests.pages.test_widgets import SAID
+    from tests.pages.test_widgets import VALUES
 
     if st.session_state.get("once") is None:
-        st.session_state.update(SAID, once=True)
+        st.session_state.update(VALUES, once=True)
     widgets.selectbox("box", ["a", "b"], key="box")
     widgets.radio("radio", ["a", "b"], key="radio")
     widgets.multiselect("some", ["a", "b", "c"], key="some")
@@ -51,7 +51,7 @@ def test_every_draw_says_the_value_as_the_default(app: AppTest, draws: int) -> N
     for _ in range(draws - 1):
         app.run()
     found = widgets(app)
-    assert {name: found[name].value for name in SAID} == SAID
+    assert {name: found[name].value for name in VALUES} == VALUES
     assert [found[name].proto.default for name in ("box", "radio", "number", "toggle", "text")] == [
         1, 1, 0.5, True, "hello",
     ]  # fmt: skip

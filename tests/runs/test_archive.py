@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_what_is_brought_is_what_was_taken(folder: Path) -> None:
+def test_what_is_imported_is_what_was_downloaded(folder: Path) -> None:
     files = files_of(folder)
     assert of_zip(io.BytesIO(zipped_run(files))) == files
     record = info_of(files)
@@ -68,7 +68,7 @@ def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "it is no zip archive"),
         (b"nothing of the kind", "it is no zip archive"),
@@ -77,8 +77,8 @@ def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path)
         (zipped(File("run.safetensors", b"hello"), File("probe.safetensors", b"hello")), "is damaged"),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_sentence(content: bytes, says: str) -> None:
-    with pytest.raises(FolderRejected, match=says) as refused:
+def test_what_is_no_run_is_refused_with_one_message(content: bytes, message: str) -> None:
+    with pytest.raises(FolderRejected, match=message) as refused:
         info_of(of_zip(io.BytesIO(content)))
     assert "\n" not in str(refused.value)
 

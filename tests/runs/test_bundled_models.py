@@ -56,10 +56,10 @@ def test_the_command_makes_a_model_that_is_as_good() -> None:
     experiment, _ = Experiment.from_query(COMMANDS[name])
     *_, last = train(experiment, wants_frame=never)
     assert last.frame is not None
-    kept = scores(bundled(name))
+    saved = scores(bundled(name))
     for metric, better in (("map_at_r", 1), ("precision_at_1", 1), ("auc", 1), ("eer", -1)):
         for group, score in last.frame.metrics[metric].items():
-            expected = kept[metric][group]
+            expected = saved[metric][group]
             assert (score is None) == (expected is None)
             if score is not None and expected is not None:
                 assert better * (score - expected) > -AS_GOOD, (metric, group)

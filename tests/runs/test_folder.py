@@ -34,7 +34,7 @@ from siamese_core.runs.history import EVAL_IMAGES, FRAMES, MAX_SCORES, RUN
 from siamese_core.runs.info import INFO, read_info
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import always, never, train
-from tests.support.killing import KILLS, Running, saving_always, watched_writing
+from tests.support.kills import KILLS, Running, saving_always, watched_writing
 from tests.support.waiting import until
 
 SHORT = "dataset=digits&encoder=mlp&steps=2"
@@ -55,14 +55,14 @@ def sha(path: Path) -> str:
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
-    kept = saved()
-    save(tmp_path, kept)
+    checkpoint = saved()
+    save(tmp_path, checkpoint)
     found = load(tmp_path)
-    assert (found.experiment, found.machine, found.state.step) == (kept.experiment, kept.machine, 3)
-    assert found.state.tensors.keys() == kept.state.tensors.keys()
-    for name, array in kept.state.tensors.items():
+    assert (found.experiment, found.machine, found.state.step) == (checkpoint.experiment, checkpoint.machine, 3)
+    assert found.state.tensors.keys() == checkpoint.state.tensors.keys()
+    for name, array in checkpoint.state.tensors.items():
         np.testing.assert_array_equal(found.state.tensors[name], array)
-    np.testing.assert_array_equal(found.loss, kept.loss)
+    np.testing.assert_array_equal(found.loss, checkpoint.loss)
     assert not found.finished
 
 
@@ -87,7 +87,7 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "holds no run"),
         (b"", "damaged"),
@@ -96,14 +96,14 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
         (lambda whole: whole[:100] + b"!" + whole[101:], "damaged"),
     ],
 )
-def test_a_torn_or_foreign_folder_is_named(content: object, says: str, tmp_path: Path) -> None:
+def test_a_torn_or_foreign_folder_is_named(content: object, message: str, tmp_path: Path) -> None:
     save(tmp_path, saved())
     path = tmp_path / RUN
     if content is None:
         path.unlink()
     else:
         path.write_bytes(content(path.read_bytes()) if callable(content) else content)  # type: ignore[arg-type]
-    with pytest.raises(FolderRejected, match=says) as rejected:
+    with pytest.raises(FolderRejected, match=message) as rejected:
         load(tmp_path)
     assert str(tmp_path) in str(rejected.value)
 
@@ -122,7 +122,7 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_as_many_scores_as_are_kept_fit_into_the_file(tmp_path: Path) -> None:
+def test_as_many_scores_as_are_stored_fit_into_the_file(tmp_path: Path) -> None:
     widest = {name: dict.fromkeys(("seen", "held_out"), -1.2345678901234567e-100) for name in METRICS}
     scores = [(100_000, dict(widest)) for _ in range(MAX_SCORES)]
     save(tmp_path, replace(saved(), scores=scores))
@@ -131,13 +131,13 @@ def test_as_many_scores_as_are_kept_fit_into_the_file(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_without_what_a_kill_left(tmp_path: Path) -> None:
     (tmp_path / FRAMES).mkdir()
-    kept = [tmp_path / RUN, tmp_path / EVAL_IMAGES, tmp_path / FRAMES / "000000001.safetensors", tmp_path / "notes.txt"]
+    used = [tmp_path / RUN, tmp_path / EVAL_IMAGES, tmp_path / FRAMES / "000000001.safetensors", tmp_path / "notes.txt"]
     left = [tmp_path / f"{RUN}.0011{PART}", tmp_path / FRAMES / "000000004.safetensors"]
     left += [tmp_path / FRAMES / f"000000004.safetensors.0011{PART}", tmp_path / FRAMES / "x.safetensors"]
-    for path in (*kept, *left):
+    for path in (*used, *left):
         path.write_bytes(b"x")
     rewind(tmp_path, 3)
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(used)
 
 
 # On the command line
@@ -157,7 +157,7 @@ def test_a_finished_run_is_not_overwritten_and_not_gone_on_with(
     assert main(["resume", str(tmp_path / "nowhere")]) == 2
 
 
-def test_a_full_disk_is_said_once_and_stops_no_training(
+def test_a_full_disk_is_reported_once_and_stops_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object) -> None:
@@ -241,9 +241,9 @@ def test_a_kill_before_any_step_of_a_save_loses_one_save_at_most(stride: int, tm
 def _assert_same_end(killed: Path, whole: Path) -> None:
     """The same bits of all that was learnt, and a film without a gap or a repetition."""
     assert sha(killed / MODEL) == sha(whole / MODEL)
-    kept, expected = (load(folder) for folder in (killed, whole))
-    np.testing.assert_array_equal(kept.loss, expected.loss)
-    np.testing.assert_array_equal(kept.active, expected.active)
+    resumed, expected = (load(folder) for folder in (killed, whole))
+    np.testing.assert_array_equal(resumed.loss, expected.loss)
+    np.testing.assert_array_equal(resumed.active, expected.active)
     film, full = (run_history_of(files_of(folder), "run").film for folder in (killed, whole))
     assert set(full.steps) <= set(film.steps)
     np.testing.assert_array_equal(film.embeddings[-1], full.embeddings[-1])

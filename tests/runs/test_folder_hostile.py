@@ -1,4 +1,4 @@
-"""A run's folder by somebody else: it can be looked at, or is refused in one sentence; nothing else ever happens."""
+"""A run's folder by somebody else: it can be replayed, or is refused with one message; nothing else ever happens."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from siamese_core.runs.folder import FolderRejected, load, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film
 from siamese_core.runs.info import packed_info, read_info
 from tests.formats.test_safetensors import ANY_JSON
-from tests.support.saving import CLASSES, eval_images, files_at, frame_at
+from tests.support.runs import CLASSES, eval_images, files_at, frame_at
 
 OTHERS = EvalImages(CLASSES, np.zeros(1, np.int32), np.zeros((1, 1, 2, 2), np.uint8), 1)
 
 
 def hostile(files: dict[str, bytes], meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
-    """The files, with other things said in the run's own."""
+    """The files, with other metadata and arrays in the run's."""
     old_meta, old_arrays = unpacked(files[RUN])
-    kept = {name: array for name, array in (old_arrays | arrays).items() if array is not None}
-    return files | {RUN: packed({k: v for k, v in (old_meta | meta).items() if v != "missing"}, kept)}
+    merged = {name: array for name, array in (old_arrays | arrays).items() if array is not None}
+    return files | {RUN: packed({k: v for k, v in (old_meta | meta).items() if v != "missing"}, merged)}
 
 
 MACHINE = {"device": "cpu", "threads": 1, "precision": "fp32"}
@@ -77,7 +77,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_run_is_refused_in_a_sentence(name: str, tmp_path: Path) -> None:
+def test_a_hostile_run_is_refused_with_a_message(name: str, tmp_path: Path) -> None:
     files = hostile(files_at(3), *HOSTILE[name])
     (tmp_path / RUN).write_bytes(files[RUN])
     for use in (lambda: run_history_of(files, "This run"), lambda: load(tmp_path)):
@@ -103,7 +103,7 @@ def test_the_run_that_is_changed_above_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({EVAL_IMAGES: None}, "probe.safetensors is missing"),
         ({RUN: None}, "run.safetensors is missing"),
@@ -124,11 +124,11 @@ def test_the_run_that_is_changed_above_is_read(tmp_path: Path) -> None:
         ({f"{FRAMES}{4:09d}.safetensors": packed_film(film_of([(2, frame_at(2))]))}, "pictures are damaged"),
         ({f"{FRAMES}{0:09d}.safetensors": packed_film(film_of([(2, frame_at(2))]))}, "pictures are damaged"),
     ],
-    ids=["no probe", "no run", "empty", "labels", "other images", "torn frames", "a step twice", "steps that go back"],
+    ids=["no images", "no run", "empty", "labels", "other images", "torn frames", "a step twice", "steps that go back"],
 )
-def test_files_that_do_not_fit_each_other_are_refused(changes: dict[str, Any], says: str) -> None:
+def test_files_that_do_not_fit_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
     files = {name: content for name, content in (files_at(3) | changes).items() if content is not None}
-    with pytest.raises(FolderRejected, match=says) as refused:
+    with pytest.raises(FolderRejected, match=message) as refused:
         run_history_of(files, "This run")
     assert is_a_sentence(str(refused.value))
 
@@ -139,13 +139,13 @@ def test_frames_beyond_the_state_are_left_out() -> None:
     np.testing.assert_array_equal(run_history_of(files_at(3) | later, "").film.steps, [1, 2, 3])
 
 
-def test_another_version_is_told_from_damage() -> None:
+def test_another_version_is_distinguished_from_damage() -> None:
     with pytest.raises(FolderRejected, match="is of version 2, expected 1; update this app"):
         run_history_of(hostile(files_at(3), {"schema": 2}, {}), "This run")
 
 
 @pytest.mark.parametrize(
-    ("meta", "arrays", "says"),
+    ("meta", "arrays", "message"),
     [
         ({"experiment": "dataset=/etc/passwd"}, {}, "dataset=/etc/passwd"),
         ({"experiment": "dataset=own-0123456789abcdef01234567"}, {}, "dataset"),
@@ -155,12 +155,12 @@ def test_another_version_is_told_from_damage() -> None:
     ids=["an unknown dataset", "pictures that are gone", "no state", "another length"],
 )
 def test_a_run_that_can_be_looked_at_is_not_always_gone_on_with(
-    meta: dict[str, Any], arrays: dict[str, Any], says: str, tmp_path: Path
+    meta: dict[str, Any], arrays: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     files = hostile(files_at(3), meta, arrays)
     assert run_history_of(files, "").step == 3
     (tmp_path / RUN).write_bytes(files[RUN])
-    with pytest.raises(FolderRejected, match=says):
+    with pytest.raises(FolderRejected, match=message):
         load(tmp_path)
 
 
@@ -176,7 +176,7 @@ def test_anything_in_the_place_of_anything_that_a_run_says(tmp_path: Path, key: 
         load(tmp_path)
 
 
-def test_every_file_cut_short_or_changed_anywhere_is_refused_in_a_sentence() -> None:
+def test_every_file_cut_short_or_changed_anywhere_is_refused_with_a_message() -> None:
     files, chance = files_at(3), random.Random(0)
     for name, content in files.items():
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""Films and probe images: as they were within half precision, or `Damaged`, whoever they come from."""
+"""Films and eval images: as they were within half precision, or `Damaged`, whoever they come from."""
 
 from __future__ import annotations
 
@@ -174,10 +174,10 @@ def test_reading_a_film_takes_a_few_times_its_bytes() -> None:
         tracemalloc.stop()
 
 
-# Probe images
+# Eval images
 
 
-def test_probe_images_come_back_as_they_were() -> None:
+def test_eval_images_come_back_as_they_were() -> None:
     before = eval_images(classes=("eins", "zwei – ß"), branches=2)
     after = read_eval_images(packed_eval_images(before))
     assert (after.classes, after.branches) == (before.classes, 2)
@@ -185,7 +185,7 @@ def test_probe_images_come_back_as_they_were() -> None:
     np.testing.assert_array_equal(after.thumbnails, before.thumbnails)
 
 
-HOSTILE_PROBES: dict[str, dict[str, Any]] = {
+HOSTILE_EVAL_IMAGES: dict[str, dict[str, Any]] = {
     "a label below 0": {"labels": np.array([0, 1, -1, 0], np.int32)},
     "a label of no class": {"labels": np.array([0, 1, 2, 0], np.int32)},
     "no class": {"classes": ()},
@@ -216,9 +216,9 @@ HOSTILE_PROBES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HOSTILE_PROBES)
-def test_hostile_probe_images_are_damaged(name: str) -> None:
-    given = {"classes": ["one", "two"], "branches": 1, **vars(eval_images())} | HOSTILE_PROBES[name]
+@pytest.mark.parametrize("name", HOSTILE_EVAL_IMAGES)
+def test_hostile_eval_images_are_damaged(name: str) -> None:
+    given = {"classes": ["one", "two"], "branches": 1, **vars(eval_images())} | HOSTILE_EVAL_IMAGES[name]
     classes = given["classes"] if isinstance(given["classes"], dict) else list(given["classes"])
     meta = {"classes": classes, "branches": given["branches"]}
     with pytest.raises(Damaged):

@@ -58,13 +58,13 @@ def metadata_of(data: bytes) -> dict[str, str]:
 def are_equal(model: Model, other: Model) -> bool:
     """Whether all that they say is the same, and every bit of their tensors."""
 
-    def said(model: Model) -> dict[str, object]:
+    def fields(model: Model) -> dict[str, object]:
         return {name: value for name, value in vars(model).items() if name != "tensors"}
 
     def bits(model: Model) -> dict[str, tuple[object, ...]]:
         return {name: (array.shape, array.dtype.name, array.tobytes()) for name, array in model.tensors.items()}
 
-    return said(model) == said(other) and bits(model) == bits(other)
+    return fields(model) == fields(other) and bits(model) == bits(other)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_pictures_that_are_deleted_while_the_file_is_read_are_not_named(monkeypa
     model = of_uploaded_pictures()
     data, key = packed(model), model.experiment.dataset
     uploaded.delete(key)
-    # The first look still finds them.
+    # The first check still finds them.
     monkeypatch.setattr("siamese_core.runs.model_file.find_uploaded", lambda key: True)
     assert read_model(data, {key}).experiment == Experiment(loss="triplet", embedding_dim=8)
 
@@ -209,7 +209,7 @@ def test_classes_that_are_not_those_of_uploaded_pictures_are_refused() -> None:
         read_model(packed(replace(model, classes=("Eva", *model.classes[1:]))), {model.experiment.dataset})
 
 
-def test_names_in_any_script_and_in_html_are_kept_as_they_are() -> None:
+def test_names_in_any_script_and_in_html_stay_as_they_are() -> None:
     names = ["<script>alert(1)</script>", "Ζωή", "小林", "🦊" * 40, "$x$ *y*"]
     experiment = f"dataset=own-{'0' * 24}&loss=triplet"
     data = save(

@@ -1,4 +1,4 @@
-"""Whatever a model file holds, it is a model or refused in one sentence; nothing in it runs, nothing is allocated."""
+"""Whatever a model file holds, it is a model or refused with one message; nothing in it runs, nothing is allocated."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_file_that_the_corpus_changes_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_file_is_refused_in_a_sentence_and_takes_no_memory(
+def test_a_hostile_file_is_refused_with_a_message_and_takes_no_memory(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -56,7 +56,7 @@ def test_a_hostile_file_is_refused_in_a_sentence_and_takes_no_memory(
         assert tracemalloc.get_traced_memory()[1] < FEW
     finally:
         tracemalloc.stop()
-    assert case.says in str(refused.value)
+    assert case.message in str(refused.value)
     assert is_a_sentence(str(refused.value)), str(refused.value)
     assert not list(tmp_path.iterdir())
 
@@ -76,7 +76,7 @@ def test_a_good_header_may_be_as_long_as_a_pickle_or_a_zip_starts(start: bytes) 
 
 
 @fuzzed(400, st.data())
-def test_flipped_bytes_of_a_header_give_a_model_or_a_sentence(draw: st.DataObject) -> None:
+def test_flipped_bytes_of_a_header_give_a_model_or_a_message(draw: st.DataObject) -> None:
     whole = good(
         threshold={
             "value": 0.5,

@@ -16,14 +16,14 @@ from siamese_core.runs.history import FRAMES, MAX_FRAMES, EvalImages
 from siamese_core.runs.info import INFO, RunInfo, new_info, read_info
 from siamese_core.runs.model_file import packed, read_model
 from siamese_core.runs.writer import RunWriter
-from tests.support.saving import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
+from tests.support.runs import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
 
 EVERY = 2.0
 
 
 @pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digits need scikit-learn, and no test here looks at them."""
+def _no_eval_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digits need scikit-learn, and no test here reads them."""
     monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
 
 
@@ -32,7 +32,7 @@ def writer_in(folder: Path, clock: Clock, total: int = TOTAL) -> RunWriter:
     return RunWriter(folder, info, lambda view, images: images, EVERY, clock)
 
 
-def test_a_picture_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: Path) -> None:
+def test_a_frame_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: Path) -> None:
     run = writer_in(tmp_path, Clock())
     for step in (1, 5, TOTAL, 5, TOTAL):
         run.add(step, frame_at(step))
@@ -73,7 +73,7 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     assert run.is_due(), "again, however slow the disk is"
 
 
-def test_the_first_save_which_reads_the_pictures_puts_off_no_other(
+def test_the_first_save_which_reads_the_eval_images_puts_off_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()

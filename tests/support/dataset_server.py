@@ -26,7 +26,7 @@ class Served:
     """How a file is sent.
 
     The connection ends (`then="close"`) or falls silent (`then="stall"`) after `sends` bytes of the body, where that
-    is less than all. `lies_about_range` answers a Range with the wrong part. `ranges` holds what was asked, in order.
+    is less than all. With `lies_about_range` a Range gets the wrong part. `ranges` holds the requests, in order.
     """
 
     content: bytes
@@ -59,12 +59,12 @@ def dataset_server(files: dict[str, Served]) -> Iterator[DatasetServer]:
             if served is None:
                 self.send_error(404)
                 return
-            asked = self.headers.get("Range")
-            served.ranges.append(asked)
+            requested = self.headers.get("Range")
+            served.ranges.append(requested)
             start, total = 0, len(served.content)
             status = served.status
-            if asked and served.knows_range:
-                start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            if requested and served.knows_range:
+                start = int(requested.removeprefix("bytes=").removesuffix("-"))
                 if start >= total:
                     self.send_error(416)
                     return
@@ -134,7 +134,7 @@ class Attempt:
         )
 
     def failure(self, **settings: Any) -> str:
-        """The sentence of the DownloadFailed, which must name the set, end with the bundled one and be one sentence."""
+        """The message of the DownloadFailed, which must name the set, end with the bundled one and be one sentence."""
         with pytest.raises(DownloadFailed) as caught:
             self.fetch(**settings)
         message = str(caught.value)

@@ -13,7 +13,7 @@ from typing import Any
 from siamese_core.formats.safetensors import MAX_BYTES, MAX_HEADER, MAX_TENSORS
 
 DIGITS = [str(digit) for digit in range(10)]
-OWN = "own-" + "0123456789abcdef01234567"
+UPLOADED = "own-" + "0123456789abcdef01234567"
 
 METADATA: dict[str, Any] = {
     "schema_version": "1",
@@ -67,36 +67,36 @@ def zipped() -> bytes:
 @dataclass(frozen=True)
 class Case:
     make: Callable[[], bytes]
-    says: str
+    message: str
 
 
-def raw(says: str, header: str | bytes, **settings: Any) -> Case:
-    return Case(lambda: assembled(header if isinstance(header, bytes) else header.encode(), **settings), says)
+def raw(message: str, header: str | bytes, **settings: Any) -> Case:
+    return Case(lambda: assembled(header if isinstance(header, bytes) else header.encode(), **settings), message)
 
 
-def with_a(says: str, **changes: Any) -> Case:
+def with_a(message: str, **changes: Any) -> Case:
     """The tensor a, changed."""
-    return Case(lambda: good({"a": A | changes, "b": B}), says)
+    return Case(lambda: good({"a": A | changes, "b": B}), message)
 
 
-def two(says: str, first: list[int], second: list[int], length: int = 32) -> Case:
+def two(message: str, first: list[int], second: list[int], length: int = 32) -> Case:
     """Two tensors of so many bytes each, at these offsets."""
-    places = {"a": first, "b": second}
-    tensors = {n: {"dtype": "F32", "shape": [(e - b) // 4], "data_offsets": [b, e]} for n, (b, e) in places.items()}
-    return Case(lambda: good(tensors, bytes(length)), says)
+    offsets = {"a": first, "b": second}
+    tensors = {n: {"dtype": "F32", "shape": [(e - b) // 4], "data_offsets": [b, e]} for n, (b, e) in offsets.items()}
+    return Case(lambda: good(tensors, bytes(length)), message)
 
 
-def saying(says: str, **metadata: Any) -> Case:
-    return Case(lambda: good(**metadata), says)
+def meta(message: str, **metadata: Any) -> Case:
+    return Case(lambda: good(**metadata), message)
 
 
-def normalised(says: str, **changes: Any) -> Case:
-    return saying(says, normalisation=METADATA["normalisation"] | changes)
+def normalised(message: str, **changes: Any) -> Case:
+    return meta(message, normalisation=METADATA["normalisation"] | changes)
 
 
-def until(says: str, **changes: Any) -> Case:
+def until(message: str, **changes: Any) -> Case:
     """A threshold, changed."""
-    return saying(says, threshold=THRESHOLD | changes)
+    return meta(message, threshold=THRESHOLD | changes)
 
 
 def many(count: int) -> bytes:
@@ -204,45 +204,45 @@ CASES: dict[str, Case] = {
     "metadata of numbers": Case(
         lambda: good({"a": A, "b": B, "__metadata__": written(METADATA) | {"steps": 2}}), "which experiment made it"
     ),
-    "no version": saying("no schema_version", schema_version=None),
-    "no experiment": saying("does not say which experiment made it", experiment=None),
-    "an empty experiment": saying("does not say which experiment made it", experiment=""),
-    "no classes": saying("what its classes are", classes=None),
-    "no normalisation": saying("how its images were normalised", normalisation=None),
-    "no steps": saying("after how many steps", steps=None),
-    "the next version": saying("version 2 of this format, expected 1", schema_version="2"),
-    "an unknown loss": saying("loss=magic: may be: contrastive", experiment="dataset=digits&loss=magic"),
-    "an unknown encoder": saying("encoder=../../x", experiment="dataset=digits&encoder=../../x"),
-    "an unknown dataset": saying("dataset=/etc/passwd", experiment="dataset=/etc/passwd"),
-    "a dataset that is almost somebody's own": saying(f"dataset={OWN}0", experiment=f"dataset={OWN}0"),
-    "two datasets": saying("given more than once", experiment=f"dataset=digits&dataset={OWN}"),
-    "somebody's own twice": saying("given more than once", experiment=f"dataset={OWN}&dataset={OWN}"),
-    "an unknown field": saying("no such field", experiment="dataset=digits&code=1"),
-    "a field out of its range": saying("embedding_dim=1000000", experiment="dataset=digits&embedding_dim=1000000"),
-    "a contradiction": saying("held_out=0,1,2", experiment="dataset=digits&held_out=0,1,2,3,4,5,6,7,8"),
-    "a line in a field": saying("loss=a�b", experiment="dataset=digits&loss=a%0ab"),
-    "a link too long": saying("no link of this app", experiment="dataset=digits&" + "a" * 4_000),
-    "a link with an accent": saying("no link of this app", experiment="dataset=é"),
-    "a link with half a pair": saying("no link of this app", experiment="dataset=\ud800"),
-    "a link with a line": saying("no link of this app", experiment="dataset=digits\n"),
-    "one class": saying("expected a list of 2", classes=["0"]),
-    "ten thousand and one classes": saying("expected a list of 2 to 10,000", classes=["0"] * 10_001),
-    "classes that are a table": saying("expected a list of 2", classes={"0": "1", "1": "2"}),
-    "classes that are no JSON": saying("damaged classes", classes="[0"),
-    "classes with NaN": saying("NaN is no number", classes="[NaN, 1]"),
-    "classes nested": saying("nested too deeply", classes="[" * 100_000),
-    "classes of numbers": saying("class named 0", classes=list(range(10))),
-    "an empty class": saying("class named ,", classes=["", *DIGITS[1:]]),
-    "a blank class": saying("expected at most 100", classes=["  ", *DIGITS[1:]]),
-    "a class with a bell": saying("class named �", classes=["\a", *DIGITS[1:]]),
-    "a class of two lines": saying("class named a�b", classes=["a\nb", *DIGITS[1:]]),
-    "a class from right to left": saying("class named �", classes=["\u202e0", *DIGITS[1:]]),
-    "half a pair in a class": saying("class named �", classes=["\ud800", *DIGITS[1:]]),
-    "a class of 101 letters": saying("at most 100", classes=["a" * 101, *DIGITS[1:]]),
-    "a class too few": saying("9 classes, expected the 10 of “Digits, 8×8”", classes=DIGITS[1:]),
-    "another class": saying("class zero, expected 0", classes=["zero", *DIGITS[1:]]),
-    "a class in HTML": saying("class <script>, expected 0", classes=["<script>", *DIGITS[1:]]),
-    "a normalisation that is a list": saying("the normalisation [", normalisation=[0.3, 0.4, [1, 8, 8]]),
+    "no version": meta("no schema_version", schema_version=None),
+    "no experiment": meta("does not say which experiment made it", experiment=None),
+    "an empty experiment": meta("does not say which experiment made it", experiment=""),
+    "no classes": meta("what its classes are", classes=None),
+    "no normalisation": meta("how its images were normalised", normalisation=None),
+    "no steps": meta("after how many steps", steps=None),
+    "the next version": meta("version 2 of this format, expected 1", schema_version="2"),
+    "an unknown loss": meta("loss=magic: may be: contrastive", experiment="dataset=digits&loss=magic"),
+    "an unknown encoder": meta("encoder=../../x", experiment="dataset=digits&encoder=../../x"),
+    "an unknown dataset": meta("dataset=/etc/passwd", experiment="dataset=/etc/passwd"),
+    "a dataset that is almost an uploaded one": meta(f"dataset={UPLOADED}0", experiment=f"dataset={UPLOADED}0"),
+    "two datasets": meta("given more than once", experiment=f"dataset=digits&dataset={UPLOADED}"),
+    "an uploaded one twice": meta("given more than once", experiment=f"dataset={UPLOADED}&dataset={UPLOADED}"),
+    "an unknown field": meta("no such field", experiment="dataset=digits&code=1"),
+    "a field out of its range": meta("embedding_dim=1000000", experiment="dataset=digits&embedding_dim=1000000"),
+    "a contradiction": meta("held_out=0,1,2", experiment="dataset=digits&held_out=0,1,2,3,4,5,6,7,8"),
+    "a line in a field": meta("loss=a�b", experiment="dataset=digits&loss=a%0ab"),
+    "a link too long": meta("no link of this app", experiment="dataset=digits&" + "a" * 4_000),
+    "a link with an accent": meta("no link of this app", experiment="dataset=é"),
+    "a link with half a pair": meta("no link of this app", experiment="dataset=\ud800"),
+    "a link with a line": meta("no link of this app", experiment="dataset=digits\n"),
+    "one class": meta("expected a list of 2", classes=["0"]),
+    "ten thousand and one classes": meta("expected a list of 2 to 10,000", classes=["0"] * 10_001),
+    "classes that are a table": meta("expected a list of 2", classes={"0": "1", "1": "2"}),
+    "classes that are no JSON": meta("damaged classes", classes="[0"),
+    "classes with NaN": meta("NaN is no number", classes="[NaN, 1]"),
+    "classes nested": meta("nested too deeply", classes="[" * 100_000),
+    "classes of numbers": meta("class named 0", classes=list(range(10))),
+    "an empty class": meta("class named ,", classes=["", *DIGITS[1:]]),
+    "a blank class": meta("expected at most 100", classes=["  ", *DIGITS[1:]]),
+    "a class with a bell": meta("class named �", classes=["\a", *DIGITS[1:]]),
+    "a class of two lines": meta("class named a�b", classes=["a\nb", *DIGITS[1:]]),
+    "a class from right to left": meta("class named �", classes=["\u202e0", *DIGITS[1:]]),
+    "half a pair in a class": meta("class named �", classes=["\ud800", *DIGITS[1:]]),
+    "a class of 101 letters": meta("at most 100", classes=["a" * 101, *DIGITS[1:]]),
+    "a class too few": meta("9 classes, expected the 10 of “Digits, 8×8”", classes=DIGITS[1:]),
+    "another class": meta("class zero, expected 0", classes=["zero", *DIGITS[1:]]),
+    "a class in HTML": meta("class <script>, expected 0", classes=["<script>", *DIGITS[1:]]),
+    "a normalisation that is a list": meta("the normalisation [", normalisation=[0.3, 0.4, [1, 8, 8]]),
     "a normalisation with more": normalised("expected a mean", code=1),
     "two sides": normalised("expected a mean", shape=[8, 8]),
     "two channels": normalised("[2, 8, 8], expected 1 or 3", shape=[2, 8, 8]),
@@ -256,21 +256,21 @@ CASES: dict[str, Case] = {
     "a mean out of range": normalised("the mean -0.1", mean=-0.1),
     "a std of nothing": normalised("the std 0", std=0),
     "a std of almost nothing": normalised("the std 5e-324", std=5e-324),
-    "an infinite std": saying("the std inf", normalisation='{"mean": 0, "std": 1e999, "shape": [1, 8, 8]}'),
+    "an infinite std": meta("the std inf", normalisation='{"mean": 0, "std": 1e999, "shape": [1, 8, 8]}'),
     "an endless mean": normalised("the mean 1000", mean=10**4_000),
     "another mean": normalised("the mean 0.305372, expected 0.3053695", mean=0.305372),
     "another std": normalised("the std 0.5, expected", std=0.5),
-    "negative steps": saying("the steps -1", steps="-1"),
-    "steps in Thai": saying("the steps ๒", steps="๒"),
-    "steps in a float": saying("the steps 2.0", steps="2.0"),
-    "endless steps": saying("the steps 9999", steps="9" * 10_000),
-    "too many steps": saying("the steps 1000000001", steps="1000000001"),
-    "a threshold that is a number": saying("the threshold 0.5", threshold="0.5"),
-    "a threshold that is empty": saying("damaged threshold", threshold=""),
-    "half a threshold": saying("expected value, rule, group", threshold={"value": 0.5}),
+    "negative steps": meta("the steps -1", steps="-1"),
+    "steps in Thai": meta("the steps ๒", steps="๒"),
+    "steps in a float": meta("the steps 2.0", steps="2.0"),
+    "endless steps": meta("the steps 9999", steps="9" * 10_000),
+    "too many steps": meta("the steps 1000000001", steps="1000000001"),
+    "a threshold that is a number": meta("the threshold 0.5", threshold="0.5"),
+    "a threshold that is empty": meta("damaged threshold", threshold=""),
+    "half a threshold": meta("expected value, rule, group", threshold={"value": 0.5}),
     "a threshold with more": until("expected value, rule, group", code=1),
-    "a threshold of NaN": saying("NaN is no number", threshold='{"value": NaN}'),
-    "a threshold beyond all": saying("whose value is inf", threshold=json.dumps(THRESHOLD).replace("0.5,", "1e999,")),
+    "a threshold of NaN": meta("NaN is no number", threshold='{"value": NaN}'),
+    "a threshold beyond all": meta("whose value is inf", threshold=json.dumps(THRESHOLD).replace("0.5,", "1e999,")),
     "an endless threshold": until("whose value is 1000", value=10**400),
     "a threshold of text": until("whose value is 0.5", value="0.5"),
     "a rule of its own": until("whose rule is <b>, expected eer", rule="<b>"),

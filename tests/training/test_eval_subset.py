@@ -1,4 +1,4 @@
-"""A run is looked at through the same test images and pairs throughout, and scored on what it was not trained on."""
+"""A run is evaluated on the same test images and pairs throughout, and scored on what it was not trained on."""
 
 from __future__ import annotations
 

@@ -435,7 +435,7 @@ def test_a_gpu_out_of_memory_ends_the_run_with_the_batch_size_to_try(monkeypatch
     assert last.halted == "The GPU ran out of memory at batch_size 96. Try batch_size 48."
 
 
-def test_a_gpu_without_memory_for_a_picture_still_gives_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_without_memory_for_a_frame_still_gives_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(small(batch_size=96), wants_frame=never)
     next(run)
     monkeypatch.setattr(siamese, "encode", exhausted_encoder)

@@ -65,7 +65,7 @@ def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) ->
     return list(zip(indices, pixels, strict=True))
 
 
-def told_is_used(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_shown_is_used(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = used(experiment, 5, monkeypatch)
     for made, ahead in ((0, 0), (0, 2), (2, 0), (2, 1), (3, 1)):
         indices, pixels = steps[made + ahead]
@@ -76,22 +76,22 @@ def told_is_used(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @kinds
 @pytest.mark.parametrize("augment", [(), ("rotate",), ALL], ids=str)
-def test_the_images_told_are_those_that_the_step_then_uses(
+def test_the_images_shown_are_those_that_the_step_then_uses(
     kind: dict[str, Any], augment: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told_is_used(small(augment=augment, seed=3, **kind), monkeypatch)
+    assert_shown_is_used(small(augment=augment, seed=3, **kind), monkeypatch)
 
 
 @pytest.mark.parametrize("miner", MINERS)
 def test_a_miner_that_draws_shifts_what_comes_after_it(miner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told_is_used(small(miner=miner, augment=("flip",)), monkeypatch)
+    assert_shown_is_used(small(miner=miner, augment=("flip",)), monkeypatch)
 
 
 @pytest.mark.parametrize("settings", [{"view": "noisy"}, {"shared": False}, {"train_per_class": 5}], ids=str)
 def test_also_with_two_branches_or_with_images_that_repeat(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told_is_used(small(**settings), monkeypatch)
+    assert_shown_is_used(small(**settings), monkeypatch)
 
 
 @kinds
@@ -119,7 +119,7 @@ def test_neither_the_state_nor_the_run_that_goes_on_from_it_is_changed(kind: dic
 
 
 @pytest.mark.parametrize("view", INPUT_TRANSFORMS)
-def test_second_inputs_are_told_where_they_look_different(view: str) -> None:
+def test_second_inputs_are_shown_where_they_look_different(view: str) -> None:
     upcoming = next_step(small(view=view, augment=("rotate",)), None)
     np.testing.assert_array_equal(
         upcoming["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(upcoming["pixels"])).numpy()
@@ -170,7 +170,7 @@ def by_hand(experiment: Experiment, state: TrainingState | None, pixels: np.ndar
 
 
 @kinds
-def test_without_a_state_nothing_is_said_of_distances(kind: dict[str, Any]) -> None:
+def test_without_a_state_nothing_is_shown_of_distances(kind: dict[str, Any]) -> None:
     assert not {"d", "loss", "easy"} & set(next_step(small(**kind), None))
 
 
@@ -184,7 +184,7 @@ def test_without_a_state_a_batch_has_the_triplets_that_need_no_distance() -> Non
         assert anchor != positive
 
 
-def test_drawn_triplets_are_told_as_they_are() -> None:
+def test_drawn_triplets_are_shown_as_they_are() -> None:
     upcoming = next_step(small(**TRIPLETS), None)
     anchor, positive, negative = upcoming["labels"][upcoming["drawn"]]
     assert (anchor == positive).all()
@@ -192,7 +192,7 @@ def test_drawn_triplets_are_told_as_they_are() -> None:
 
 
 @kinds
-def test_of_a_large_batch_a_part_is_told(kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_batch_a_part_is_shown(kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = small(**kind, batch_size=120)
     whole = next_step(experiment, None)
     monkeypatch.setattr("siamese_core.training.next_step.SHOWN_IMAGES", 24)
@@ -208,7 +208,7 @@ def id_of(kind: dict[str, Any]) -> str:
     return "triplets" if "loss" in kind else "pairs" if kind else "batch"
 
 
-def test_the_step_of_the_state_is_told() -> None:
+def test_the_step_of_the_state_is_shown() -> None:
     assert next_step(small(), None)["step"] == 0
     assert next_step(small(), state_after(3, small()), 5)["step"] == 3
 
@@ -240,7 +240,7 @@ def test_a_pair_has_its_distance_and_its_loss_as_the_run_counts_it(kind: dict[st
 
 
 @pytest.mark.parametrize("labels", ["right", "flipped"])
-def test_of_triplets_the_share_is_told_whose_loss_is_zero(labels: str) -> None:
+def test_of_triplets_the_share_is_shown_whose_loss_is_zero(labels: str) -> None:
     experiment = small(labels=labels, **TRIPLETS)
     state = state_after(40, small(**TRIPLETS))
     upcoming = next_step(experiment, state)

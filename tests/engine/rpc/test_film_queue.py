@@ -55,7 +55,7 @@ class FakeProcess:
         self.client.cancel_all()
 
 
-def test_the_process_has_one_chain_at_a_time_in_the_order_of_the_asking() -> None:
+def test_the_process_has_one_film_at_a_time_in_the_order_of_the_requests() -> None:
     process = FakeProcess()
     first, second = (process.films.begin(name, "pca", film()) for name in ("a", "b"))
     assert process.received == [("film", 1)]
@@ -72,10 +72,10 @@ def test_the_process_has_one_chain_at_a_time_in_the_order_of_the_asking() -> Non
 
 def test_who_asks_for_the_same_film_again_waits_for_the_same_one() -> None:
     process = FakeProcess()
-    asked = process.films.begin("a", "pca", film())
-    assert process.films.begin("a", "pca", film()) is asked
+    reply = process.films.begin("a", "pca", film())
+    assert process.films.begin("a", "pca", film()) is reply
     process.end(1)
-    assert process.films.begin("a", "pca", film()) is not asked
+    assert process.films.begin("a", "pca", film()) is not reply
     assert process.received == [("film", 1), ("film", 2)]
 
 
@@ -86,7 +86,7 @@ def test_other_messages_are_for_others(meta: dict[str, str]) -> None:
     assert not process.client.on_message(meta, {})
 
 
-def test_a_chain_that_is_cancelled_makes_room_and_what_it_still_says_is_nobodys() -> None:
+def test_a_film_that_is_cancelled_makes_room_and_what_it_still_says_is_nobodys() -> None:
     process = FakeProcess()
     first, second = (process.films.begin(name, "pca", film()) for name in ("a", "b"))
     process.films.cancel("a")
@@ -101,7 +101,7 @@ def test_a_chain_that_is_cancelled_makes_room_and_what_it_still_says_is_nobodys(
     assert second.result(0).xy[0, 0, 0] == 2
 
 
-def test_a_chain_that_waits_is_cancelled_without_a_word_to_the_process() -> None:
+def test_a_film_that_waits_is_cancelled_without_a_word_to_the_process() -> None:
     process = FakeProcess()
     process.films.begin("a", "pca", film())
     waiting = process.films.begin("b", "pca", film())
@@ -112,7 +112,7 @@ def test_a_chain_that_waits_is_cancelled_without_a_word_to_the_process() -> None
     assert process.received == [("film", 1)]
 
 
-def test_a_problem_is_its_sentence_and_the_next_one_begins() -> None:
+def test_a_problem_is_its_message_and_the_next_one_begins() -> None:
     process = FakeProcess()
     first, _ = (process.films.begin(name, "pca", film()) for name in ("a", "b"))
     process.reject(1, "There are no points to draw.")
@@ -121,20 +121,20 @@ def test_a_problem_is_its_sentence_and_the_next_one_begins() -> None:
     assert process.received[1:] == [("film", 2)]
 
 
-def test_what_a_callback_keeps_is_there_before_the_chain_is_gone() -> None:
-    """Who looks meanwhile neither finds nothing nor begins it a second time."""
+def test_what_a_callback_stores_is_there_before_the_film_is_gone() -> None:
+    """Who polls meanwhile neither finds nothing nor begins it a second time."""
     process = FakeProcess()
     found: list[object] = []
-    asked = process.films.begin("a", "pca", film())
-    asked.add_done_callback(lambda _: found.append(process.films.progress("a")))
-    asked.add_done_callback(lambda _: found.append(process.films.begin("a", "pca", film()) is asked))
+    reply = process.films.begin("a", "pca", film())
+    reply.add_done_callback(lambda _: found.append(process.films.progress("a")))
+    reply.add_done_callback(lambda _: found.append(process.films.begin("a", "pca", film()) is reply))
     process.step(1, 3)
     process.end(1)
     assert found == [(3, 3), True]
     assert process.films.progress("a") is None
 
 
-def test_a_holder_may_let_its_future_go() -> None:
+def test_a_holder_may_cancel_its_future() -> None:
     process = FakeProcess()
     process.films.begin("a", "pca", film()).cancel()
     process.films.begin("b", "pca", film()).cancel()
@@ -143,7 +143,7 @@ def test_a_holder_may_let_its_future_go() -> None:
     assert process.films.progress("b") is None
 
 
-def test_a_new_process_begins_the_chain_again_but_not_a_third_time() -> None:
+def test_a_new_process_begins_the_film_again_but_not_a_third_time() -> None:
     process = FakeProcess()
     heavy, light = (process.films.begin(name, "pca", film()) for name in ("a", "b"))
     process.step(1, 2)
@@ -159,20 +159,20 @@ def test_a_new_process_begins_the_chain_again_but_not_a_third_time() -> None:
     assert light.result(0).kind == "pca"
 
 
-def test_a_death_without_chains_says_nothing() -> None:
+def test_a_death_without_films_says_nothing() -> None:
     process = FakeProcess()
     process.die()
     assert process.received == []
 
 
-def test_without_a_process_all_chains_are_refused_later_ones_too() -> None:
+def test_without_a_process_all_films_are_refused_later_ones_too() -> None:
     process = FakeProcess()
-    chains = [process.films.begin(name, "pca", film()) for name in ("a", "b")]
+    replies = [process.films.begin(name, "pca", film()) for name in ("a", "b")]
     process.films.close("It died too often.")
-    chains.append(process.films.begin("c", "pca", film()))
-    for chain in chains:
+    replies.append(process.films.begin("c", "pca", film()))
+    for reply in replies:
         with pytest.raises(RequestRejected, match="died too often"):
-            chain.result(0)
+            reply.result(0)
     assert process.films.progress("c") is None
     assert process.received == [("film", 1)]
 
@@ -223,8 +223,8 @@ def live(run: str, step: int = 0) -> tuple[dict[str, Any], Arrays]:
 CANCEL: tuple[dict[str, Any], Arrays] = {"do": "cancel", "id": 1}, {}
 
 
-def test_a_live_picture_waits_for_one_picture_of_a_film_at_most(server: FakePipe, process: _Projector) -> None:
-    """Two live runs begin to wait while the first picture is said; the newest embedding of each counts."""
+def test_a_live_layout_waits_for_one_layout_of_a_film_at_most(server: FakePipe, process: _Projector) -> None:
+    """Two live runs begin to wait while the first layout is sent; the newest embedding of each counts."""
 
     def then(meta: dict[str, Any]) -> None:
         if meta["is"] == "progress" and meta["done"] == 1:
@@ -252,8 +252,8 @@ def test_a_film_is_what_chained_lays_out(server: FakePipe, process: _Projector) 
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_film_that_is_forgotten_says_no_more(server: FakePipe, process: _Projector, at: int) -> None:
-    """After the first picture, or after the last one, before it would say all of them."""
+def test_a_film_that_is_cancelled_sends_no_more(server: FakePipe, process: _Projector, at: int) -> None:
+    """After the first layout, or after the last one, before it would send all of them."""
     server.then = lambda meta: server.receive(*CANCEL) if meta.get("done") == at else None
     server.receive(*request())
     for _ in range(at):
@@ -264,7 +264,7 @@ def test_a_film_that_is_forgotten_says_no_more(server: FakePipe, process: _Proje
     assert not process._films
 
 
-def test_a_film_that_begins_again_begins_with_its_first_picture(server: FakePipe, process: _Projector) -> None:
+def test_a_film_that_begins_again_begins_with_its_first_layout(server: FakePipe, process: _Projector) -> None:
     server.receive(*request())
     process._turn()
     server.receive(*request(embeddings=film(2)))
@@ -274,7 +274,7 @@ def test_a_film_that_begins_again_begins_with_its_first_picture(server: FakePipe
     assert len(server.sent[-1]["xy"]) == 2
 
 
-def test_films_are_laid_out_in_the_order_of_the_asking(server: FakePipe, process: _Projector) -> None:
+def test_films_are_laid_out_in_the_order_of_the_requests(server: FakePipe, process: _Projector) -> None:
     server.receive(*request(1))
     server.receive(*request(2))
     for _ in range(8):
@@ -291,7 +291,7 @@ def test_films_are_laid_out_in_the_order_of_the_asking(server: FakePipe, process
         ("pca", film()[0], OUR_ERROR_IN_A_FILM),
     ],
 )
-def test_a_film_that_cannot_be_drawn_ends_with_a_sentence_and_the_next_goes_on(
+def test_a_film_that_cannot_be_drawn_ends_with_a_message_and_the_next_goes_on(
     server: FakePipe, process: _Projector, kind: str, embeddings: np.ndarray, message: str
 ) -> None:
     server.receive(*request(1, kind, embeddings))
@@ -340,7 +340,7 @@ LONG = film(frames=2_000, n=200)
 
 
 def test_a_film_waits_until_umap_is_warm_and_has_its_bits(projection: Projection) -> None:
-    """Asked for before the process has even started: no picture is by a stand-in."""
+    """Asked for before the process has even started: no layout is by a stand-in."""
     embeddings = film(frames=4, n=60)
     layouts = projection.films.begin("a", "umap", embeddings).result(PATIENCE)
     assert [kind for kind, _ in projection.sent] == ["ready", *["progress"] * 4, "reply"]
@@ -350,12 +350,12 @@ def test_a_film_waits_until_umap_is_warm_and_has_its_bits(projection: Projection
     np.testing.assert_array_equal(layouts.neighbours, np.stack([near for _, near in expected]))
 
 
-def test_a_live_picture_overtakes_a_film_and_a_cancelled_film_makes_room(projection: Projection) -> None:
+def test_a_live_layout_overtakes_a_film_and_a_cancelled_film_makes_room(projection: Projection) -> None:
     long = projection.films.begin("long", "umap", LONG)
-    until(lambda: (projection.films.progress("long") or (0, 0))[0] > 0, "the first picture of the film")
+    until(lambda: (projection.films.progress("long") or (0, 0))[0] > 0, "the first layout of the film")
     meta = {"do": "project", "run": "ann", "kind": "umap", "step": 1}
     projection.child.send(meta, embeddings=LONG[0])
-    until(lambda: ("layout", "ann") in projection.sent, "the live picture")
+    until(lambda: ("layout", "ann") in projection.sent, "the live layout")
     done, of = projection.films.progress("long") or (0, 0)
     assert 0 < done < of == len(LONG)
     projection.films.cancel("long")
@@ -366,8 +366,8 @@ def test_a_live_picture_overtakes_a_film_and_a_cancelled_film_makes_room(project
 @pytest.mark.slow
 def test_a_film_outlives_kill_9_of_its_process(projection: Projection) -> None:
     embeddings = film(frames=300, n=200)
-    begun = projection.films.begin("kept", "umap", embeddings)
-    until(lambda: (projection.films.progress("kept") or (0, 0))[0] > 0, "the first picture of the film")
+    begun = projection.films.begin("long", "umap", embeddings)
+    until(lambda: (projection.films.progress("long") or (0, 0))[0] > 0, "the first layout of the film")
     os.kill(projection.child.pid, signal.SIGKILL)
     until(lambda: projection.deaths, "the death")
     assert not begun.done()

@@ -14,14 +14,14 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.writer import RunWriter
-from tests.support.saving import EVERY, Clock, Disk, eval_images, viewed
+from tests.support.runs import EVERY, Clock, Disk, eval_images, viewed
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(keeping_module, "RunWriter", partial(RunWriter, clock=clock))
-    # Digits need scikit-learn, and no test here looks at their pictures.
+    # Digits need scikit-learn, and no test here reads their images.
     monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
     return clock
 

@@ -21,8 +21,8 @@ from siamese_core.runs.info import INFO, RunInfo
 from siamese_core.runs.model_file import read_model
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import train
-from tests.support.killing import KILLS, Server
-from tests.support.saving import on_disk
+from tests.support.kills import KILLS, Server
+from tests.support.runs import on_disk
 from tests.support.waiting import until
 
 ANN, BEN = "ann" * 8, "ben" * 8
@@ -33,7 +33,7 @@ LONG = replace(SHORT, steps=100_000)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(store=RunStore(tmp_path_factory.mktemp("shelf")))
+    engine = Engine(store=RunStore(tmp_path_factory.mktemp("runs")))
     until(lambda: engine.devices, "a warm worker")
     yield engine
     engine.close()
@@ -62,7 +62,7 @@ def until_step(engine: Engine, run: str, step: int) -> RunView:
 
 
 def until_written(engine: Engine, run: str) -> RunInfo:
-    """What the shelf says of a run that is at its end."""
+    """The store's record of a run that is at its end."""
     until(lambda: not engine.store.is_busy(run), "the end of the writing")
     info = engine.store.find(hashed(ANN), run)
     assert info is not None
@@ -161,7 +161,7 @@ def test_a_run_that_came_nowhere_leaves_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("kind", [{"background": True}, {"save": False}])
-def test_a_run_that_is_not_to_be_kept_is_not(kind: dict[str, bool], engine: Engine) -> None:
+def test_a_run_that_is_not_to_be_saved_is_not(kind: dict[str, bool], engine: Engine) -> None:
     run = engine.start(ANN, SHORT, **kind)
     until_status(engine, run, "finished")
     assert not engine.store.is_busy(run)

@@ -15,8 +15,8 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import MODEL, FolderRejected, locked, packed_run
 from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
-from tests.support.killing import FORKED
-from tests.support.saving import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
+from tests.support.kills import FORKED
+from tests.support.runs import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
 from tests.support.waiting import until
 
 
@@ -41,9 +41,9 @@ def interrupted(store: RunStore, **changes: Any) -> str:
 
 
 def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunStore) -> None:
-    run = interrupted(store, name="mine")
+    run = interrupted(store, name="first try")
     record, saved = saver.reopen(ANN, run)
-    assert (record.status, record.name) == ("running", "mine")
+    assert (record.status, record.name) == ("running", "first try")
     assert saved.state.step == 3
     np.testing.assert_array_equal(saved.loss, [1, 2, 3])
     assert store.find(ANN, run).status == "running"  # type: ignore[union-attr]
@@ -52,7 +52,7 @@ def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunSt
     saver.end(run, "finished")
     until_over(saver, run)
     assert on_disk(store, run).step == TOTAL
-    assert (on_disk(store, run).status, on_disk(store, run).name) == ("finished", "mine")
+    assert (on_disk(store, run).status, on_disk(store, run).name) == ("finished", "first try")
 
 
 def test_a_run_that_was_killed_after_its_last_step_gets_its_model(saver: RunSaver, store: RunStore) -> None:
@@ -89,7 +89,7 @@ def hold(folder: Path, held: Connection) -> None:
         held.recv()
 
 
-def test_a_run_that_another_process_writes_is_refused_in_one_sentence(saver: RunSaver, store: RunStore) -> None:
+def test_a_run_that_another_process_writes_is_refused_in_one_message(saver: RunSaver, store: RunStore) -> None:
     run = interrupted(store)
     ours, theirs = FORKED.Pipe()
     process = FORKED.Process(target=hold, args=(store.folder(run), theirs))

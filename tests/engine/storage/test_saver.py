@@ -15,7 +15,7 @@ from siamese_core.runs import writer
 from siamese_core.runs.folder import MODEL, Checkpoint, load, locked
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.model_file import read_model
-from tests.support.saving import (
+from tests.support.runs import (
     ANN,
     BEN,
     EVERY,
@@ -137,7 +137,7 @@ def test_frames_become_a_film_of_the_states_that_were_written(saver: RunSaver, c
             clock.now += EVERY
             wake(saver)
             until(lambda: store.infos(ANN) and store.infos(ANN)[0].step == step, "a save")  # noqa: B023
-    # A worker that died between its last picture and its last state makes both again.
+    # A worker that died between its last frame and its last state makes both again.
     saver.frame("run", TOTAL, frame_at(TOTAL))
     saver.end("run", "finished")
     until_over(saver)
@@ -163,11 +163,11 @@ def test_a_name_that_is_given_during_a_save_is_on_the_disk_after_it(
     saver.state("run", saved_at(2))
     saver.end("run", "stopped")
     until(disk.busy.is_set, "another save")
-    assert store.change(ANN, "run", name="mine", pinned=True)
+    assert store.change(ANN, "run", name="first try", pinned=True)
     disk.free.set()
     until_over(saver)
     for info in (on_disk(store, "run"), *store.infos(ANN)):
-        assert (info.name, info.pinned, info.status, info.step) == ("mine", True, "stopped", 2)
+        assert (info.name, info.pinned, info.status, info.step) == ("first try", True, "stopped", 2)
 
 
 # The end of the server

@@ -1,4 +1,4 @@
-"""Saving without room on the disk, and with errors of ours: it is said, training goes on, nothing is half-written."""
+"""Saving without room on the disk, and with errors of ours: reported, training goes on, nothing is half-written."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from siamese_core.runs import writer
 from siamese_core.runs.folder import MODEL, Checkpoint, load
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, RunInfo
-from tests.support.killing import FORKED
-from tests.support.saving import (
+from tests.support.kills import FORKED
+from tests.support.runs import (
     ANN,
     EVERY,
     TOTAL,
@@ -44,7 +44,7 @@ def find_no_room(saver: RunSaver, clock: Clock, disk: Disk) -> None:
     until(lambda: saver.problem("run"), "the problem")
 
 
-def test_a_full_disk_is_said_and_the_newest_state_is_saved_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_newest_state_is_saved_when_there_is_room(
     saver: RunSaver, clock: Clock, disk: Disk, store: RunStore
 ) -> None:
     find_no_room(saver, clock, disk)
@@ -136,7 +136,7 @@ def test_an_error_of_ours_in_one_run_leaves_the_others_alone(
     assert "AssertionError: ours" in capsys.readouterr().err
 
 
-def little_room(folder: Path, answers: Connection) -> None:
+def little_room(folder: Path, results: Connection) -> None:
     """In a process that may write no file of more than a hundred bytes, and then may."""
     import resource
 
@@ -146,24 +146,24 @@ def little_room(folder: Path, answers: Connection) -> None:
     saver = RunSaver(RunStore(folder), viewed, every=0.0)
     begin(saver)
     saver.state("run", saved_at(1))
-    answers.send(until(lambda: saver.problem("run"), "the problem"))
+    results.send(until(lambda: saver.problem("run"), "the problem"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     saver.state("run", saved_at(TOTAL))
     saver.end("run", "finished")
     until_over(saver)
     saver.close()
-    answers.send([str(name) for name in everything(folder)])
+    results.send([str(name) for name in everything(folder)])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process")
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    answers, theirs = FORKED.Pipe()
-    process = FORKED.Process(target=little_room, args=(tmp_path, theirs))
+    results, child_results = FORKED.Pipe()
+    process = FORKED.Process(target=little_room, args=(tmp_path, child_results))
     process.start()
-    theirs.close()
-    assert answers.recv() == "Not saved: File too large. The training goes on."
-    written = answers.recv()
+    child_results.close()
+    assert results.recv() == "Not saved: File too large. The training goes on."
+    written = results.recv()
     process.join()
     assert process.exitcode == 0
     assert not [name for name in written if name.endswith(".part")]

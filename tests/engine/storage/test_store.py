@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from siamese_core.engine.storage import store as shelf_module
+from siamese_core.engine.storage import store as store_module
 from siamese_core.engine.storage.store import ABANDONED_AFTER, UNDO_FOR, RunStore, hashed, new_id
 from siamese_core.formats.files import PART
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import FolderRejected
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, MAX_NAME, packed_info
-from tests.support.saving import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written
+from tests.support.runs import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written
 
 # Owners
 
@@ -29,7 +29,7 @@ OF_A_RUN: dict[str, Callable[[RunStore, str, str], Any]] = {
     "files": lambda store, owner, run: store.files(owner, run),
     "run_history": lambda store, owner, run: store.run_history(owner, run),
     "saved": lambda store, owner, run: store.saved(owner, run),
-    "change": lambda store, owner, run: store.change(owner, run, name="mine"),
+    "change": lambda store, owner, run: store.change(owner, run, name="first try"),
     "delete": lambda store, owner, run: store.delete(owner, run),
     "delete_when_idle": lambda store, owner, run: store.delete_when_idle(owner, run),
     "restore": lambda store, owner, run: store.restore(owner, run),
@@ -39,8 +39,8 @@ OF_A_RUN: dict[str, Callable[[RunStore, str, str], Any]] = {
 
 def test_every_way_to_a_run_is_tried_below() -> None:
     ways = inspect.getmembers(RunStore, inspect.isfunction)
-    asks = {name for name, function in ways if [*inspect.signature(function).parameters][1:3] == ["owner", "run"]}
-    assert asks == OF_A_RUN.keys()
+    methods = {name for name, function in ways if [*inspect.signature(function).parameters][1:3] == ["owner", "run"]}
+    assert methods == OF_A_RUN.keys()
 
 
 def test_two_owners_never_see_each_other(tmp_path: Path) -> None:
@@ -53,26 +53,26 @@ def test_two_owners_never_see_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", OF_A_RUN)
-def test_a_foreign_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> None:
-    store, ask = RunStore(tmp_path), OF_A_RUN[way]
+def test_a_foreign_run_is_like_an_unknown_one(way: str, tmp_path: Path) -> None:
+    store, read = RunStore(tmp_path), OF_A_RUN[way]
     hers = imported(store, ANN)
     deleted = imported(store, ANN)
     assert store.delete(ANN, deleted)
     before = everything(tmp_path), store.infos(ANN)
-    unknown = ask(store, BEN, new_id())
+    unknown = read(store, BEN, new_id())
     assert not unknown
     for run in (hers, deleted, "", ".", "..", f"../{hers}", f"{hers}/", hers[:-1], hers.swapcase()):
-        assert ask(store, BEN, run) is unknown
+        assert read(store, BEN, run) is unknown
         if run not in (hers, deleted):
-            assert ask(store, ANN, run) is unknown
+            assert read(store, ANN, run) is unknown
     for owner in ("", "ann", ANN.upper(), ANN[:-1], "é"):
-        assert ask(store, owner, hers) is unknown
+        assert read(store, owner, hers) is unknown
     assert (everything(tmp_path), store.infos(ANN)) == before
     assert store.restore(ANN, deleted), "nobody else has made it worse"
 
 
 @pytest.mark.parametrize("way", [way for way in OF_A_RUN if way not in ("restore", "is_deleted")])
-def test_a_deleted_run_answers_like_an_unknown_one(way: str, tmp_path: Path) -> None:
+def test_a_deleted_run_is_like_an_unknown_one(way: str, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     run = imported(store, published=True)
     assert store.delete(ANN, run)
@@ -92,7 +92,7 @@ def test_a_published_run_can_be_looked_at_and_not_changed_by_others(tmp_path: Pa
     assert (found.name, len(run_history.film), saved.state.step) == ("look", 3, 3)
     assert store.files(BEN, run) == store.files(ANN, run) is not None
     assert store.owned(BEN, run) is None
-    assert not store.change(BEN, run, name="mine")
+    assert not store.change(BEN, run, name="first try")
     assert not store.delete(BEN, run)
     assert store.delete(ANN, run)
     assert not store.restore(BEN, run) and not store.is_deleted(BEN, run)
@@ -169,12 +169,12 @@ def test_a_name_survives_a_save_at_the_same_time(tmp_path: Path) -> None:
     run = imported(store)
     (info,) = store.infos(ANN)
     writing = store.as_named(info)
-    store.change(ANN, run, name="mine", pinned=True, published=True)
+    store.change(ANN, run, name="first try", pinned=True, published=True)
     # The save that began before that writes the record as it was, and says so.
     (store.folder(run) / INFO).write_bytes(packed_info(writing))
     store.put(replace(writing, status="finished", step=9))
     for found in (*store.infos(ANN), on_disk(store, run)):
-        assert (found.name, found.pinned, found.published) == ("mine", True, True)
+        assert (found.name, found.pinned, found.published) == ("first try", True, True)
         assert (found.status, found.step) == ("finished", 9)
 
 
@@ -191,9 +191,9 @@ def test_a_name_on_a_full_disk_holds_as_long_as_the_server_runs(
     store = RunStore(tmp_path)
     run = imported(store)
     with monkeypatch.context() as patch:
-        patch.setattr(shelf_module, "write_atomic", full)
-        assert store.change(ANN, run, name="mine")
-    assert store.infos(ANN)[0].name == "mine"
+        patch.setattr(store_module, "write_atomic", full)
+        assert store.change(ANN, run, name="first try")
+    assert store.infos(ANN)[0].name == "first try"
     assert on_disk(store, run).name == ""
 
 
@@ -204,7 +204,7 @@ def full(*_: object) -> None:
 # Runs that are imported
 
 
-def test_a_run_that_is_brought_is_its_bringers_under_a_new_id(tmp_path: Path) -> None:
+def test_an_imported_run_is_its_importers_under_a_new_id(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     first, second = (store.import_run(ANN, files_at(3), info_at(owner=BEN, run="chosen")) for _ in range(2))
     assert len({first, second, "chosen"}) == 3
@@ -214,24 +214,24 @@ def test_a_run_that_is_brought_is_its_bringers_under_a_new_id(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fails_at", range(4))
-def test_a_run_is_brought_whole_or_not_at_all(fails_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_imported_whole_or_not_at_all(fails_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = RunStore(tmp_path)
     calls = iter(range(9))
-    write_atomic = shelf_module.write_atomic
+    write_atomic = store_module.write_atomic
 
     def nearly_full(path: Path, content: bytes) -> None:
         if next(calls) == fails_at:
             full()
         write_atomic(path, content)
 
-    monkeypatch.setattr(shelf_module, "write_atomic", nearly_full)
+    monkeypatch.setattr(store_module, "write_atomic", nearly_full)
     with pytest.raises(OSError, match="No space"):
         imported(store)
     assert not list(tmp_path.iterdir())
     assert store.infos(ANN) == []
 
 
-def test_what_a_kill_left_of_bringing_a_run_is_cleared_away(tmp_path: Path) -> None:
+def test_what_a_kill_left_of_importing_a_run_is_cleared_away(tmp_path: Path) -> None:
     for name, content in files_at(3).items():
         path = tmp_path / f".{new_id()}{PART}" / name
         path.parent.mkdir(parents=True)
@@ -258,12 +258,14 @@ def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -
     assert str(tmp_path) not in str(rejected.value)
 
 
-@pytest.mark.parametrize("ask", [RunStore.files, RunStore.saved, RunStore.run_history])
-def test_where_a_run_lies_on_the_disk_is_not_told(ask: Callable[[RunStore, str, str], Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("read", [RunStore.files, RunStore.saved, RunStore.run_history])
+def test_where_a_run_lies_on_the_disk_is_not_revealed(
+    read: Callable[[RunStore, str, str], Any], tmp_path: Path
+) -> None:
     store = RunStore(tmp_path)
     run = imported(store)
     (store.folder(run) / "run.safetensors").unlink()
     with pytest.raises(FolderRejected) as rejected:
-        ask(store, ANN, run)
+        read(store, ANN, run)
     assert str(rejected.value).startswith("This run")
     assert str(tmp_path) not in str(rejected.value)

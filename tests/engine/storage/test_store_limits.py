@@ -11,7 +11,7 @@ from siamese_core.engine.storage.limits import GIGABYTES, RUNS, Limits, limits_o
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.folder import locked
 from siamese_core.runs.info import INFO, packed_info
-from tests.support.saving import ANN, BEN, everything, imported, info_at, written
+from tests.support.runs import ANN, BEN, everything, imported, info_at, written
 
 
 def test_the_oldest_go_where_an_owner_has_too_many(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_size_of_a_run_grows_with_it(tmp_path: Path) -> None:
     assert RunStore(tmp_path).usage(ANN) == (1, before + 500)
 
 
-def test_the_operator_sets_limits_and_hears_of_what_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_operator_sets_limits_and_is_warned_of_what_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert limits_of({}) == Limits()
     assert limits_of({RUNS: "3", GIGABYTES: "0.5"}) == Limits(3, 0.5)
     assert limits_of({RUNS: "", GIGABYTES: ""}) == Limits()
@@ -98,7 +98,7 @@ def test_the_operator_sets_limits_and_hears_of_what_is_none(capsys: pytest.Captu
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     run = imported(store, created=5)
-    store.change(ANN, run, name="mine", pinned=True, published=True)
+    store.change(ANN, run, name="first try", pinned=True, published=True)
     imported(store, BEN, created=6)
     again = RunStore(tmp_path)
     assert again.infos(ANN) == store.infos(ANN)
@@ -135,25 +135,25 @@ def test_torn_and_foreign_folders_are_named_and_left_alone(tmp_path: Path) -> No
     assert before.items() <= everything(tmp_path).items()
 
 
-def test_no_folder_at_all_is_an_empty_shelf(tmp_path: Path) -> None:
+def test_no_folder_at_all_is_an_empty_store(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "not" / "yet")
     assert (store.infos(ANN), store.usage(ANN), store.skipped) == ([], (0, 0), [])
     assert store.find(ANN, imported(store)) is not None
 
 
 def test_what_goes_is_deleted_without_the_lock_that_everybody_needs(tmp_path: Path) -> None:
-    """Who is told asks the shelf in another thread, as a page does: with the lock held, both would wait for ever."""
-    heard: list[int] = []
+    """The callback reads the store in another thread, as a page does: with the lock held, both would wait for ever."""
+    counts: list[int] = []
 
-    def told(run: str) -> None:
-        asking = threading.Thread(target=lambda: heard.append(len(store.infos(ANN))), daemon=True)
-        asking.start()
-        asking.join(10)
+    def on_gone(run: str) -> None:
+        reader = threading.Thread(target=lambda: counts.append(len(store.infos(ANN))), daemon=True)
+        reader.start()
+        reader.join(10)
 
-    store = RunStore(tmp_path, Limits(runs=1), on_gone=told)
+    store = RunStore(tmp_path, Limits(runs=1), on_gone=on_gone)
     imported(store, created=1)
     imported(store, created=2)
-    assert heard == [1]
+    assert counts == [1]
 
 
 def test_a_run_that_another_server_writes_is_not_deleted(tmp_path: Path) -> None:

@@ -96,14 +96,14 @@ def sweeps(tmp_path: Path, runs: FakeRuns, clock: Clock) -> Sweeps:
     return Sweeps(tmp_path, runs, clock)
 
 
-def looked(sweeps: Sweeps, owner: str, sweep: str) -> SweepView:
+def polled(sweeps: Sweeps, owner: str, sweep: str) -> SweepView:
     view = sweeps.poll(owner, sweep)
     assert view is not None
     return view
 
 
 def statuses(sweeps: Sweeps, sweep: str, owner: str = ANN) -> list[str]:
-    return [cell.status for cell in looked(sweeps, owner, sweep).cells]
+    return [cell.status for cell in polled(sweeps, owner, sweep).cells]
 
 
 def test_a_few_cells_run_at_a_time_in_their_order(sweeps: Sweeps, runs: FakeRuns) -> None:
@@ -113,7 +113,7 @@ def test_a_few_cells_run_at_a_time_in_their_order(sweeps: Sweeps, runs: FakeRuns
     runs.ends("run 0", score=0.7)
     sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["finished", "running", "running", "waiting"]
-    view = looked(sweeps, ANN, sweep)
+    view = polled(sweeps, ANN, sweep)
     assert (view.done, view.live) == (1, True)
     assert view.cells[0].scores["map_at_r"]["seen"] == 0.7
     for run in ("run 1", "run 2"):
@@ -123,7 +123,7 @@ def test_a_few_cells_run_at_a_time_in_their_order(sweeps: Sweeps, runs: FakeRuns
     sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["finished"] * 3 + ["halted"]
     assert [experiment.params["margin"] for _, experiment in runs.begun] == [0.5, 0.75, 1.0, 1.25]
-    assert not looked(sweeps, ANN, sweep).live
+    assert not polled(sweeps, ANN, sweep).live
 
 
 def test_what_contradicts_is_left_out_and_never_run(sweeps: Sweeps, runs: FakeRuns) -> None:
@@ -171,7 +171,7 @@ def test_a_run_that_ended_just_before_its_sweep_is_cancelled_keeps_its_score(swe
     runs.ends("run 0", score=0.7)
     sweeps.cancel(ANN, sweep)
     assert statuses(sweeps, sweep) == ["finished", "cancelled"]
-    assert looked(sweeps, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.7
+    assert polled(sweeps, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.7
     assert runs.stopped == ["run 1"]
 
 
@@ -184,7 +184,7 @@ def test_a_deleted_sweep_stays_deleted_when_the_server_is_killed(tmp_path: Path,
     assert after.poll(ANN, sweep) is None
     assert after.restore(ANN, sweep), "there is still time"
     after.close()
-    assert looked(Sweeps(tmp_path, runs, clock), ANN, sweep).id == sweep
+    assert polled(Sweeps(tmp_path, runs, clock), ANN, sweep).id == sweep
 
 
 def test_a_deleted_sweep_can_be_had_back_for_a_while_and_takes_its_runs_along(
@@ -235,7 +235,7 @@ def test_a_cell_that_cannot_be_any_more_holds_up_nobody(
     sweeps.sweep_expired()
     monkeypatch.undo()
     assert statuses(sweeps, broken) == ["failed"]
-    assert looked(sweeps, ANN, broken).cells[0].message == "these pictures are gone"
+    assert polled(sweeps, ANN, broken).cells[0].message == "these pictures are gone"
     monkeypatch.setattr(module, "SWEEP_EVERY", 1e6)
     sweeps.sweep_expired()
     assert statuses(sweeps, sound, BEN)[0] in ("running", "failed")
@@ -252,7 +252,7 @@ def test_a_cell_that_gets_on_is_not_given_up_however_often_its_server_is_killed(
     assert len(runs.begun) == 1
 
 
-def test_own_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploaded_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_uploaded", lambda dataset: True)
     with pytest.raises(Rejected, match="your own pictures"):
         sweeps.start(ANN, grid(), Machine(), "")
@@ -269,8 +269,8 @@ def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path, runs: FakeRuns,
     runs.infos["run 1"] = replace(runs.infos["run 1"], status="interrupted")
     del runs.infos["run 2"]
     after = Sweeps(tmp_path, runs, clock)
-    assert looked(after, ANN, sweep).name == "margins"
-    assert looked(after, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.6
+    assert polled(after, ANN, sweep).name == "margins"
+    assert polled(after, ANN, sweep).cells[0].scores["map_at_r"]["seen"] == 0.6
     after.sweep_expired()
     assert runs.resumed == ["run 1"], "from where it was saved last"
     assert statuses(after, sweep) == ["finished", "running", "running", "waiting"]
@@ -285,7 +285,7 @@ def test_a_run_that_is_lost_again_and_again_is_given_up(sweeps: Sweeps, runs: Fa
         runs.infos.clear()
     sweeps.sweep_expired()
     assert statuses(sweeps, sweep) == ["failed"]
-    assert looked(sweeps, ANN, sweep).cells[0].message == LOST
+    assert polled(sweeps, ANN, sweep).cells[0].message == LOST
     assert len(runs.begun) == MAX_TRIES + 1
 
 

@@ -1,4 +1,4 @@
-"""The decoding process answers the next file after any file, in order, within its time and its memory."""
+"""The decoding process opens the next file after any file, in order, within its time and its memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture
-def own() -> Iterator[Callable[[float], Decoder]]:
+def make_decoder() -> Iterator[Callable[[float], Decoder]]:
     """Decoders that a test may break."""
     made: list[Decoder] = []
 
@@ -87,7 +87,7 @@ def test_a_square_is_the_one_that_the_core_cuts_and_cannot_be_written_to(decoder
     assert not found.first_frame_only
 
 
-def test_the_first_frame_of_an_animation_is_said_to_be_the_first(decoder: Decoder) -> None:
+def test_the_first_frame_of_an_animation_is_named_as_the_first(decoder: Decoder) -> None:
     assert decoder.square(animated_png(3), 8).first_frame_only
 
 
@@ -129,17 +129,19 @@ def test_any_number_of_threads_may_ask_at_a_time(decoder: Decoder) -> None:
         assert [value(outcome) for stream in streams for outcome in stream] == list(range(256))
 
 
-def test_a_file_that_takes_too_long_is_refused_and_the_others_are_opened(own: Callable[[float], Decoder]) -> None:
+def test_a_file_that_takes_too_long_is_refused_and_the_others_are_opened(
+    make_decoder: Callable[[float], Decoder],
+) -> None:
     """The bomb takes minutes, whatever the machine; the files behind it were already in the dead process's pipe."""
-    decoder = own(4.0)
+    decoder = make_decoder(4.0)
     files = [DOTS[1], DOTS[2], scan_bomb(), DOTS[3], DOTS[4]]
     assert [value(outcome) for outcome in decoder.squares(files, 2)] == [1, 2, "too_slow", 3, 4]
 
 
 def test_a_file_under_which_the_process_dies_is_refused_and_the_others_are_opened(
-    own: Callable[[float], Decoder],
+    make_decoder: Callable[[float], Decoder],
 ) -> None:
-    decoder = own(600.0)
+    decoder = make_decoder(600.0)
     decoder.square(DOTS[0], 2)
     first = decoder.pid
     assert first is not None
@@ -152,8 +154,8 @@ def test_a_file_under_which_the_process_dies_is_refused_and_the_others_are_opene
     assert decoder.pid not in (None, first)
 
 
-def test_a_process_that_dies_between_files_harms_none(own: Callable[[float], Decoder]) -> None:
-    decoder = own(600.0)
+def test_a_process_that_dies_between_files_harms_none(make_decoder: Callable[[float], Decoder]) -> None:
+    decoder = make_decoder(600.0)
     decoder.square(DOTS[0], 2)
     assert decoder.pid is not None
     os.kill(decoder.pid, signal.SIGKILL)
@@ -161,8 +163,8 @@ def test_a_process_that_dies_between_files_harms_none(own: Callable[[float], Dec
     assert value(decoder.square(DOTS[9], 2)) == 9
 
 
-def test_closing_refuses_what_is_waited_for_and_ends_the_process(own: Callable[[float], Decoder]) -> None:
-    decoder = own(600.0)
+def test_closing_refuses_what_is_waited_for_and_ends_the_process(make_decoder: Callable[[float], Decoder]) -> None:
+    decoder = make_decoder(600.0)
     assert decoder.pid is None, "it starts with the first file"
     decoder.square(DOTS[0], 2)
     with ThreadPoolExecutor(1) as pool:
@@ -171,7 +173,7 @@ def test_closing_refuses_what_is_waited_for_and_ends_the_process(own: Callable[[
         decoder.close()
         assert waited.result() == "broke_the_decoder"
     assert decoder.pid is None
-    assert value(decoder.square(DOTS[3], 2)) == 3, "it starts again where it is asked again"
+    assert value(decoder.square(DOTS[3], 2)) == 3, "it starts again where it is requested again"
 
 
 LARGEST: dict[str, Callable[[Image.Image], bytes]] = {
@@ -208,9 +210,9 @@ def sixteen_megapixels() -> Image.Image:
     "name", [pytest.param(name, marks=[pytest.mark.slow] if n % 5 else []) for n, name in enumerate(LARGEST)]
 )
 def test_the_largest_images_are_let_in_and_take_less_than_150_megabytes(
-    own: Callable[[float], Decoder], sixteen_megapixels: Image.Image, name: str
+    make_decoder: Callable[[float], Decoder], sixteen_megapixels: Image.Image, name: str
 ) -> None:
-    data, decoder = LARGEST[name](sixteen_megapixels), own(600.0)
+    data, decoder = LARGEST[name](sixteen_megapixels), make_decoder(600.0)
     decoder.square(DOTS[0], 2)
     assert decoder.pid is not None
     idle = megabytes("VmRSS", decoder.pid)
@@ -219,12 +221,12 @@ def test_the_largest_images_are_let_in_and_take_less_than_150_megabytes(
     assert 40 < megabytes("VmHWM", decoder.pid) - idle < MOST_MEMORY
 
 
-def test_a_process_whose_memory_is_spent_says_so_and_goes_on(own: Callable[[float], Decoder]) -> None:
+def test_a_process_whose_memory_is_spent_says_so_and_goes_on(make_decoder: Callable[[float], Decoder]) -> None:
     """The limit of its address space, taken away by hand once it runs."""
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
         pytest.skip("only Linux sets another process's limit")
-    decoder = own(600.0)
+    decoder = make_decoder(600.0)
     decoder.square(DOTS[0], 2)
     assert decoder.pid is not None
     used = int(megabytes("VmSize", decoder.pid) * 1000) * 1024

@@ -78,7 +78,7 @@ def test_the_size_is_known_from_the_first_moment(downloads: Downloads, monkeypat
     assert downloads.poll("whole") == Fetching(ANN, "fetching", 0, len(CONTENT), "")
 
 
-def test_a_failure_is_its_sentence_and_can_be_tried_again(downloads: Downloads, server: DatasetServer) -> None:
+def test_a_failure_is_its_message_and_can_be_tried_again(downloads: Downloads, server: DatasetServer) -> None:
     downloads.start(ANN, "absent")
     failed = until_ended(downloads, "absent")
     assert (failed.owner, failed.status) == (ANN, "failed")
@@ -92,7 +92,7 @@ def test_a_failure_is_its_sentence_and_can_be_tried_again(downloads: Downloads, 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_of_ours_is_a_sentence_too(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_ours_is_a_message_too(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 

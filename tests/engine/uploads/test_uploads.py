@@ -22,7 +22,7 @@ from siamese_core.formats import archives
 from siamese_core.formats.zip_format import Entry
 from tests.support.hostile_images import animated_png
 from tests.support.hostile_zips import CASES
-from tests.support.uploading import (
+from tests.support.uploads import (
     ANN,
     Clock,
     a_zip,
@@ -30,8 +30,8 @@ from tests.support.uploading import (
     dot,
     files,
     held,
-    kept,
     names,
+    prepared,
     read,
     server,
     until_nobody_reads,
@@ -128,7 +128,7 @@ def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
 @pytest.mark.parametrize(
     "name", ["flat bomb", "text", "cut by a byte", "all encrypted", "two names for the same bytes"]
 )
-def test_a_hostile_zip_fails_with_its_sentence_and_the_next_upload_works(uploads: Uploads, name: str) -> None:
+def test_a_hostile_zip_fails_with_its_message_and_the_next_upload_works(uploads: Uploads, name: str) -> None:
     case = CASES[name]
     assert case.reason is not None
     uploads.read_zip(ANN, io.BytesIO(case.make()))
@@ -170,7 +170,7 @@ def test_nothing_was_read_at_first(uploads: Uploads) -> None:
 # What goes wrong
 
 
-def test_a_full_disk_while_reading_is_one_sentence(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_reading_is_one_message(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     really_open = Path.open
 
     class FullDisk(io.BytesIO):
@@ -204,13 +204,13 @@ def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            kept(uploads)
+            prepared(uploads)
     assert uploads.sets(ANN) == {}
-    assert find_uploaded(kept(uploads))
+    assert find_uploaded(prepared(uploads))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_of_ours_ends_the_reading_with_a_sentence(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_ours_ends_the_reading_with_a_message(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Iterator[archives.Picture]:
         yield archives.Picture("Anna", dot(0))
         raise ZeroDivisionError
@@ -274,7 +274,7 @@ def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
 
 def test_cancelling_lets_go_of_what_was_read_and_keeps_what_was_prepared(uploads: Uploads) -> None:
     read(uploads)
-    key = kept(uploads)
+    key = prepared(uploads)
     uploads.cancel(ANN)
     assert uploads.poll(ANN) is None
     assert files(uploads) == [f"{key}.images"] and list(uploads.sets(ANN)) == [key]

@@ -1,4 +1,4 @@
-"""The whole corpora through the door that a user has: a sentence each, the next upload works, nothing stays."""
+"""The whole corpora through the door that a user has: a message each, the next upload works, nothing stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siamese_core.formats.archives import REASONS, ArchiveRejected
 from siamese_core.formats.images import REASONS as IMAGE_REASONS
 from tests.support.hostile_images import corpus
 from tests.support.hostile_zips import CASES
-from tests.support.uploading import ANN, Clock, a_zip, files, read, server, until_read
+from tests.support.uploads import ANN, Clock, a_zip, files, read, server, until_read
 from tests.support.zip_maker import File
 
 COUNTED = set(IMAGE_REASONS) - {"too_slow", "broke_the_decoder", "too_big"}
@@ -25,7 +25,7 @@ def uploads() -> Iterator[Uploads]:
         yield uploads
 
 
-def sentence_of(uploads: Uploads, packed: bytes) -> str:
+def message_of(uploads: Uploads, packed: bytes) -> str:
     uploads.read_zip(ANN, io.BytesIO(packed))
     reading = until_read(uploads)
     assert reading.status == "failed"
@@ -40,10 +40,10 @@ def assert_the_next_upload_works(uploads: Uploads) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_zip_is_a_sentence_and_nothing_stays(uploads: Uploads, name: str) -> None:
+def test_a_hostile_zip_is_a_message_and_nothing_stays(uploads: Uploads, name: str) -> None:
     """What is no picture in it is refused by the decoder: none of these zips holds two classes of two real ones."""
     case = CASES[name]
-    message = sentence_of(uploads, case.make())
+    message = message_of(uploads, case.make())
     if case.reason is not None:
         assert message == str(ArchiveRejected(case.reason)), REASONS[case.reason]
     else:

@@ -17,14 +17,14 @@ from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
-from tests.support.examining import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
+from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process is told where the pictures lie when it starts."""
+def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The process gets the folder of the uploaded pictures when it starts."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
     uploaded.clear_cache()
 
@@ -95,7 +95,7 @@ def compared(process: evaluator._Evaluator, model: Model, file: ModelFile) -> Ar
     return process._compare(meta | {"do": "compare"}, arrays | {"first": pair, "second": pair})
 
 
-def test_a_reference_that_makes_room_is_said_to_be_lost(
+def test_a_reference_that_makes_room_is_reported_lost(
     server: FakePipe,
     process: evaluator._Evaluator,
     model: Model,
@@ -131,7 +131,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
     key = uploaded_set("deleted on the way")
-    mine = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
+    uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
 
     def delete(meta: dict[str, Any]) -> None:
         uploaded.delete(key)
@@ -139,12 +139,12 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
         server.receive({"do": "forget_images", "dataset": key}, NO_ARRAYS)
 
     server.then = delete
-    evaluate(server, process, 1, mine)
+    evaluate(server, process, 1, uploaded_file)
     assert [meta["is"] for meta in server.sent] == ["progress"]
     assert not process._models and not process._galleries
 
 
-def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_kept(
+def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_cached(
     server: FakePipe, process: evaluator._Evaluator, file: ModelFile, model: Model
 ) -> None:
     """Its pictures may be forgotten already."""

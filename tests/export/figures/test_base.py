@@ -132,7 +132,7 @@ def test_the_loss_axis_is_made_for_the_different_branch_not_for_the_endless_simi
 @pytest.mark.parametrize("same", [None, [], [0.0], [0.5] * 50, [np.nan, np.inf], [1e9]])
 @pytest.mark.parametrize("margin", [0.0, 1.0, 50.0])
 @pytest.mark.parametrize("d_max", [2.0, 1e-3, 0.0, np.nan])
-def test_degenerate_distances_give_a_picture(same, margin, d_max):
+def test_degenerate_distances_give_a_figure(same, margin, d_max):
     curve = contrastive(margin)
     assert_drawable(loss_curve(curve, same, same, text=TEXT, d_max=d_max, show_slope=True))
 
@@ -164,7 +164,7 @@ def test_triplets_beyond_the_grid_lie_on_its_edge_and_only_some_are_drawn():
 
 @pytest.mark.parametrize("triplets", [None, np.empty((2, 0)), np.zeros((2, 3)), np.full((2, 4), np.nan)])
 @pytest.mark.parametrize("margin", [0.0, 1.0, 9.0])
-def test_degenerate_triplets_give_a_picture(triplets, margin):
+def test_degenerate_triplets_give_a_figure(triplets, margin):
     figure = surface_figure(triplets, margin)
     assert_drawable(figure)
     drawn = len(figure.data) == 3
@@ -205,7 +205,7 @@ def test_a_long_run_is_thinned_to_points_that_stay_where_they_were():
 
 
 @pytest.mark.parametrize("points", [0, 1, 2, 499, 500, 501])
-def test_a_run_of_any_length_gives_a_picture(points):
+def test_a_run_of_any_length_gives_a_figure(points):
     assert_drawable(run_figure(points, steps=1))
 
 

@@ -36,18 +36,18 @@ def drawn(
     """The colours (rows, columns), what stands where, and all of it as the browser gets it."""
     figure = heat_map(shown, metric, "seen", titles=TITLES[: len(names)], names=names, text=TEXT)
     heat, words = figure.data
-    said = {(x, y): text for x, y, text in zip(words.x, words.y, words.text, strict=True)}
+    labels = {(x, y): text for x, y, text in zip(words.x, words.y, words.text, strict=True)}
     whole = figure.to_dict()
     json.dumps(whole)
-    return np.asarray(heat.z), said, whole
+    return np.asarray(heat.z), labels, whole
 
 
 def test_a_field_shows_the_mean_and_the_spread_of_its_seeds() -> None:
-    z, said, _ = drawn(view(map_at_r={(0.5, 8, 0): 0.4, (0.5, 8, 1): 0.6, (2.0, 2, 1): 0.9}))
+    z, labels, _ = drawn(view(map_at_r={(0.5, 8, 0): 0.4, (0.5, 8, 1): 0.6, (2.0, 2, 1): 0.9}))
     assert z[1, 0] == pytest.approx(0.5)
-    assert said[0, 1] == "0.500 ± 0.141"
-    assert said[2, 0] == "0.900 (1/2)", "one of its two seeds"
-    assert said[1, 0] == "waits" and np.isnan(z[0, 1])
+    assert labels[0, 1] == "0.500 ± 0.141"
+    assert labels[2, 0] == "0.900 (1/2)", "one of its two seeds"
+    assert labels[1, 0] == "waits" and np.isnan(z[0, 1])
 
 
 def test_lower_is_better_for_error_rates() -> None:
@@ -68,9 +68,9 @@ def test_a_click_finds_the_field_that_is_drawn_there() -> None:
 
 def test_one_setting_is_one_row() -> None:
     grid = Grid(Experiment(), (("margin", (0.5, 1.0)),))
-    z, said, _ = drawn(view(grid, map_at_r={(1.0, 0): 0.7}), names=[["0.5", "1"]])
+    z, labels, _ = drawn(view(grid, map_at_r={(1.0, 0): 0.7}), names=[["0.5", "1"]])
     assert z.shape == (1, 2)
-    assert said[1, 0] == "0.700"
+    assert labels[1, 0] == "0.700"
     assert height_of(view(grid)) < height_of(view())
 
 

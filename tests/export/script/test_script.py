@@ -101,7 +101,9 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 CASES = dict(cases())
 SPOILT = "spoilt"
-OWN = {"own": {"loss": "softmax", "augment": tuple(AUGMENTATIONS), "sampling": "random_pairs", "batch_size": 24}}
+UPLOADED = {
+    "uploaded": {"loss": "softmax", "augment": tuple(AUGMENTATIONS), "sampling": "random_pairs", "batch_size": 24}
+}
 
 
 def quick(**settings: Any) -> Experiment:
@@ -109,10 +111,10 @@ def quick(**settings: Any) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def uploaded_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Four coloured pictures of each of seven classes with hostile names, two of them for testing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("own")))
+        patch.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         pixels = np.random.default_rng(0).integers(0, 256, (28, 3, 28, 28), np.uint8)
         labels = np.arange(28) % 7
         test = np.arange(28) >= 14
@@ -121,9 +123,9 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def experiments(own_key: str) -> dict[str, Experiment]:
-    mine = {name: quick(dataset=own_key, **settings) for name, settings in OWN.items()}
-    return {name: quick(**settings) for name, settings in CASES.items()} | mine
+def experiments(uploaded_key: str) -> dict[str, Experiment]:
+    on_uploaded = {name: quick(dataset=uploaded_key, **settings) for name, settings in UPLOADED.items()}
+    return {name: quick(**settings) for name, settings in CASES.items()} | on_uploaded
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def printed(folder: Path) -> dict[str, str]:
     """What each script prints: one after the other in a process of their own, for torch takes seconds to import."""
     (folder / "runner.py").write_text(RUNNER, "utf-8")
     spoil(folder / "contrastive", folder / SPOILT)
-    names = [*CASES, *OWN, SPOILT]
+    names = [*CASES, *UPLOADED, SPOILT]
     lines = run_alone(folder / "runner.py", "\n".join(names)).splitlines()
     return dict(map(json.loads, lines))
 
@@ -192,7 +194,7 @@ def constant(script: str, name: str) -> Any:
 # What it prints
 
 
-@pytest.mark.parametrize("name", [*CASES, *OWN])
+@pytest.mark.parametrize("name", [*CASES, *UPLOADED])
 def test_the_script_ends_with_the_loss_of_the_run(
     name: str, printed: dict[str, str], experiments: dict[str, Experiment]
 ) -> None:
@@ -233,7 +235,7 @@ def test_a_script_needs_nothing_of_ours_and_only_what_it_uses(folder: Path) -> N
     texts = {path.parent.name: path.read_text("utf-8") for path in folder.glob("*/train.py")}
     assert not [name for name, text in texts.items() if "siamese_core" in text]
     assert {name for name, text in texts.items() if "torchvision" in text} == {
-        "resnet18", "mobilenet_v3", "flip", "colour", "all-augmentations", "own",
+        "resnet18", "mobilenet_v3", "flip", "colour", "all-augmentations", "uploaded",
     }  # fmt: skip
     from_library = {name.partition("-")[0] for name, text in texts.items() if "pytorch_metric_learning" in text}
     assert from_library == {key for key, loss in LOSSES.items() if loss.input_kind == "batch"} | {"few"}
@@ -387,9 +389,9 @@ COLOURS = np.arange(12 * 8 * 10 * 3, dtype=np.uint32).astype(np.uint8)
 def test_a_batch_lies_in_memory_as_that_of_the_app(images: np.ndarray) -> None:
     """As sets are read: whole, an axis put in, chosen from, turned, colours last, MATLAB's order and its reverse."""
     order = memory_order(images)
-    kept, axes = np.ascontiguousarray(images.transpose(order)), np.argsort(order).tolist()
-    places = torch.tensor([3, 0, 4])
-    ours, theirs = torch.tensor(images)[places], torch.from_numpy(kept).permute(axes)[places]
+    contiguous, axes = np.ascontiguousarray(images.transpose(order)), np.argsort(order).tolist()
+    indices = torch.tensor([3, 0, 4])
+    ours, theirs = torch.tensor(images)[indices], torch.from_numpy(contiguous).permute(axes)[indices]
     assert theirs.stride() == ours.stride()
     assert torch.equal(theirs, ours)
 
@@ -398,11 +400,11 @@ def test_a_batch_lies_in_memory_as_that_of_the_app(images: np.ndarray) -> None:
 
 
 def test_names_of_classes_stay_names(folder: Path, experiments: dict[str, Experiment]) -> None:
-    script = (folder / "own" / "train.py").read_text("utf-8")
+    script = (folder / "uploaded" / "train.py").read_text("utf-8")
     assert constant(script, "CLASSES") == HOSTILE
     assert "\u202e" not in script, "what turns the line around is escaped"
     assert all(c.isprintable() for c in script.replace("\n", ""))
-    plain = script_of(quick(**OWN["own"]))
+    plain = script_of(quick(**UPLOADED["uploaded"]))
     # All that differs from an experiment on digits is in constants and comments.
     assert [ast.dump(node) for node in statements(script)] == [ast.dump(node) for node in statements(plain)]
 
@@ -417,10 +419,10 @@ def statements(script: str) -> list[ast.stmt]:
     ]
 
 
-def test_the_title_of_somebodys_own_pictures_stays_in_its_line(folder: Path) -> None:
-    script = (folder / "own" / "train.py").read_text("utf-8")
+def test_the_title_of_uploaded_pictures_stays_in_its_line(folder: Path) -> None:
+    script = (folder / "uploaded" / "train.py").read_text("utf-8")
     assert script.startswith('# A siamese network learns """�# me.\n')
-    readme = (folder / "own" / "README.txt").read_text("utf-8")
+    readme = (folder / "uploaded" / "README.txt").read_text("utf-8")
     assert "Your own pictures." in readme
     assert "server" not in readme
 
@@ -435,7 +437,7 @@ def test_names_of_classes_fill_their_lines() -> None:
 def test_pictures_that_have_gone_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
     pixels, labels = np.zeros((4, 1, 28, 28), np.uint8), np.array([0, 0, 1, 1])
-    key = uploaded.save("mine", ("a", "b"), Images(pixels, labels, pixels, labels))
+    key = uploaded.save("gone", ("a", "b"), Images(pixels, labels, pixels, labels))
     experiment = quick(dataset=key)
     uploaded.delete(key)
     with pytest.raises(DatasetMissing):

@@ -1,6 +1,6 @@
 """Processes that are killed with SIGKILL: at any moment, and before any single step of a save.
 
-As a program it is a server that is to be killed: `python -m tests.support.killing SHELF OWNER QUERY [RUN]` starts a
+As a program it is a server that is to be killed: `python -m tests.support.kills STORE OWNER QUERY [RUN]` starts a
 run, or goes on with one, and prints its id and then a step that is safe; the run goes on meanwhile.
 """
 
@@ -150,7 +150,7 @@ class Server:
     """A process that holds an engine with one run."""
 
     def __init__(self, store: Path, owner: str, query: str, run: str = "") -> None:
-        arguments = [sys.executable, "-m", "tests.support.killing", str(store), owner, query, *([run] if run else [])]
+        arguments = [sys.executable, "-m", "tests.support.kills", str(store), owner, query, *([run] if run else [])]
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.run = self._line()
 

@@ -30,12 +30,12 @@ def few_digits(train: int, test: tuple[int, ...]) -> Images:
     )  # fmt: skip
 
 
-def kept(images: Images) -> str:
+def saved_set(images: Images) -> str:
     return uploaded.save("Digits", tuple(f"digit {c}" for c in range(int(images.train_labels.max()) + 1)), images)
 
 
 def untrained(images: Images, **settings: object) -> TrainedModel:
-    values = {"dataset": kept(images), "encoder": "mlp", "embedding_dim": 4} | settings
+    values = {"dataset": saved_set(images), "encoder": "mlp", "embedding_dim": 4} | settings
     experiment = Experiment(**values)  # type: ignore[arg-type]
     return load(model_of(experiment, state_of(learner_of(experiment, Machine()))))
 

@@ -83,7 +83,7 @@ def read(uploads: Uploads, owner: str = ANN, **folders: int) -> Pictures:
     return reading.pictures
 
 
-def kept(uploads: Uploads, owner: str = ANN, title: str = "t") -> str:
+def prepared(uploads: Uploads, owner: str = ANN, title: str = "t") -> str:
     return uploads.prepare(owner, 28, False, 50, title)
 
 

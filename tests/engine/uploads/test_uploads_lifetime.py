@@ -1,4 +1,4 @@
-"""Uploaded pictures: whose they are, how long they are kept, where they lie, and that they go."""
+"""Uploaded pictures: whose they are, how long they are stored, where they lie, and that they go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from siamese_core.datasets.uploaded import uploaded_dataset
 from siamese_core.engine.uploads import uploads as module
 from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
 from siamese_core.engine.uploads.uploads import DEAD_AFTER, FOLDER_PREFIX, MAX_SETS, Uploads
-from tests.support.uploading import ANN, BEN, Clock, a_zip, clear, files, held, kept, names, read, server, until_read
+from tests.support.uploads import ANN, BEN, Clock, a_zip, clear, files, held, names, prepared, read, server, until_read
 from tests.support.waiting import until
 
 HALF_AN_HOUR = 1800.0
@@ -60,7 +60,7 @@ def test_a_prepared_set_is_a_dataset(uploads: Uploads) -> None:
 
 def test_two_owners_never_see_each_others_pictures(uploads: Uploads) -> None:
     read(uploads)
-    key = kept(uploads)
+    key = prepared(uploads)
     assert uploads.poll(BEN) is None
     assert uploads.sets(BEN) == {} and not uploads.use(BEN, key)
     uploads.cancel(BEN)
@@ -88,8 +88,8 @@ def test_the_same_pictures_of_two_owners_are_one_set_until_the_last_deletes_it(
 ) -> None:
     read(uploads, ANN)
     read(uploads, BEN)
-    key = kept(uploads, ANN)
-    assert kept(uploads, BEN) == key
+    key = prepared(uploads, ANN)
+    assert prepared(uploads, BEN) == key
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
@@ -106,32 +106,32 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
 ) -> None:
     read(uploads, ANN)
     read(uploads, BEN)
-    key = kept(uploads, ANN)
+    key = prepared(uploads, ANN)
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     deleting = threading.Thread(target=uploads.sweep_expired)
 
-    def keep(*given: Any) -> str:
-        written = own_keep(*given)
+    def save(*given: Any) -> str:
+        written = real_save(*given)
         if not deleting.ident:
             deleting.start()
             deleting.join()
         return written
 
-    own_keep = uploaded.save
+    real_save = uploaded.save
     with monkeypatch.context() as patch:
-        patch.setattr(uploaded, "save", keep)
-        assert kept(uploads, BEN) == key
+        patch.setattr(uploaded, "save", save)
+        assert prepared(uploads, BEN) == key
     assert uploads.use(BEN, key) and find_uploaded(key)
     assert uploads.sets(ANN, deleted=True) == {}
 
 
-# How long they are kept
+# How long they are stored
 
 
 def test_a_set_goes_after_half_an_hour_without_use(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
-    key = kept(uploads)
+    key = prepared(uploads)
     clock.now += HALF_AN_HOUR
     uploads.sweep_expired()
     assert uploads.sets(ANN) == {key: "t"} and find_uploaded(key) and gone == []
@@ -145,7 +145,7 @@ def test_a_set_goes_after_half_an_hour_without_use(uploads: Uploads, clock: Cloc
 
 def test_using_a_set_renews_its_half_hour(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
-    used, unused = kept(uploads, title="used"), kept(uploads, title="unused")
+    used, unused = prepared(uploads, title="used"), prepared(uploads, title="unused")
     clock.now += HALF_AN_HOUR - 1
     assert uploads.use(ANN, used)
     clock.now += 2
@@ -173,7 +173,7 @@ def test_looking_at_what_was_read_renews_its_half_hour(uploads: Uploads, clock: 
 
 def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
-    key = kept(uploads)
+    key = prepared(uploads)
     uploads.discard(ANN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(ANN, deleted=True) == {key: "t"}
     assert not uploads.use(ANN, key), "what is deleted is not used"
@@ -188,7 +188,7 @@ def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock
 
 def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
-    key, other = kept(uploads), kept(uploads, title="other")
+    key, other = prepared(uploads), prepared(uploads, title="other")
     uploads.discard(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
@@ -199,9 +199,9 @@ def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Cloc
 
 def test_a_deleted_set_that_is_prepared_again_stays(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
-    key = kept(uploads)
+    key = prepared(uploads)
     uploads.discard(ANN, key)
-    assert kept(uploads) == key
+    assert prepared(uploads) == key
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert uploads.sets(ANN) == {key: "t"} and find_uploaded(key) and gone == []
@@ -211,12 +211,12 @@ def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone
     assert MAX_SETS == 4
     read(uploads, ANN)
     read(uploads, BEN)
-    others = kept(uploads, BEN, title="of Ben")
-    keys = [kept(uploads, title=str(n)) for n in range(4)]
+    others = prepared(uploads, BEN, title="of Ben")
+    keys = [prepared(uploads, title=str(n)) for n in range(4)]
     assert list(uploads.sets(ANN)) == keys
-    kept(uploads, title="0")
+    prepared(uploads, title="0")
     assert list(uploads.sets(ANN)) == [*keys[1:], keys[0]] and gone == [], "prepared again, it is the newest"
-    fifth = kept(uploads, title="4")
+    fifth = prepared(uploads, title="4")
     assert list(uploads.sets(ANN)) == [keys[2], keys[3], keys[0], fifth]
     assert gone == [keys[1]] and not find_uploaded(keys[1])
     assert list(uploads.sets(BEN)) == [others]
@@ -224,9 +224,9 @@ def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone
 
 def test_a_deleted_set_makes_room_before_the_oldest(uploads: Uploads, gone: list[str]) -> None:
     read(uploads)
-    keys = [kept(uploads, title=str(n)) for n in range(4)]
+    keys = [prepared(uploads, title=str(n)) for n in range(4)]
     uploads.discard(ANN, keys[2])
-    fifth = kept(uploads, title="4")
+    fifth = prepared(uploads, title="4")
     assert list(uploads.sets(ANN)) == [keys[0], keys[1], keys[3], fifth]
     assert gone == [keys[2]] and uploads.sets(ANN, deleted=True) == {}
 
@@ -259,12 +259,12 @@ def folder_of(root: Path, name: str, hours_ago: float) -> Path:
     return folder
 
 
-def test_everything_lies_in_a_private_folder_under_the_servers_own_names(uploads: Uploads) -> None:
+def test_everything_lies_in_a_private_folder_under_the_servers_names(uploads: Uploads) -> None:
     pictures = read(uploads, **{"train/Anna": 2, "<b>|?*": 2})
     assert pictures.classes == ("<b>|?*", "Anna")
     key = uploads.prepare(ANN, 28, False, 50, "../../title")
-    (raw, kept_set) = sorted(files(uploads), key=lambda name: name.endswith(".images"))
-    assert re.fullmatch(r"[0-9a-f]{24}\.raw", raw) and kept_set == f"{key}.images"
+    (raw, images_file) = sorted(files(uploads), key=lambda name: name.endswith(".images"))
+    assert re.fullmatch(r"[0-9a-f]{24}\.raw", raw) and images_file == f"{key}.images"
     assert uploaded_dataset(key).title == "../../title"
 
 
