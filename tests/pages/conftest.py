@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,3 +17,11 @@ def _processes_end_with_the_pages() -> Iterator[None]:
         resource().close()
     for resource in (sweeps, uploads, engine, evaluations, downloads):
         resource.clear()
+
+
+@pytest.fixture(autouse=True)
+def _main_stays() -> Iterator[None]:
+    """AppTest leaves its script as the main module, which children of the forkserver would run again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main

@@ -18,7 +18,7 @@ from pages.ui.text import train as train_text
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.runs.archive import packed_run
+from siamese_core.runs.archive import zipped_run
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 from tests.pages.app import click, ran, words
@@ -257,7 +257,7 @@ def test_a_run_is_downloaded_and_imported_again(run: str) -> None:
     files = engine().store.files(hashed(ANN), run)
     assert files is not None
     app = opened(carla, section="bring")
-    app.file_uploader(key="runs_brought").set_value(("run.zip", packed_run(files), "application/zip"))
+    app.file_uploader(key="runs_brought").set_value(("run.zip", zipped_run(files), "application/zip"))
     assert text.SHOW in labels(ran(app))
     (info,) = engine().store.infos(hashed(carla))
     assert (info.status, info.query) == ("finished", SHORT.to_query())
