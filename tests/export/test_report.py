@@ -295,8 +295,9 @@ def test_what_a_recording_says_brings_nothing_into_the_page() -> None:
     assert [alt.partition(" of the class ")[2] for alt in alts] == list(HOSTILE)
 
 
-def test_every_word_is_the_callers() -> None:
-    page = Page(report(run_history(branches=2), text=marked(TEXT)))
+def test_every_word_stands_in_the_one_table_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamese_core.export.report.TEXT", marked(TEXT))
+    page = Page(report(run_history(branches=2)))
     for tag in ("h2", "p", "figcaption", "a"):
         assert page.all(tag)
         assert all(words.startswith("¶") for words in page.all(tag) if words), tag
