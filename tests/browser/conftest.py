@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from siamese_core.engine.rpc.pipes import ROOT
 from tests.support.waiting import PATIENCE, until
@@ -75,3 +76,53 @@ def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.kill()
+
+
+DESKTOP: Any = {"width": 1280, "height": 1100}
+
+
+@pytest.fixture(scope="session")
+def _tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all: another one would compile Streamlit and plotly anew, four seconds of a core."""
+    page = browser.new_context().new_page()
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def page(_tab: Page, server: Server) -> Page:
+    """A desktop tab of somebody who has never been here."""
+    _tab.goto(f"{server.url}/_stcore/health")
+    _tab.evaluate("localStorage.clear(); sessionStorage.clear()")
+    _tab.context.clear_cookies()
+    _tab.goto("about:blank")
+    _tab.set_viewport_size(DESKTOP)
+    _tab.emulate_media(color_scheme="light")
+    return _tab
+
+
+FAKE_HOUR = 3_600_000
+
+
+def stop_clock(page: Page) -> None:
+    """From here on time passes for the pages of this context by `page.clock.run_for` alone."""
+    page.clock.install(time=0)
+    page.clock.pause_at(FAKE_HOUR)
+
+
+@pytest.fixture(scope="module")
+def timeless(browser: Browser) -> Iterator[Page]:
+    """One tab for all tests of a view, whose clock stands still."""
+    page = browser.new_context().new_page()
+    stop_clock(page)
+    yield page
+    page.context.close()
+
+
+def show_afresh(page: Page, url: str, viewport: Any = DESKTOP, reduced_motion: Any = "null") -> None:
+    """Load the page of a view as somebody does who has never been there."""
+    page.set_viewport_size(viewport)
+    page.emulate_media(reduced_motion=reduced_motion)
+    page.mouse.move(0, 0)
+    page.goto(url)
+    page.evaluate("sessionStorage.clear()")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.browser
 
 CLASSES = {"Trousers": 1, "Sandals": 5, "Bags": 8, "Boots": 9, "Pullovers": 2, "Dresses": 3}
 EACH = 40
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    yield context.new_page()
-    context.close()
 
 
 def pictures() -> bytes:
@@ -112,11 +104,10 @@ def test_both_inputs_of_a_pseudo_siamese_network_are_drawn(page: Page, server: S
     assert not tab.complaints
 
 
-def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    page = context.new_page()
+def test_nothing_scrolls_sideways_on_a_phone(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
     for section, words in (("browse", text.DATASET), ("own", text.ZIP), ("get", "MNIST"), ("inputs", "Augmentation")):
         opened(page, server, section)
         expect(page.get_by_text(words).first).to_be_visible(timeout=PATIENT)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, section
-    context.close()

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Page
 
 from siamese_core.formats.wire import pack
+from tests.browser.conftest import show_afresh
 
 COMPONENTS = Path(__file__).parents[2] / "pages" / "ui" / "components"
 VIEW = "document.querySelector('#host').shadowRoot.querySelector('.root').__view"
+WINDOW = {"width": 1280, "height": 800}
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 COLOURS = [
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"),
@@ -168,18 +171,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    options = {"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})
-    context = browser.new_context(**options)
-    page = context.new_page()
-    page.clock.install(time=0)
-    view = Scene(page)
-    page.goto(address)
-    page.clock.pause_at(3_600_000)
-    page.wait_for_function("window.show !== undefined")
+def scene(timeless: Page, address: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    view = Scene(timeless)
+    show_afresh(timeless, address, **({"viewport": WINDOW} | getattr(request, "param", {})))
+    timeless.wait_for_function("window.show !== undefined")
     yield view
     assert view.errors == []
-    context.close()
 
 
 def colours_at(scene: Scene, i: int) -> set[tuple[int, ...]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pages.ui.text import compare as compare_text
 from pages.ui.text import evaluate as text
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.browser
 BAGS, BOOTS = 8, 9
 
 SECOND_IS_MISSING = compare_text.NEED_OTHER.format(side="second")
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1400})
-    yield context.new_page()
-    context.close()
 
 
 def photograph(label: int, number: int) -> bytes:
@@ -121,12 +113,11 @@ def test_a_hardest_pair_is_pointed_at_among_the_others(page: Page, server: Serve
     until(lambda: points.get_attribute("data-pinned") != "", "a point that is pinned")
 
 
-def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
-    page = context.new_page()
+def test_nothing_scrolls_sideways_on_a_phone(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
     for address in ("Compare", *(f"Evaluate?part={part}" for part in text.PARTS)):
         page.goto(f"{server.url}/{address}")
         words = compare_text.PLACE if address == "Compare" else text.SAVE
         expect(page.get_by_text(words, exact=True)).to_be_visible(timeout=PATIENT)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
-    context.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pages.ui.shims import address_sync
 from pages.ui.text import losses as text
 from siamese_core.losses import LOSSES
 from tests.browser.conftest import Server
-from tests.browser.test_main_job import PATIENT, Tab, context, tab  # noqa: F401 (fixtures)
+from tests.browser.test_main_job import PATIENT, Tab, tab  # noqa: F401 (a fixture)
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -60,11 +60,8 @@ class LossesPage:
         self.page.mouse.up()
 
 
-def test_two_lines_move_their_own_parameters_and_the_chart_stays_mounted(
-    context: BrowserContext,  # noqa: F811
-    server: Server,
-) -> None:
-    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive,exponential")
+def test_two_lines_move_their_own_parameters_and_the_chart_stays_mounted(page: Page, server: Server) -> None:
+    losses = LossesPage(page, f"{server.url}/Losses?shown=contrastive,exponential")
     losses.chart.evaluate("root => { root.mark = true }")
     for key, other in (("contrastive.margin", "exponential.q"), ("exponential.q", "contrastive.margin")):
         before, unchanged = losses.value(key), losses.value(other)
@@ -76,8 +73,8 @@ def test_two_lines_move_their_own_parameters_and_the_chart_stays_mounted(
     assert losses.complaints == []
 
 
-def test_back_goes_back(context: BrowserContext, server: Server) -> None:  # noqa: F811
-    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive")
+def test_back_goes_back(page: Page, server: Server) -> None:
+    losses = LossesPage(page, f"{server.url}/Losses?shown=contrastive")
     section = losses.page.get_by_role("radio", name=text.SECTIONS["conventions"])
     section.click()
     until(lambda: "section=conventions" in losses.address, "the other part's address")
@@ -89,8 +86,8 @@ def test_back_goes_back(context: BrowserContext, server: Server) -> None:  # noq
     assert "section=curves" in losses.address
 
 
-def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: BrowserContext, server: Server) -> None:  # noqa: F811
-    losses = LossesPage(context.new_page(), f"{server.url}/Losses?shown=contrastive")
+def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(page: Page, server: Server) -> None:
+    losses = LossesPage(page, f"{server.url}/Losses?shown=contrastive")
     box = losses.chart.bounding_box()
     assert box is not None
     left, top = losses.chart.locator(".plot").evaluate(
@@ -106,8 +103,7 @@ def test_a_click_puts_a_pair_on_the_curve_and_steps_roll_it_down(context: Browse
 
 
 @pytest.mark.slow
-def test_a_claim_is_tried_and_decided(context: BrowserContext, server: Server) -> None:  # noqa: F811
-    page = context.new_page()
+def test_a_claim_is_tried_and_decided(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/Losses?section=myths")
     button = page.get_by_role("button", name=text.MYTH_TRY)
     expect(button).to_be_enabled(timeout=PATIENT)

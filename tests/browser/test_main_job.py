@@ -9,7 +9,7 @@ from itertools import product
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from pages.ui.text import train as text
 from tests.browser.conftest import Server
@@ -71,16 +71,9 @@ class Tab:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 1100})
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, server: Server) -> Iterator[Tab]:
+def tab(page: Page, server: Server) -> Iterator[Tab]:
     """A tab whose run is gone and whose console is clean in the end."""
-    tab = Tab(context.new_page())
+    tab = Tab(page)
     yield tab
     if tab.button("reset").is_enabled():
         tab.button("reset").click()
@@ -180,7 +173,9 @@ def test_pause_step_reload_and_another_page_find_the_run(tab: Tab, server: Serve
     until(lambda: tab.step() > paused + 1, "the run to go on by its keyboard shortcut")
 
 
-def test_a_dropped_connection_finds_the_run_again(tab: Tab, server: Server) -> None:
+def test_a_dropped_connection_finds_the_run_again(page: Page, server: Server) -> None:
+    # Of its own, for its connections are caught for as long as it lives.
+    tab = Tab(page.context.new_page())
     lines: list[WebSocketRoute] = []
 
     def connect(line: WebSocketRoute) -> None:
@@ -198,7 +193,8 @@ def test_a_dropped_connection_finds_the_run_again(tab: Tab, server: Server) -> N
     until(lambda: tab.step() > before + 20 and len(lines) == 2, "the run over a new connection")
     assert not tab.button("stop").is_disabled()
     # Streamlit says that it cannot ask while the line is cut, and that is what was done to it.
-    tab.complaints[:] = [complaint for complaint in tab.complaints if "when disconnected from server" not in complaint]
+    assert [complaint for complaint in tab.complaints if "when disconnected from server" not in complaint] == []
+    tab.page.close()
 
 
 def test_another_browser_has_its_own_runs(tab: Tab, browser: Browser, server: Server) -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from siamese_core.export.figures.base import history, loss_curve, triplet_surface
 from siamese_core.formats.wire import pack
 from siamese_core.losses.record import Curve
+from tests.browser.conftest import show_afresh
 
 pytestmark = pytest.mark.browser
 
@@ -76,17 +77,30 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture(scope="module")
+def _plot_tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all: another one would compile plotly anew."""
+    page = browser.new_context().new_page()
+    yield page
+    page.context.close()
+
+
+OWN_TAB = pytest.mark.parametrize("page", ["own tab"], indirect=True)
+"""For what stops the clock, which never goes again in that tab."""
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def page(_plot_tab: Page, browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that must end with a clean console."""
-    page = browser.new_page(viewport={"width": 800, "height": 600})
+    page = browser.new_page() if hasattr(request, "param") else _plot_tab
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
+    show_afresh(page, address, {"width": 800, "height": 600})
     page.wait_for_function("!!window.push")
     yield page
-    page.close()
+    if page is not _plot_tab:
+        page.close()
     assert complaints == []
 
 
@@ -156,10 +170,14 @@ def plot_point(page, x: float, y: float) -> tuple[float, float]:
     return box["x"] + left, box["y"] + top
 
 
-def grab(page) -> tuple[float, float]:
-    """From here on time stands still for the view until a test lets it run."""
+def hold_time(page) -> None:
     page.clock.install(time=0)
     page.clock.pause_at(1000)
+
+
+def grab(page) -> tuple[float, float]:
+    """From here on time stands still for the view until a test lets it run."""
+    hold_time(page)
     x, y = centre(page.locator("#host .grip"))
     page.mouse.move(x, y)
     page.mouse.down()
@@ -258,12 +276,11 @@ def test_a_view_that_left_the_page_is_built_anew(page):
     assert page.locator("#host .plot .main-svg").first.is_visible()
 
 
-def test_without_plotly_a_message_stands_there_and_the_next_update_tries_again(browser, address):
-    page = browser.new_page()
-    page.goto(address)
+def test_without_plotly_a_message_stands_there_and_the_next_update_tries_again(_plot_tab, address):
+    page = _plot_tab
+    show_afresh(page, address)
     page.wait_for_function("!!window.push")
     push(page, plotly="/missing.js", wait=False)
     page.get_by_text("failed").wait_for()
     push(page)
     assert page.get_by_text("failed").count() == 0
-    page.close()

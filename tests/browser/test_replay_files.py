@@ -14,11 +14,12 @@ from PIL import Image
 
 from pages.ui.text.replay import REPLAY
 from tests.browser import test_replay_view as view
-from tests.browser.test_replay_view import Film, opened, run_history
+from tests.browser.conftest import stop_clock
+from tests.browser.test_embedding_view import WINDOW
+from tests.browser.test_replay_view import Film, run_history
 
 pages, film = view.pages, view.film
 
-PIXELS = {"viewport": {"width": 1280, "height": 800}, "device_scale_factor": 2}
 WEBM = b"\x1a\x45\xdf\xa3"
 PLAYED = """content => new Promise((resolve, reject) => {
   const video = document.createElement("video");
@@ -32,7 +33,8 @@ PLAYED = """content => new Promise((resolve, reject) => {
 @pytest.fixture
 def live(browser: Any, pages: Any) -> Iterator[Film]:
     """A page whose clock is the browser's own: films are recorded in real time."""
-    context, film = opened(browser, pages)
+    context = browser.new_context(viewport=WINDOW)
+    film = Film(context.new_page(), pages)
     film.page.goto(film.address)
     film.page.wait_for_function("window.show !== undefined")
     film.settle = lambda: film.page.wait_for_function("() => true")  # type: ignore[method-assign]
@@ -41,10 +43,24 @@ def live(browser: Any, pages: Any) -> Iterator[Film]:
     context.close()
 
 
+@pytest.fixture
+def fine(browser: Any, pages: Any) -> Iterator[Film]:
+    """A screen with two pixels to the CSS pixel, each way."""
+    context = browser.new_context(viewport=WINDOW, device_scale_factor=2)
+    film = Film(context.new_page(), pages)
+    stop_clock(film.page)
+    film.page.goto(film.address)
+    film.page.wait_for_function("window.show !== undefined")
+    yield film
+    assert film.errors == []
+    context.close()
+
+
 @pytest.mark.parametrize(
-    ("film", "runs"), [({}, 1), ({}, 3), (PIXELS, 2)], indirect=["film"], ids=["one run", "three runs", "two pixels"]
+    ("screen", "runs"), [("film", 1), ("film", 3), ("fine", 2)], ids=["one run", "three runs", "two pixels"]
 )
-def test_a_picture_holds_all_runs_side_by_side(film: Film, runs: int) -> None:
+def test_a_picture_holds_all_runs_side_by_side(screen: str, runs: int, request: pytest.FixtureRequest) -> None:
+    film: Film = request.getfixturevalue(screen)
     film.serve(a=run_history(), b=run_history(seed=1), c=run_history(seed=2))
     film.show(*"abc"[:runs])
     film.press("ArrowRight")

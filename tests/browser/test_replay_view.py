@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
 from pages.ui.text.replay import REPLAY
 from siamese_core.export.figures.base import DIFFERENT_COLOUR, METRIC_COLOURS, SAME_COLOUR
 from siamese_core.formats.wire import pack
-from tests.browser.test_embedding_view import CLASSES, COLOURS, COMPONENTS, MARKERS, sprite
+from tests.browser.conftest import show_afresh
+from tests.browser.test_embedding_view import CLASSES, COLOURS, COMPONENTS, MARKERS, WINDOW, sprite
 
 ROOT = "document.querySelector('#host').shadowRoot.querySelector('.replay')"
 STEPS = [0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 300]
@@ -186,21 +188,13 @@ class Film:
         self.settle()
 
 
-def opened(browser: Any, pages: Any, **options: Any) -> tuple[Any, Film]:
-    context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-    return context, Film(context.new_page(), pages)
-
-
 @pytest.fixture
-def film(browser: Any, pages: Any, request: pytest.FixtureRequest) -> Iterator[Film]:
-    context, film = opened(browser, pages, **getattr(request, "param", {}))
-    film.page.clock.install(time=0)
-    film.page.goto(film.address)
-    film.page.clock.pause_at(3_600_000)
-    film.page.wait_for_function("window.show !== undefined")
+def film(timeless: Page, pages: Any, request: pytest.FixtureRequest) -> Iterator[Film]:
+    film = Film(timeless, pages)
+    show_afresh(timeless, film.address, **({"viewport": WINDOW} | getattr(request, "param", {})))
+    timeless.wait_for_function("window.show !== undefined")
     yield film
     assert film.errors == []
-    context.close()
 
 
 def test_a_film_loads_and_stands_at_its_first_frame(film: Film) -> None:

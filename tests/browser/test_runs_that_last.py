@@ -151,8 +151,7 @@ def test_a_full_disk_is_reported_and_stops_no_training(context: BrowserContext, 
         server.kill()
 
 
-def test_the_film_of_the_front_door_plays_by_itself_and_opens_on_train(context: BrowserContext, server: Server) -> None:
-    page = context.new_page()
+def test_the_film_of_the_front_door_plays_by_itself_and_opens_on_train(page: Page, server: Server) -> None:
     page.goto(server.url)
     film = page.locator(".st-key-film [data-mounts]").first
     expect(film).to_have_attribute("data-loaded", "true", timeout=PATIENT)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
 from pages.ui.session.engine import downloads, engine, evaluations, sweeps, uploads
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -25,3 +27,11 @@ def _main_stays() -> Iterator[None]:
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a page waits for a reply, it waits till there is one: what comes late is drawn by a run that AppTest never
+    makes, and on a busy machine any reply may come late."""
+    result = Future.result
+    monkeypatch.setattr(Future, "result", lambda self, timeout=None: result(self, timeout and PATIENCE))

@@ -32,6 +32,8 @@ from tests.support.hostile_images import corpus
 from tests.support.hostile_models import CASES, UPLOADED, assembled, good
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 COMPARE = "pages/4_Compare.py"
 SIZE = (28, 28)
 SHORT = Experiment(dataset="digits", encoder="mlp", steps=4, projection="pca")

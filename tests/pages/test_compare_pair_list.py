@@ -24,6 +24,8 @@ from siamese_core.runs.model import Model
 from tests.pages.app import click, ran, words
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 COMPARE = "pages/4_Compare.py"
 PNG = "image/png"
 SIZE = (28, 28)

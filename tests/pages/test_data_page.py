@@ -19,6 +19,8 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 DATA = "pages/3_Data.py"
 
 

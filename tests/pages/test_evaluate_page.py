@@ -25,6 +25,8 @@ from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 EVALUATE, COMPARE = "pages/5_Evaluate.py", "pages/4_Compare.py"
 NAMES = ("<b>*x*", "`$y$` :red[z]")
 EACH = 8

@@ -24,6 +24,8 @@ from siamese_core.formats.pair_lists import to_csv
 from tests.pages.app import ran, words
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 EVALUATE = "pages/5_Evaluate.py"
 UPLOADED = f"{model_picker.UPLOAD}_saved"
 

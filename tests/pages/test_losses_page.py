@@ -16,6 +16,8 @@ from siamese_core.experiment.myths import MYTHS
 from siamese_core.losses import LOSSES
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 LOSSES_PAGE = "pages/2_Losses.py"
 
 

@@ -26,6 +26,8 @@ from tests.support.uploads import until_read
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 RUNS, TRAIN = "pages/6_Runs.py", "pages/1_Train.py"
 ANN, BEN = "ann of the runs page", "ben of the runs page"
 SHORT = Experiment(dataset="digits", encoder="mlp", steps=30, projection="pca", seed=3)

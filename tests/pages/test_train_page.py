@@ -17,6 +17,8 @@ from siamese_core.experiment.settings import FIELDS, SHAPES
 from siamese_core.losses import LOSSES
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 TRAIN = "pages/1_Train.py"
 BUNDLED = ("digits", "fashion_mnist", "mnist")
 
