@@ -14,7 +14,8 @@ from pages.ui.compare.pair_on_curve import draw_pair
 from pages.ui.compare.pair_sources import Pair
 from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
-from pages.ui.session import evaluations, model_picker
+from pages.ui.session import model_picker, session
+from pages.ui.session.engine import evaluations
 from pages.ui.session.image_grid import show_grid
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
@@ -43,7 +44,7 @@ def page() -> None:
     chosen = widgets.persistent(
         widgets.segmented_control, text.SOURCE, text.SOURCES, key="compare_source", default=first
     )
-    work = evaluations.poll("reference", file) if file.model.has_images else None
+    work = session.poll_evaluation("reference", file) if file.model.has_images else None
     if chosen == "many":
         pair_list.section(file, threshold_of(file, work))
     else:
@@ -52,7 +53,9 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(escape_markdown(work.message), icon=":material/warning:")
-        st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations.cancel, args=("reference", file))
+        st.button(
+            text.TRY_AGAIN, icon=":material/refresh:", on_click=session.cancel_evaluation, args=("reference", file)
+        )
     if work is not None and work.status in ("waiting", "working"):
         st.fragment(_progress, run_every=POLL_EVERY)(file)
     elif is_waiting():
@@ -96,9 +99,12 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
     asked = (file.key, name)
     try:
         found = request_once(
-            "compared", (*asked, is_known), lambda: evaluations.compare(file, pair.first[None], pair.second[None]), WAIT
+            "compared",
+            (*asked, is_known),
+            lambda: evaluations().compare(file, pair.first[None], pair.second[None]),
+            WAIT,
         )
-        explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
+        explained = request_once("explained", asked, lambda: evaluations().explain(file, pair.first, pair.second), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return
@@ -157,7 +163,7 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
 
 def _progress(file: ModelFile) -> None:
     """Draw how far the gallery is embedded, and the page again when that is done."""
-    work = evaluations.poll("reference", file)
+    work = session.poll_evaluation("reference", file)
     if work is None or work.status in ("done", "failed"):
         st.rerun()
     line = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)

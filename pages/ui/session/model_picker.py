@@ -11,7 +11,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.session import datasets, evaluations, session
+from pages.ui.session import datasets, session
+from pages.ui.session.engine import evaluations
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
@@ -185,19 +186,19 @@ def _read(file: UploadedFile) -> ModelFile | str:
 
 def _is_sound(file: ModelFile) -> bool:
     """Whether the tensors are those of the network that the file speaks of: the evaluation process knows."""
-    if evaluations.problem():
-        st.error(evaluations.problem(), icon=":material/error:")
+    if problem := evaluations().problem:
+        st.error(problem, icon=":material/error:")
         return False
     found = None
     try:
-        if evaluations.is_ready():
-            found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
+        if evaluations().ready:
+            found = request_once("model_checked", file.key, lambda: evaluations().check(file), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
     if found is None:
         st.info(text.CHECKING, icon=":material/hourglass:")
-        rerun_when(evaluations.is_ready, POLL_EVERY)
+        rerun_when(lambda: evaluations().ready, POLL_EVERY)
     return found is not None
 
 
