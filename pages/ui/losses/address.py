@@ -58,13 +58,9 @@ def key(name: str) -> str:
     return f"losses_{name}"
 
 
-def param_key(loss: str, name: str) -> str:
-    return key(f"{loss}.{name}")
-
-
 def params_of(loss: str) -> dict[str, float]:
     """Return the parameters of a loss as the page has them."""
-    return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
+    return {param.name: st.session_state[key(f"{loss}.{param.name}")] for param in LOSSES[loss].params}
 
 
 def read() -> None:

@@ -119,7 +119,7 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
         settings=(margin, end, version(arrays), None if triplets is None else latest_run.shown(run)),
         height=HEIGHT["short"],
         label=text.TRIPLET["label"],
-        handles=handles(params, kind="diagonal"),
+        handles=handles(params),
         on_dragged=drag,
         on_dropped=drag,
     )

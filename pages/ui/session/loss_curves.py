@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.session import engine
 from pages.ui.shims.futures import Arrays, result_within
+from pages.ui.text.losses import PARAM
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.experiment.fields import FloatField
 from siamese_core.losses import LOSSES, Loss
@@ -116,6 +118,20 @@ def draggable_param(key: str) -> FloatField | None:
     """Return the parameter of a loss that lies on the axis of distances, as a line that can be dragged."""
     loss = LOSSES[key]
     return loss.params[0] if loss.input_kind in ("distance", "triplet") and loss.params else None
+
+
+def param_handles(params: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return the lines that can be dragged for `plot_view`, of losses with the values of their parameters."""
+    found = []
+    for key, values in params.items():
+        if param := draggable_param(key):
+            label = PARAM.format(param=param.title, loss=LOSSES[key].title) if len(params) > 1 else param.title
+            found.append({
+                "key": f"{key}.{param.name}", "label": label, "value": values[param.name],
+                "low": param.low, "high": param.high, "step": param.step,
+                "kind": "diagonal" if LOSSES[key].input_kind == "triplet" else "vertical",
+            })  # fmt: skip
+    return found
 
 
 def axis_of(key: str) -> str:

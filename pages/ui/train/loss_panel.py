@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
+from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, param_handles, version
 from pages.ui.shims import widgets
 from pages.ui.text import train as text
 from siamese_core.engine import RunView
@@ -71,22 +71,10 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         live=run is not None and run.live,
         height=HEIGHT,
         label=words["label"],
-        handles=_handles(experiment),
+        handles=param_handles({loss.key: experiment.params}),
         on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
         on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
     )
-
-
-def _handles(experiment: Experiment) -> list[dict[str, Any]]:
-    """The line of the loss that can be dragged, where it has one."""
-    param = draggable_param(experiment.loss)
-    if param is None:
-        return []
-    kind = "diagonal" if LOSSES[experiment.loss].input_kind == "triplet" else "vertical"
-    return [{
-        "value": experiment.params[param.name], "low": param.low, "high": param.high, "step": param.step,
-        "label": param.title, "key": f"{experiment.loss}.{param.name}", "kind": kind,
-    }]  # fmt: skip
 
 
 def _name(key: str) -> str:
