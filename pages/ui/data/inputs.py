@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.session import engine
-from pages.ui.session.experiment_form import current_experiment
+from pages.ui.session.experiment_form import current_experiment, open_train_page
 from pages.ui.session.image_grid import show_grid
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
@@ -17,7 +17,6 @@ from pages.ui.shims.futures import request_once
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import PendingReply
-from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
@@ -43,7 +42,7 @@ def section() -> None:
     with st.container(horizontal=True):
         for key, view in INPUT_TRANSFORMS.items():
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
-                _train(replace(experiment, view=key, miner="all"))
+                open_train_page(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
@@ -79,8 +78,3 @@ def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], imag
 def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:
     found = request_once(f"changed_{key}", data, send, WAIT)
     return None if found is None else found["images"]
-
-
-def _train(experiment: Experiment) -> None:
-    st.session_state["experiment"] = experiment
-    st.switch_page("pages/1_Train.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -147,11 +148,4 @@ def _undo() -> None:
     """Takes the last deletion back, as long as that can be."""
     gone, name = st.session_state.get(DELETED, ("", ""))
     if gone and sweeps.is_deleted(gone):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(escape_markdown(text.DELETED.format(names=name)), width="content")
-            st.button(text.UNDO, key="sweep_undo", icon=":material/undo:", on_click=_restore, args=(gone,))
-
-
-def _restore(sweep: str) -> None:
-    if not sweeps.restore(sweep):
-        st.toast(text.TOO_LATE, icon=":material/delete:")
+        widgets.offer_undo(text.DELETED.format(names=name), "sweep_undo", partial(sweeps.restore, gone), text.TOO_LATE)

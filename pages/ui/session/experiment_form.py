@@ -25,7 +25,7 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure", "view", "shared", "second_encoder"),
     "training": ("learning_rate", "steps", "seed"),
 }
-PAGE = "train"
+PAGE, TRAIN_PAGE = "train", "pages/1_Train.py"
 
 DEVICE = "machine_device"
 MACHINE = ("device",)
@@ -106,8 +106,23 @@ def fill_anew(experiment: Experiment) -> None:
     fill(experiment)
 
 
+def open_train_page(experiment: Experiment) -> None:
+    """Show the Train page with these settings."""
+    st.session_state["experiment"] = experiment
+    st.switch_page(TRAIN_PAGE)
+
+
+def link_to_train_page(experiment: Experiment, label: str, **layout: Any) -> None:
+    """Draw a link to the Train page with these settings."""
+    st.page_link(TRAIN_PAGE, label=label, query_params=_query(experiment), **layout)
+
+
+def _query(experiment: Experiment) -> dict[str, str]:
+    return dict(parse_qsl(experiment.to_query(), keep_blank_values=True))
+
+
 def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
-    query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
+    query = _query(experiment) | dict(machine)
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.session import engine, session
+from pages.ui.session.experiment_form import link_to_train_page
 from pages.ui.text import losses as text
 from siamese_core.engine import RunView
 from siamese_core.experiment.myths import MYTHS, STEPS, Myth, result
@@ -126,7 +126,5 @@ def _verdict(myth: Myth, views: dict[str, RunView], seed: int) -> None:
 def _links(myth: Myth, seed: int) -> None:
     with st.container(horizontal=True):
         for title, experiment in myth.experiments(seed).items():
-            st.page_link(
-                "pages/1_Train.py", label=text.MYTH_LINK.format(side=title), icon=":material/open_in_new:",
-                query_params=dict(parse_qsl(experiment.to_query(), keep_blank_values=True)), width="content",
-            )  # fmt: skip
+            label = text.MYTH_LINK.format(side=title)
+            link_to_train_page(experiment, label, icon=":material/open_in_new:", width="content")
