@@ -16,11 +16,11 @@ from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
 from pages.ui.session import model_picker, session
 from pages.ui.session.engine import evaluations
-from pages.ui.session.image_grid import show_grid
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at

@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
-from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays
+from pages.ui.shims.images import show_grid
 from pages.ui.text import compare as text
 from siamese_core.runs.model import Model
 

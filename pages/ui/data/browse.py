@@ -8,9 +8,8 @@ import streamlit as st
 from pages.ui.data.uploaded import CACHED_SECONDS, train_with
 from pages.ui.session import datasets
 from pages.ui.session.experiment_form import dataset_titles
-from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.images import show_png
+from pages.ui.shims.images import grid_png, show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
 from siamese_core.experiment.experiment import Experiment

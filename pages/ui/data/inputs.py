@@ -10,10 +10,10 @@ import streamlit as st
 
 from pages.ui.session import engine
 from pages.ui.session.experiment_form import current_experiment, open_train_page
-from pages.ui.session.image_grid import show_grid
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import PendingReply

@@ -9,10 +9,10 @@ from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import embedding_message, engine
-from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout, layout_of

@@ -12,9 +12,8 @@ import streamlit as st
 from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.evaluation import Evaluation
 from pages.ui.session import model_picker
-from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.images import data_uri
+from pages.ui.shims.images import data_uri, grid_png
 from pages.ui.text import evaluate as text
 from pages.ui.text import models as models_text
 from siamese_core.embeddings.thresholds import Threshold

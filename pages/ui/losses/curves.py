@@ -9,8 +9,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address, gradient_steps, latest_run
-from pages.ui.losses.drag_handles import drag, handles, take_dragged
-from pages.ui.losses.field_widgets import select, slider
+from pages.ui.losses.field_widgets import drag, handles, select, slider, take_dragged
 from pages.ui.losses.one_pair import one_pair
 from pages.ui.session.experiment_form import link_to_train_page
 from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version

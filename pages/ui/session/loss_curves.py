@@ -11,6 +11,7 @@ import streamlit as st
 from pages.ui.session import engine
 from pages.ui.shims.futures import Arrays, result_within
 from pages.ui.text.losses import PARAM
+from siamese_core.engine.recent import remember
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.experiment.fields import FloatField
 from siamese_core.losses import LOSSES, Loss
@@ -63,7 +64,7 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
         _pending()[asked] = reply
     else:
         # It stays among what is late, if it was: a chart above may have been drawn without it.
-        _store(asked, found)
+        remember(_cache(), asked, found, MAX_CACHED)
     return found
 
 
@@ -94,15 +95,8 @@ def collect_late() -> bool:
         reply = pending.pop(asked)
         found = result_within(reply, WAIT) if reply is not None else None
         if found is not None:
-            _store(asked, found)
+            remember(_cache(), asked, found, MAX_CACHED)
     return bool(done)
-
-
-def _store(asked: Request, found: Arrays) -> None:
-    cache = _cache()
-    cache[asked] = found
-    while len(cache) > MAX_CACHED:
-        del cache[next(iter(cache))]
 
 
 def _cache() -> dict[Request, Arrays]:
