@@ -148,7 +148,13 @@ def controls() -> Experiment:
                 st.session_state.pop(key(name), None)
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
-    params = {param.name: _slider(param) for param in loss.params}
+    params = {
+        param.name: widgets.slider(
+            param.title, param.low, param.high, default=param.default, step=param.step, key=key(param.name),
+            help=param.help,
+        )
+        for param in loss.params
+    }  # fmt: skip
     labels = ("right",) if loss.on_classes else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
@@ -208,9 +214,3 @@ def _dataset(titles: Mapping[str, str]) -> str:
     chosen: str = widgets.selectbox(field.title, titles, key=key("dataset"), help=field.help)
     datasets.may_use(chosen)
     return chosen
-
-
-def _slider(field: FloatField) -> float:
-    if key(field.name) not in st.session_state:
-        st.session_state[key(field.name)] = field.default
-    return widgets.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)

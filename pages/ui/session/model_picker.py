@@ -20,7 +20,7 @@ from pages.ui.shims.polling import rerun_when
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.datasets.bundled import data_folder
-from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.embeddings.thresholds import Threshold, rule_of
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import ModelFile, file_of
 from siamese_core.engine.rpc.client import RequestRejected
@@ -61,12 +61,11 @@ def choose() -> ModelFile | None:
     widgets.save(CHOICE, (run.id if run else None, chosen))
     if chosen != address_sync.newest("models"):
         address_sync.record("models", chosen)
-    if chosen in text.BUNDLED or "model" in st.query_params:
+    if chosen in text.BUNDLED:
+        st.query_params["model"] = chosen
+    else:
         # A run's id says nothing to anybody else.
-        if chosen in text.BUNDLED:
-            st.query_params["model"] = chosen
-        else:
-            del st.query_params["model"]
+        st.query_params.pop("model", None)
     if asked and asked not in options:
         may_be = ", ".join(text.BUNDLED)
         st.warning(text.NO_MODEL.format(asked=escape_markdown(asked[:60]), may_be=may_be), icon=":material/info:")
@@ -89,15 +88,13 @@ def _before(run: RunView | None, options: Mapping[str, str]) -> str:
 
 def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's run first, then other runs, what is bundled, and a file."""
-    runs = session.runs_with_weights()
-    others = text.BUNDLED | {FILE: text.FILE}
-    if run is not None and run.id in runs:
-        runs = {run.id: runs[run.id]} | runs
     titles = {
         run_id: text.RUN.format(**loss_and_dataset(experiment), steps=f"{experiment.steps:,}")
-        for run_id, experiment in runs.items()
+        for run_id, experiment in session.runs_with_weights().items()
     }
-    return titles | {run: title for run, title in _saved().items() if run not in titles} | others
+    first = {run.id: titles[run.id]} if run is not None and run.id in titles else {}
+    others = {run_id: title for run_id, title in _saved().items() if run_id not in titles}
+    return first | titles | others | text.BUNDLED | {FILE: text.FILE}
 
 
 def _saved() -> dict[str, str]:
@@ -258,11 +255,7 @@ def save_button(file: ModelFile, chosen: Threshold | None) -> None:
 
 def describe_rule(found: Threshold) -> str:
     """Return how a threshold was chosen, in words."""
-    kind, _, numbers = found.rule.partition("=")
-    values = numbers.split(":")
-    if kind == "far":
-        return text.RULES["far"].format(wanted=f"{100 * float(values[0]):.3g} %")
-    if kind == "costs":
-        accept, reject, share = map(float, values)
-        return text.RULES["costs"].format(accept=f"{accept:g}", reject=f"{reject:g}", share=f"{share:.0%}")
-    return text.RULES[kind]
+    if found.rule == "hand":
+        return text.RULES["hand"]
+    rule = rule_of(found.rule)
+    return text.RULES[rule.kind].format(rule=rule, wanted=100 * rule.wanted)

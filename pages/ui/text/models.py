@@ -27,9 +27,9 @@ DOWNLOAD = "download them on the Data page."
 
 RULES = {
     "eer": "equal error rate: as many false accepts as false rejects",
-    "far": "at most {wanted} false accepts",
-    "costs": "the least cost: a false accept costs {accept}, a false reject {reject}, and {share} of the pairs are the "
-    "same",
+    "far": "at most {wanted:.3g} % false accepts",
+    "costs": "the least cost: a false accept costs {rule.accept_cost:g}, a false reject {rule.reject_cost:g}, and "
+    "{rule.share_same:.0%} of the pairs are the same",
     "hand": "set by hand",
 }
 GROUPS = {"seen": "classes it was trained on", "held_out": "held-out classes"}

@@ -55,14 +55,15 @@ class _Pending(Exception):
 def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     """Raises `_Pending`, which is not cached."""
     found = eval_images_of(record, view, branches, lambda view, images: _transformed(record, view, images), LARGEST)
-    url = assets.publish(engine.sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
-    height, width = found.thumbnails.shape[2:]
-    return EvalSprites(
-        key=f"{record.key} {view} {branches}",
-        classes=list(record.classes),
-        labels=found.labels,
-        sprite={"url": url, "columns": COLUMNS, "width": width, "height": height},
-    )
+    sprite = publish_sprite(engine.sprites_stem(record.key), found.thumbnails)
+    return EvalSprites(f"{record.key} {view} {branches}", list(record.classes), found.labels, sprite)
+
+
+def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
+    """Publish uint8 images (N, C, H, W) as one file; return where it is, and how they lie in it."""
+    height, width = thumbnails.shape[2:]
+    url = assets.publish(stem, ".png", atlas_png(thumbnails, COLUMNS))
+    return {"url": url, "columns": COLUMNS, "width": width, "height": height}
 
 
 def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
