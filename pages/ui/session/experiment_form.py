@@ -50,12 +50,10 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
     address = urlencode(given, errors="replace")
     machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if address and not address_sync.has_written(PAGE, address):
-        query = [(name, value) for name, value in given if name not in MACHINE]
         # Before anything is read of them: a link must not show what is in somebody else's images.
-        foreign = [value for name, value in query if name == "dataset" and not datasets.may_use(value)]
-        query = [(name, value) for name, value in query if not (name == "dataset" and value in foreign)]
-        if foreign:
-            query = [(name, value) for name, value in query if name != "held_out"]
+        foreign = [value for name, value in given if name == "dataset" and not datasets.may_use(value)]
+        left_out = (*MACHINE, "dataset", "held_out") if foreign else MACHINE
+        query = [(name, value) for name, value in given if name not in left_out]
         experiment, ignored = Experiment.from_query(urlencode(query, errors="replace"))
         st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
         fill(experiment)
@@ -73,17 +71,15 @@ def dataset_titles() -> dict[str, str]:
 def current_experiment() -> Experiment:
     """Return the settings of the Train page, for another page; renews the lease of an uploaded dataset."""
     stored: Experiment = st.session_state.get("experiment") or Experiment()
-    return stored if datasets.may_use(stored.dataset) else _elsewhere(stored)
+    if datasets.may_use(stored.dataset):
+        return stored
+    # The same on the images of the default, where theirs are gone or somebody else's.
+    return replace(stored, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def _catalogue_title(key: str) -> str:
     title = DATASETS[key].title
     return title if DATASETS[key].find() else text.NOT_HERE.format(title=title)
-
-
-def _elsewhere(experiment: Experiment) -> Experiment:
-    """The same settings on the images of the default, where theirs are gone or somebody else's."""
-    return replace(experiment, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def fill(experiment: Experiment) -> None:
@@ -133,8 +129,7 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
 
 def controls() -> Experiment:
     """Draw the widgets and return the experiment that they say."""
-    titles = dataset_titles()
-    values = {"dataset": _dataset(titles)}
+    values = {"dataset": _dataset()}
     classes = dataset_of(values["dataset"]).classes
     if values["dataset"] == "shapes":
         with st.expander(text.GROUPS["shapes"], expanded=True):
@@ -204,8 +199,8 @@ def _widget(field: Field, allowed: Any = None) -> Any:
     return widgets.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
 
 
-def _dataset(titles: Mapping[str, str]) -> str:
-    field = FIELDS["dataset"]
+def _dataset() -> str:
+    field, titles = FIELDS["dataset"], dataset_titles()
     before = st.session_state.get(key("dataset"))
     if before not in titles:
         if before is not None:
