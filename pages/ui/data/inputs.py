@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pages.ui.session import engine
+from pages.ui.session.engine import engine
 from pages.ui.session.experiment_form import current_experiment, open_train_page
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
@@ -35,7 +35,7 @@ def section() -> None:
         return
     st.markdown(text.VIEWS_INTRO)
     rows = {
-        key: (f"**{view.title}.** {view.help}", lambda key=key: engine.transformed(key, images))
+        key: (f"**{view.title}.** {view.help}", lambda key=key: engine().ask.viewed(key, images))
         for key, view in INPUT_TRANSFORMS.items()
     }
     _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
@@ -47,7 +47,7 @@ def section() -> None:
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
     rows = {
-        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine.augmented((key,), images))
+        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))
         for key, entry in AUGMENTATIONS.items()
     }
     _sheets(rows, images, experiment.data)
@@ -62,7 +62,7 @@ def _examples(data: Dataset) -> np.ndarray:
 
 
 def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], images: np.ndarray, data: Dataset) -> None:
-    if not engine.devices():
+    if not engine().devices:
         st.info(text.NOT_YET, icon=":material/hourglass:")
         st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
         return

@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
-from pages.ui.session import engine, experiment_form, sweeps
+from pages.ui.session import experiment_form, sweeps
+from pages.ui.session.engine import engine
 from pages.ui.session.model_picker import loss_and_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -110,7 +111,7 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
 def _device() -> str:
     """That of the Train page, where this machine has it."""
     chosen: str = widgets.saved(experiment_form.DEVICE, Machine.device)
-    return chosen if chosen in engine.devices() else Machine.device
+    return chosen if chosen in engine().devices else Machine.device
 
 
 def _poll(sweep: str, was_live: bool) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping
 
-import numpy as np
 import streamlit as st
 
 from pages.ui.shims import assets
 from siamese_core.datasets import uploaded
 from siamese_core.engine import Engine
 from siamese_core.engine.evaluations import Evaluations
-from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.storage.limits import limits_of
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.engine.sweeps.sweep_runs import SweepRuns
@@ -41,6 +38,7 @@ def uploads() -> Uploads:
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
+    """Return the engine. Its `devices` are empty until the training process has started, which `ask` requests go to."""
     uploads()
     # Not those of another server that runs from this folder.
     assets.withdraw(FILMS, FILMS_FOR)
@@ -72,45 +70,6 @@ def start() -> None:
     """Start the engine, and go on with the sweeps that were running when the server was killed."""
     engine()
     sweeps()
-
-
-def devices() -> dict[str, str]:
-    """Return key → title of the devices that train; empty until the training process has started."""
-    return engine().devices
-
-
-def problem() -> str:
-    """Return why no run can be trained, or drawn, any more; "" where all is well."""
-    return engine().problem
-
-
-def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> PendingReply:
-    """Request the values and slopes of a loss at (n,) points."""
-    return engine().ask.curve(loss, params, at)
-
-
-def pair_distances(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> PendingReply:
-    """Request `same` and `different` (P,) of embeddings (N, D) with labels (N,), by a measure."""
-    return engine().ask.pairs(measure, embeddings, labels, branches)
-
-
-def transformed(input_transform: str, images: np.ndarray) -> PendingReply:
-    """Request uint8 images (N, C, H, W) as second inputs."""
-    return engine().ask.viewed(input_transform, images)
-
-
-def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> PendingReply:
-    """Request uint8 images (N, C, H, W) as augmentations change them."""
-    return engine().ask.augmented(augmentations, images)
-
-
-def lay_out(embeddings: np.ndarray, projection: str) -> PendingReply:
-    """Request the layout of embeddings (N, D), in 2-D or 3-D, which `run.layout_of` reads off the reply."""
-    return engine().projector.lay_out(embeddings, projection)
-
-
-def is_umap_warm() -> bool:
-    return engine().projector.is_warm
 
 
 def _dataset_deleted(dataset: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.ui.session import engine
+from pages.ui.session.engine import engine
 from pages.ui.shims.futures import Arrays, result_within
 from pages.ui.text.losses import PARAM
 from siamese_core.engine.recent import remember
@@ -57,8 +57,8 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
     if asked in _cache():
         return _cache()[asked]
     reply = _pending().get(asked)
-    if (reply is None or reply.cancelled()) and engine.devices():
-        reply = engine.loss_curve(key, params, at)
+    if (reply is None or reply.cancelled()) and engine().devices:
+        reply = engine().ask.curve(key, params, at)
     found = result_within(reply, wait) if reply is not None else None
     if found is None:
         _pending()[asked] = reply
@@ -90,7 +90,7 @@ def has_arrived() -> bool:
 def collect_late() -> bool:
     """Store late replies, before a page is drawn; return whether there were any, or can be requested now."""
     pending = _pending()
-    done = [asked for asked, reply in pending.items() if (engine.devices() if reply is None else reply.done())]
+    done = [asked for asked, reply in pending.items() if (engine().devices if reply is None else reply.done())]
     for asked in done:
         reply = pending.pop(asked)
         found = result_within(reply, WAIT) if reply is not None else None

@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session import engine, session
+from pages.ui.session import session
+from pages.ui.session.engine import engine
 from pages.ui.session.experiment_form import link_to_train_page
 from pages.ui.text import losses as text
 from siamese_core.engine import RunView
@@ -25,7 +26,7 @@ Runs = dict[str, str]
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
     """Draw one claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
-    myth, is_ready = MYTHS[key], bool(engine.devices())
+    myth, is_ready = MYTHS[key], bool(engine().devices)
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -66,7 +67,7 @@ def _going(key: str) -> bool:
 
 
 def _live(key: str, was_going: bool, was_ready: bool) -> None:
-    if not engine.devices():
+    if not engine().devices:
         st.caption(text.WARMING)
         return
     myth = MYTHS[key]

@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages.ui.components.components import embedding_view, plot_view
 from pages.ui.components.embedding.sprites import eval_sprites
-from pages.ui.session import datasets, embedding_message, engine, session
+from pages.ui.session import datasets, embedding_message, session
+from pages.ui.session.engine import engine
 from pages.ui.session.loss_curves import collect_late, is_waiting
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
@@ -55,19 +56,19 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
 
 def is_busy(run: RunView | None) -> bool:
     """Return whether something will change by itself: a run, a worker or a UMAP that warms up, a layout on its way."""
-    if not engine.devices() or is_waiting():
+    if not engine().devices or is_waiting():
         return True
     if run is None:
         return False
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not engine.is_umap_warm() or not drawn
+    return run.live or not engine().projector.is_warm or not drawn
 
 
 def _status(run: RunView | None, changed: bool) -> None:
     if run is None:
-        st.progress(0.0, text=text.STATUS[None] if engine.devices() else text.WARMING)
+        st.progress(0.0, text=text.STATUS[None] if engine().devices else text.WARMING)
     else:
         st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
@@ -98,7 +99,7 @@ def _progress(run: RunView, changed: bool) -> list[str]:
     if run.status == "running" and run.steps_per_second:
         left = (run.experiment.steps - run.step) / run.steps_per_second
         parts.append(text.LEFT.format(seconds=_seconds(left)))
-    if not engine.devices():
+    if not engine().devices:
         parts.append(text.WARMING)
     elif changed:
         parts.append(text.CHANGED_LIVE if run.live else text.CHANGED)

@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages.ui.runs.actions import PROBLEM, resume
 from pages.ui.runs.titles import title_of
-from pages.ui.session import engine, experiment_form, session
+from pages.ui.session import experiment_form, session
+from pages.ui.session.engine import engine
 from pages.ui.session.loss_curves import collect_late
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -31,7 +32,7 @@ SENT_AFTER = 0.05
 
 def page() -> None:
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
-    is_ready = bool(engine.devices())
+    is_ready = bool(engine().devices)
     # So that a curve that came before is no reason to: `live` collects it too, but after the page has.
     collect_late()
     run = session.run_of_tab()
@@ -44,7 +45,7 @@ def page() -> None:
         experiment = experiment_form.controls()
         machine = _machine(machine_asked)
         keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
-    devices = engine.devices()
+    devices = engine().devices
     not_the_first = devices and machine.device != next(iter(devices))
     experiment_form.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
     if devices and machine_asked.get("device", machine.device) not in devices:
@@ -64,7 +65,7 @@ def page() -> None:
             st.info(text.FORGOTTEN, icon=":material/schedule:")
         if run is None:
             _offer()
-        if problem := engine.problem():
+        if problem := engine().problem:
             st.error(problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
@@ -97,7 +98,7 @@ def _take_dropped() -> None:
 
 def _machine(asked: dict[str, str]) -> Machine:
     """The device of a new run; known only when the worker has found what there is."""
-    found = engine.devices()
+    found = engine().devices
     if not found:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
         return Machine()
@@ -118,7 +119,7 @@ def _project(run: RunView, experiment: Experiment) -> None:
 
 def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     """Whether a new run would differ; another projection is only another way to look."""
-    same_device = run.machine == machine or not engine.devices()
+    same_device = run.machine == machine or not engine().devices
     return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pages.ui.session import engine
+from pages.ui.session.engine import engine, sprites_stem
 from pages.ui.shims import assets
 from pages.ui.shims.futures import request_once
 from siamese_core.datasets import Dataset
@@ -55,7 +55,7 @@ class _Pending(Exception):
 def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     """Raises `_Pending`, which is not cached."""
     found = eval_images_of(record, view, branches, lambda view, images: _transformed(record, view, images), LARGEST)
-    sprite = publish_sprite(engine.sprites_stem(record.key), found.thumbnails)
+    sprite = publish_sprite(sprites_stem(record.key), found.thumbnails)
     return EvalSprites(f"{record.key} {view} {branches}", list(record.classes), found.labels, sprite)
 
 
@@ -68,7 +68,7 @@ def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
 
 def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Requested of the worker: the server has no torch."""
-    found = request_once("viewed", (record, view), lambda: engine.transformed(view, images), WAIT)
+    found = request_once("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
     if found is None:
         raise _Pending
     return found["images"]
