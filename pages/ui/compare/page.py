@@ -36,7 +36,6 @@ SOURCES = {"dataset": pair_sources.from_dataset, "upload": pair_sources.from_fil
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
         return

@@ -34,10 +34,8 @@ def maps(explained: Arrays, value: float) -> None:
 def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
     """Return uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
     grey = image.mean(axis=0, dtype=np.float32) / 255
-    scaled = heat.astype(np.float32).clip(0, 1) * (len(HEAT) - 1)
-    below = np.minimum(scaled.astype(int), len(HEAT) - 2)
-    share = (scaled - below)[..., None]
-    colours = HEAT[below] * (1 - share) + HEAT[below + 1] * share
+    levels = np.linspace(0, 1, len(HEAT))
+    colours = np.stack([np.interp(heat, levels, channel) for channel in HEAT.T], axis=-1)
     strength = (0.25 + 0.65 * heat.clip(0, 1))[..., None]
     mixed = colours * strength + 255 * grey[..., None] * (1 - strength)
     return np.moveaxis(mixed.round().clip(0, 255).astype(np.uint8), -1, 0)

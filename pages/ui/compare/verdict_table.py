@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,15 +76,14 @@ def summary(found: list[dict[str, Any]]) -> str:
         pairs=f"{len(found):,}", same=f"{sum(says_same):,}", different=f"{len(says_same) - sum(says_same):,}",
         threshold=f"{found[0]['threshold']:.3g}",
     )  # fmt: skip
-    of_same = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is True]
-    of_different = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is False]
-    known = len(of_same) + len(of_different)
+    count = Counter((row["same"], verdict) for row, verdict in zip(found, says_same, strict=True))
+    right, accepts, rejects = count[True, True] + count[False, False], count[False, True], count[True, False]
+    known = right + accepts + rejects
     if not known:
         return line
-    accepts, rejects = sum(of_different), len(of_same) - sum(of_same)
     return f"{line}  \n" + text.RIGHT.format(
-        known=f"{known:,}", right=f"{known - accepts - rejects:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
-        different=f"{len(of_different):,}", same=f"{len(of_same):,}",
+        known=f"{known:,}", right=f"{right:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
+        different=f"{accepts + count[False, False]:,}", same=f"{rejects + count[True, True]:,}",
     )  # fmt: skip
 
 

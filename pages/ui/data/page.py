@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.ui.data import browse, downloads, inputs, pairs, uploaded
 from pages.ui.session import sections
 from pages.ui.session.engine import engine
@@ -22,7 +20,6 @@ SECTIONS = {
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     section = sections.choose("data", "section", text.SECTION, text.SECTIONS, text.NO_SECTION)
     # Asked before: a worker that comes while the page is drawn is a reason to draw it again.
     is_ready = bool(engine().devices)

@@ -27,7 +27,6 @@ PARTS: dict[str, Callable[[Evaluation], None]] = {
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
         return

@@ -26,7 +26,6 @@ SECTIONS = {
 
 def page() -> None:
     address.read()
-    st.markdown(f"##### {text.INTRO}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         section = _choice("section")
         _choice("similar")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
 from pages.ui.session import experiment_form, session
-from pages.ui.session.engine import film_stem
+from pages.ui.session.engine import engine, film_stem
 from pages.ui.shims import assets, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
@@ -34,7 +34,7 @@ def bar(chosen: list[RunInfo]) -> None:
 
 
 def _one(info: RunInfo, is_owner: bool) -> None:
-    if is_owner and info.status in RESUMABLE and not session.is_being_written(info.id):
+    if is_owner and info.status in RESUMABLE and not engine().store.is_busy(info.id):
         help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             resume(info.id)

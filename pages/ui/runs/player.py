@@ -15,7 +15,7 @@ from pages.ui.runs.actions import open_in_train
 from pages.ui.runs.titles import title_of
 from pages.ui.session import session
 from pages.ui.session.embedding_message import second_input
-from pages.ui.session.engine import film_stem
+from pages.ui.session.engine import engine, film_stem
 from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting
 from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -70,7 +70,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
 def _playable(info: RunInfo) -> Playable | None:
     """The film, where it is there; else a message says how far it is, or why there is none."""
     name = escape_markdown(title_of(info))
-    if session.is_being_written(info.id):
+    if engine().store.is_busy(info.id):
         paused = session.is_paused(info.id)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if session.is_owner(info) and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):

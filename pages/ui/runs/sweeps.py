@@ -11,6 +11,7 @@ from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
 from pages.ui.session import experiment_form, sweeps
 from pages.ui.session.engine import engine
+from pages.ui.session.engine import sweeps as shared_sweeps
 from pages.ui.session.model_picker import loss_and_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -29,7 +30,7 @@ def section() -> None:
     st.caption(text.SWEEP_INTRO)
     _new(experiment_form.current_experiment())
     _undo()
-    if unreadable := sweeps.unreadable():
+    if unreadable := shared_sweeps().skipped:
         st.caption(text.SKIPPED_SWEEPS.format(names=escape_markdown(", ".join(unreadable[:5]))))
     found = sweeps.views()
     if not found:

@@ -38,4 +38,6 @@ def begin(title: str) -> None:
 def show(page: Any) -> None:
     """Draw a page from the modules of its folder, under its title."""
     begin(page.text.TITLE)
+    if page.text.INTRO:
+        st.markdown(f"##### {page.text.INTRO}")
     page.page()

@@ -59,8 +59,7 @@ def choose() -> ModelFile | None:
         st.session_state[CHOICE] = _before(run, options)
     chosen: str = widgets.selectbox(text.MODEL, options, key=CHOICE, help=text.MODEL_HELP)
     widgets.save(CHOICE, (run.id if run else None, chosen))
-    if chosen != address_sync.newest("models"):
-        address_sync.record("models", chosen)
+    address_sync.record("models", chosen)
     if chosen in text.BUNDLED:
         st.query_params["model"] = chosen
     else:

@@ -13,7 +13,7 @@ from pages.ui.session.engine import engine, evaluations, uploads
 from siamese_core.engine import Engine, RunView
 from siamese_core.engine.evaluations import Evaluations
 from siamese_core.engine.storage.limits import Limits
-from siamese_core.engine.storage.replays import THUMBNAIL, Replays
+from siamese_core.engine.storage.replays import Replays
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.runs.folder import Checkpoint
@@ -117,11 +117,6 @@ def is_paused(run_id: str) -> bool:
     return engine().status(token(), run_id) in ("pausing", "paused", "parked")
 
 
-def save_problem(run_id: str) -> str:
-    """Return why a run in training is not saved; "" where it is."""
-    return engine().saver.problem(run_id)
-
-
 # Saved runs
 
 
@@ -193,33 +188,9 @@ def checkpoint_reader(run_id: str) -> Callable[[], Checkpoint | None]:
     return partial(_store().saved, owner_hash(), run_id)
 
 
-def is_film_under_way(run_id: str) -> bool:
-    """Return whether the film of a saved run is being laid out, or is about to be."""
-    return _replays().is_drawing(run_id)
-
-
-def thumbnail_of_run(run_id: str) -> bytes | None:
-    """Return the last layout of a saved run as a PNG, where it is there."""
-    return _store().attached(run_id, THUMBNAIL)
-
-
-def has_thumbnail(run_id: str) -> bool:
-    return _store().has(run_id, THUMBNAIL)
-
-
-def is_being_written(run_id: str) -> bool:
-    """Return whether a saved run is still in training, or its last state on its way to the disk."""
-    return _store().is_busy(run_id)
-
-
 def disk_usage() -> tuple[int, int, Limits]:
     """Return how many runs this browser has saved, the bytes of all runs on this machine, and what both may be."""
     return *_store().usage(owner_hash()), _store().limits
-
-
-def unreadable_runs() -> list[str]:
-    """Return the names of folders that hold no run which this server can read."""
-    return list(_store().skipped)
 
 
 # Evaluations of models, which browsers share: this one's part in them

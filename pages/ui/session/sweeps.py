@@ -26,8 +26,3 @@ is_deleted = of_browser(sweeps, owner_hash, Sweeps.is_deleted)
 
 restore = of_browser(sweeps, owner_hash, Sweeps.restore)
 """Take a deletion back; False where it is too late."""
-
-
-def unreadable() -> list[str]:
-    """Return the names of files that hold no sweep which this server can read."""
-    return list(sweeps().skipped)

@@ -168,10 +168,10 @@ APPROACHES = {
     "untrained": "The same network, untrained",
     "pixels": "Raw pixels",
 }
-BASELINE_WORDS = {"score": "Score (1 is perfect)", "missing": "–", "label": "The model beside simpler ways"} | {
-    "precision_at_1": "Precision@1",
-    "map_at_r": "MAP@R",
-    "auc": "AUC",
+BASELINE_WORDS = (SCORES | SUMMARY) | {
+    "score": "Score (1 is perfect)",
+    "missing": "–",
+    "label": "The model beside simpler ways",
 }
 SOFTMAX = "Train a softmax classifier to compare"
 SOFTMAX_HELP = (

@@ -1,6 +1,7 @@
 """The words of the Train page."""
 
 TITLE = "Train"
+INTRO = ""
 
 NOT_HERE = "{title} (not on this machine)"
 NOT_YOURS = (

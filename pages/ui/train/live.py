@@ -77,7 +77,7 @@ def _status(run: RunView | None, changed: bool) -> None:
         if message:
             shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
-        if run is not None and (not_saved := session.save_problem(run.id)):
+        if run is not None and (not_saved := engine().saver.problem(run.id)):
             st.warning(escape_markdown(not_saved), icon=":material/save:")
 
 
