@@ -56,7 +56,7 @@ def page() -> None:
             text.TRY_AGAIN, icon=":material/refresh:", on_click=session.cancel_evaluation, args=("reference", file)
         )
     if work is not None and work.status in ("waiting", "working"):
-        st.fragment(_progress, run_every=POLL_EVERY)(file)
+        st.fragment(model_picker.draw_progress, run_every=POLL_EVERY)("reference", file, text.STAGES)
     elif is_waiting():
         # The curve of the loss comes from the training process.
         rerun_when(has_arrived, POLL_EVERY)
@@ -158,12 +158,3 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
         return
     distance = file.model.measure.as_distance(to)
     model_picker.save_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
-
-
-def _progress(file: ModelFile) -> None:
-    """Draw how far the gallery is embedded, and the page again when that is done."""
-    work = session.poll_evaluation("reference", file)
-    if work is None or work.status in ("done", "failed"):
-        st.rerun()
-    line = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)
-    st.progress(min(1.0, work.done / max(1, work.total)), text=line)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -34,11 +36,9 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     st.markdown(text.VIEWS_INTRO)
-    rows = {
-        key: (f"**{view.title}.** {view.help}", lambda key=key: engine().ask.viewed(key, images))
-        for key, view in INPUT_TRANSFORMS.items()
-    }
-    _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
+    st.markdown(text.PLAIN)
+    show_grid(images, SHOWN, width="content")
+    _sheets(INPUT_TRANSFORMS, experiment.data, lambda key: engine().ask.viewed(key, images))
     with st.container(horizontal=True):
         for key, view in INPUT_TRANSFORMS.items():
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
@@ -46,11 +46,7 @@ def section() -> None:
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
-    rows = {
-        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine().ask.augmented((key,), images))
-        for key, entry in AUGMENTATIONS.items()
-    }
-    _sheets(rows, images, experiment.data)
+    _sheets(AUGMENTATIONS, experiment.data, lambda key: engine().ask.augmented((key,), images))
 
 
 def _examples(data: Dataset) -> np.ndarray:
@@ -61,20 +57,16 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], images: np.ndarray, data: Dataset) -> None:
+def _sheets(entries: Mapping[str, Any], data: Dataset, send: Callable[[str], PendingReply]) -> None:
+    """What each entry of a catalogue, requested by its key, makes of the images."""
     if not engine().devices:
         st.info(text.NOT_YET, icon=":material/hourglass:")
-        st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
+        st.button(text.LOOK_AGAIN, key=f"again_{next(iter(entries))}")
         return
-    for key, (words, send) in rows.items():
-        st.markdown(words)
-        shown = images if send is None else _transformed(key, data, send)
-        if shown is None:
+    for key, entry in entries.items():
+        st.markdown(f"**{entry.title}.** {entry.help}")
+        found = request_once(f"changed_{key}", data, partial(send, key), WAIT)
+        if found is None:
             st.caption(text.NOT_YET)
         else:
-            show_grid(shown, SHOWN, width="content")
-
-
-def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:
-    found = request_once(f"changed_{key}", data, send, WAIT)
-    return None if found is None else found["images"]
+            show_grid(found["images"], SHOWN, width="content")

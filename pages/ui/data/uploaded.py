@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.session import datasets
-from pages.ui.session.experiment_form import open_train_page
+from pages.ui.session.experiment_form import current_experiment, open_train_page
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import show_png
@@ -20,7 +20,6 @@ from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
 from siamese_core.engine.uploads.uploads import Reading
-from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
 from siamese_core.formats.images import REASONS
@@ -159,9 +158,8 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     """Open the Train page on this dataset, all else as it was."""
-    before = st.session_state.get("experiment") or Experiment()
     other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
-    open_train_page(replace(before, dataset=key, held_out=held_out, **other_knobs))
+    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **other_knobs))
 
 
 def _sets() -> None:

@@ -12,7 +12,7 @@ from pages.ui.session import model_picker, sections, session
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import evaluate as text
-from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
+from siamese_core.engine.evaluations import ModelFile
 from siamese_core.evaluation.report import Report, from_wire
 
 POLL_EVERY = 0.4
@@ -73,16 +73,6 @@ def _progress(file: ModelFile) -> None:
     """Draws the page again when the evaluation is done."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.rerun()
-    work = session.poll_evaluation("evaluate", file)
-    if work is None or work.status in ("done", "failed"):
-        st.rerun()
-    st.progress(min(1.0, work.done / max(1, work.total)), text=_stage_title(work))
+    model_picker.draw_progress("evaluate", file, text.STAGES)
     if st.button(text.CANCEL, key="evaluate_cancel", on_click=_stop, args=(file,)):
         st.rerun()
-
-
-def _stage_title(work: EvaluationProgress) -> str:
-    if work.ahead:
-        return text.AHEAD.format(count=work.ahead)
-    stage, _, group = work.stage.partition(" ")
-    return text.STAGES.get(stage, text.STARTING).format(group=model_picker.text.GROUPS.get(group, ""))

@@ -35,11 +35,8 @@ figure { margin: 1rem 0; }
 def part(evaluation: Evaluation) -> None:
     st.markdown(f"**{text.SAVE}**")
     # What is of the session is read here: a file is made by a thread that knows nothing of it.
-    title, about, saved = (
-        model_picker.title(evaluation.file),
-        model_picker.about(evaluation.file),
-        model_picker.threshold(evaluation.file),
-    )
+    title, about = model_picker.title(evaluation.file), model_picker.about(evaluation.file)
+    saved = model_picker.threshold(evaluation.file)
     files = {
         text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(evaluation) + at_threshold(evaluation, saved))),
         text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(evaluation))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from typing import TypeVar
 
 import streamlit as st
 
@@ -24,6 +25,14 @@ FILMS_FOR = 86400.0
 """Seconds after which a film is published again where somebody plays it."""
 
 
+T = TypeVar("T", Uploads, Engine, Sweeps)
+
+
+def _closed_at_exit(started: T) -> T:
+    atexit.register(started.close)
+    return started
+
+
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
     """Return the uploads, which start before the engine: its children are told where the images lie.
@@ -31,9 +40,7 @@ def uploads() -> Uploads:
     Nothing is left of an earlier server's.
     """
     assets.withdraw(sprites_stem(uploaded.PREFIX))
-    started = Uploads(on_gone=_dataset_deleted)
-    atexit.register(started.close)
-    return started
+    return _closed_at_exit(Uploads(on_gone=_dataset_deleted))
 
 
 @st.cache_resource(show_spinner=False)
@@ -43,9 +50,7 @@ def engine() -> Engine:
     # Not those of another server that runs from this folder.
     assets.withdraw(FILMS, FILMS_FOR)
     store = RunStore(home() / "runs", limits_of(os.environ), on_gone=_run_deleted)
-    started = Engine(store=store)
-    atexit.register(started.close)
-    return started
+    return _closed_at_exit(Engine(store=store))
 
 
 @st.cache_resource(show_spinner=False)
@@ -61,9 +66,7 @@ def downloads() -> Downloads:
 
 @st.cache_resource(show_spinner=False)
 def sweeps() -> Sweeps:
-    started = Sweeps(home() / "sweeps", SweepRuns(engine()))
-    atexit.register(started.close)
-    return started
+    return _closed_at_exit(Sweeps(home() / "sweeps", SweepRuns(engine())))
 
 
 def start() -> None:

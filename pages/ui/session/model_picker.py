@@ -22,7 +22,7 @@ from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.datasets.bundled import data_folder
 from siamese_core.embeddings.thresholds import Threshold, rule_of
 from siamese_core.engine import RunView
-from siamese_core.engine.evaluations import ModelFile, file_of
+from siamese_core.engine.evaluations import Kind, ModelFile, file_of
 from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
@@ -196,6 +196,17 @@ def _is_sound(file: ModelFile) -> bool:
         st.info(text.CHECKING, icon=":material/hourglass:")
         rerun_when(lambda: evaluations().ready, POLL_EVERY)
     return found is not None
+
+
+def draw_progress(kind: Kind, file: ModelFile, stages: Mapping[str, str]) -> None:
+    """Draw how far an evaluation is, and the page again when it is done; `stages` by name, "" for any other."""
+    work = session.poll_evaluation(kind, file)
+    if work is None or work.status in ("done", "failed"):
+        st.rerun()
+    stage, _, group = work.stage.partition(" ")
+    line = stages.get(stage, stages[""]).format(group=text.GROUPS.get(group, ""))
+    shown = text.AHEAD.format(count=work.ahead) if work.ahead else line
+    st.progress(min(1.0, work.done / max(1, work.total)), text=shown)
 
 
 def title(file: ModelFile) -> str:

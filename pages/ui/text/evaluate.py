@@ -9,9 +9,8 @@ NO_IMAGES = "Without the images that it was trained and tested on, a model canno
 EVALUATE = "Evaluate"
 CANCEL = "Cancel"
 STOPPED = "Not evaluated. Press **Evaluate** to begin."
-AHEAD = "{count} other evaluations come first"
-STARTING = "Beginning"
 STAGES = {
+    "": "Beginning",
     "test": "The test images pass through the network",
     "untrained": "The test images pass through the network as it was before training",
     "verification": "Every pair of test images is looked at ({group})",

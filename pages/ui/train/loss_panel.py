@@ -82,10 +82,16 @@ def _name(key: str) -> str:
 
 
 def _end(experiment: Experiment, frame: Frame | None) -> float:
-    """Where the axis of distances ends: with the line in sight, and the run's distances."""
+    """Where the axis of distances ends: with the line in sight, and the run's distances. It only grows, in steps, as
+    long as the loss and its distance are the same."""
     param = draggable_param(experiment.loss)
     line = max(2 * param.default, 1.2 * experiment.params[param.name]) if param else 2.0
-    return _axis_end(experiment, max(line, _farthest(frame, LOSSES[experiment.loss].input_kind == "triplet")))
+    farthest = _farthest(frame, LOSSES[experiment.loss].input_kind == "triplet")
+    name = (experiment.loss, experiment.measure)
+    drawn_as, d_max = st.session_state.get("d_max", (None, 0.0))
+    end = base.nice_end(d_max if drawn_as == name else 0.0, max(line, farthest))
+    st.session_state["d_max"] = (name, end)
+    return end or 1.0
 
 
 def _farthest_drawn(loss: Loss) -> float:
@@ -136,12 +142,3 @@ def _farthest(frame: Frame | None, is_triplet: bool) -> float:
     shown = frame.triplet_distances if is_triplet else frame.different_distances
     finite = shown[np.isfinite(shown)]
     return float(np.quantile(finite, 0.95)) if finite.size else 0.0
-
-
-def _axis_end(experiment: Experiment, value: float) -> float:
-    """Only grows, in steps, as long as the loss and its distance are the same."""
-    name = (experiment.loss, experiment.measure)
-    drawn_as, d_max = st.session_state.get("d_max", (None, 0.0))
-    end = base.nice_end(d_max if drawn_as == name else 0.0, value)
-    st.session_state["d_max"] = (name, end)
-    return end or 1.0
