@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.model_input import MAX_MB, TYPES, Pixels, hint_at_brightness, model_inputs
-from pages.ui.compare.verdict_table import Verdicts, draw_verdicts, thumbnails
+from pages.ui.compare.verdict_table import draw_verdicts, thumbnails
 from pages.ui.session import session
 from pages.ui.session.engine import evaluations
 from pages.ui.shims import widgets
@@ -80,7 +80,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         return
     shown = widgets.once("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
     waits = work is not None and work.status in ("waiting", "working")
-    draw_verdicts(file.model, Verdicts(usable, found["value"], found.get("unlike")), threshold, shown, waits)
+    draw_verdicts(file.model, usable, found, threshold, shown, waits)
 
 
 # The files

@@ -30,14 +30,11 @@ export default function (component) {{ view.then((module) => module.render(compo
 
 REDRAW_EVERY = 0.7
 
-_embedding = _component("embedding")
+embedding_view = _component("embedding")
+"""Draws `data`, a message of `wire.pack` that embedding/message.js describes, under its `key`."""
+
 _plot = _component("plot")
 _replay = _component("replay")
-
-
-def embedding_view(message: bytes, key: str) -> None:
-    """Draw a message of `wire.pack` that embedding/message.js describes."""
-    _embedding(key=key, data=message)
 
 
 def replay_view(runs: list[str], titles: list[str], key: str, **how: Any) -> None:

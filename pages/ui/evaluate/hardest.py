@@ -89,10 +89,8 @@ def _points(evaluation: Evaluation) -> None:
     version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
         rerun_when(lambda: engine().projector.is_warm, POLL_EVERY)
-    embedding_view(
-        embedding_message.message(experiment, layout, eval_sprites(experiment), version, pair),
-        key="evaluated_embedding",
-    )
+    message = embedding_message.message(experiment, layout, eval_sprites(experiment), version, pair)
+    embedding_view(key="evaluated_embedding", data=message)
 
 
 def _layout(evaluation: Evaluation) -> Layout | None:

@@ -15,7 +15,6 @@ from pages.ui.session import model_picker
 from pages.ui.shims import widgets
 from pages.ui.shims.images import data_uri, grid_png
 from pages.ui.text import evaluate as text
-from pages.ui.text import models as models_text
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.formats.pair_lists import to_csv
 
@@ -129,7 +128,7 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     yield f"<p>{html.escape(about)}</p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if saved is not None:
-        on = models_text.GROUPS[saved.group]
+        on = model_picker.text.GROUPS[saved.group]
         yield f"<p>{html.escape(text.BY_RULE.format(rule=model_picker.describe_rule(saved), group=on))}</p>"
         for line in threshold.threshold_lines(evaluation, saved):
             first, *listed = html.escape(line).replace("**", "").split("\n- ")

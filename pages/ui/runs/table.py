@@ -178,7 +178,7 @@ def _thumbnail(run: str) -> str:
 
 
 def _usage() -> None:
-    count, taken, limits = session.disk_usage()
+    (count, taken), limits = session.disk_usage(), engine().store.limits
     used = f"{taken / 1e9:.2f}"
     st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
     if unreadable := engine().store.skipped:

@@ -66,13 +66,8 @@ def downloads() -> Downloads:
 
 @st.cache_resource(show_spinner=False)
 def sweeps() -> Sweeps:
+    """Return the sweeps, which start the engine, and go on with those that ran when the server was killed."""
     return _closed_at_exit(Sweeps(home() / "sweeps", SweepRuns(engine())))
-
-
-def start() -> None:
-    """Start the engine, and go on with the sweeps that were running when the server was killed."""
-    engine()
-    sweeps()
 
 
 def _dataset_deleted(dataset: str) -> None:

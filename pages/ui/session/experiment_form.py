@@ -28,8 +28,6 @@ MORE = {
 PAGE, TRAIN_PAGE = "train", "pages/1_Train.py"
 
 DEVICE = "machine_device"
-MACHINE = ("device",)
-"""In the address bar beside the experiment, but no part of it."""
 
 
 ROUND = "fields_round"
@@ -41,18 +39,18 @@ def key(name: str) -> str:
     return f"field_{name}_{number}" if number else f"field_{name}"
 
 
-def read_address() -> tuple[dict[str, str], list[Ignored]]:
-    """Fill the widgets from the address bar where it was changed from outside; return the machine's settings in it.
+def read_address() -> tuple[str, list[Ignored]]:
+    """Fill the widgets from the address bar where it was changed from outside; return the device in it, beside the
+    experiment but no part of it, or "".
 
     What cannot be used is named until the next change.
     """
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     address = urlencode(given, errors="replace")
-    machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if address and not address_sync.has_written(PAGE, address):
         # Before anything is read of them: a link must not show what is in somebody else's images.
         foreign = [value for name, value in given if name == "dataset" and not datasets.may_use(value)]
-        left_out = (*MACHINE, "dataset", "held_out") if foreign else MACHINE
+        left_out = ("device", "dataset", "held_out") if foreign else ("device",)
         query = [(name, value) for name, value in given if name not in left_out]
         experiment, ignored = Experiment.from_query(urlencode(query, errors="replace"))
         st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
@@ -60,7 +58,7 @@ def read_address() -> tuple[dict[str, str], list[Ignored]]:
         address_sync.record(PAGE, address)
     elif key("dataset") not in st.session_state:
         fill(current_experiment())
-    return machine, st.session_state.get("ignored", [])
+    return st.query_params.get("device", ""), st.session_state.get("ignored", [])
 
 
 def dataset_titles() -> dict[str, str]:
@@ -117,8 +115,8 @@ def _query(experiment: Experiment) -> dict[str, str]:
     return dict(parse_qsl(experiment.to_query(), keep_blank_values=True))
 
 
-def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
-    query = _query(experiment) | dict(machine)
+def write_address(experiment: Experiment, device: str) -> None:
+    query = _query(experiment) | ({"device": device} if device else {})
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.

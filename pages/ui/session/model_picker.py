@@ -211,22 +211,20 @@ def draw_progress(kind: Kind, file: ModelFile, stages: Mapping[str, str]) -> Non
 
 def title(file: ModelFile) -> str:
     """Return what a model was trained on, and by which loss, in a few words."""
-    experiment = file.model.experiment
-    return f"{LOSSES[experiment.loss].title}, {title_of_dataset(experiment.dataset) if file.model.has_images else '…'}"
+    return "{loss}, {dataset}".format(**_trained_on(file.model))
 
 
 def about(file: ModelFile) -> str:
     model = file.model
-    experiment = model.experiment
-    lines = [
-        text.ABOUT.format(
-            dataset=title_of_dataset(experiment.dataset) if model.has_images else "…",
-            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
-        )
-    ]  # fmt: skip
-    if model.has_images and experiment.held_out:
-        lines.append(text.ABOUT_HELD_OUT.format(names=", ".join(model.classes[c] for c in experiment.held_out)))
-    return " ".join(lines)
+    words = text.ABOUT.format(**_trained_on(model), steps=f"{model.steps:,}", measure=model.measure.title)
+    if model.has_images and model.experiment.held_out:
+        names = ", ".join(model.classes[c] for c in model.experiment.held_out)
+        words += f" {text.ABOUT_HELD_OUT.format(names=names)}"
+    return words
+
+
+def _trained_on(model: Model) -> dict[str, str]:
+    return loss_and_dataset(model.experiment) | ({} if model.has_images else {"dataset": "…"})
 
 
 def _about(file: ModelFile) -> None:

@@ -12,7 +12,6 @@ import streamlit as st
 from pages.ui.session.engine import engine, evaluations, uploads
 from siamese_core.engine import Engine, RunView
 from siamese_core.engine.evaluations import Evaluations
-from siamese_core.engine.storage.limits import Limits
 from siamese_core.engine.storage.replays import Replays
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore, hashed
@@ -156,6 +155,9 @@ history_of_run = of_browser(_replays, owner_hash, Replays.run_history)
 film_of_run = of_browser(_replays, owner_hash, Replays.poll)
 """Return the layouts of a saved run; how far they are; a message why there are none. Raises FolderRejected."""
 
+disk_usage = of_browser(_store, owner_hash, RunStore.usage)
+"""Return how many runs this browser has saved, and the bytes of all runs on this machine."""
+
 is_saving = of_browser(_saver, owner_hash, RunSaver.is_writing)
 """Return whether any run of this browser is on its way to the disk."""
 
@@ -186,11 +188,6 @@ def files_reader(run_id: str) -> Callable[[], dict[str, bytes] | None]:
 def checkpoint_reader(run_id: str) -> Callable[[], Checkpoint | None]:
     """Return what reads the last state of a saved run, in such threads too. It raises FolderRejected."""
     return partial(_store().saved, owner_hash(), run_id)
-
-
-def disk_usage() -> tuple[int, int, Limits]:
-    """Return how many runs this browser has saved, the bytes of all runs on this machine, and what both may be."""
-    return *_store().usage(owner_hash()), _store().limits
 
 
 # Evaluations of models, which browsers share: this one's part in them

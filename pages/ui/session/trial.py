@@ -85,8 +85,7 @@ def _live(key: str, was_going: bool, was_ready: bool) -> None:
 
 def _chart(myth: Myth, views: dict[str, RunView]) -> None:
     def series(view: RunView) -> tuple[Any, Any]:
-        scores = [s["map_at_r"]["seen"] for _, s in view.scores]
-        return [step for step, _ in view.scores], np.array([np.nan if s is None else s for s in scores], float)
+        return [step for step, _ in view.scores], np.array([s["map_at_r"]["seen"] for _, s in view.scores], float)
 
     plot_view(
         lambda: losses.trials(

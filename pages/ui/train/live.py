@@ -82,11 +82,9 @@ def _status(run: RunView | None, changed: bool) -> None:
 
 
 def _measured_on(experiment: Experiment) -> str:
-    classes = experiment.data.classes
-    if len(experiment.held_out) == 1:
-        return text.MEASURED_ON_ONE.format(name=escape_markdown(classes[experiment.held_out[0]]))
-    names = escape_markdown(", ".join(classes[c] for c in experiment.held_out))
-    return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
+    names = [experiment.data.classes[c] for c in experiment.held_out]
+    words = {0: text.MEASURED_ON, 1: text.MEASURED_ON_ONE}.get(len(names), text.MEASURED_ON_BOTH)
+    return words.format(names=escape_markdown(", ".join(names)))
 
 
 def _progress(run: RunView, changed: bool) -> list[str]:
@@ -136,7 +134,7 @@ def _embedding(run: RunView | None) -> None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
         words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
         version = f"none {run is not None and run.live}"
-        embedding_view(embedding_message.empty(version, words), key="embedding")
+        embedding_view(key="embedding", data=embedding_message.empty(version, words))
         return
     shown = eval_sprites(run.experiment)
     count = len(shown.labels) // run.experiment.branches
@@ -145,7 +143,7 @@ def _embedding(run: RunView | None) -> None:
     message = once(
         "embedding_message", version, lambda: embedding_message.message(run.experiment, run.layout, shown, version)
     )
-    embedding_view(message, key="embedding")
+    embedding_view(key="embedding", data=message)
     if PROJECTIONS[run.projection].needs_warm_up:
         st.button(
             text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",
