@@ -8,8 +8,6 @@ from pages.ui.session.engine import engine
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import data as text
 
-POLL_EVERY = 0.7
-
 SECTIONS = {
     "browse": browse.section,
     "pairs": pairs.section,
@@ -26,4 +24,4 @@ def page() -> None:
     SECTIONS[section]()
     if not is_ready:
         # The replies of the training process come when that has started.
-        rerun_when(lambda: bool(engine().devices), POLL_EVERY)
+        rerun_when(lambda: bool(engine().devices))

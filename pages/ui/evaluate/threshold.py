@@ -121,8 +121,7 @@ def _rule(kind: str) -> Rule:
 def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
     for line in threshold_lines(evaluation, threshold):
         st.markdown(line)
-    pairs = evaluation.groups[threshold.group].reported_on
-    if min(len(pairs.same), len(pairs.different)) < FEW:
+    if min(threshold.same, threshold.different) < FEW:
         st.warning(model_picker.text.FEW, icon=":material/info:")
     st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
     model_picker.save_button(evaluation.file, threshold)

@@ -51,8 +51,6 @@ FIELDS: dict[str, Field] = {
     )
 } | {f"{loss.key}.{param.name}": param for loss in LOSSES.values() for param in loss.params}
 
-ALWAYS_WRITTEN = ("section",)
-
 
 def key(name: str) -> str:
     return f"losses_{name}"
@@ -91,7 +89,7 @@ def write() -> None:
     query = {
         name: field.text(values[name])
         for name, field in FIELDS.items()
-        if values[name] != field.default or name in ALWAYS_WRITTEN
+        if values[name] != field.default or name == "section"
     } | {"shown": ",".join(values["shown"])}
     address = urlencode(sorted(query.items()))
     if address != address_sync.newest(PAGE) or not st.query_params:

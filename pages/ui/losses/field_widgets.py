@@ -15,6 +15,13 @@ from siamese_core.export.figures.losses import DIFFERENT_SHADES
 DRAGGED = address.key("dragged")
 
 
+def choice(name: str) -> str:
+    field: Any = address.FIELDS[name]
+    return widgets.segmented_control(
+        field.title, field.choices, key=address.key(name), help=field.help or None, wrap=True
+    )
+
+
 def select(name: str, **more: Any) -> str:
     field: Any = address.FIELDS[name]
     return widgets.selectbox(field.title, field.choices, key=address.key(name), **more)

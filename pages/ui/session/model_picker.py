@@ -38,8 +38,6 @@ CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
 """Seconds: the process that compares starts with the first request."""
 
-POLL_EVERY = 0.7
-
 MOST_SAVED = 12
 """Saved runs among which one chooses here; the Runs page has them all, and their models as files."""
 
@@ -126,8 +124,7 @@ def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or by a click."""
     run = session.poll_run(run_id)
 
-    def newest() -> Model | None:
-        return session.model_of_run(run_id) if run is not None else _of_saved(run_id)
+    newest = partial(session.model_of_run if run is not None else _of_saved, run_id)
 
     def make() -> ModelFile | None:
         model = newest()
@@ -194,7 +191,7 @@ def _is_sound(file: ModelFile) -> bool:
         return False
     if found is None:
         st.info(text.CHECKING, icon=":material/hourglass:")
-        rerun_when(lambda: evaluations().ready, POLL_EVERY)
+        rerun_when(lambda: evaluations().ready)
     return found is not None
 
 

@@ -20,9 +20,6 @@ from siamese_core.export.figures import losses
 HEIGHT = 380
 LIVE_EVERY = 0.5
 
-Runs = dict[str, str]
-"""Title of a side → its run."""
-
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
     """Draw one claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""

@@ -73,8 +73,7 @@ def _status(run: RunView | None, changed: bool) -> None:
         st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
     with st.container():
-        message = (run.message or run.alarm) if run else None
-        if message:
+        if run is not None and (message := run.message or run.alarm):
             shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
         if run is not None and (not_saved := engine().saver.problem(run.id)):

@@ -102,11 +102,10 @@ def _machine(asked: str) -> Machine:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
         return Machine()
     first = asked if asked in found else next(iter(found))
-    return Machine(
-        widgets.persistent(
-            widgets.selectbox, text.DEVICE, found, key=experiment_form.DEVICE, default=first, help=text.DEVICE_HELP
-        )
+    device = widgets.persistent(
+        widgets.selectbox, text.DEVICE, found, key=experiment_form.DEVICE, default=first, help=text.DEVICE_HELP
     )
+    return Machine(device)
 
 
 def _project(run: RunView, experiment: Experiment) -> None:

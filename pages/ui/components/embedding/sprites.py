@@ -36,15 +36,13 @@ def eval_sprites(experiment: Experiment) -> EvalSprites:
     """Return them with all thumbnails in one image, which is published as a file."""
     asked = (experiment.data, experiment.view, experiment.branches)
     try:
-        found = _published(*asked)
-        if not assets.is_there(found.sprite["url"]):
+        if not assets.is_there(_published(*asked).sprite["url"]):
             # An uploaded set was deleted, and uploaded again.
             _published.cache_clear()
-            found = _published(*asked)
+        return _published(*asked)
     except _Pending:
         # For a moment second inputs look like first ones.
-        found = _published(experiment.data, "none", experiment.branches)
-    return found
+        return _published(experiment.data, "none", experiment.branches)
 
 
 class _Pending(Exception):
