@@ -53,8 +53,7 @@ def _source() -> None:
         st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
         st.session_state.pop("own_held_out", None)
         datasets.read_zip(given)
-    root = os.environ.get(IMAGE_ROOT)
-    if root:
+    if root := os.environ.get(IMAGE_ROOT):
         _server_folder(Path(root))
 
 

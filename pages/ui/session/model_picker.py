@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import islice
-from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -116,7 +115,7 @@ def loss_and_dataset(experiment: Experiment) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def bundled(name: str) -> ModelFile:
-    data = Path(FOLDER / name / "model.safetensors").read_bytes()
+    data = (FOLDER / name / "model.safetensors").read_bytes()
     return ModelFile(read_model(data), data)
 
 

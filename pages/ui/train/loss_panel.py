@@ -35,7 +35,6 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
     loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
-    is_triplet = loss.input_kind == "triplet"
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
     d_max = 1.0 if measure.is_similarity else _end(experiment, frame if measured else None)
@@ -50,14 +49,13 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         st.caption(text.WARMING)
         return
     words = text.LOSS | {"distance": text.AXES[measure.kind].format(measure=measure.title)}
-    note = text.NOTES.get(loss.input_kind)
-    if note:
+    if note := text.NOTES.get(loss.input_kind):
         st.caption(note)
 
     def figure() -> go.Figure:
         drawn = (
             _surface(curve, frame, experiment.params["margin"], words)
-            if is_triplet
+            if loss.input_kind == "triplet"
             else _pairs(curve, run if measured else None, frame, d_max, slope, words)
         )
         # Another loss is another chart: a zoom into the one before it is given up.
