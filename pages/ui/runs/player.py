@@ -119,7 +119,7 @@ def _published(playable: Playable, d_max: float) -> str:
     def publish() -> str:
         eval_images = run_history.eval_images
         sprite = publish_sprite(stem, eval_images.thumbnails)
-        key = hashlib.sha256(eval_images.labels.tobytes() + sprite["url"].encode()).hexdigest()
+        key = hashlib.sha256(eval_images.labels.tobytes() + eval_images.thumbnails.tobytes()).hexdigest()
         experiment, _ = Experiment.from_query(run_history.query)
         words = text.FILM | {"note": second_input(experiment) if eval_images.branches == 2 else ""}
         message = replay_message(
