@@ -52,15 +52,15 @@ def draw_verdicts(
 def rows(model: Model, pairs: Sequence[Listed], compared: Arrays, threshold: float | None) -> list[dict[str, Any]]:
     """Return a row of the CSV for each of P pairs, of their `value` (P,) and, where it is known which image is like no
     training image, `unlike` (P, 2) bool; None is what nobody knows."""
-    value, unknown = compared["value"], [None] * len(pairs)
-    says_same = unknown if threshold is None else model.says_same(value, threshold).tolist()
+    values, unknown = compared["value"], [None] * len(pairs)
+    says_same = unknown if threshold is None else model.says_same(values, threshold).tolist()
     unlike = [text.UNLIKE_WHICH[a, b] for a, b in compared["unlike"].tolist()] if "unlike" in compared else unknown
     return [
         {
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
             "verdict": text.YES_NO[verdict], "same": pair.same, "unlike": which,
         }
-        for pair, value, verdict, which in zip(pairs, value.tolist(), says_same, unlike, strict=True)
+        for pair, value, verdict, which in zip(pairs, values.tolist(), says_same, unlike, strict=True)
     ]  # fmt: skip
 
 
