@@ -18,7 +18,9 @@ from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.runs.folder import Checkpoint
 from siamese_core.runs.info import RunInfo
 
-S, T, P = TypeVar("S"), TypeVar("T"), ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+P = ParamSpec("P")
 
 COOKIE = "siamese_owner"
 
