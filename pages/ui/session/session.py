@@ -139,9 +139,6 @@ saved_runs = of_browser(_store, owner_hash, RunStore.infos)
 find_run = of_browser(_store, owner_hash, RunStore.find)
 """Return a saved run of this browser, or a published one."""
 
-change_run = of_browser(_store, owner_hash, RunStore.change)
-"""Change the `name` of a saved run, or whether it is `pinned` or `published`."""
-
 delete_run = of_browser(_store, owner_hash, RunStore.delete)
 """Delete a saved run, which can be taken back for a while; False while it is written."""
 
@@ -162,6 +159,11 @@ disk_usage = of_browser(_store, owner_hash, RunStore.usage)
 
 is_saving = of_browser(_saver, owner_hash, RunSaver.is_writing)
 """Return whether any run of this browser is on its way to the disk."""
+
+
+def change_run(run_id: str, **changes: object) -> None:
+    """Change the `name` of a saved run, or whether it is `pinned` or `published`."""
+    _store().change(owner_hash(), run_id, **changes)
 
 
 def published_runs() -> list[RunInfo]:
