@@ -42,7 +42,7 @@ class LossesPage:
         return self.page.locator(".st-key-losses_view [data-mounts]")
 
     def grip(self, key: str) -> Locator:
-        return self.chart.locator(f".handle[data-key='losses_{key}'] .grip")
+        return self.chart.locator(f".handle[data-key='{key}'] .grip")
 
     def value(self, key: str) -> float:
         return float(self.grip(key).get_attribute("aria-valuenow") or "nan")

@@ -13,7 +13,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.compare import pair_list
-from pages.ui.compare.verdict_table import Verdicts, rows, summary, table, thumbnails
+from pages.ui.compare.verdict_table import rows, summary, table, thumbnails
 from pages.ui.session import model_picker
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
@@ -212,6 +212,7 @@ def test_an_example_is_a_list_that_the_page_reads() -> None:
 
 
 A, B, C = (Listed("a", "b", 0, 1, True), Listed("=a", "c", 0, 2, False), Listed("b", "c", 1, 2, None))
+COMPARED = {"value": np.array([0.5, 0.4, 0.6], np.float32), "unlike": np.array([[0, 0], [1, 0], [1, 1]], bool)}
 
 
 class TestSortedOut:
@@ -233,34 +234,33 @@ class TestSortedOut:
 
 class TestJudged:
     model = model_picker.bundled("fashion_mnist").model
-    three = Verdicts((A, B, C), np.array([0.5, 0.4, 0.6], np.float32), np.array([[0, 0], [1, 0], [1, 1]], bool))
 
     def test_false_accepts_and_false_rejects_are_counted_where_the_truth_is_known(self) -> None:
-        shown = summary(rows(self.model, self.three, 0.45))
+        shown = summary(rows(self.model, (A, B, C), COMPARED, 0.45))
         assert "Pairs: **3**. By the threshold 0.45, **1** the same and **2** different." in shown
         assert "known: **2**, of which the verdict is right on **0**" in shown
         assert "False accepts: **1** of 1. False rejects: **1** of 1." in shown
 
     def test_a_pair_at_the_threshold_is_the_same(self) -> None:
-        assert rows(self.model, self.three, 0.5)[0]["verdict"] == "same"
+        assert rows(self.model, (A, B, C), COMPARED, 0.5)[0]["verdict"] == "same"
 
     def test_the_csv_has_a_row_for_each_pair_and_begins_no_formula(self) -> None:
-        lines = to_csv(rows(self.model, self.three, 0.5)).splitlines()
+        lines = to_csv(rows(self.model, (A, B, C), COMPARED, 0.5)).splitlines()
         assert lines[0] == "first,second,value,threshold,verdict,same,unlike"
         assert lines[1] == "a,b,0.5,0.5,same,1,"
         assert lines[2].startswith("'=a,c,0.4")
         assert lines[3].endswith(",0.5,different,,both")
 
     def test_without_a_threshold_there_is_no_verdict_and_nothing_is_right_or_wrong(self) -> None:
-        found = rows(self.model, self.three, None)
+        found = rows(self.model, (A, B, C), COMPARED, None)
         assert to_csv(found).splitlines()[1] == "a,b,0.5,,,1,"
-        columns = table(self.three, found, {0: "x", 1: "y", 2: "z"})
+        columns = table((A, B, C), found, {0: "x", 1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "same", "unlike", "first", "second"}
         assert columns["second_image"] == ["y", "z", "z"]
 
     def test_columns_that_say_nothing_are_left_out(self) -> None:
-        one = Verdicts((C,), np.array([0.5], np.float32))
-        columns = table(one, rows(self.model, one, 0.5), {1: "y", 2: "z"})
+        found = rows(self.model, (C,), {"value": np.array([0.5], np.float32)}, 0.5)
+        columns = table((C,), found, {1: "y", 2: "z"})
         assert set(columns) == {"first_image", "second_image", "value", "verdict", "first", "second"}
 
 

@@ -18,16 +18,15 @@ Arguments = tuple[str, dict[str, float], np.ndarray]
 
 
 class Worker:
-    """Replies at once, or, while it is busy, when it catches up."""
+    """Replies at once, or, while it is busy, when it catches up. It stands for the engine and for what asks it."""
 
     def __init__(self) -> None:
+        self.ask = self
+        self.devices = {"cpu": "CPU"}
         self.busy = False
         self._late: list[tuple[Arguments, Future[Any]]] = []
 
-    def devices(self) -> dict[str, str]:
-        return {"cpu": "CPU"}
-
-    def loss_curve(self, *arguments: Any) -> Future[Any]:
+    def curve(self, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         if self.busy:
             self._late.append((arguments, future))  # type: ignore[arg-type]
@@ -45,7 +44,7 @@ class Worker:
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     worker = Worker()
     monkeypatch.setattr(loss_curves, "st", SimpleNamespace(session_state={}))
-    monkeypatch.setattr(loss_curves, "engine", worker)
+    monkeypatch.setattr(loss_curves, "engine", lambda: worker)
     return worker
 
 
@@ -105,7 +104,7 @@ def test_what_comes_while_the_rest_is_drawn_is_drawn_where_it_was_missing(worker
 def test_a_worker_that_starts_while_the_page_is_drawn_is_asked(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     axis = along("contrastive", 2.0)
     with monkeypatch.context() as starting:
-        starting.setattr(worker, "devices", dict)
+        starting.setattr(worker, "devices", {})
         assert loss_arrays("contrastive", {"margin": 1.0}, axis) is None
         assert not has_arrived()
     assert is_waiting()

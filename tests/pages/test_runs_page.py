@@ -15,6 +15,7 @@ from pages.ui.session.engine import engine, sweeps, uploads
 from pages.ui.text import models as models_text
 from pages.ui.text import runs as text
 from pages.ui.text import train as train_text
+from pages.ui.text.shared import UNDO
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.engine.storage.store import hashed
 from siamese_core.experiment.experiment import Experiment
@@ -135,7 +136,7 @@ def test_a_deleted_run_can_be_had_back() -> None:
     app = click(opened(BEN, run=run), text.DELETE)
     assert engine().store.find(hashed(BEN), run) is None
     assert text.NONE_YET in words(app) and "Deleted:" in words(app)
-    click(app, text.UNDO)
+    click(app, UNDO)
     assert engine().store.find(hashed(BEN), run) is not None
     assert "Deleted:" not in words(app)
 

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui.session import datasets
+from pages.ui.session.engine import uploads
 from pages.ui.text import compare as text
 from siamese_core.datasets import uploaded
 from siamese_core.engine.uploads.decoder_client import Square
@@ -26,12 +26,12 @@ MAX_MB = MAX_BYTES // 10**6
 
 def model_input(data: bytes, model: Model) -> Pixels:
     """Return uint8 (C, H, W). Raises ImageRejected."""
-    return uploaded.fitted(datasets.decode_square(data).pixels, model.shape)
+    return uploaded.fitted(uploads().square(data).pixels, model.shape)
 
 
 def model_inputs(files: Sequence[bytes], model: Model) -> Iterator[Pixels | ImageRejected]:
     """Yield what `model_input` returns or raises for each file, in order."""
-    for outcome in datasets.decode_squares(files):
+    for outcome in uploads().squares(files):
         yield uploaded.fitted(outcome.pixels, model.shape) if isinstance(outcome, Square) else outcome
 
 

@@ -14,12 +14,13 @@ from pages.ui.compare.pair_on_curve import draw_pair
 from pages.ui.compare.pair_sources import Pair
 from pages.ui.compare.saliency import maps, neighbours
 from pages.ui.compare.verdict import rates, verdict
-from pages.ui.session import evaluations, model_picker
-from pages.ui.session.image_grid import show_grid
+from pages.ui.session import model_picker, session
+from pages.ui.session.engine import evaluations
 from pages.ui.session.loss_curves import has_arrived, is_waiting
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import compare as text
 from siamese_core.embeddings.thresholds import Threshold, threshold_at
@@ -35,7 +36,6 @@ SOURCES = {"dataset": pair_sources.from_dataset, "upload": pair_sources.from_fil
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
         return
@@ -43,7 +43,7 @@ def page() -> None:
     chosen = widgets.persistent(
         widgets.segmented_control, text.SOURCE, text.SOURCES, key="compare_source", default=first
     )
-    work = evaluations.poll("reference", file) if file.model.has_images else None
+    work = session.poll_evaluation("reference", file) if file.model.has_images else None
     if chosen == "many":
         pair_list.section(file, threshold_of(file, work))
     else:
@@ -52,9 +52,11 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(escape_markdown(work.message), icon=":material/warning:")
-        st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=evaluations.cancel, args=("reference", file))
+        st.button(
+            text.TRY_AGAIN, icon=":material/refresh:", on_click=session.cancel_evaluation, args=("reference", file)
+        )
     if work is not None and work.status in ("waiting", "working"):
-        st.fragment(_progress, run_every=POLL_EVERY)(file)
+        st.fragment(model_picker.draw_progress, run_every=POLL_EVERY)("reference", file, text.STAGES)
     elif is_waiting():
         # The curve of the loss comes from the training process.
         rerun_when(has_arrived, POLL_EVERY)
@@ -96,9 +98,12 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
     asked = (file.key, name)
     try:
         found = request_once(
-            "compared", (*asked, is_known), lambda: evaluations.compare(file, pair.first[None], pair.second[None]), WAIT
+            "compared",
+            (*asked, is_known),
+            lambda: evaluations().compare(file, pair.first[None], pair.second[None]),
+            WAIT,
         )
-        explained = request_once("explained", asked, lambda: evaluations.explain(file, pair.first, pair.second), WAIT)
+        explained = request_once("explained", asked, lambda: evaluations().explain(file, pair.first, pair.second), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return
@@ -153,12 +158,3 @@ def _moved(file: ModelFile, known: Distances | None, to: float) -> None:
         return
     distance = file.model.measure.as_distance(to)
     model_picker.save_threshold(file, threshold_at(distance, known, "hand", "seen", file.model.is_similarity))
-
-
-def _progress(file: ModelFile) -> None:
-    """Draw how far the gallery is embedded, and the page again when that is done."""
-    work = evaluations.poll("reference", file)
-    if work is None or work.status in ("done", "failed"):
-        st.rerun()
-    line = text.AHEAD.format(count=work.ahead) if work.ahead else text.STAGES.get(work.stage, text.NEIGHBOURS_WAIT)
-    st.progress(min(1.0, work.done / max(1, work.total)), text=line)

@@ -12,8 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.ui.compare.model_input import MAX_MB, TYPES, Pixels, hint_at_brightness, model_inputs
-from pages.ui.compare.verdict_table import Verdicts, draw_verdicts, thumbnails
-from pages.ui.session import evaluations
+from pages.ui.compare.verdict_table import draw_verdicts, thumbnails
+from pages.ui.session import session
+from pages.ui.session.engine import evaluations
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, result_within
@@ -71,7 +72,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         images = {n: 255 - image for n, image in images.items()}
     else:
         hint_at_brightness(list(images.values())[:HINTED], file.model)
-    work = evaluations.poll("reference", file, start=False) if file.model.has_images else None
+    work = session.poll_evaluation("reference", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")
@@ -79,7 +80,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         return
     shown = widgets.once("many_thumbnails", (ids, file.model.shape, inverted), lambda: thumbnails(images, len(usable)))
     waits = work is not None and work.status in ("waiting", "working")
-    draw_verdicts(file.model, Verdicts(usable, found["value"], found.get("unlike")), threshold, shown, waits)
+    draw_verdicts(file.model, usable, found, threshold, shown, waits)
 
 
 # The files
@@ -214,7 +215,7 @@ def _compared(
             part = pairs[start : start + PART]
             first = np.stack([images[pair.first] for pair in part])
             second = np.stack([images[pair.second] for pair in part])
-            replies.append(evaluations.compare(file, first, second))
+            replies.append(evaluations().compare(file, first, second))
         arrays = None
         for _ in range(POLLS):
             if bar is not None:

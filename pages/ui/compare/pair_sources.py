@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,27 +79,23 @@ def _draw(images: Images, same: bool) -> None:
 
 
 def from_files(model: Model) -> Pair | None:
-    """Return the pair of two files, which stay chosen when the page is switched, which empties the widgets."""
-    given = []
-    for side, column in enumerate(st.columns(2)):
-        draw = partial(
-            column.file_uploader, text.UPLOAD.format(side=text.SIDES[side]), type=TYPES, max_upload_size=MAX_MB,
-            help=text.UPLOAD_HELP,
-        )  # fmt: skip
-        given.append(widgets.persistent_upload(f"pair_file_{side}", draw, UploadedFile.getvalue))
-    return _decoded(model, given)
+    """Return the pair of two files."""
+    draw = partial(st.file_uploader, type=TYPES, max_upload_size=MAX_MB, help=text.UPLOAD_HELP)
+    return _uploaded(model, "file", text.UPLOAD, draw)
 
 
 def from_camera(model: Model) -> Pair | None:
     st.caption(text.CAMERA_HINT)
-    given = []
+    return _uploaded(model, "camera", text.PHOTO, st.camera_input)
+
+
+def _uploaded(model: Model, kind: str, label: str, draw: Callable[..., object]) -> Pair | None:
+    """Two images, which stay chosen when the page is switched, which empties the widgets."""
+    given: list[bytes | None] = []
     for side, column in enumerate(st.columns(2)):
-        draw = partial(column.camera_input, text.PHOTO.format(side=text.SIDES[side]))
-        given.append(widgets.persistent_upload(f"pair_camera_{side}", draw, UploadedFile.getvalue))
-    return _decoded(model, given)
-
-
-def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:
+        with column:
+            draw_side = partial(draw, label.format(side=text.SIDES[side]))
+            given.append(widgets.persistent_upload(f"pair_{kind}_{side}", draw_side, UploadedFile.getvalue))
     found: list[Pixels] = []
     for side, data in enumerate(given):
         if data is None:

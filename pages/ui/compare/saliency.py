@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
-from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays
+from pages.ui.shims.images import show_grid
 from pages.ui.text import compare as text
 from siamese_core.runs.model import Model
 
@@ -34,10 +34,8 @@ def maps(explained: Arrays, value: float) -> None:
 def overlaid(image: Pixels, heat: np.ndarray) -> Pixels:
     """Return uint8 (3, H, W): the image in grey, faint, under a map (H, W) from 0 to 1."""
     grey = image.mean(axis=0, dtype=np.float32) / 255
-    scaled = heat.astype(np.float32).clip(0, 1) * (len(HEAT) - 1)
-    below = np.minimum(scaled.astype(int), len(HEAT) - 2)
-    share = (scaled - below)[..., None]
-    colours = HEAT[below] * (1 - share) + HEAT[below + 1] * share
+    levels = np.linspace(0, 1, len(HEAT))
+    colours = np.stack([np.interp(heat, levels, channel) for channel in HEAT.T], axis=-1)
     strength = (0.25 + 0.65 * heat.clip(0, 1))[..., None]
     mixed = colours * strength + 255 * grey[..., None] * (1 - strength)
     return np.moveaxis(mixed.round().clip(0, 255).astype(np.uint8), -1, 0)

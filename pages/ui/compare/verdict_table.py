@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from pages.ui.compare.model_input import Pixels
 from pages.ui.shims import widgets
+from pages.ui.shims.futures import Arrays
 from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
@@ -24,22 +24,17 @@ SIDE, SMALL_SIDE, FEW = 32, 16, 250
 ROW_HEIGHT = 44
 
 
-@dataclass(frozen=True, eq=False)
-class Verdicts:
-    """Pairs P with their `value` (P,), and `unlike` (P, 2) bool where it is known which image is like no training
-    image."""
-
-    pairs: tuple[Listed, ...]
-    value: np.ndarray
-    unlike: np.ndarray | None = None
-
-
 def draw_verdicts(
-    model: Model, verdicts: Verdicts, threshold: Threshold | None, shown: Mapping[int, str], waits: bool
+    model: Model,
+    pairs: Sequence[Listed],
+    compared: Arrays,
+    threshold: Threshold | None,
+    shown: Mapping[int, str],
+    waits: bool,
 ) -> None:
     """Draw them. `shown`: an image's thumbnail by its index; `waits`: whether a threshold is on its way."""
     value = None if threshold is None else threshold.value
-    found = rows(model, verdicts, value)
+    found = rows(model, pairs, compared, value)
     if value is None:
         st.markdown(text.NO_THRESHOLD_WAIT if waits else text.NO_VERDICTS)
     else:
@@ -48,23 +43,24 @@ def draw_verdicts(
     if strange := sum(bool(row["unlike"]) for row in found):
         st.warning(text.MANY_UNLIKE.format(count=f"{strange:,}", pairs=f"{len(found):,}"), icon=":material/warning:")
     st.dataframe(
-        table(verdicts, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
+        table(pairs, found, shown), column_config=_columns(model), hide_index=True, row_height=ROW_HEIGHT,
         alt=text.TABLE, key="many_table",
     )  # fmt: skip
     widgets.download(text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv")
 
 
-def rows(model: Model, verdicts: Verdicts, threshold: float | None) -> list[dict[str, Any]]:
-    """Return a row of the CSV for each pair; None is what nobody knows."""
-    unknown = [None] * len(verdicts.pairs)
-    says_same = unknown if threshold is None else model.says_same(verdicts.value, threshold).tolist()
-    unlike = unknown if verdicts.unlike is None else [text.UNLIKE_WHICH[a, b] for a, b in verdicts.unlike.tolist()]
+def rows(model: Model, pairs: Sequence[Listed], compared: Arrays, threshold: float | None) -> list[dict[str, Any]]:
+    """Return a row of the CSV for each of P pairs, of their `value` (P,) and, where it is known which image is like no
+    training image, `unlike` (P, 2) bool; None is what nobody knows."""
+    values, unknown = compared["value"], [None] * len(pairs)
+    says_same = unknown if threshold is None else model.says_same(values, threshold).tolist()
+    unlike = [text.UNLIKE_WHICH[a, b] for a, b in compared["unlike"].tolist()] if "unlike" in compared else unknown
     return [
         {
             "first": pair.first_name, "second": pair.second_name, "value": value, "threshold": threshold,
             "verdict": text.YES_NO[verdict], "same": pair.same, "unlike": which,
         }
-        for pair, value, verdict, which in zip(verdicts.pairs, verdicts.value.tolist(), says_same, unlike, strict=True)
+        for pair, value, verdict, which in zip(pairs, values.tolist(), says_same, unlike, strict=True)
     ]  # fmt: skip
 
 
@@ -75,23 +71,22 @@ def summary(found: list[dict[str, Any]]) -> str:
         pairs=f"{len(found):,}", same=f"{sum(says_same):,}", different=f"{len(says_same) - sum(says_same):,}",
         threshold=f"{found[0]['threshold']:.3g}",
     )  # fmt: skip
-    of_same = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is True]
-    of_different = [verdict for row, verdict in zip(found, says_same, strict=True) if row["same"] is False]
-    known = len(of_same) + len(of_different)
+    count = Counter((row["same"], verdict) for row, verdict in zip(found, says_same, strict=True))
+    right, accepts, rejects = count[True, True] + count[False, False], count[False, True], count[True, False]
+    known = right + accepts + rejects
     if not known:
         return line
-    accepts, rejects = sum(of_different), len(of_same) - sum(of_same)
     return f"{line}  \n" + text.RIGHT.format(
-        known=f"{known:,}", right=f"{known - accepts - rejects:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
-        different=f"{len(of_different):,}", same=f"{len(of_same):,}",
+        known=f"{known:,}", right=f"{right:,}", accepts=f"{accepts:,}", rejects=f"{rejects:,}",
+        different=f"{accepts + count[False, False]:,}", same=f"{rejects + count[True, True]:,}",
     )  # fmt: skip
 
 
-def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
+def table(pairs: Sequence[Listed], found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
     """Return column → cells, without columns that are empty."""
     columns = {
-        "first_image": [shown[pair.first] for pair in verdicts.pairs],
-        "second_image": [shown[pair.second] for pair in verdicts.pairs],
+        "first_image": [shown[pair.first] for pair in pairs],
+        "second_image": [shown[pair.second] for pair in pairs],
     } | {name: [row[name] for row in found] for name in ("first", "second", "value", "verdict", "same", "unlike")}
     truth = columns["same"]
     columns["right"] = [
@@ -104,7 +99,7 @@ def table(verdicts: Verdicts, found: list[dict[str, Any]], shown: Mapping[int, s
         "verdict": not has_verdicts,
         "same": not is_known,
         "right": not is_known or not has_verdicts,
-        "unlike": verdicts.unlike is None,
+        "unlike": found[0]["unlike"] is None,
     }
     return {name: columns[name] for name in text.COLUMNS if not silent.get(name, False)}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from pages.ui.shims import assets
+from pages.ui.shims.widgets import once
 from pages.ui.text.plot import PLOT
 from pages.ui.text.replay import REPLAY
 from siamese_core.formats.wire import pack
@@ -30,14 +30,11 @@ export default function (component) {{ view.then((module) => module.render(compo
 
 REDRAW_EVERY = 0.7
 
-_embedding = _component("embedding")
+embedding_view = _component("embedding")
+"""Draws `data`, a message of `wire.pack` that embedding/message.js describes, under its `key`."""
+
 _plot = _component("plot")
 _replay = _component("replay")
-
-
-def embedding_view(message: bytes, key: str) -> None:
-    """Draw a message of `wire.pack` that embedding/message.js describes."""
-    _embedding(key=key, data=message)
 
 
 def replay_view(runs: list[str], titles: list[str], key: str, **how: Any) -> None:
@@ -66,13 +63,8 @@ def plot_view(
     run that this starts, `on_dropped(key, value)` when it is dropped, or moved by a key. `on_clicked(x, y)` is called
     for a click into the first panel.
     """
-    drawn = st.session_state.get(f"{key}_drawn")
-    now = time.monotonic()
-    if (
-        drawn is None
-        or drawn.settings != settings
-        or (drawn.data != data and (not live or now - drawn.at >= REDRAW_EVERY))
-    ):
+
+    def draw() -> tuple[object, float, bytes]:
         meta = {
             "figure": build().to_dict(),
             "plotly_url": assets.plotly_js(),
@@ -81,7 +73,11 @@ def plot_view(
             "clickable": on_clicked is not None,
             "text": PLOT | {"label": label},
         }
-        drawn = st.session_state[f"{key}_drawn"] = _Drawn(settings, data, now, pack(meta))
+        return data, time.monotonic(), pack(meta)
+
+    def is_fresh(drawn: tuple[object, float, bytes]) -> bool:
+        drawn_data, at, _ = drawn
+        return drawn_data == data or (live and time.monotonic() - at < REDRAW_EVERY)
 
     def dispatch(event: str, listener: Callable[..., None] | None) -> None:
         sent = st.session_state[key].get(event)
@@ -94,9 +90,10 @@ def plot_view(
         if listener is not None and first_fits and _is_number(sent[1]):
             listener(*sent)
 
+    _, _, message = once(f"{key}_drawn", settings, draw, is_fresh)
     _plot(
         key=key,
-        data=drawn.message,
+        data=message,
         on_dragged_change=lambda: dispatch("dragged", on_dragged),
         on_dropped_change=lambda: dispatch("dropped", on_dropped),
         on_clicked_change=lambda: dispatch("clicked", on_clicked),
@@ -105,11 +102,3 @@ def plot_view(
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    settings: object
-    data: object
-    at: float
-    message: bytes

@@ -7,22 +7,19 @@ import streamlit as st
 
 from pages.ui.data.uploaded import CACHED_SECONDS, train_with
 from pages.ui.session import datasets
-from pages.ui.session.experiment_form import dataset_titles
-from pages.ui.session.image_grid import grid_png
+from pages.ui.session.experiment_form import current_experiment, dataset_titles
 from pages.ui.shims import widgets
-from pages.ui.shims.images import show_png
+from pages.ui.shims.images import grid_png, show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing, Images, dataset_of
-from siamese_core.experiment.experiment import Experiment
 
 COLUMNS, ROWS = 16, 6
 
 
 def section() -> None:
     titles = dataset_titles()
-    current = (st.session_state.get("experiment") or Experiment()).dataset
     if st.session_state.get("data_dataset") not in titles:
-        st.session_state["data_dataset"] = current if current in titles else next(iter(titles))
+        st.session_state["data_dataset"] = current_experiment().dataset
     key: str = widgets.selectbox(text.DATASET, titles, key="data_dataset")
     datasets.may_use(key)
     record = dataset_of(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.session import datasets
+from pages.ui.session.engine import downloads
 from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.datasets.download import megabytes
@@ -16,7 +17,7 @@ POLL_EVERY = 0.5
 
 def section() -> None:
     st.markdown(text.GET_INTRO.format(folder=cache_root()))
-    is_busy = datasets.is_downloading()
+    is_busy = downloads().is_busy()
     st.fragment(_sets, run_every=POLL_EVERY if is_busy else None)(is_busy)
 
 
@@ -24,12 +25,12 @@ def _sets(was_busy: bool) -> None:
     for key in DOWNLOADS:
         with st.container(border=True):
             _set(key)
-    if datasets.is_downloading() != was_busy:
+    if downloads().is_busy() != was_busy:
         st.rerun()
 
 
 def _set(key: str) -> None:
-    record, download, fetching = DATASETS[key], DOWNLOADS[key], datasets.poll_download(key)
+    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().poll(key)
     here = record.find()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text.GET_SET.format(title=record.title, size=megabytes(download.size_bytes)), width="stretch")

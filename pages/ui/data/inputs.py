@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.session import engine
-from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import show_grid
+from pages.ui.session.engine import engine
+from pages.ui.session.experiment_form import current_experiment, open_train_page
 from pages.ui.session.trial import trial
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.text import data as text
 from siamese_core.datasets import Dataset, DatasetMissing
 from siamese_core.engine.rpc.client import PendingReply
-from siamese_core.experiment.experiment import Experiment
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
@@ -35,23 +36,17 @@ def section() -> None:
         st.info(str(missing), icon=":material/info:")
         return
     st.markdown(text.VIEWS_INTRO)
-    rows = {
-        key: (f"**{view.title}.** {view.help}", lambda key=key: engine.transformed(key, images))
-        for key, view in INPUT_TRANSFORMS.items()
-    }
-    _sheets({"none": (text.PLAIN, None)} | rows, images, experiment.data)
+    st.markdown(text.PLAIN)
+    show_grid(images, SHOWN, width="content")
+    _sheets(INPUT_TRANSFORMS, experiment.data, lambda key: engine().ask.viewed(key, images))
     with st.container(horizontal=True):
         for key, view in INPUT_TRANSFORMS.items():
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
-                _train(replace(experiment, view=key, miner="all"))
+                open_train_page(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
-    rows = {
-        key: (f"**{entry.title}.** {entry.help}", lambda key=key: engine.augmented((key,), images))
-        for key, entry in AUGMENTATIONS.items()
-    }
-    _sheets(rows, images, experiment.data)
+    _sheets(AUGMENTATIONS, experiment.data, lambda key: engine().ask.augmented((key,), images))
 
 
 def _examples(data: Dataset) -> np.ndarray:
@@ -62,25 +57,16 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(rows: dict[str, tuple[str, Callable[[], PendingReply] | None]], images: np.ndarray, data: Dataset) -> None:
-    if not engine.devices():
+def _sheets(entries: Mapping[str, Any], data: Dataset, send: Callable[[str], PendingReply]) -> None:
+    """What each entry of a catalogue, requested by its key, makes of the images."""
+    if not engine().devices:
         st.info(text.NOT_YET, icon=":material/hourglass:")
-        st.button(text.LOOK_AGAIN, key=f"again_{next(iter(rows))}")
+        st.button(text.LOOK_AGAIN, key=f"again_{next(iter(entries))}")
         return
-    for key, (words, send) in rows.items():
-        st.markdown(words)
-        shown = images if send is None else _transformed(key, data, send)
-        if shown is None:
+    for key, entry in entries.items():
+        st.markdown(f"**{entry.title}.** {entry.help}")
+        found = request_once(f"changed_{key}", data, partial(send, key), WAIT)
+        if found is None:
             st.caption(text.NOT_YET)
         else:
-            show_grid(shown, SHOWN, width="content")
-
-
-def _transformed(key: str, data: Dataset, send: Callable[[], PendingReply]) -> np.ndarray | None:
-    found = request_once(f"changed_{key}", data, send, WAIT)
-    return None if found is None else found["images"]
-
-
-def _train(experiment: Experiment) -> None:
-    st.session_state["experiment"] = experiment
-    st.switch_page("pages/1_Train.py")
+            show_grid(found["images"], SHOWN, width="content")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.ui.data import browse, downloads, inputs, pairs, uploaded
-from pages.ui.session import engine, sections
+from pages.ui.session import sections
+from pages.ui.session.engine import engine
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import data as text
-
-POLL_EVERY = 0.7
 
 SECTIONS = {
     "browse": browse.section,
@@ -21,11 +18,10 @@ SECTIONS = {
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     section = sections.choose("data", "section", text.SECTION, text.SECTIONS, text.NO_SECTION)
     # Asked before: a worker that comes while the page is drawn is a reason to draw it again.
-    is_ready = bool(engine.devices())
+    is_ready = bool(engine().devices)
     SECTIONS[section]()
     if not is_ready:
         # The replies of the training process come when that has started.
-        rerun_when(lambda: bool(engine.devices()), POLL_EVERY)
+        rerun_when(lambda: bool(engine().devices))

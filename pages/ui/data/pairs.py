@@ -11,10 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.session import session
 from pages.ui.session.experiment_form import current_experiment
-from pages.ui.session.image_grid import show_grid
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import Arrays, request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.text import data as text
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine import RunView

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.session import datasets
+from pages.ui.session.experiment_form import current_experiment, open_train_page
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import show_png
@@ -18,7 +20,6 @@ from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
 from siamese_core.engine.uploads.uploads import Reading
-from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
 from siamese_core.formats.images import REASONS
@@ -52,8 +53,7 @@ def _source() -> None:
         st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
         st.session_state.pop("own_held_out", None)
         datasets.read_zip(given)
-    root = os.environ.get(IMAGE_ROOT)
-    if root:
+    if root := os.environ.get(IMAGE_ROOT):
         _server_folder(Path(root))
 
 
@@ -157,10 +157,8 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     """Open the Train page on this dataset, all else as it was."""
-    before = st.session_state.get("experiment") or Experiment()
     other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
-    st.session_state["experiment"] = replace(before, dataset=key, held_out=held_out, **other_knobs)
-    st.switch_page("pages/1_Train.py")
+    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **other_knobs))
 
 
 def _sets() -> None:
@@ -177,11 +175,5 @@ def _sets() -> None:
                 args=(key,),
             )  # fmt: skip
     for key, title in deleted.items():
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(text.DELETED.format(title=escape_markdown(title)), width="content")
-            st.button(text.UNDO, key=f"undo_{key}", on_click=_restore, args=(key,))
-
-
-def _restore(key: str) -> None:
-    if not datasets.restore_dataset(key):
-        st.toast(text.TOO_LATE, icon=":material/delete:")
+        restore = partial(datasets.restore_dataset, key)
+        widgets.offer_undo(text.DELETED.format(title=title), f"undo_{key}", restore, text.TOO_LATE)

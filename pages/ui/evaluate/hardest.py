@@ -8,11 +8,12 @@ import streamlit as st
 from pages.ui.components.components import embedding_view
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.evaluate.evaluation import Evaluation, choose_group
-from pages.ui.session import embedding_message, engine
-from pages.ui.session.image_grid import show_grid
+from pages.ui.session import embedding_message
+from pages.ui.session.engine import engine
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
+from pages.ui.shims.images import show_grid
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import evaluate as text
 from siamese_core.engine.run import Layout, layout_of
@@ -87,19 +88,17 @@ def _points(evaluation: Evaluation) -> None:
     experiment = evaluation.model.experiment
     version = f"{evaluation.file.key} {layout.kind} {layout.stand_in} {pair}"
     if layout.stand_in:
-        rerun_when(engine.is_umap_warm, POLL_EVERY)
-    embedding_view(
-        embedding_message.message(experiment, layout, eval_sprites(experiment), version, pair),
-        key="evaluated_embedding",
-    )
+        rerun_when(lambda: engine().projector.is_warm, POLL_EVERY)
+    message = embedding_message.message(experiment, layout, eval_sprites(experiment), version, pair)
+    embedding_view(key="evaluated_embedding", data=message)
 
 
 def _layout(evaluation: Evaluation) -> Layout | None:
     """Requested once for each model; again, where UMAP was not warm."""
     embeddings = evaluation.report.embeddings
-    reply = request_once(LAYOUT, evaluation.file.key, lambda: engine.lay_out(embeddings, "umap"), WAIT)
+    reply = request_once(LAYOUT, evaluation.file.key, lambda: engine().projector.lay_out(embeddings, "umap"), WAIT)
     layout = layout_of(reply.meta, reply, 1) if reply is not None else None
-    if layout is not None and layout.stand_in and engine.is_umap_warm():
+    if layout is not None and layout.stand_in and engine().projector.is_warm:
         del st.session_state[LAYOUT]
         return _layout(evaluation)
     return layout

@@ -8,11 +8,11 @@ import streamlit as st
 
 from pages.ui.evaluate import baselines, few_shot, hardest, retrieval, save, threshold
 from pages.ui.evaluate.evaluation import Evaluation
-from pages.ui.session import evaluations, model_picker, sections
+from pages.ui.session import model_picker, sections, session
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import evaluate as text
-from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
+from siamese_core.engine.evaluations import ModelFile
 from siamese_core.evaluation.report import Report, from_wire
 
 POLL_EVERY = 0.4
@@ -27,7 +27,6 @@ PARTS: dict[str, Callable[[Evaluation], None]] = {
 
 
 def page() -> None:
-    st.markdown(f"##### {text.INTRO}")
     file = model_picker.choose()
     if file is None:
         return
@@ -49,11 +48,11 @@ def _report(file: ModelFile) -> Report | None:
         st.info(text.STOPPED, icon=":material/info:")
         _begin_button(st.session_state.pop, "evaluate_stopped", None)
         return None
-    work = evaluations.poll("evaluate", file)
+    work = session.poll_evaluation("evaluate", file)
     assert work is not None, "looking begins it"
     if work.status == "failed":
         st.error(escape_markdown(work.message), icon=":material/error:")
-        _begin_button(evaluations.cancel, "evaluate", file)
+        _begin_button(session.cancel_evaluation, "evaluate", file)
         return None
     if work.status != "done":
         st.fragment(_progress, run_every=POLL_EVERY)(file)
@@ -66,7 +65,7 @@ def _begin_button(on_click: Callable[..., object], *args: object) -> None:
 
 
 def _stop(file: ModelFile) -> None:
-    evaluations.cancel("evaluate", file)
+    session.cancel_evaluation("evaluate", file)
     st.session_state["evaluate_stopped"] = file.key
 
 
@@ -74,16 +73,6 @@ def _progress(file: ModelFile) -> None:
     """Draws the page again when the evaluation is done."""
     if st.session_state.get("evaluate_stopped") == file.key:
         st.rerun()
-    work = evaluations.poll("evaluate", file)
-    if work is None or work.status in ("done", "failed"):
-        st.rerun()
-    st.progress(min(1.0, work.done / max(1, work.total)), text=_stage_title(work))
+    model_picker.draw_progress("evaluate", file, text.STAGES)
     if st.button(text.CANCEL, key="evaluate_cancel", on_click=_stop, args=(file,)):
         st.rerun()
-
-
-def _stage_title(work: EvaluationProgress) -> str:
-    if work.ahead:
-        return text.AHEAD.format(count=work.ahead)
-    stage, _, group = work.stage.partition(" ")
-    return text.STAGES.get(stage, text.STARTING).format(group=model_picker.text.GROUPS.get(group, ""))

@@ -12,11 +12,9 @@ import streamlit as st
 from pages.ui.evaluate import baselines, few_shot, retrieval, threshold
 from pages.ui.evaluate.evaluation import Evaluation
 from pages.ui.session import model_picker
-from pages.ui.session.image_grid import grid_png
 from pages.ui.shims import widgets
-from pages.ui.shims.images import data_uri
+from pages.ui.shims.images import data_uri, grid_png
 from pages.ui.text import evaluate as text
-from pages.ui.text import models as models_text
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.formats.pair_lists import to_csv
 
@@ -36,11 +34,8 @@ figure { margin: 1rem 0; }
 def part(evaluation: Evaluation) -> None:
     st.markdown(f"**{text.SAVE}**")
     # What is of the session is read here: a file is made by a thread that knows nothing of it.
-    title, about, saved = (
-        model_picker.title(evaluation.file),
-        model_picker.about(evaluation.file),
-        model_picker.threshold(evaluation.file),
-    )
+    title, about = model_picker.title(evaluation.file), model_picker.about(evaluation.file)
+    saved = model_picker.threshold(evaluation.file)
     files = {
         text.CSV_SCORES: ("scores.csv", lambda: _csv(scores(evaluation) + at_threshold(evaluation, saved))),
         text.CSV_CURVES: ("curves.csv", lambda: _csv(curves(evaluation))),
@@ -133,7 +128,7 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     yield f"<p>{html.escape(about)}</p>"
     yield f"<h2>{text.PARTS['threshold']}</h2>"
     if saved is not None:
-        on = models_text.GROUPS[saved.group]
+        on = model_picker.text.GROUPS[saved.group]
         yield f"<p>{html.escape(text.BY_RULE.format(rule=model_picker.describe_rule(saved), group=on))}</p>"
         for line in threshold.threshold_lines(evaluation, saved):
             first, *listed = html.escape(line).replace("**", "").split("\n- ")

@@ -121,8 +121,7 @@ def _rule(kind: str) -> Rule:
 def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
     for line in threshold_lines(evaluation, threshold):
         st.markdown(line)
-    pairs = evaluation.groups[threshold.group].reported_on
-    if min(len(pairs.same), len(pairs.different)) < FEW:
+    if min(threshold.same, threshold.different) < FEW:
         st.warning(model_picker.text.FEW, icon=":material/info:")
     st.caption(text.BY_HAND if threshold.rule == "hand" else text.HALVES)
     model_picker.save_button(evaluation.file, threshold)
@@ -131,19 +130,13 @@ def _rates(evaluation: Evaluation, threshold: Threshold) -> None:
 def threshold_lines(evaluation: Evaluation, threshold: Threshold) -> list[str]:
     """Return what a threshold means, and how often it is wrong on the classes of each group."""
     lines = [text.SAYS_SAME[evaluation.model.is_similarity].format(value=f"{threshold.value:.3g}")]
-    distance = evaluation.model.measure.as_distance(threshold.value)
     for name, group in evaluation.groups.items():
-        at = rates(group.reported_on, distance)
-        none = model_picker.text.NONE
-        accept, reject = (None, None) if group.bands is None else band(group.bands, distance)
-        lines.append(
-            text.RATES.format(
-                group=text.GROUPS[name],
-                false_accept=with_interval(at.false_accept, accept, percent) if at.false_accept else none,
-                false_reject=with_interval(at.false_reject, reject, percent) if at.false_reject else none,
-                different=f"{group.reported_on.counts[1]:,}", same=f"{group.reported_on.counts[0]:,}",
-            )
-        )  # fmt: skip
+        shown = {
+            error: with_interval(rate, interval, percent) if rate else model_picker.text.NONE
+            for error, rate, interval in rates_of(evaluation, name, threshold.value)
+        }
+        same, different = group.reported_on.counts
+        lines.append(text.RATES.format(group=text.GROUPS[name], same=f"{same:,}", different=f"{different:,}", **shown))
     return lines
 
 
@@ -243,6 +236,5 @@ def curve(evaluation: Evaluation, threshold: Threshold | None, kind: str) -> go.
         if threshold is not None:
             at = rates(group.reported_on, evaluation.model.measure.as_distance(threshold.value))
             marks[name] = (at.false_accept, 1 - at.false_reject)
-    if kind == "det":
-        return figures.det(lines, marks, text=text.CURVE_WORDS)
-    return figures.roc(lines, marks, text=text.CURVE_WORDS)
+    draw = figures.det if kind == "det" else figures.roc
+    return draw(lines, marks, text=text.CURVE_WORDS)

@@ -51,20 +51,14 @@ FIELDS: dict[str, Field] = {
     )
 } | {f"{loss.key}.{param.name}": param for loss in LOSSES.values() for param in loss.params}
 
-ALWAYS_WRITTEN = ("section",)
-
 
 def key(name: str) -> str:
     return f"losses_{name}"
 
 
-def param_key(loss: str, name: str) -> str:
-    return key(f"{loss}.{name}")
-
-
 def params_of(loss: str) -> dict[str, float]:
     """Return the parameters of a loss as the page has them."""
-    return {param.name: st.session_state[param_key(loss, param.name)] for param in LOSSES[loss].params}
+    return {param.name: st.session_state[key(f"{loss}.{param.name}")] for param in LOSSES[loss].params}
 
 
 def read() -> None:
@@ -95,7 +89,7 @@ def write() -> None:
     query = {
         name: field.text(values[name])
         for name, field in FIELDS.items()
-        if values[name] != field.default or name in ALWAYS_WRITTEN
+        if values[name] != field.default or name == "section"
     } | {"shown": ",".join(values["shown"])}
     address = urlencode(sorted(query.items()))
     if address != address_sync.newest(PAGE) or not st.query_params:

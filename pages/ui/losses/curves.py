@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address, gradient_steps, latest_run
-from pages.ui.losses.drag_handles import drag, handles, take_dragged
-from pages.ui.losses.field_widgets import select, slider
+from pages.ui.losses.field_widgets import drag, handles, select, slider, take_dragged
 from pages.ui.losses.one_pair import one_pair
+from pages.ui.session.experiment_form import link_to_train_page
 from pages.ui.session.loss_curves import Arrays, axis_points, draggable_param, loss_arrays, version
 from pages.ui.shims import widgets
 from pages.ui.text import losses as text
@@ -119,7 +118,7 @@ def _triplet(params: Mapping[str, dict[str, float]], run: RunView | None) -> Non
         settings=(margin, end, version(arrays), None if triplets is None else latest_run.shown(run)),
         height=HEIGHT["short"],
         label=text.TRIPLET["label"],
-        handles=handles(params, kind="diagonal"),
+        handles=handles(params),
         on_dragged=drag,
         on_dropped=drag,
     )
@@ -135,8 +134,5 @@ def _about(params: Mapping[str, dict[str, float]]) -> None:
             st.latex(loss.with_labels(one_is_similar))
             st.markdown(text.GRADIENT.format(words=loss.gradient))
             st.caption(f"{text.CITED.format(citation=loss.citation)} {text.CONVENTION[loss.convention]}")
-            query = dict(parse_qsl(Experiment(loss=key, params=values).to_query()))
-            st.page_link(
-                "pages/1_Train.py", label=text.TRAIN_WITH.format(loss=loss.title), icon=":material/play_circle:",
-                query_params=query,
-            )  # fmt: skip
+            label = text.TRAIN_WITH.format(loss=loss.title)
+            link_to_train_page(Experiment(loss=key, params=values), label, icon=":material/play_circle:")

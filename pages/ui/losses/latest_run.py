@@ -7,7 +7,8 @@ import streamlit as st
 
 from pages.ui.components.embedding.sprites import eval_sprites
 from pages.ui.losses import address
-from pages.ui.session import engine, session
+from pages.ui.session import session
+from pages.ui.session.engine import engine
 from pages.ui.session.loss_curves import WAIT
 from pages.ui.shims import widgets
 from pages.ui.shims.futures import request_once
@@ -42,7 +43,7 @@ def _pairs_by(measure: str, run: RunView) -> PendingReply:
     labels = eval_sprites(run.experiment).labels
     seen = np.isin(labels, run.experiment.seen)
     assert run.frame is not None, "its pairs are asked for"
-    return engine.pair_distances(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
+    return engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:

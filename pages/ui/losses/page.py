@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from pages.ui.losses import address, code, conventions, curves, latest_run, myths, reach
+from pages.ui.losses.field_widgets import choice
 from pages.ui.session.loss_curves import has_arrived, is_waiting
-from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import losses as text
-
-POLL_EVERY = 0.7
 
 SECTIONS = {
     "curves": curves.section,
@@ -26,10 +22,9 @@ SECTIONS = {
 
 def page() -> None:
     address.read()
-    st.markdown(f"##### {text.INTRO}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        section = _choice("section")
-        _choice("similar")
+        section = choice("section")
+        choice("similar")
     notice = st.container()
     SECTIONS[section]()
     address.write()
@@ -38,12 +33,4 @@ def page() -> None:
         notice.warning(text.IGNORED.format(fields=named), icon=":material/info:")
     if is_waiting() or latest_run.is_moving():
         # The curves come from the training process. A run that is laid under them moves.
-        rerun_when(lambda: has_arrived() or latest_run.is_moving(), POLL_EVERY)
-
-
-def _choice(name: str) -> str:
-    field: Any = address.FIELDS[name]
-    return widgets.segmented_control(
-        field.title, field.choices, key=address.key(name),
-        help=field.help or None, wrap=True,
-    )  # fmt: skip
+        rerun_when(lambda: has_arrived() or latest_run.is_moving())

@@ -8,8 +8,7 @@ import streamlit as st
 
 from pages.ui.components.components import plot_view
 from pages.ui.losses import address
-from pages.ui.losses.drag_handles import drag, handles, take_dragged
-from pages.ui.losses.field_widgets import number, select, slider
+from pages.ui.losses.field_widgets import drag, handles, number, select, slider, take_dragged
 from pages.ui.session.loss_curves import axis_points, loss_arrays, version
 from pages.ui.text import losses as text
 from siamese_core.experiment.reach import Reach, reach, requested_distance

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from textwrap import shorten
 
 import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
 from pages.ui.session import experiment_form, session
-from pages.ui.session.engine import film_stem
+from pages.ui.session.engine import engine, film_stem
 from pages.ui.shims import assets, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
@@ -33,7 +34,7 @@ def bar(chosen: list[RunInfo]) -> None:
 
 
 def _one(info: RunInfo, is_owner: bool) -> None:
-    if is_owner and info.status in RESUMABLE and not session.is_being_written(info.id):
+    if is_owner and info.status in RESUMABLE and not engine().store.is_busy(info.id):
         help_ = text.GO_ON_HELP.format(step=info.step)
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             resume(info.id)
@@ -91,20 +92,17 @@ def open_in_train(run: str) -> None:
 
 def open_settings(query: str) -> None:
     """Open the Train page with the settings of a run; what this server cannot do is named there."""
-    experiment, ignored = Experiment.from_query(query)
-    st.session_state["experiment"], st.session_state["ignored"] = experiment, ignored
-    st.switch_page("pages/1_Train.py")
+    experiment, st.session_state["ignored"] = Experiment.from_query(query)
+    experiment_form.open_train_page(experiment)
 
 
 def undo() -> None:
     """Offer to take the last deletion back, as long as that can be."""
     deleted = [info for info in st.session_state.get(DELETED, []) if session.is_run_deleted(info.id)]
-    if not deleted:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        names = ", ".join(title_of(info) for info in deleted)
-        st.markdown(escape_markdown(text.DELETED.format(names=names)), width="content")
-        st.button(text.UNDO, key="runs_undo", icon=":material/undo:", on_click=_restore, args=(deleted,))
+    if deleted:
+        message = text.DELETED.format(names=", ".join(map(title_of, deleted)))
+        restore = partial(_restore, [info.id for info in deleted])
+        widgets.offer_undo(message, "runs_undo", restore, text.TOO_LATE)
 
 
 def _clean(name: str) -> str:
@@ -126,10 +124,10 @@ def _delete(infos: list[RunInfo]) -> None:
         st.session_state["runs_shown"] = [r for r in st.session_state["runs_shown"] if r not in {g.id for g in gone}]
 
 
-def _restore(infos: list[RunInfo]) -> None:
-    restored = [session.restore_run(info.id) for info in infos]
-    if not all(restored):
-        st.toast(text.TOO_LATE, icon=":material/delete:")
+def _restore(runs: list[str]) -> bool:
+    """Every one that can be, however many cannot."""
+    restored = [session.restore_run(run) for run in runs]
+    return all(restored)
 
 
 def _links(chosen: list[RunInfo]) -> None:

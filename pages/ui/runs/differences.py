@@ -24,7 +24,8 @@ def part(infos: list[RunInfo]) -> None:
         st.caption(text.SAME_SETTINGS)
     if "seed" in differing:
         st.caption(text.SEEDS_DIFFER)
-    heads = _heads(infos)
+    # Names as heads of columns, each once.
+    heads = [f"{number}. {title_of(info)}" for number, info in enumerate(infos, 1)]
     rows = [
         {text.SETTING: _title(name)}
         | {h: _value(name, found.get(name, "")) for h, found in zip(heads, settings, strict=True)}
@@ -39,11 +40,6 @@ def part(infos: list[RunInfo]) -> None:
     seconds = (f"{info.seconds:.1f} s" for info in infos)
     rows.append({text.SETTING: text.COLUMNS["seconds"].partition(",")[0]} | dict(zip(heads, seconds, strict=True)))
     st.dataframe(rows, hide_index=True, width="stretch")
-
-
-def _heads(infos: list[RunInfo]) -> list[str]:
-    """Names as heads of columns, each once."""
-    return [f"{number}. {title_of(info)}" for number, info in enumerate(infos, 1)]
 
 
 def _title(name: str) -> str:

@@ -29,22 +29,20 @@ def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
     experiment, ignored = Experiment.from_query(info.query)
     has_images = not ignored and may_use(experiment.dataset)
     with st.container(horizontal=True):
-        for label, (ending, make) in _files(info, run_history, layouts, has_images).items():
+        for label, (ending, make) in _files(info, run_history, layouts, experiment if has_images else None).items():
             widgets.download(label, make, stem + ending, key=f"take_{stem}{ending}")
-        if has_images:
-            widgets.download(
-                text.TAKE_SCRIPT, lambda: script.script_zip(experiment), f"{stem}-pytorch.zip",
-                icon=":material/code:", key="take_script",
-            )  # fmt: skip
-        else:
+        if not has_images:
             why = escape_markdown(str(ignored[0])) if ignored else text.NO_IMAGES
             st.caption(text.NO_SCRIPT.format(why=why))
 
 
 def _files(
-    info: RunInfo, run_history: RunHistory, layouts: Layouts, has_images: bool
+    info: RunInfo, run_history: RunHistory, layouts: Layouts, experiment: Experiment | None
 ) -> dict[str, tuple[str, Callable[[], bytes]]]:
-    """The end of each file's name, and what makes it: all that is of the session is read here."""
+    """The end of each file's name, and what makes it: all that is of the session is read here.
+
+    `experiment`: None where it cannot be repeated here, for want of its images.
+    """
     title, link = title_of(info), address("Train", info.query)
     read_files, read_checkpoint = session.files_reader(info.id), session.checkpoint_reader(info.id)
 
@@ -72,6 +70,8 @@ def _files(
         text.TAKE_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
         text.TAKE_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
     }
-    if not has_images or info.message == NO_WEIGHTS:
+    if experiment is None or info.message == NO_WEIGHTS:
         del files[text.TAKE_MODEL]
+    if experiment is not None:
+        files[text.TAKE_SCRIPT] = ("-pytorch.zip", lambda: script.script_zip(experiment))
     return files

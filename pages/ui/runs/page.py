@@ -14,7 +14,6 @@ SECTIONS = {"runs": table.section, "sweeps": sweeps.section, "bring": import_run
 def page() -> None:
     if wanted := st.session_state.pop(table.WANTED, ""):
         st.session_state["runs_section"] = wanted
-    st.markdown(f"##### {text.INTRO}")
     section = sections.choose(
         "runs", "section", text.SECTION, text.SECTIONS, text.NO_SECTION, label_visibility="collapsed"
     )

@@ -9,18 +9,19 @@ import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import replay_view
+from pages.ui.components.embedding.sprites import publish_sprite
 from pages.ui.runs import differences, downloads
 from pages.ui.runs.actions import open_in_train
 from pages.ui.runs.titles import title_of
 from pages.ui.session import session
 from pages.ui.session.embedding_message import second_input
-from pages.ui.session.engine import film_stem
+from pages.ui.session.engine import engine, film_stem
 from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting
 from pages.ui.shims import assets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.polling import rerun_when
+from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
-from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.storage.replays import LayoutProgress
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import end_of_axis, is_similarity, replay_message
@@ -31,7 +32,6 @@ from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts
 
-COLUMNS = 40
 POLL_EVERY = 0.5
 
 
@@ -70,7 +70,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
 def _playable(info: RunInfo) -> Playable | None:
     """The film, where it is there; else a message says how far it is, or why there is none."""
     name = escape_markdown(title_of(info))
-    if session.is_being_written(info.id):
+    if engine().store.is_busy(info.id):
         paused = session.is_paused(info.id)
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if session.is_owner(info) and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
@@ -113,29 +113,22 @@ def _progress(chosen: list[RunInfo]) -> None:
 
 def _published(playable: Playable, d_max: float) -> str:
     """The address of a run's film, as a file that the browser fetches once."""
-    curve = _curve(playable.run_history, d_max)
-    name = (playable.info.id, len(playable.run_history.film), playable.run_history.step, curve is not None, d_max)
-    urls: dict[tuple[object, ...], str] = st.session_state.setdefault("runs_films", {})
-    if name not in urls or not assets.is_there(urls[name]):
-        eval_images = playable.run_history.eval_images
-        png = atlas_png(eval_images.thumbnails, COLUMNS)
-        height, width = eval_images.thumbnails.shape[2:]
-        sprite = {
-            "url": assets.publish(film_stem(playable.info.id), ".png", png),
-            "columns": COLUMNS, "width": width, "height": height,
-        }  # fmt: skip
-        key = hashlib.sha256(eval_images.labels.tobytes() + png).hexdigest()
-        words = text.FILM | {"note": _note(playable.run_history)}
+    run_history, stem = playable.run_history, film_stem(playable.info.id)
+    curve = _curve(run_history, d_max)
+
+    def publish() -> str:
+        eval_images = run_history.eval_images
+        sprite = publish_sprite(stem, eval_images.thumbnails)
+        key = hashlib.sha256(eval_images.labels.tobytes() + eval_images.thumbnails.tobytes()).hexdigest()
+        experiment, _ = Experiment.from_query(run_history.query)
+        words = text.FILM | {"note": second_input(experiment) if eval_images.branches == 2 else ""}
         message = replay_message(
-            playable.run_history, playable.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
+            run_history, playable.layouts, sprite=sprite, key=key, curve=curve, text=words, d_max=d_max
         )
-        urls[name] = assets.publish(film_stem(playable.info.id), ".bin", message)
-    return urls[name]
+        return assets.publish(stem, ".bin", message)
 
-
-def _note(run_history: RunHistory) -> str:
-    experiment, _ = Experiment.from_query(run_history.query)
-    return second_input(experiment) if run_history.eval_images.branches == 2 else ""
+    shown = (len(run_history.film), run_history.step, curve is not None)
+    return once(f"runs_{stem}_{d_max}", shown, publish, assets.is_there)
 
 
 def _curve(run_history: RunHistory, d_max: float) -> Curve | None:

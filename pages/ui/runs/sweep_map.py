@@ -12,7 +12,7 @@ from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.experiment.fields import ChoiceField
 from siamese_core.experiment.grid import SCORED, CellView, SweepView, axis_field, axis_names
-from siamese_core.export.figures.sweeps import Tile, heat_map, height_of, tile_at
+from siamese_core.export.figures.sweeps import heat_map, height_of, tile_at
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,12 +27,11 @@ def drawn(view: SweepView) -> list[str]:
         group = "seen"
         if view.grid.base.held_out:
             group = widgets.segmented_control(text.GROUP, text.GROUPS, key="sweep_group", default="seen")
-    titles = axis_names(view.grid.base)
+    titles = [axis_names(view.grid.base)[name] for name, _ in view.grid.axes]
+    names = [[_title_of(view, name, value) for value in values] for name, values in view.grid.axes]
 
     def figure() -> go.Figure:
-        return heat_map(
-            view, metric, group, titles=[titles[name] for name, _ in view.grid.axes], names=_names(view), text=text.MAP
-        )
+        return heat_map(view, metric, group, titles=titles, names=names, text=text.MAP)
 
     plot_view(
         figure,
@@ -49,8 +48,9 @@ def drawn(view: SweepView) -> list[str]:
     if tile is None:
         st.caption(text.PRESS)
         return []
-    at = zip((titles[name] for name, _ in view.grid.axes), _at(view, tile), strict=True)
-    values = ", ".join(f"{title}: {value}" for title, value in at)
+    # Of one axis or two.
+    at = zip(titles, names, (tile.column, tile.row), strict=False)
+    values = ", ".join(f"{title}: {of_axis[place]}" for title, of_axis, place in at)
     scores = [
         text.CELL.format(seed=cell.cell.seed, score=_score(cell.scores.get(metric, {}).get(group), cell))
         for cell in tile.cells
@@ -67,16 +67,7 @@ def _score(value: float | None, cell: CellView) -> str:
     return f"{text.MAP.get(cell.status, cell.status)}{text.AT_STEP.format(step=cell.step) if cell.step else ''}"
 
 
-def _names(view: SweepView) -> list[list[str]]:
-    """Of the values of each axis, in words."""
-    return [[_title_of(view, name, value) for value in values] for name, values in view.grid.axes]
-
-
-def _at(view: SweepView, tile: Tile) -> list[str]:
-    names = _names(view)
-    return [names[axis][at] for axis, at in enumerate((tile.column, tile.row)[: len(names)])]
-
-
 def _title_of(view: SweepView, name: str, value: object) -> str:
+    """A value of an axis, in words."""
     field = axis_field(view.grid.base, name)
     return field.choices[str(value)] if isinstance(field, ChoiceField) else f"{value:g}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from pages.ui.runs import table
 from pages.ui.runs.sweep_map import drawn
-from pages.ui.session import engine, experiment_form, sweeps
+from pages.ui.session import experiment_form, sweeps
+from pages.ui.session.engine import engine
+from pages.ui.session.engine import sweeps as shared_sweeps
 from pages.ui.session.model_picker import loss_and_dataset
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -27,7 +30,7 @@ def section() -> None:
     st.caption(text.SWEEP_INTRO)
     _new(experiment_form.current_experiment())
     _undo()
-    if unreadable := sweeps.unreadable():
+    if unreadable := shared_sweeps().skipped:
         st.caption(text.SKIPPED_SWEEPS.format(names=escape_markdown(", ".join(unreadable[:5]))))
     found = sweeps.views()
     if not found:
@@ -109,7 +112,7 @@ def _begin(grid: Grid, names: dict[str, str]) -> None:
 def _device() -> str:
     """That of the Train page, where this machine has it."""
     chosen: str = widgets.saved(experiment_form.DEVICE, Machine.device)
-    return chosen if chosen in engine.devices() else Machine.device
+    return chosen if chosen in engine().devices else Machine.device
 
 
 def _poll(sweep: str, was_live: bool) -> None:
@@ -147,11 +150,4 @@ def _undo() -> None:
     """Takes the last deletion back, as long as that can be."""
     gone, name = st.session_state.get(DELETED, ("", ""))
     if gone and sweeps.is_deleted(gone):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(escape_markdown(text.DELETED.format(names=name)), width="content")
-            st.button(text.UNDO, key="sweep_undo", icon=":material/undo:", on_click=_restore, args=(gone,))
-
-
-def _restore(sweep: str) -> None:
-    if not sweeps.restore(sweep):
-        st.toast(text.TOO_LATE, icon=":material/delete:")
+        widgets.offer_undo(text.DELETED.format(names=name), "sweep_undo", partial(sweeps.restore, gone), text.TOO_LATE)

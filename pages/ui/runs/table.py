@@ -12,11 +12,13 @@ import streamlit as st
 from pages.ui.runs import actions, player
 from pages.ui.runs.titles import dataset_title, loss_title, params_of, status_of, title_of
 from pages.ui.session import session, sweeps
+from pages.ui.session.engine import engine
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.images import data_uri
 from pages.ui.shims.polling import rerun_when
 from pages.ui.text import runs as text
+from siamese_core.engine.storage.replays import THUMBNAIL
 from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.runs.info import RunInfo
 
@@ -70,11 +72,11 @@ def _stands_alone(info: RunInfo) -> bool:
 
 def _is_busy(infos: list[RunInfo]) -> bool:
     """Whether something in the table will change by itself."""
-    return session.is_saving() or any(session.is_film_under_way(info.id) for info in infos)
+    return session.is_saving() or any(engine().replays.is_drawing(info.id) for info in infos)
 
 
 def _signature() -> list[tuple[str, str, bool]]:
-    return [(r.id, r.status, session.has_thumbnail(r.id)) for r in session.saved_runs() if not r.sweep]
+    return [(r.id, r.status, engine().store.has(r.id, THUMBNAIL)) for r in session.saved_runs() if not r.sweep]
 
 
 def _shown() -> list[str]:
@@ -172,12 +174,12 @@ _encoded = lru_cache(maxsize=512)(data_uri)
 
 
 def _thumbnail(run: str) -> str:
-    return _encoded(session.thumbnail_of_run(run) or BLANK)
+    return _encoded(engine().store.attached(run, THUMBNAIL) or BLANK)
 
 
 def _usage() -> None:
-    count, taken, limits = session.disk_usage()
+    (count, taken), limits = session.disk_usage(), engine().store.limits
     used = f"{taken / 1e9:.2f}"
     st.caption(text.USAGE.format(count=count, runs=limits.runs, used=used, gigabytes=limits.gigabytes))
-    if unreadable := session.unreadable_runs():
+    if unreadable := engine().store.skipped:
         st.caption(text.SKIPPED.format(names=escape_markdown(", ".join(unreadable[:5]))))

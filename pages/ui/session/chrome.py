@@ -28,7 +28,7 @@ def begin(title: str) -> None:
     """Draw what is above every page; to be called first. Any may be the first that a server shows: each starts it."""
     page_title = TITLE if title == TITLE else f"{title} · {TITLE}"
     st.set_page_config(page_title=page_title, page_icon=ICON, layout="wide")
-    engine.start()
+    engine.sweeps()
     with st.sidebar:
         for page, (label, icon) in MENU.items():
             st.page_link(page, label=label, icon=icon)
@@ -38,4 +38,6 @@ def begin(title: str) -> None:
 def show(page: Any) -> None:
     """Draw a page from the modules of its folder, under its title."""
     begin(page.text.TITLE)
+    if page.text.INTRO:
+        st.markdown(f"##### {page.text.INTRO}")
     page.page()

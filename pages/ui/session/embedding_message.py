@@ -16,12 +16,7 @@ from siamese_core.export.figures import base
 from siamese_core.formats.wire import pack
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
-NO_POINTS = {
-    "xy": np.zeros((0, 2), np.float32),
-    "labels": np.zeros(0, np.int32),
-    "neighbours": np.zeros((0, 5), np.int32),
-    "distances": np.zeros((0, 5), np.float32),
-}
+NO_POINTS = dict.fromkeys(("xy", "labels", "neighbours", "distances"), np.zeros(0, np.float32))
 
 
 def empty(version: str, words: dict[str, str]) -> bytes:
@@ -54,12 +49,11 @@ def message(
         "text": text.EMBEDDING
         | {"second": text.SECOND_POINT.format(view=_view(experiment))}
         | ({"empty": layout.problem} if layout.problem else {}),
+        "pair": pair,
     }
-    if pair is not None:
-        meta["pair"] = pair
-    if not layout.xy.size:
-        return pack(meta, **NO_POINTS)
-    return pack(meta, xy=layout.xy, labels=shown.labels, neighbours=layout.neighbours, distances=layout.distances)
+    # Without points, as where the projection process could draw none, there are no labels either.
+    labels = shown.labels[: len(layout.xy)]
+    return pack(meta, xy=layout.xy, labels=labels, neighbours=layout.neighbours, distances=layout.distances)
 
 
 def second_input(experiment: Experiment) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping
+from typing import TypeVar
 
-import numpy as np
 import streamlit as st
 
 from pages.ui.shims import assets
 from siamese_core.datasets import uploaded
 from siamese_core.engine import Engine
 from siamese_core.engine.evaluations import Evaluations
-from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.storage.limits import limits_of
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.engine.sweeps.sweep_runs import SweepRuns
@@ -27,6 +25,14 @@ FILMS_FOR = 86400.0
 """Seconds after which a film is published again where somebody plays it."""
 
 
+T = TypeVar("T", Uploads, Engine, Sweeps)
+
+
+def _closed_at_exit(started: T) -> T:
+    atexit.register(started.close)
+    return started
+
+
 @st.cache_resource(show_spinner=False)
 def uploads() -> Uploads:
     """Return the uploads, which start before the engine: its children are told where the images lie.
@@ -34,20 +40,17 @@ def uploads() -> Uploads:
     Nothing is left of an earlier server's.
     """
     assets.withdraw(sprites_stem(uploaded.PREFIX))
-    started = Uploads(on_gone=_dataset_deleted)
-    atexit.register(started.close)
-    return started
+    return _closed_at_exit(Uploads(on_gone=_dataset_deleted))
 
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
+    """Return the engine. Its `devices` are empty until the training process has started, which `ask` requests go to."""
     uploads()
     # Not those of another server that runs from this folder.
     assets.withdraw(FILMS, FILMS_FOR)
     store = RunStore(home() / "runs", limits_of(os.environ), on_gone=_run_deleted)
-    started = Engine(store=store)
-    atexit.register(started.close)
-    return started
+    return _closed_at_exit(Engine(store=store))
 
 
 @st.cache_resource(show_spinner=False)
@@ -63,54 +66,8 @@ def downloads() -> Downloads:
 
 @st.cache_resource(show_spinner=False)
 def sweeps() -> Sweeps:
-    started = Sweeps(home() / "sweeps", SweepRuns(engine()))
-    atexit.register(started.close)
-    return started
-
-
-def start() -> None:
-    """Start the engine, and go on with the sweeps that were running when the server was killed."""
-    engine()
-    sweeps()
-
-
-def devices() -> dict[str, str]:
-    """Return key → title of the devices that train; empty until the training process has started."""
-    return engine().devices
-
-
-def problem() -> str:
-    """Return why no run can be trained, or drawn, any more; "" where all is well."""
-    return engine().problem
-
-
-def loss_curve(loss: str, params: Mapping[str, float], at: np.ndarray) -> PendingReply:
-    """Request the values and slopes of a loss at (n,) points."""
-    return engine().ask.curve(loss, params, at)
-
-
-def pair_distances(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int) -> PendingReply:
-    """Request `same` and `different` (P,) of embeddings (N, D) with labels (N,), by a measure."""
-    return engine().ask.pairs(measure, embeddings, labels, branches)
-
-
-def transformed(input_transform: str, images: np.ndarray) -> PendingReply:
-    """Request uint8 images (N, C, H, W) as second inputs."""
-    return engine().ask.viewed(input_transform, images)
-
-
-def augmented(augmentations: tuple[str, ...], images: np.ndarray) -> PendingReply:
-    """Request uint8 images (N, C, H, W) as augmentations change them."""
-    return engine().ask.augmented(augmentations, images)
-
-
-def lay_out(embeddings: np.ndarray, projection: str) -> PendingReply:
-    """Request the layout of embeddings (N, D), in 2-D or 3-D, which `run.layout_of` reads off the reply."""
-    return engine().projector.lay_out(embeddings, projection)
-
-
-def is_umap_warm() -> bool:
-    return engine().projector.is_warm
+    """Return the sweeps, which start the engine, and go on with those that ran when the server was killed."""
+    return _closed_at_exit(Sweeps(home() / "sweeps", SweepRuns(engine())))
 
 
 def _dataset_deleted(dataset: str) -> None:

@@ -25,11 +25,9 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure", "view", "shared", "second_encoder"),
     "training": ("learning_rate", "steps", "seed"),
 }
-PAGE = "train"
+PAGE, TRAIN_PAGE = "train", "pages/1_Train.py"
 
 DEVICE = "machine_device"
-MACHINE = ("device",)
-"""In the address bar beside the experiment, but no part of it."""
 
 
 ROUND = "fields_round"
@@ -41,28 +39,26 @@ def key(name: str) -> str:
     return f"field_{name}_{number}" if number else f"field_{name}"
 
 
-def read_address() -> tuple[dict[str, str], list[Ignored]]:
-    """Fill the widgets from the address bar where it was changed from outside; return the machine's settings in it.
+def read_address() -> tuple[str, list[Ignored]]:
+    """Fill the widgets from the address bar where it was changed from outside; return the device in it, beside the
+    experiment but no part of it, or "".
 
     What cannot be used is named until the next change.
     """
     given = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     address = urlencode(given, errors="replace")
-    machine = {name: st.query_params[name] for name in MACHINE if name in st.query_params}
     if address and not address_sync.has_written(PAGE, address):
-        query = [(name, value) for name, value in given if name not in MACHINE]
         # Before anything is read of them: a link must not show what is in somebody else's images.
-        foreign = [value for name, value in query if name == "dataset" and not datasets.may_use(value)]
-        query = [(name, value) for name, value in query if not (name == "dataset" and value in foreign)]
-        if foreign:
-            query = [(name, value) for name, value in query if name != "held_out"]
+        foreign = [value for name, value in given if name == "dataset" and not datasets.may_use(value)]
+        left_out = ("device", "dataset", "held_out") if foreign else ("device",)
+        query = [(name, value) for name, value in given if name not in left_out]
         experiment, ignored = Experiment.from_query(urlencode(query, errors="replace"))
         st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
         fill(experiment)
         address_sync.record(PAGE, address)
     elif key("dataset") not in st.session_state:
         fill(current_experiment())
-    return machine, st.session_state.get("ignored", [])
+    return st.query_params.get("device", ""), st.session_state.get("ignored", [])
 
 
 def dataset_titles() -> dict[str, str]:
@@ -73,17 +69,15 @@ def dataset_titles() -> dict[str, str]:
 def current_experiment() -> Experiment:
     """Return the settings of the Train page, for another page; renews the lease of an uploaded dataset."""
     stored: Experiment = st.session_state.get("experiment") or Experiment()
-    return stored if datasets.may_use(stored.dataset) else _elsewhere(stored)
+    if datasets.may_use(stored.dataset):
+        return stored
+    # The same on the images of the default, where theirs are gone or somebody else's.
+    return replace(stored, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def _catalogue_title(key: str) -> str:
     title = DATASETS[key].title
     return title if DATASETS[key].find() else text.NOT_HERE.format(title=title)
-
-
-def _elsewhere(experiment: Experiment) -> Experiment:
-    """The same settings on the images of the default, where theirs are gone or somebody else's."""
-    return replace(experiment, dataset=FIELDS["dataset"].default, held_out=())
 
 
 def fill(experiment: Experiment) -> None:
@@ -106,8 +100,23 @@ def fill_anew(experiment: Experiment) -> None:
     fill(experiment)
 
 
-def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
-    query = dict(parse_qsl(experiment.to_query(), keep_blank_values=True)) | dict(machine)
+def open_train_page(experiment: Experiment) -> None:
+    """Show the Train page with these settings."""
+    st.session_state["experiment"] = experiment
+    st.switch_page(TRAIN_PAGE)
+
+
+def link_to_train_page(experiment: Experiment, label: str, **layout: Any) -> None:
+    """Draw a link to the Train page with these settings."""
+    st.page_link(TRAIN_PAGE, label=label, query_params=_query(experiment), **layout)
+
+
+def _query(experiment: Experiment) -> dict[str, str]:
+    return dict(parse_qsl(experiment.to_query(), keep_blank_values=True))
+
+
+def write_address(experiment: Experiment, device: str) -> None:
+    query = _query(experiment) | ({"device": device} if device else {})
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.
@@ -118,8 +127,7 @@ def write_address(experiment: Experiment, machine: Mapping[str, str]) -> None:
 
 def controls() -> Experiment:
     """Draw the widgets and return the experiment that they say."""
-    titles = dataset_titles()
-    values = {"dataset": _dataset(titles)}
+    values = {"dataset": _dataset()}
     classes = dataset_of(values["dataset"]).classes
     if values["dataset"] == "shapes":
         with st.expander(text.GROUPS["shapes"], expanded=True):
@@ -133,7 +141,13 @@ def controls() -> Experiment:
                 st.session_state.pop(key(name), None)
         st.session_state["loss_of_measure"] = values["loss"]
     loss = LOSSES[values["loss"]]
-    params = {param.name: _slider(param) for param in loss.params}
+    params = {
+        param.name: widgets.slider(
+            param.title, param.low, param.high, default=param.default, step=param.step, key=key(param.name),
+            help=param.help,
+        )
+        for param in loss.params
+    }  # fmt: skip
     labels = ("right",) if loss.on_classes else None
     limits = {"measure": loss.measures, "labels": labels, "held_out": dict(enumerate(classes))}
     for group, members in MORE.items():
@@ -183,8 +197,8 @@ def _widget(field: Field, allowed: Any = None) -> Any:
     return widgets.number_input(low=field.low, high=field.high, step=field.step, format=number, **common)
 
 
-def _dataset(titles: Mapping[str, str]) -> str:
-    field = FIELDS["dataset"]
+def _dataset() -> str:
+    field, titles = FIELDS["dataset"], dataset_titles()
     before = st.session_state.get(key("dataset"))
     if before not in titles:
         if before is not None:
@@ -193,9 +207,3 @@ def _dataset(titles: Mapping[str, str]) -> str:
     chosen: str = widgets.selectbox(field.title, titles, key=key("dataset"), help=field.help)
     datasets.may_use(chosen)
     return chosen
-
-
-def _slider(field: FloatField) -> float:
-    if key(field.name) not in st.session_state:
-        st.session_state[key(field.name)] = field.default
-    return widgets.slider(field.title, field.low, field.high, step=field.step, key=key(field.name), help=field.help)

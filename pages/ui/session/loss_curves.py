@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from pages.ui.session import engine
+from pages.ui.session.engine import engine
 from pages.ui.shims.futures import Arrays, result_within
+from pages.ui.text.losses import PARAM
+from siamese_core.engine.recent import remember
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.experiment.fields import FloatField
 from siamese_core.losses import LOSSES, Loss
@@ -54,14 +57,14 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
     if asked in _cache():
         return _cache()[asked]
     reply = _pending().get(asked)
-    if (reply is None or reply.cancelled()) and engine.devices():
-        reply = engine.loss_curve(key, params, at)
+    if (reply is None or reply.cancelled()) and engine().devices:
+        reply = engine().ask.curve(key, params, at)
     found = result_within(reply, wait) if reply is not None else None
     if found is None:
         _pending()[asked] = reply
     else:
         # It stays among what is late, if it was: a chart above may have been drawn without it.
-        _store(asked, found)
+        remember(_cache(), asked, found, MAX_CACHED)
     return found
 
 
@@ -87,20 +90,13 @@ def has_arrived() -> bool:
 def collect_late() -> bool:
     """Store late replies, before a page is drawn; return whether there were any, or can be requested now."""
     pending = _pending()
-    done = [asked for asked, reply in pending.items() if (engine.devices() if reply is None else reply.done())]
+    done = [asked for asked, reply in pending.items() if (engine().devices if reply is None else reply.done())]
     for asked in done:
         reply = pending.pop(asked)
         found = result_within(reply, WAIT) if reply is not None else None
         if found is not None:
-            _store(asked, found)
+            remember(_cache(), asked, found, MAX_CACHED)
     return bool(done)
-
-
-def _store(asked: Request, found: Arrays) -> None:
-    cache = _cache()
-    cache[asked] = found
-    while len(cache) > MAX_CACHED:
-        del cache[next(iter(cache))]
 
 
 def _cache() -> dict[Request, Arrays]:
@@ -116,6 +112,20 @@ def draggable_param(key: str) -> FloatField | None:
     """Return the parameter of a loss that lies on the axis of distances, as a line that can be dragged."""
     loss = LOSSES[key]
     return loss.params[0] if loss.input_kind in ("distance", "triplet") and loss.params else None
+
+
+def param_handles(params: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return the lines that can be dragged for `plot_view`, of losses with the values of their parameters."""
+    found = []
+    for key, values in params.items():
+        if param := draggable_param(key):
+            label = PARAM.format(param=param.title, loss=LOSSES[key].title) if len(params) > 1 else param.title
+            found.append({
+                "key": f"{key}.{param.name}", "label": label, "value": values[param.name],
+                "low": param.low, "high": param.high, "step": param.step,
+                "kind": "diagonal" if LOSSES[key].input_kind == "triplet" else "vertical",
+            })  # fmt: skip
+    return found
 
 
 def axis_of(key: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import islice
-from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.ui.session import datasets, evaluations, session
+from pages.ui.session import datasets, session
+from pages.ui.session.engine import evaluations
 from pages.ui.shims import address_sync, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.futures import request_once
@@ -19,9 +19,9 @@ from pages.ui.shims.polling import rerun_when
 from pages.ui.text import models as text
 from siamese_core.datasets import DATASETS, DatasetMissing
 from siamese_core.datasets.bundled import data_folder
-from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.embeddings.thresholds import Threshold, rule_of
 from siamese_core.engine import RunView
-from siamese_core.engine.evaluations import ModelFile, file_of
+from siamese_core.engine.evaluations import Kind, ModelFile, file_of
 from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
@@ -36,8 +36,6 @@ FILE = "file"
 CHOICE, UPLOAD, OF_RUN = "model_choice", "model_file", "model_of_run"
 WAIT = 15.0
 """Seconds: the process that compares starts with the first request."""
-
-POLL_EVERY = 0.7
 
 MOST_SAVED = 12
 """Saved runs among which one chooses here; the Runs page has them all, and their models as files."""
@@ -58,14 +56,12 @@ def choose() -> ModelFile | None:
         st.session_state[CHOICE] = _before(run, options)
     chosen: str = widgets.selectbox(text.MODEL, options, key=CHOICE, help=text.MODEL_HELP)
     widgets.save(CHOICE, (run.id if run else None, chosen))
-    if chosen != address_sync.newest("models"):
-        address_sync.record("models", chosen)
-    if chosen in text.BUNDLED or "model" in st.query_params:
+    address_sync.record("models", chosen)
+    if chosen in text.BUNDLED:
+        st.query_params["model"] = chosen
+    else:
         # A run's id says nothing to anybody else.
-        if chosen in text.BUNDLED:
-            st.query_params["model"] = chosen
-        else:
-            del st.query_params["model"]
+        st.query_params.pop("model", None)
     if asked and asked not in options:
         may_be = ", ".join(text.BUNDLED)
         st.warning(text.NO_MODEL.format(asked=escape_markdown(asked[:60]), may_be=may_be), icon=":material/info:")
@@ -88,15 +84,13 @@ def _before(run: RunView | None, options: Mapping[str, str]) -> str:
 
 def _options(run: RunView | None) -> dict[str, str]:
     """Choice → title. The tab's run first, then other runs, what is bundled, and a file."""
-    runs = session.runs_with_weights()
-    others = text.BUNDLED | {FILE: text.FILE}
-    if run is not None and run.id in runs:
-        runs = {run.id: runs[run.id]} | runs
     titles = {
         run_id: text.RUN.format(**loss_and_dataset(experiment), steps=f"{experiment.steps:,}")
-        for run_id, experiment in runs.items()
+        for run_id, experiment in session.runs_with_weights().items()
     }
-    return titles | {run: title for run, title in _saved().items() if run not in titles} | others
+    first = {run.id: titles[run.id]} if run is not None and run.id in titles else {}
+    others = {run_id: title for run_id, title in _saved().items() if run_id not in titles}
+    return first | titles | others | text.BUNDLED | {FILE: text.FILE}
 
 
 def _saved() -> dict[str, str]:
@@ -121,7 +115,7 @@ def loss_and_dataset(experiment: Experiment) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def bundled(name: str) -> ModelFile:
-    data = Path(FOLDER / name / "model.safetensors").read_bytes()
+    data = (FOLDER / name / "model.safetensors").read_bytes()
     return ModelFile(read_model(data), data)
 
 
@@ -129,8 +123,7 @@ def _of_run(run_id: str) -> ModelFile | None:
     """The weights of a run as they were when it was chosen; the newest where it rests, or by a click."""
     run = session.poll_run(run_id)
 
-    def newest() -> Model | None:
-        return session.model_of_run(run_id) if run is not None else _of_saved(run_id)
+    newest = partial(session.model_of_run if run is not None else _of_saved, run_id)
 
     def make() -> ModelFile | None:
         model = newest()
@@ -185,40 +178,49 @@ def _read(file: UploadedFile) -> ModelFile | str:
 
 def _is_sound(file: ModelFile) -> bool:
     """Whether the tensors are those of the network that the file speaks of: the evaluation process knows."""
-    if evaluations.problem():
-        st.error(evaluations.problem(), icon=":material/error:")
+    if problem := evaluations().problem:
+        st.error(problem, icon=":material/error:")
         return False
     found = None
     try:
-        if evaluations.is_ready():
-            found = request_once("model_checked", file.key, lambda: evaluations.check(file), WAIT)
+        if evaluations().ready:
+            found = request_once("model_checked", file.key, lambda: evaluations().check(file), WAIT)
     except RequestRejected as refused:
         st.error(escape_markdown(str(refused)), icon=":material/error:")
         return False
     if found is None:
         st.info(text.CHECKING, icon=":material/hourglass:")
-        rerun_when(evaluations.is_ready, POLL_EVERY)
+        rerun_when(lambda: evaluations().ready)
     return found is not None
+
+
+def draw_progress(kind: Kind, file: ModelFile, stages: Mapping[str, str]) -> None:
+    """Draw how far an evaluation is, and the page again when it is done; `stages` by name, "" for any other."""
+    work = session.poll_evaluation(kind, file)
+    if work is None or work.status in ("done", "failed"):
+        st.rerun()
+    stage, _, group = work.stage.partition(" ")
+    line = stages.get(stage, stages[""]).format(group=text.GROUPS.get(group, ""))
+    shown = text.AHEAD.format(count=work.ahead) if work.ahead else line
+    st.progress(min(1.0, work.done / max(1, work.total)), text=shown)
 
 
 def title(file: ModelFile) -> str:
     """Return what a model was trained on, and by which loss, in a few words."""
-    experiment = file.model.experiment
-    return f"{LOSSES[experiment.loss].title}, {title_of_dataset(experiment.dataset) if file.model.has_images else '…'}"
+    return "{loss}, {dataset}".format(**_trained_on(file.model))
 
 
 def about(file: ModelFile) -> str:
     model = file.model
-    experiment = model.experiment
-    lines = [
-        text.ABOUT.format(
-            dataset=title_of_dataset(experiment.dataset) if model.has_images else "…",
-            loss=LOSSES[experiment.loss].title, steps=f"{model.steps:,}", measure=model.measure.title,
-        )
-    ]  # fmt: skip
-    if model.has_images and experiment.held_out:
-        lines.append(text.ABOUT_HELD_OUT.format(names=", ".join(model.classes[c] for c in experiment.held_out)))
-    return " ".join(lines)
+    words = text.ABOUT.format(**_trained_on(model), steps=f"{model.steps:,}", measure=model.measure.title)
+    if model.has_images and model.experiment.held_out:
+        names = ", ".join(model.classes[c] for c in model.experiment.held_out)
+        words += f" {text.ABOUT_HELD_OUT.format(names=names)}"
+    return words
+
+
+def _trained_on(model: Model) -> dict[str, str]:
+    return loss_and_dataset(model.experiment) | ({} if model.has_images else {"dataset": "…"})
 
 
 def _about(file: ModelFile) -> None:
@@ -257,11 +259,7 @@ def save_button(file: ModelFile, chosen: Threshold | None) -> None:
 
 def describe_rule(found: Threshold) -> str:
     """Return how a threshold was chosen, in words."""
-    kind, _, numbers = found.rule.partition("=")
-    values = numbers.split(":")
-    if kind == "far":
-        return text.RULES["far"].format(wanted=f"{100 * float(values[0]):.3g} %")
-    if kind == "costs":
-        accept, reject, share = map(float, values)
-        return text.RULES["costs"].format(accept=f"{accept:g}", reject=f"{reject:g}", share=f"{share:.0%}")
-    return text.RULES[kind]
+    if found.rule == "hand":
+        return text.RULES["hand"]
+    rule = rule_of(found.rule)
+    return text.RULES[rule.kind].format(rule=rule, wanted=100 * rule.wanted)

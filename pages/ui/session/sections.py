@@ -27,8 +27,7 @@ def choose(page: str, param: str, label: str, titles: Mapping[str, str], unknown
     if asked and asked not in titles:
         message = unknown.format(asked=escape_markdown(asked[:60]), may_be=", ".join(titles))
         st.warning(message, icon=":material/info:")
-    if section != address_sync.newest(page):
-        address_sync.record(page, section)
+    address_sync.record(page, section)
     if section != (asked or first):
         st.query_params[param] = section
     return section

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 
-from pages.ui.session.engine import engine, uploads
-from siamese_core.engine import RunView
-from siamese_core.engine.rpc.client import PendingReply
-from siamese_core.engine.storage.limits import Limits
-from siamese_core.engine.storage.replays import THUMBNAIL, LayoutProgress
-from siamese_core.engine.storage.store import hashed
-from siamese_core.experiment.experiment import Experiment
-from siamese_core.experiment.machine import Machine
+from pages.ui.session.engine import engine, evaluations, uploads
+from siamese_core.engine import Engine, RunView
+from siamese_core.engine.evaluations import Evaluations
+from siamese_core.engine.storage.replays import Replays
+from siamese_core.engine.storage.saver import RunSaver
+from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.runs.folder import Checkpoint
-from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import RunInfo
-from siamese_core.runs.layouts import Layouts
-from siamese_core.runs.model import Model
+
+S = TypeVar("S")
+T = TypeVar("T")
+P = ParamSpec("P")
 
 COOKIE = "siamese_owner"
 
@@ -54,22 +53,49 @@ def owner_hash() -> str:
     return hashed(token())
 
 
+def of_browser(
+    shared: Callable[[], S], owner: Callable[[], str], method: Callable[Concatenate[S, str, P], T]
+) -> Callable[P, T]:
+    """Return a method of what all browsers share for this browser: `owner`, its token or its hash, comes first."""
+
+    @wraps(method)
+    def call(*args: P.args, **more: P.kwargs) -> T:
+        return method(shared(), owner(), *args, **more)
+
+    return call
+
+
 # Runs in training
 
+start_run = of_browser(engine, token, Engine.start)
+"""Return the id of a new run."""
 
-def start_run(experiment: Experiment, machine: Machine = Machine(), **options: Any) -> str:  # noqa: B008 (frozen)
-    """Return the id of a new run; `options` as `Engine.start` describes them."""
-    return engine().start(token(), experiment, machine, **options)
+reopen_run = of_browser(engine, token, Engine.reopen)
+"""Go on with a saved run from its last state. Raises FolderRejected where that cannot be."""
 
+poll_run = of_browser(engine, token, Engine.poll)
+"""Return a run as it is now, which renews its lease."""
 
-def reopen_run(run_id: str) -> None:
-    """Go on with a saved run from its last state. Raises FolderRejected where that cannot be."""
-    engine().reopen(token(), run_id)
+command_run = of_browser(engine, token, Engine.command)
+"""Pause, resume, step or stop a run."""
 
+discard_run = of_browser(engine, token, Engine.discard)
+"""Stop a run and forget it."""
 
-def poll_run(run_id: str) -> RunView | None:
-    """Return a run as it is now, which renews its lease."""
-    return engine().poll(token(), run_id)
+project_run = of_browser(engine, token, Engine.project)
+"""Draw a run by another projection from now on."""
+
+lay_out_anew = of_browser(engine, token, Engine.lay_out_anew)
+"""Lay out a run's points as if for the first time."""
+
+runs_with_weights = of_browser(engine, token, Engine.with_weights)
+"""Return this browser's runs that have trained a step, by id, the newest first."""
+
+model_of_run = of_browser(engine, token, Engine.model)
+"""Return what a run in training has come to. Raises DatasetMissing where its images have gone."""
+
+next_step = of_browser(engine, token, Engine.next_step)
+"""Request the batch of a run's next step, or of a run that is to begin with an experiment; `ahead` steps later."""
 
 
 def latest_run() -> RunView | None:
@@ -92,57 +118,57 @@ def is_paused(run_id: str) -> bool:
     return engine().status(token(), run_id) in ("pausing", "paused", "parked")
 
 
-def command_run(run_id: str, command: str) -> None:
-    """Pause, resume, step or stop a run."""
-    engine().command(token(), run_id, command)
-
-
-def discard_run(run_id: str) -> None:
-    """Stop a run and forget it."""
-    engine().discard(token(), run_id)
-
-
-def project_run(run_id: str, projection: str) -> None:
-    """Draw a run by another projection from now on."""
-    engine().project(token(), run_id, projection)
-
-
-def lay_out_anew(run_id: str) -> None:
-    """Lay out a run's points as if for the first time."""
-    engine().lay_out_anew(token(), run_id)
-
-
-def runs_with_weights() -> dict[str, Experiment]:
-    """Return this browser's runs that have trained a step, by id, the newest first."""
-    return engine().with_weights(token())
-
-
-def model_of_run(run_id: str) -> Model | None:
-    """Return what a run in training has come to. Raises DatasetMissing where its images have gone."""
-    return engine().model(token(), run_id)
-
-
-def next_step(run_id: str | None, experiment: Experiment, ahead: int) -> PendingReply:
-    """Request the batch of a run's next step, or of a run that is to begin with `experiment`; `ahead` steps later."""
-    return engine().next_step(token(), run_id, experiment, ahead)
-
-
 # Saved runs
 
 
-def saved_runs() -> list[RunInfo]:
-    """Return this browser's saved runs, the newest first."""
-    return engine().store.infos(owner_hash())
+def _store() -> RunStore:
+    return engine().store
+
+
+def _replays() -> Replays:
+    return engine().replays
+
+
+def _saver() -> RunSaver:
+    return engine().saver
+
+
+saved_runs = of_browser(_store, owner_hash, RunStore.infos)
+"""Return this browser's saved runs, the newest first."""
+
+find_run = of_browser(_store, owner_hash, RunStore.find)
+"""Return a saved run of this browser, or a published one."""
+
+delete_run = of_browser(_store, owner_hash, RunStore.delete)
+"""Delete a saved run, which can be taken back for a while; False while it is written."""
+
+is_run_deleted = of_browser(_store, owner_hash, RunStore.is_deleted)
+"""Return whether a run was deleted, and can still be restored."""
+
+restore_run = of_browser(_store, owner_hash, RunStore.restore)
+"""Take the deletion of a run back; False where it is too late."""
+
+history_of_run = of_browser(_replays, owner_hash, Replays.run_history)
+"""Return all that was measured in a saved run. Raises FolderRejected where its files are damaged."""
+
+film_of_run = of_browser(_replays, owner_hash, Replays.poll)
+"""Return the layouts of a saved run; how far they are; a message why there are none. Raises FolderRejected."""
+
+disk_usage = of_browser(_store, owner_hash, RunStore.usage)
+"""Return how many runs this browser has saved, and the bytes of all runs on this machine."""
+
+is_saving = of_browser(_saver, owner_hash, RunSaver.is_writing)
+"""Return whether any run of this browser is on its way to the disk."""
+
+
+def change_run(run_id: str, **changes: object) -> None:
+    """Change the `name` of a saved run, or whether it is `pinned` or `published`."""
+    _store().change(owner_hash(), run_id, **changes)
 
 
 def published_runs() -> list[RunInfo]:
     """Return what other browsers have published."""
-    return [info for info in engine().store.published() if not is_owner(info)]
-
-
-def find_run(run_id: str) -> RunInfo | None:
-    """Return a saved run of this browser, or a published one."""
-    return engine().store.find(owner_hash(), run_id)
+    return [info for info in _store().published() if not is_owner(info)]
 
 
 def is_owner(info: RunInfo) -> bool:
@@ -150,89 +176,28 @@ def is_owner(info: RunInfo) -> bool:
     return info.owner == owner_hash()
 
 
-def change_run(run_id: str, **changes: object) -> None:
-    """Change the `name` of a saved run, or whether it is `pinned` or `published`."""
-    engine().store.change(owner_hash(), run_id, **changes)
-
-
-def delete_run(run_id: str) -> bool:
-    """Delete a saved run, which can be taken back for a while; False while it is written."""
-    return engine().store.delete(owner_hash(), run_id)
-
-
-def is_run_deleted(run_id: str) -> bool:
-    """Return whether a run was deleted, and can still be restored."""
-    return engine().store.is_deleted(owner_hash(), run_id)
-
-
-def restore_run(run_id: str) -> bool:
-    """Take the deletion of a run back; False where it is too late."""
-    return engine().store.restore(owner_hash(), run_id)
-
-
 def import_run(files: dict[str, bytes], info: RunInfo) -> str:
     """Return the id of a saved run made of files, whose film is laid out next. Raises FolderRejected and OSError."""
-    run_id = engine().store.import_run(owner_hash(), files, info)
+    run_id = _store().import_run(owner_hash(), files, info)
     if imported := find_run(run_id):
-        engine().replays.prepare(imported)
+        _replays().prepare(imported)
     return run_id
 
 
 def files_reader(run_id: str) -> Callable[[], dict[str, bytes] | None]:
     """Return what reads the files of a saved run, in threads too that know nothing of this browser."""
-    return partial(engine().store.files, owner_hash(), run_id)
+    return partial(_store().files, owner_hash(), run_id)
 
 
 def checkpoint_reader(run_id: str) -> Callable[[], Checkpoint | None]:
     """Return what reads the last state of a saved run, in such threads too. It raises FolderRejected."""
-    return partial(engine().store.saved, owner_hash(), run_id)
+    return partial(_store().saved, owner_hash(), run_id)
 
 
-def history_of_run(run_id: str) -> RunHistory | None:
-    """Return all that was measured in a saved run. Raises FolderRejected where its files are damaged."""
-    return engine().replays.run_history(owner_hash(), run_id)
+# Evaluations of models, which browsers share: this one's part in them
 
+poll_evaluation = of_browser(evaluations, token, Evaluations.poll)
+"""Return an evaluation as it is now, and keep it going; begin it where nobody has, unless not to `start`."""
 
-def film_of_run(run_id: str) -> Layouts | LayoutProgress | str | None:
-    """Return the layouts of a saved run; how far they are; a message why there are none. Raises FolderRejected."""
-    return engine().replays.poll(owner_hash(), run_id)
-
-
-def is_film_under_way(run_id: str) -> bool:
-    """Return whether the film of a saved run is being laid out, or is about to be."""
-    return engine().replays.is_drawing(run_id)
-
-
-def thumbnail_of_run(run_id: str) -> bytes | None:
-    """Return the last layout of a saved run as a PNG, where it is there."""
-    return engine().store.attached(run_id, THUMBNAIL)
-
-
-def has_thumbnail(run_id: str) -> bool:
-    return engine().store.has(run_id, THUMBNAIL)
-
-
-def is_being_written(run_id: str) -> bool:
-    """Return whether a saved run is still in training, or its last state on its way to the disk."""
-    return engine().store.is_busy(run_id)
-
-
-def is_saving() -> bool:
-    """Return whether any run of this browser is on its way to the disk."""
-    return engine().saver.is_writing(owner_hash())
-
-
-def save_problem(run_id: str) -> str:
-    """Return why a run in training is not saved; "" where it is."""
-    return engine().saver.problem(run_id)
-
-
-def disk_usage() -> tuple[int, int, Limits]:
-    """Return how many runs this browser has saved, the bytes of all runs on this machine, and what both may be."""
-    store = engine().store
-    return *store.usage(owner_hash()), store.limits
-
-
-def unreadable_runs() -> list[str]:
-    """Return the names of folders that hold no run which this server can read."""
-    return list(engine().store.skipped)
+cancel_evaluation = of_browser(evaluations, token, Evaluations.cancel)
+"""End this browser's part in an evaluation; one that failed can begin again."""

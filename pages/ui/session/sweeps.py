@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from pages.ui.session.engine import sweeps
-from pages.ui.session.session import owner_hash
-from siamese_core.experiment.grid import Grid, SweepView
-from siamese_core.experiment.machine import Machine
+from pages.ui.session.session import of_browser, owner_hash
+from siamese_core.engine.sweeps.sweeps import Sweeps
 
+start = of_browser(sweeps, owner_hash, Sweeps.start)
+"""Return the id of a new sweep. Raises Rejected."""
 
-def start(grid: Grid, machine: Machine, name: str) -> str:
-    """Return the id of a new sweep. Raises Rejected."""
-    return sweeps().start(owner_hash(), grid, machine, name)
+views = of_browser(sweeps, owner_hash, Sweeps.all)
+"""Return all of them as they are now, the newest first."""
 
+poll = of_browser(sweeps, owner_hash, Sweeps.poll)
+"""Return a sweep as it is now; None for an unknown one."""
 
-def views() -> list[SweepView]:
-    """Return all of them as they are now, the newest first."""
-    return sweeps().all(owner_hash())
+cancel = of_browser(sweeps, owner_hash, Sweeps.cancel)
+"""Stop what runs, and start nothing more of it."""
 
+delete = of_browser(sweeps, owner_hash, Sweeps.delete)
+"""Delete a sweep, which can be taken back for a while."""
 
-def poll(sweep_id: str) -> SweepView | None:
-    return sweeps().poll(owner_hash(), sweep_id)
+is_deleted = of_browser(sweeps, owner_hash, Sweeps.is_deleted)
+"""Return whether a sweep was deleted, and can still be restored."""
 
-
-def cancel(sweep_id: str) -> None:
-    sweeps().cancel(owner_hash(), sweep_id)
-
-
-def delete(sweep_id: str) -> None:
-    """Delete a sweep, which can be taken back for a while."""
-    sweeps().delete(owner_hash(), sweep_id)
-
-
-def is_deleted(sweep_id: str) -> bool:
-    """Return whether a sweep was deleted, and can still be restored."""
-    return sweeps().is_deleted(owner_hash(), sweep_id)
-
-
-def restore(sweep_id: str) -> bool:
-    """Take a deletion back; False where it is too late."""
-    return sweeps().restore(owner_hash(), sweep_id)
-
-
-def unreadable() -> list[str]:
-    """Return the names of files that hold no sweep which this server can read."""
-    return list(sweeps().skipped)
+restore = of_browser(sweeps, owner_hash, Sweeps.restore)
+"""Take a deletion back; False where it is too late."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session import engine, session
+from pages.ui.session import session
+from pages.ui.session.engine import engine
+from pages.ui.session.experiment_form import link_to_train_page
 from pages.ui.text import losses as text
 from siamese_core.engine import RunView
 from siamese_core.experiment.myths import MYTHS, STEPS, Myth, result
@@ -19,13 +20,10 @@ from siamese_core.export.figures import losses
 HEIGHT = 380
 LIVE_EVERY = 0.5
 
-Runs = dict[str, str]
-"""Title of a side → its run."""
-
 
 def trial(key: str, ask_seed: Callable[[], int]) -> None:
     """Draw one claim, its button and what its runs have measured so far; `ask_seed` draws the widget of their seed."""
-    myth, is_ready = MYTHS[key], bool(engine.devices())
+    myth, is_ready = MYTHS[key], bool(engine().devices)
     st.markdown(f"**{myth.claim}**")
     st.caption(text.MYTH_SIDES.format(count=len(myth.sides), steps=STEPS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -66,7 +64,7 @@ def _going(key: str) -> bool:
 
 
 def _live(key: str, was_going: bool, was_ready: bool) -> None:
-    if not engine.devices():
+    if not engine().devices:
         st.caption(text.WARMING)
         return
     myth = MYTHS[key]
@@ -84,8 +82,7 @@ def _live(key: str, was_going: bool, was_ready: bool) -> None:
 
 def _chart(myth: Myth, views: dict[str, RunView]) -> None:
     def series(view: RunView) -> tuple[Any, Any]:
-        scores = [s["map_at_r"]["seen"] for _, s in view.scores]
-        return [step for step, _ in view.scores], np.array([np.nan if s is None else s for s in scores], float)
+        return [step for step, _ in view.scores], np.array([s["map_at_r"]["seen"] for _, s in view.scores], float)
 
     plot_view(
         lambda: losses.trials(
@@ -126,7 +123,5 @@ def _verdict(myth: Myth, views: dict[str, RunView], seed: int) -> None:
 def _links(myth: Myth, seed: int) -> None:
     with st.container(horizontal=True):
         for title, experiment in myth.experiments(seed).items():
-            st.page_link(
-                "pages/1_Train.py", label=text.MYTH_LINK.format(side=title), icon=":material/open_in_new:",
-                query_params=dict(parse_qsl(experiment.to_query(), keep_blank_values=True)), width="content",
-            )  # fmt: skip
+            label = text.MYTH_LINK.format(side=title)
+            link_to_train_page(experiment, label, icon=":material/open_in_new:", width="content")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 
-def rerun_when(is_new: Callable[[], bool], every: float | None) -> None:
+def rerun_when(is_new: Callable[[], bool], every: float | None = 0.7) -> None:
     """Draw the whole page again when `is_new` says so: asked now, and every so many seconds unless None."""
 
     def poll() -> None:

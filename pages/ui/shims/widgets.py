@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from pages.ui.shims.escape_markdown import escape_markdown
+from pages.ui.text.shared import UNDO
+
 T = TypeVar("T")
 
 KINDS = {".csv": "text/csv", ".html": "text/html", ".zip": "application/zip"}
@@ -75,6 +78,18 @@ def download(label: str, make: Callable[[], bytes], name: str, **more: Any) -> N
     more = {"icon": ":material/download:"} | more
     kind = KINDS.get(Path(name).suffix, "application/octet-stream")
     st.download_button(label, make, name, kind, on_click="ignore", **more)
+
+
+def offer_undo(message: str, key: str, restore: Callable[[], bool], too_late: str) -> None:
+    """Draw what was deleted, and a button that takes it back by `restore`, which returns whether it could."""
+
+    def on_click() -> None:
+        if not restore():
+            st.toast(too_late, icon=":material/delete:")
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(escape_markdown(message), width="content")
+        st.button(UNDO, key=key, icon=":material/undo:", on_click=on_click)
 
 
 def _titles(options: Iterable[Any]) -> dict[str, Any]:

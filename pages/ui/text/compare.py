@@ -49,7 +49,6 @@ NO_THRESHOLD_WAIT = "The threshold is being worked out from the test images."
 NUMBERS = {
     "value": "Distance",
     "similarity": "Similarity",
-    "threshold": "Threshold",
     "false_accept": "False accepts",
     "false_reject": "False rejects",
 }
@@ -110,13 +109,11 @@ NEIGHBOURS_HELP = (
     "What the network holds for most like each picture, with their distance (Euclidean): of {count} training images, "
     "the first of each class."
 )
-NEIGHBOURS_WAIT = "Looking through the training images"
 STAGES = {
-    "gallery": "Looking through the training images",
+    "": "Looking through the training images",
     "test": "Looking through the test images",
     "threshold": "Working out the threshold",
 }
-AHEAD = "{count} other evaluations come first"
 LATE = "The answer is on its way."
 LOOK_AGAIN = "Look again"
 TRY_AGAIN = "Try again"

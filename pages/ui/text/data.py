@@ -60,7 +60,6 @@ OWN_NAME = "pictures"
 KEPT = "Ready to train on"
 TRAIN = "Train"
 DELETE = "Delete"
-UNDO = "Undo"
 TOO_LATE = "Too late: these pictures are deleted. Upload them again."
 FEW = (
     "{count} classes have only 2 pictures: one to learn from, which makes no pair of its own, and one for testing. "

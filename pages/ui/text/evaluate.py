@@ -9,9 +9,8 @@ NO_IMAGES = "Without the images that it was trained and tested on, a model canno
 EVALUATE = "Evaluate"
 CANCEL = "Cancel"
 STOPPED = "Not evaluated. Press **Evaluate** to begin."
-AHEAD = "{count} other evaluations come first"
-STARTING = "Beginning"
 STAGES = {
+    "": "Beginning",
     "test": "The test images pass through the network",
     "untrained": "The test images pass through the network as it was before training",
     "verification": "Every pair of test images is looked at ({group})",
@@ -168,10 +167,10 @@ APPROACHES = {
     "untrained": "The same network, untrained",
     "pixels": "Raw pixels",
 }
-BASELINE_WORDS = {"score": "Score (1 is perfect)", "missing": "–", "label": "The model beside simpler ways"} | {
-    "precision_at_1": "Precision@1",
-    "map_at_r": "MAP@R",
-    "auc": "AUC",
+BASELINE_WORDS = (SCORES | SUMMARY) | {
+    "score": "Score (1 is perfect)",
+    "missing": "–",
+    "label": "The model beside simpler ways",
 }
 SOFTMAX = "Train a softmax classifier to compare"
 SOFTMAX_HELP = (

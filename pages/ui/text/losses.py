@@ -1,5 +1,7 @@
 """The words of the Losses page."""
 
+from pages.ui.text.train import LOSS
+
 TITLE = "Losses"
 INTRO = "What each loss asks of a pair, how hard it pulls and pushes, and what that does to a network."
 
@@ -56,13 +58,10 @@ OVERLAY = {
 }
 TRIPLET = {
     "label": "The triplet loss over both of its distances",
-    "d_positive": "d⁺: anchor to positive (squared)",
-    "d_negative": "d⁻: anchor to negative (squared)",
     "loss": "loss",
-    "zero_line": "loss is zero above this line",
     "triplets": "triplets of your latest run",
     "no_triplets": "",
-}
+} | {name: LOSS[name] for name in ("d_positive", "d_negative", "zero_line")}
 BATCH_NOTE = (
     "Such a loss looks at all images of a batch at once. Drawn is the smallest batch: an anchor, a classmate and two "
     "images of another class. For the similar branch the classmate moves away while the others stay 1 from the anchor; "

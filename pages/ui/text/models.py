@@ -15,6 +15,7 @@ CHOOSE_FILE_HINT = "Choose a file above, or another model."
 RENEW = "Take its newest weights"
 RENEW_HELP = "The run has gone on since: step {step}."
 CHECKING = "Getting ready: the process that compares is starting, which takes a few seconds."
+AHEAD = "{count} other evaluations come first"
 NO_MODEL = "There is no model “{asked}” here; the address may name one of these: {may_be}."
 GONE = "The pictures of this run are gone, so its model is too. Choose another one."
 ABOUT = "Trained on {dataset}. Loss: {loss}. Measure: {measure}. Steps: {steps}."
@@ -27,9 +28,9 @@ DOWNLOAD = "download them on the Data page."
 
 RULES = {
     "eer": "equal error rate: as many false accepts as false rejects",
-    "far": "at most {wanted} false accepts",
-    "costs": "the least cost: a false accept costs {accept}, a false reject {reject}, and {share} of the pairs are the "
-    "same",
+    "far": "at most {wanted:.3g} % false accepts",
+    "costs": "the least cost: a false accept costs {rule.accept_cost:g}, a false reject {rule.reject_cost:g}, and "
+    "{rule.share_same:.0%} of the pairs are the same",
     "hand": "set by hand",
 }
 GROUPS = {"seen": "classes it was trained on", "held_out": "held-out classes"}

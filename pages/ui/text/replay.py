@@ -1,6 +1,6 @@
 """The words of the replay view."""
 
-from pages.ui.text.train import EMBEDDING
+from pages.ui.text.train import EMBEDDING, LOSS
 
 REPLAY = {
     "label": "Replay of a training run",
@@ -45,9 +45,6 @@ REPLAY = {
     "pairs": "Loss against distance",
     "pairs_label": "The loss of a pair against its distance, and where the test pairs are at this step",
     "only_pairs": "Distances of the pairs",
-    "same": "same class",
-    "different": "different class",
-    "loss": "Loss of one pair",
     "share": "Share of the test pairs",
     "history": "How the run went",
     "history_label": "Loss and scores over the steps; a click goes to a step",
@@ -55,4 +52,4 @@ REPLAY = {
     "history_scores": "Scores",
     "history_step": "Step",
     "no_value": "none yet",
-}
+} | {name: LOSS[name] for name in ("same", "different", "loss")}

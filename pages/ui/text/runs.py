@@ -64,7 +64,6 @@ NAME_IT = "Name: write one, so that others know what they look at."
 DO_PUBLISH = "Show it to everybody on this server"
 DELETE = "Delete"
 DELETED = "Deleted: {names}."
-UNDO = "Undo"
 TOO_LATE = "It is too late: the run is gone."
 WRITTEN = "It is still running: stop it on the Train page first."
 LINK = "Link to this view"
@@ -112,16 +111,12 @@ OF_FILE = "{name}: {why}"
 
 FILM = {
     "loss": HISTORY["loss"],
-    "map_at_r": NUMBERS["map_at_r"][0],
-    "map_at_r.held_out": f"{NUMBERS['map_at_r'][0]}, {EMBEDDING['held_out']}",
-    "precision_at_1": NUMBERS["precision_at_1"][0],
-    "precision_at_1.held_out": f"{NUMBERS['precision_at_1'][0]}, {EMBEDDING['held_out']}",
     "active": NUMBERS["active"][0],
-    "distance": AXES["distance"],
-    "similarity": AXES["similarity"],
     "any_distance": "distance of the two embeddings",
     "any_similarity": "similarity of the two embeddings",
-}
+} | AXES
+for metric in ("map_at_r", "precision_at_1"):
+    FILM |= {metric: NUMBERS[metric][0], f"{metric}.held_out": f"{NUMBERS[metric][0]}, {EMBEDDING['held_out']}"}
 
 SWEEP_INTRO = (
     "A grid of runs with the settings of the Train page, but for what you vary here. It goes on in the background, "

@@ -1,6 +1,7 @@
 """The words of the Train page."""
 
 TITLE = "Train"
+INTRO = ""
 
 NOT_HERE = "{title} (not on this machine)"
 NOT_YOURS = (
@@ -68,7 +69,7 @@ ACTIVE = {
 TEST_LOSS = "Loss on test images"
 MEASURED_ON = "On test images of the classes that were trained on."
 MEASURED_ON_ONE = (
-    "On test images of the classes that were trained on. A single class held out ({name}) has no score: every "
+    "On test images of the classes that were trained on. A single class held out ({names}) has no score: every "
     "neighbour would be right. Hold out two or more."
 )
 MEASURED_ON_BOTH = (

@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages.ui.components.components import embedding_view, plot_view
 from pages.ui.components.embedding.sprites import eval_sprites
-from pages.ui.session import datasets, embedding_message, engine, session
+from pages.ui.session import datasets, embedding_message, session
+from pages.ui.session.engine import engine
 from pages.ui.session.loss_curves import collect_late, is_waiting
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
@@ -55,37 +56,34 @@ def live(run_id: str | None, experiment: Experiment, changed: bool, was_busy: bo
 
 def is_busy(run: RunView | None) -> bool:
     """Return whether something will change by itself: a run, a worker or a UMAP that warms up, a layout on its way."""
-    if not engine.devices() or is_waiting():
+    if not engine().devices or is_waiting():
         return True
     if run is None:
         return False
     drawn = run.frame is None or (
         run.layout is not None and run.layout.step == run.frame_step and run.layout.kind == run.projection
     )
-    return run.live or not engine.is_umap_warm() or not drawn
+    return run.live or not engine().projector.is_warm or not drawn
 
 
 def _status(run: RunView | None, changed: bool) -> None:
     if run is None:
-        st.progress(0.0, text=text.STATUS[None] if engine.devices() else text.WARMING)
+        st.progress(0.0, text=text.STATUS[None] if engine().devices else text.WARMING)
     else:
         st.progress(min(run.step / run.experiment.steps, 1.0), text=" · ".join(_progress(run, changed)))
     # A container of its own keeps its place, so that the views below it stay mounted when a warning comes and goes.
     with st.container():
-        message = (run.message or run.alarm) if run else None
-        if message:
+        if run is not None and (message := run.message or run.alarm):
             shown = text.OF_THE_LAST_RUN.format(message=message) if changed else message
             st.warning(shown, icon=":material/warning:")
-        if run is not None and (not_saved := session.save_problem(run.id)):
+        if run is not None and (not_saved := engine().saver.problem(run.id)):
             st.warning(escape_markdown(not_saved), icon=":material/save:")
 
 
 def _measured_on(experiment: Experiment) -> str:
-    classes = experiment.data.classes
-    if len(experiment.held_out) == 1:
-        return text.MEASURED_ON_ONE.format(name=escape_markdown(classes[experiment.held_out[0]]))
-    names = escape_markdown(", ".join(classes[c] for c in experiment.held_out))
-    return text.MEASURED_ON_BOTH.format(names=names) if names else text.MEASURED_ON
+    names = [experiment.data.classes[c] for c in experiment.held_out]
+    words = {0: text.MEASURED_ON, 1: text.MEASURED_ON_ONE}.get(len(names), text.MEASURED_ON_BOTH)
+    return words.format(names=escape_markdown(", ".join(names)))
 
 
 def _progress(run: RunView, changed: bool) -> list[str]:
@@ -98,7 +96,7 @@ def _progress(run: RunView, changed: bool) -> list[str]:
     if run.status == "running" and run.steps_per_second:
         left = (run.experiment.steps - run.step) / run.steps_per_second
         parts.append(text.LEFT.format(seconds=_seconds(left)))
-    if not engine.devices():
+    if not engine().devices:
         parts.append(text.WARMING)
     elif changed:
         parts.append(text.CHANGED_LIVE if run.live else text.CHANGED)
@@ -135,7 +133,7 @@ def _embedding(run: RunView | None) -> None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
         words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
         version = f"none {run is not None and run.live}"
-        embedding_view(embedding_message.empty(version, words), key="embedding")
+        embedding_view(key="embedding", data=embedding_message.empty(version, words))
         return
     shown = eval_sprites(run.experiment)
     count = len(shown.labels) // run.experiment.branches
@@ -144,7 +142,7 @@ def _embedding(run: RunView | None) -> None:
     message = once(
         "embedding_message", version, lambda: embedding_message.message(run.experiment, run.layout, shown, version)
     )
-    embedding_view(message, key="embedding")
+    embedding_view(key="embedding", data=message)
     if PROJECTIONS[run.projection].needs_warm_up:
         st.button(
             text.ANEW, help=text.ANEW_HELP, icon=":material/refresh:", type="tertiary", key="lay_out_anew",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from pages.ui.components.components import plot_view
-from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, version
+from pages.ui.session.loss_curves import axis_points, draggable_param, loss_arrays, param_handles, version
 from pages.ui.shims import widgets
 from pages.ui.text import train as text
 from siamese_core.engine import RunView
@@ -35,7 +35,6 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     st.markdown(f"**{text.LOSS_TITLE}**")
     experiment = _as_dragged(experiment)
     loss, measure = LOSSES[experiment.loss], MEASURES[experiment.measure]
-    is_triplet = loss.input_kind == "triplet"
     frame = run.frame if run is not None and run.experiment.measure == experiment.measure else None
     measured = run is not None and run.frame_step >= FIRST_MEASURED
     d_max = 1.0 if measure.is_similarity else _end(experiment, frame if measured else None)
@@ -50,14 +49,13 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         st.caption(text.WARMING)
         return
     words = text.LOSS | {"distance": text.AXES[measure.kind].format(measure=measure.title)}
-    note = text.NOTES.get(loss.input_kind)
-    if note:
+    if note := text.NOTES.get(loss.input_kind):
         st.caption(note)
 
     def figure() -> go.Figure:
         drawn = (
             _surface(curve, frame, experiment.params["margin"], words)
-            if is_triplet
+            if loss.input_kind == "triplet"
             else _pairs(curve, run if measured else None, frame, d_max, slope, words)
         )
         # Another loss is another chart: a zoom into the one before it is given up.
@@ -71,22 +69,10 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
         live=run is not None and run.live,
         height=HEIGHT,
         label=words["label"],
-        handles=_handles(experiment),
+        handles=param_handles({loss.key: experiment.params}),
         on_dragged=lambda key, to: st.session_state.update(dragging=(_name(key), to)),
         on_dropped=lambda key, to: st.session_state.update(dropped=(_name(key), to), dragging=None),
     )
-
-
-def _handles(experiment: Experiment) -> list[dict[str, Any]]:
-    """The line of the loss that can be dragged, where it has one."""
-    param = draggable_param(experiment.loss)
-    if param is None:
-        return []
-    kind = "diagonal" if LOSSES[experiment.loss].input_kind == "triplet" else "vertical"
-    return [{
-        "value": experiment.params[param.name], "low": param.low, "high": param.high, "step": param.step,
-        "label": param.title, "key": f"{experiment.loss}.{param.name}", "kind": kind,
-    }]  # fmt: skip
 
 
 def _name(key: str) -> str:
@@ -94,10 +80,16 @@ def _name(key: str) -> str:
 
 
 def _end(experiment: Experiment, frame: Frame | None) -> float:
-    """Where the axis of distances ends: with the line in sight, and the run's distances."""
+    """Where the axis of distances ends: with the line in sight, and the run's distances. It only grows, in steps, as
+    long as the loss and its distance are the same."""
     param = draggable_param(experiment.loss)
     line = max(2 * param.default, 1.2 * experiment.params[param.name]) if param else 2.0
-    return _axis_end(experiment, max(line, _farthest(frame, LOSSES[experiment.loss].input_kind == "triplet")))
+    farthest = _farthest(frame, LOSSES[experiment.loss].input_kind == "triplet")
+    name = (experiment.loss, experiment.measure)
+    drawn_as, d_max = st.session_state.get("d_max", (None, 0.0))
+    end = base.nice_end(d_max if drawn_as == name else 0.0, max(line, farthest))
+    st.session_state["d_max"] = (name, end)
+    return end or 1.0
 
 
 def _farthest_drawn(loss: Loss) -> float:
@@ -148,12 +140,3 @@ def _farthest(frame: Frame | None, is_triplet: bool) -> float:
     shown = frame.triplet_distances if is_triplet else frame.different_distances
     finite = shown[np.isfinite(shown)]
     return float(np.quantile(finite, 0.95)) if finite.size else 0.0
-
-
-def _axis_end(experiment: Experiment, value: float) -> float:
-    """Only grows, in steps, as long as the loss and its distance are the same."""
-    name = (experiment.loss, experiment.measure)
-    drawn_as, d_max = st.session_state.get("d_max", (None, 0.0))
-    end = base.nice_end(d_max if drawn_as == name else 0.0, value)
-    st.session_state["d_max"] = (name, end)
-    return end or 1.0

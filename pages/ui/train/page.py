@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages.ui.runs.actions import PROBLEM, resume
 from pages.ui.runs.titles import title_of
-from pages.ui.session import engine, experiment_form, session
+from pages.ui.session import experiment_form, session
+from pages.ui.session.engine import engine
 from pages.ui.session.loss_curves import collect_late
 from pages.ui.shims import widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -31,7 +32,7 @@ SENT_AFTER = 0.05
 
 def page() -> None:
     # Asked before anything is drawn: a worker that comes while the page is drawn is one more reason to draw it again.
-    is_ready = bool(engine.devices())
+    is_ready = bool(engine().devices)
     # So that a curve that came before is no reason to: `live` collects it too, but after the page has.
     collect_late()
     run = session.run_of_tab()
@@ -39,17 +40,16 @@ def page() -> None:
         # A reload, or a page switch: the settings of the run come back with it.
         st.session_state.setdefault("experiment", run.experiment)
     _take_dropped()
-    machine_asked, ignored = experiment_form.read_address()
+    asked, ignored = experiment_form.read_address()
     with st.sidebar:
         experiment = experiment_form.controls()
-        machine = _machine(machine_asked)
+        machine = _machine(asked)
         keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
-    devices = engine.devices()
+    devices = engine().devices
     not_the_first = devices and machine.device != next(iter(devices))
-    experiment_form.write_address(experiment, {"device": machine.device} if not_the_first else machine_asked)
-    if devices and machine_asked.get("device", machine.device) not in devices:
-        may_be = text.MAY_BE.format(choices=", ".join(devices))
-        ignored = [*ignored, Ignored("device", machine_asked["device"], may_be)]
+    experiment_form.write_address(experiment, machine.device if not_the_first else asked)
+    if devices and asked and asked not in devices:
+        ignored = [*ignored, Ignored("device", asked, text.MAY_BE.format(choices=", ".join(devices)))]
     _buttons(run, experiment, machine, keep)
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
@@ -64,7 +64,7 @@ def page() -> None:
             st.info(text.FORGOTTEN, icon=":material/schedule:")
         if run is None:
             _offer()
-        if problem := engine.problem():
+        if problem := engine().problem:
             st.error(problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
@@ -95,17 +95,17 @@ def _take_dropped() -> None:
         st.session_state[experiment_form.key(name)] = value
 
 
-def _machine(asked: dict[str, str]) -> Machine:
+def _machine(asked: str) -> Machine:
     """The device of a new run; known only when the worker has found what there is."""
-    found = engine.devices()
+    found = engine().devices
     if not found:
         st.selectbox(text.DEVICE, [text.DEVICE_UNKNOWN], disabled=True, help=text.DEVICE_HELP)
         return Machine()
-    if experiment_form.DEVICE not in st.session_state and asked.get("device") in found:
-        st.session_state[experiment_form.DEVICE] = asked["device"]
-    device = widgets.selectbox(text.DEVICE, found, key=experiment_form.DEVICE, help=text.DEVICE_HELP)
-    widgets.save(experiment_form.DEVICE, device)
-    return Machine(device=device)
+    first = asked if asked in found else next(iter(found))
+    device = widgets.persistent(
+        widgets.selectbox, text.DEVICE, found, key=experiment_form.DEVICE, default=first, help=text.DEVICE_HELP
+    )
+    return Machine(device)
 
 
 def _project(run: RunView, experiment: Experiment) -> None:
@@ -118,7 +118,7 @@ def _project(run: RunView, experiment: Experiment) -> None:
 
 def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     """Whether a new run would differ; another projection is only another way to look."""
-    same_device = run.machine == machine or not engine.devices()
+    same_device = run.machine == machine or not engine().devices
     return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 
@@ -127,14 +127,15 @@ def _buttons(run: RunView | None, experiment: Experiment, machine: Machine, keep
     going = status in ("running", "pausing")
     resting = status == "paused"
     second = "resume" if resting else "pause"
+    run_id = run.id if run else ""
     with st.container(horizontal=True):
         _button("train", "t", _train, run, experiment, machine, None, keep, kind="primary")
-        _button(second, "p", _command, run, second, disabled=not (going or resting))
+        _button(second, "p", session.command_run, run_id, second, disabled=not (going or resting))
         if run is None or run.status in ("finished", "halted", "failed", "stopped"):
             _button("step", "s", _train, run, experiment, machine, 1, keep)
         else:
-            _button("step", "s", _command, run, "step", disabled=not resting)
-        _button("stop", "x", _command, run, "stop", disabled=not (going or resting))
+            _button("step", "s", session.command_run, run_id, "step", disabled=not resting)
+        _button("stop", "x", session.command_run, run_id, "stop", disabled=not (going or resting))
         _button("reset", "shift+x", _reset, run, disabled=run is None)
 
 
@@ -157,10 +158,6 @@ def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps:
         # A run that another tab has started is left to it.
         _reset(run)
     st.session_state["run"] = session.start_run(experiment, machine, steps=steps, save=keep)
-
-
-def _command(run: RunView, command: str) -> None:
-    session.command_run(run.id, command)
 
 
 def _reset(run: RunView | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pages.ui.session import engine
+from pages.ui.session.engine import engine, sprites_stem
 from pages.ui.shims import assets
 from pages.ui.shims.futures import request_once
 from siamese_core.datasets import Dataset
@@ -36,15 +36,13 @@ def eval_sprites(experiment: Experiment) -> EvalSprites:
     """Return them with all thumbnails in one image, which is published as a file."""
     asked = (experiment.data, experiment.view, experiment.branches)
     try:
-        found = _published(*asked)
-        if not assets.is_there(found.sprite["url"]):
+        if not assets.is_there(_published(*asked).sprite["url"]):
             # An uploaded set was deleted, and uploaded again.
             _published.cache_clear()
-            found = _published(*asked)
+        return _published(*asked)
     except _Pending:
         # For a moment second inputs look like first ones.
-        found = _published(experiment.data, "none", experiment.branches)
-    return found
+        return _published(experiment.data, "none", experiment.branches)
 
 
 class _Pending(Exception):
@@ -55,19 +53,20 @@ class _Pending(Exception):
 def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
     """Raises `_Pending`, which is not cached."""
     found = eval_images_of(record, view, branches, lambda view, images: _transformed(record, view, images), LARGEST)
-    url = assets.publish(engine.sprites_stem(record.key), ".png", atlas_png(found.thumbnails, COLUMNS))
-    height, width = found.thumbnails.shape[2:]
-    return EvalSprites(
-        key=f"{record.key} {view} {branches}",
-        classes=list(record.classes),
-        labels=found.labels,
-        sprite={"url": url, "columns": COLUMNS, "width": width, "height": height},
-    )
+    sprite = publish_sprite(sprites_stem(record.key), found.thumbnails)
+    return EvalSprites(f"{record.key} {view} {branches}", list(record.classes), found.labels, sprite)
+
+
+def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
+    """Publish uint8 images (N, C, H, W) as one file; return where it is, and how they lie in it."""
+    height, width = thumbnails.shape[2:]
+    url = assets.publish(stem, ".png", atlas_png(thumbnails, COLUMNS))
+    return {"url": url, "columns": COLUMNS, "width": width, "height": height}
 
 
 def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Requested of the worker: the server has no torch."""
-    found = request_once("viewed", (record, view), lambda: engine.transformed(view, images), WAIT)
+    found = request_once("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
     if found is None:
         raise _Pending
     return found["images"]

@@ -1,0 +1,3 @@
+"""The words that several pages share."""
+
+UNDO = "Undo"
