@@ -17,13 +17,13 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from siamese_core.datasets import uploaded
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
-from siamese_core.engine.uploads.reading import Job, Reading, Source, Status, read
+from siamese_core.engine.uploads.reading import Reading, Source, Status, read
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
 from siamese_core.formats.images import ImageRejected
@@ -70,7 +70,7 @@ class Uploads:
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Reading] = {}
         self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
         self._closed = threading.Event()
@@ -105,8 +105,7 @@ class Uploads:
             if job is None:
                 return None
             job.seen_at = self._clock()
-            shown = {field.name: getattr(job, field.name) for field in fields(Reading)}
-            return Reading(**shown | {"skipped": Counter(job.skipped), "refused": dict(job.refused)})
+            return job.view()
 
     def cancel(self, owner: str) -> None:
         """Stop reading, and delete what was read."""
@@ -198,10 +197,10 @@ class Uploads:
     def _start(self, owner: str, source: Source) -> None:
         with self._lock:
             self.cancel(owner)
-            job = self._jobs[owner] = Job(secrets.token_hex(12), owner, self._clock())
+            job = self._jobs[owner] = Reading(secrets.token_hex(12), owner, self._clock())
         threading.Thread(target=self._read, args=(job, source), name="reading", daemon=True).start()
 
-    def _read(self, job: Job, source: Source) -> None:
+    def _read(self, job: Reading, source: Source) -> None:
         try:
             self._check_room()
             pictures = read(job, source, self._decoder, self._raw(job))
@@ -218,7 +217,7 @@ class Uploads:
                 job.pictures = pictures
             self._end(job, "ready", "")
 
-    def _end(self, job: Job, status: Status, message: str) -> None:
+    def _end(self, job: Reading, status: Status, message: str) -> None:
         with self._lock:
             if job.status == "reading":
                 job.status, job.message = status, message
@@ -231,7 +230,7 @@ class Uploads:
         if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
-    def _raw(self, job: Job) -> Path:
+    def _raw(self, job: Reading) -> Path:
         return self.folder / f"{job.id}.raw"
 
     def _sweep_forever(self) -> None:
