@@ -89,8 +89,9 @@ class Engine:
         with self._lock:
             self._make_room(owner, background)
             run = RunState(
-                new_id(), owner, experiment, machine, experiment.projection, self._clock(), background, sweep
-            )
+                id=new_id(), owner=owner, experiment=experiment, machine=machine, projection=experiment.projection,
+                seen_at=self._clock(), background=background, sweep=sweep,
+            )  # fmt: skip
             self._runs[run.id] = run
             if sweep or (save and not background):
                 self.saver.begin(run.id, owner_hash or hashed(owner), experiment, machine, sweep)
