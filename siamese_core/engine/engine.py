@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_core.engine.repeating import repeated
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
@@ -62,12 +63,11 @@ class Engine:
         self.store = store or RunStore(home() / "runs")
         self.replays = Replays(self.store, self.projector.films)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
-        self._closed = threading.Event()
+        self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "leases")
         self.devices: dict[str, str] = {}
         self._problem = ""
         self._false_starts = 0
         self._worker = self._new_worker()
-        threading.Thread(target=self._sweep_forever, name="leases", daemon=True).start()
 
     def start(
         self,
@@ -338,7 +338,3 @@ class Engine:
             self._submit(run, steps_left=1 if run.status == "pausing" else None)
         else:
             self.saver.end(run.id, run.status, run.message)
-
-    def _sweep_forever(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            self.sweep_expired()

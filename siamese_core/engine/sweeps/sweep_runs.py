@@ -13,7 +13,7 @@ from siamese_core.runs.info import RunInfo
 
 
 class SweepRuns:
-    """What sweeps ask of the engine: see `sweeps.Runs`."""
+    """What sweeps ask of the engine; `owner` is a hash."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -9,11 +9,9 @@ import errno
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from siamese_core.datasets import uploaded
+from siamese_core.engine.repeating import repeated
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
 from siamese_core.engine.uploads.reading import Reading, Source, Status, read
 from siamese_core.errors import Rejected
@@ -73,9 +72,8 @@ class Uploads:
         self._jobs: dict[str, Reading] = {}
         self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
-        self._closed = threading.Event()
         self.folder = make_folder()
-        threading.Thread(target=self._sweep_forever, name="uploads", daemon=True).start()
+        self._closed = repeated(self._sweep, SWEEP_EVERY, "uploads")
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begin to read class folders out of a zip; this replaces what the owner was reading before."""
@@ -233,14 +231,10 @@ class Uploads:
     def _raw(self, job: Reading) -> Path:
         return self.folder / f"{job.id}.raw"
 
-    def _sweep_forever(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            try:
-                self.sweep_expired()
-                os.utime(self.folder)
-            except Exception:
-                # Somebody may have emptied the folder for temporary files: what else is there must end all the same.
-                traceback.print_exc(file=sys.stderr)
+    def _sweep(self) -> None:
+        self.sweep_expired()
+        # Says that this server lives; fails where somebody emptied the folder for temporary files.
+        os.utime(self.folder)
 
 
 def _size(path: Path) -> int:
