@@ -5,7 +5,6 @@ One thread has one film laid out at a time, so that no more than one is in memor
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from concurrent.futures import CancelledError
@@ -133,7 +132,7 @@ class Replays:
                 pass
             except Exception as error:
                 # Other films are still to be laid out.
-                traceback.print_exc(file=sys.stderr)
+                traceback.print_exc()
                 why = OUR_ERROR.format(name=type(error).__name__)
             with self._lock:
                 self._current = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -143,7 +142,7 @@ class RunSaver:
                 self.store.sweep_expired()
             except Exception:
                 # Whatever it is, other runs are still to be saved.
-                traceback.print_exc(file=sys.stderr)
+                traceback.print_exc()
 
     def _ready(self) -> str | None:
         """Return a run with something to write now."""
@@ -171,7 +170,7 @@ class RunSaver:
         except (FolderRejected, DatasetMissing) as error:
             writer.problem = NOT_SAVED.format(why=error)
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             writer.problem = NOT_SAVED.format(why=f"an error of ours, {type(error).__name__}")
         with self._lock:
             run.retry = retry and not self._closed

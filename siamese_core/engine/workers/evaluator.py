@@ -6,7 +6,6 @@ A model comes as its file, once; what was found out about it is remembered under
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import time
 import traceback
@@ -91,7 +90,7 @@ class _Evaluator:
         except (RequestRejected, ModelRejected, DatasetMissing) as problem:
             raise RequestRejected(str(problem)) from None
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             raise RequestRejected(OUR_ERROR.format(name=type(error).__name__)) from None
 
     def _found(self, meta: dict[str, Any], arrays: Arrays) -> Steps:

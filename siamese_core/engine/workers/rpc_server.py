@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import sys
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -41,7 +40,7 @@ class Task:
             self._parent.send({"is": "rejected", "id": self.id, "message": str(rejected)})
         except Exception:
             # One request that fails must not silence the process for everybody.
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             self._parent.send({"is": "no_reply", "id": self.id})
         else:
             self._parent.send({"is": "progress", "id": self.id, **progress})

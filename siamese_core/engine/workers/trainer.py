@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import queue
-import sys
 import threading
 import time
 import traceback
@@ -189,7 +188,7 @@ class _Worker:
         except (DatasetMissing, MachineError) as problem:
             ended = ("failed", str(problem))
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             ended = ("failed", f"The run ended by an error of ours ({type(error).__name__}). Press Train to try again.")
         run.cpu = run.used
         self._report(run, made)
