@@ -134,8 +134,6 @@ def _draw(classes: int, rotation: float, scale: float, noise: float) -> Images:
     drawn = [_draw_class(label, rotation, scale, noise) for label in range(classes)]
     images = np.stack(drawn, axis=1).reshape(-1, 1, SIZE, SIZE)
     labels = np.resize(np.arange(classes, dtype=np.int64), len(images))
-    for array in (images, labels):
-        array.setflags(write=False)
     train = TRAIN_PER_CLASS * classes
     return Images(images[:train], labels[:train], images[train:], labels[train:])
 

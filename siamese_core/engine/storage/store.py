@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_core.engine.storage.limits import Limits
-from siamese_core.formats.files import PART, write_atomic
+from siamese_core.formats.files import PART, size_of, write_atomic
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
 from siamese_core.runs.history import RunHistory
@@ -279,7 +279,7 @@ class RunStore:
 
     def _measure(self, run: str) -> None:
         walked = os.walk(self.folder(run))
-        self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
+        self._bytes[run] = sum(size_of(Path(parent) / name) for parent, _, names in walked for name in names)
 
     def _make_room(self, newest: RunInfo) -> None:
         """Delete the oldest for one that has come: of its owner where there are too many, then of who takes most."""
@@ -321,10 +321,3 @@ class RunStore:
         for table in (self._deleted, self._infos, self._bytes):
             table.pop(run, None)
         self._trash.append(gone)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -25,6 +25,7 @@ from siamese_core.engine.uploads.decoder_client import Decoder, Square
 from siamese_core.engine.uploads.reading import Reading, Source, Status, read
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
+from siamese_core.formats.files import size_of
 from siamese_core.formats.images import ImageRejected
 
 FORGET_AFTER = 1800.0
@@ -225,7 +226,7 @@ class Uploads:
     def _check_room(self) -> None:
         """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
+        if sum(map(size_of, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
     def _raw(self, job: Reading) -> Path:
@@ -235,14 +236,6 @@ class Uploads:
         self.sweep_expired()
         # Says that this server lives; fails where somebody emptied the folder for temporary files.
         os.utime(self.folder)
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file; 0 where another upload has just deleted it."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def make_folder() -> Path:
