@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from siamese_core.datasets import DatasetMissing
-from siamese_core.engine.storage.store import RunStore
+from siamese_core.engine.storage.store import THIS_RUN, RunStore
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame
@@ -73,13 +73,13 @@ class RunSaver:
         lock = ExitStack()
         try:
             lock.enter_context(locked(folder))
-            saved = load(folder)
+            saved = load(folder, THIS_RUN)
             info = replace(info, status="running", step=saved.state.step, message="")
             self._add(info, lock, saved)
         except (FolderRejected, OSError) as error:
             lock.close()
             self.store.release(run_id)
-            raise FolderRejected(str(error).replace(str(folder), "This run")) from error
+            raise FolderRejected(str(error).replace(str(folder), THIS_RUN)) from error
         self.store.put(info)
         return info, saved
 
