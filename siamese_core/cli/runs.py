@@ -118,7 +118,8 @@ class _Recorder:
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
-        self._writer.note()
+        with suppress(OSError):
+            self._writer.write_info()
 
     def wants_frame(self) -> bool:
         """Return whether the next step is to have a frame; called once a step."""
