@@ -101,7 +101,6 @@ def _pictures(job: Reading, raw: Path, labels: np.ndarray, names: list[str]) -> 
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
     pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[index] for index in order))
-    uploaded.check(pictures)
     paired = uploaded.without_singletons(pictures)
     if paired is pictures:
         return pictures

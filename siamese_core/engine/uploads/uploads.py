@@ -115,7 +115,7 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
-        """Make a set to train on of what was read, and return its key. Raises `TooFew`, and OSError on a full disk."""
+        """Make a set to train on of what was read, and return its key. Raises OSError on a full disk."""
         reading = self.poll(owner)
         assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
         pictures = reading.pictures
@@ -203,7 +203,7 @@ class Uploads:
         try:
             self._check_room()
             pictures = read(job, source, self._decoder, self._raw(job))
-        except (archives.ArchiveRejected, uploaded.TooFew, Rejected) as error:
+        except Rejected as error:
             self._end(job, "failed", str(error))
         except OSError as error:
             self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
