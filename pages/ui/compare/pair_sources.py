@@ -108,7 +108,7 @@ def _decoded(model: Model, given: Sequence[bytes | None]) -> Pair | None:
             found.append(_image(data, model, side))
         except ImageRejected as rejected:
             st.error(
-                text.REJECTED.format(side=text.SIDES[side], message=escape_markdown(rejected.message)),
+                text.REJECTED.format(side=text.SIDES[side], message=escape_markdown(str(rejected))),
                 icon=":material/error:",
             )
             return None
