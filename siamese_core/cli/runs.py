@@ -76,7 +76,7 @@ def _resume(options: argparse.Namespace) -> int:
         saved.experiment.data.load()
         if saved.finished:
             # Only its model is missing.
-            with _writing(options.folder):
+            with writing(options.folder):
                 write_model(options.folder, saved, _threshold_of)
             return 0
         return _record(options.folder, saved.experiment, checked(saved.machine), saved, options)
@@ -90,7 +90,7 @@ def _record(
         raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MAX_FRAMES}")
     recorder = _Recorder(folder, experiment, machine, saved, options)
     last = _run(experiment, machine, recorder)
-    with _writing(folder):
+    with writing(folder):
         recorder.end(last)
     return _report(experiment, last, options.json)
 
@@ -209,7 +209,7 @@ def _make_folder(folder: Path) -> None:
         raise Rejected(f"--out={folder}: is a file; name a folder")
     if (folder / MODEL).is_dir():
         raise Rejected(f"--out={folder}: holds a folder named {MODEL}; name another folder")
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
@@ -226,7 +226,7 @@ def _threshold_of(model: Model) -> Threshold | None:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Say what the disk refuses with the name of the folder."""
     try:
         yield
