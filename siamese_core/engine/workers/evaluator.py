@@ -110,7 +110,7 @@ class _Evaluator:
         raise RuntimeError("an evaluation ends with what it has found")
 
     def _model(self, meta: dict[str, Any], arrays: Arrays) -> TrainedModel:
-        """Return the model of a request. Raises RequestRejected where its file cannot be used."""
+        """Return the model of a request. Raises ModelRejected where its file cannot be used."""
         key = _key(meta)
         with self._lock:
             trained = self._models.get(key)
@@ -118,10 +118,7 @@ class _Evaluator:
             if trained is not None and (trained.model.has_images or meta["do"] not in JOBS):
                 remember(self._models, key, trained, MOST_MODELS)
                 return trained
-        try:
-            trained = load(read_model(arrays["file"].tobytes(), meta["uploaded_sets"]))
-        except ModelRejected as rejected:
-            raise RequestRejected(str(rejected)) from None
+        trained = load(read_model(arrays["file"].tobytes(), meta["uploaded_sets"]))
         with self._lock:
             remember(self._models, key, trained, MOST_MODELS)
         return trained
