@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -85,12 +86,12 @@ def read_info(content: bytes) -> RunInfo:
         table = read_json(content.decode())
     except ValueError as error:
         raise Damaged from error
-    if not isinstance(table, dict) or table.pop("schema", None) != SCHEMA or table.keys() != _KINDS.keys():
+    if not isinstance(table, dict) or table.pop("schema", None) != SCHEMA:
         raise Damaged
-    if not all(fits(table[name]) for name, fits in _KINDS.items()):
+    table["message"] = table.pop(_MESSAGE_ON_DISK, None)
+    if table.keys() != _FITS.keys() or not all(fits(table[name]) for name, fits in _FITS.items()):
         raise Damaged
-    message = table.pop(_MESSAGE_ON_DISK)
-    return RunInfo(**{**table, "message": message, "machine": Machine(**table["machine"])})
+    return RunInfo(**{**table, "machine": Machine(**table["machine"])})
 
 
 def is_count(value: Any) -> bool:
@@ -134,25 +135,17 @@ def _is_amount(value: Any) -> bool:
     return _is_finite(value) and value >= 0
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_KINDS = {
+_OF_TYPE: dict[str, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "float": _is_amount,
+    "int": is_count,
+    "bool": lambda value: isinstance(value, bool),
+}
+_FITS = {field.name: _OF_TYPE[field.type] for field in fields(RunInfo) if field.type in _OF_TYPE} | {
     "query": is_query,
     "machine": is_machine,
-    "created": _is_amount,
-    "updated": _is_amount,
     "status": STATUSES.__contains__,
-    "step": is_count,
-    "total": is_count,
-    "seconds": _is_amount,
-    _MESSAGE_ON_DISK: _is_text,
     "scores": is_scores,
-    "id": _is_text,
-    "owner": _is_text,
     "name": lambda value: _is_text(value, MAX_NAME),
-    "pinned": _is_bool,
-    "published": _is_bool,
-    "sweep": _is_text,
 }
+"""What JSON may hold for each field of `RunInfo`: by its type, and more narrowly."""
