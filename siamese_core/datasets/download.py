@@ -107,16 +107,20 @@ def fetch(
                 _fetch_file(file, folder, arrived)
             done += file.size_bytes
         progress(total, total)
+        return
     except _Stopped as stopped:
-        raise _failed(download, stopped.cause, stopped.step) from None
+        cause, step = stopped.cause, stopped.step
     except OSError as error:
         # The errors of the network have become _AddressFailed: this one is of the disk.
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            room = f"make room for {megabytes(total - done)} under {folder}"
-            raise _failed(download, "the disk is full", f"{room} and press Download again") from None
-        cause = f"{folder} cannot be written ({error.strerror or error})"
-        step = "allow writing there, or set SIAMESE_DATA to another folder, and press Download again"
-        raise _failed(download, cause, step) from None
+            cause = "the disk is full"
+            step = f"make room for {megabytes(total - done)} under {folder} and press Download again"
+        else:
+            cause = f"{folder} cannot be written ({error.strerror or error})"
+            step = "allow writing there, or set SIAMESE_DATA to another folder, and press Download again"
+    raise DownloadFailed(
+        f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
+    )
 
 
 def is_whole(path: Path, checksum: str) -> bool:
@@ -136,12 +140,6 @@ def matches(stream: BufferedReader, checksum: str) -> bool:
 def megabytes(size: int) -> str:
     """Return bytes as "12 MB", or "0.12 MB"."""
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2f} MB"
-
-
-def _failed(download: Download, cause: str, step: str) -> DownloadFailed:
-    return DownloadFailed(
-        f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
-    )
 
 
 def _fetch_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None]) -> None:
