@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.cli.runs import writing
+from siamese_core.cli.naming import WRITABLE, naming
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
@@ -58,7 +58,7 @@ def _film(options: argparse.Namespace) -> int:
     size = len(message) + len(png)
     if size > MOST_BYTES:
         raise Rejected(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
-    with writing(options.out):
+    with naming(f"--out={options.out}", WRITABLE):
         options.out.mkdir(parents=True, exist_ok=True)
         write_atomic(options.out / FILM, message)
         write_atomic(options.out / PICTURES, png)
