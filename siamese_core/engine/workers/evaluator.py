@@ -62,14 +62,10 @@ class _Evaluator:
         parent.listen(self._on_message)
 
     def run_forever(self) -> None:
-        threading.Thread(target=self._reply_forever, name="requests", daemon=True).start()
+        self._requests.serve_beside()
         while True:
             self._jobs.serve_next()
             gc.collect()
-
-    def _reply_forever(self) -> None:
-        torch.set_num_threads(1)
-        self._requests.serve_forever()
 
     def _on_message(self, meta: dict[str, Any], arrays: Arrays) -> None:
         if meta["do"] == "forget_images":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -71,7 +72,14 @@ class RpcServer:
         """Return whether somebody still waits for the reply."""
         return number in self._open
 
-    def serve_forever(self) -> None:
+    def serve_beside(self) -> None:
+        """Reply in a thread of its own, which takes one CPU."""
+        threading.Thread(target=self._serve_forever, name="requests", daemon=True).start()
+
+    def _serve_forever(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
         while True:
             self.serve_next()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import queue
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -96,7 +95,7 @@ class _Worker:
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
         self._requests = RpcServer(parent, HANDLERS)
-        threading.Thread(target=self._reply_forever, name="requests", daemon=True).start()
+        self._requests.serve_beside()
         parent.listen(self._on_message)
 
     def run_forever(self) -> None:
@@ -106,10 +105,6 @@ class _Worker:
             ready = [run for run in self._runs.values() if run.runnable]
             if ready:
                 self._slice(min(ready, key=lambda run: run.cpu))
-
-    def _reply_forever(self) -> None:
-        torch.set_num_threads(1)
-        self._requests.serve_forever()
 
     def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
