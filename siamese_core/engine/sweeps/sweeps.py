@@ -231,11 +231,8 @@ class Sweeps:
         return found if found is not None and secrets.compare_digest(found.owner.encode(), owner.encode()) else None
 
     def _save(self, sweep: _Sweep) -> None:
-        table = {
-            "schema": SCHEMA, "id": sweep.id, "owner": sweep.owner, "name": sweep.name, "created": sweep.created,
-            "grid": sweep.grid.to_table(), "machine": asdict(sweep.machine),
-            "cells": [_to_table(cell) for cell in sweep.cells], "deleted_at": sweep.deleted_at,
-        }  # fmt: skip
+        written = {"machine": asdict(sweep.machine), "cells": [_to_table(cell) for cell in sweep.cells]}
+        table = {"schema": SCHEMA, **vars(sweep), "grid": sweep.grid.to_table(), **written}
         # A full disk stops no sweep: after a kill it goes on from what was saved last.
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
