@@ -59,7 +59,7 @@ class Engine:
         self._lock = threading.RLock()
         self._runs: dict[str, RunState] = {}
         self.projector = ProjectorClient(self._on_layout, self._lay_out_all)
-        self.ask = TrainerClient(lambda meta, **arrays: self._worker.send(meta, **arrays))
+        self.ask = TrainerClient(lambda meta, **arrays: self.worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
         self.replays = Replays(self.store, self.projector.films)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
@@ -67,7 +67,7 @@ class Engine:
         self.devices: dict[str, str] = {}
         self._problem = ""
         self._false_starts = 0
-        self._worker = self._new_worker()
+        self.worker = self._new_worker()
 
     def start(
         self,
@@ -104,7 +104,7 @@ class Engine:
         with self._lock:
             if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
-                self._worker.send({"do": "stop", "run": run_id})
+                self.worker.send({"do": "stop", "run": run_id})
                 self.projector.forget(run_id)
             self._make_room(owner, background=bool(info.sweep))
             self._runs[run_id] = reopened(info, owner, saved, self._clock())
@@ -123,7 +123,7 @@ class Engine:
             if command == "stop":
                 self.saver.end(run_id, "stopped")
             if run.in_worker or command == "stop":
-                self._worker.send({"do": command, "run": run_id})
+                self.worker.send({"do": command, "run": run_id})
             else:
                 self._submit(run, steps_left=1 if command == "step" else None)
             return True
@@ -183,7 +183,7 @@ class Engine:
         with self._lock:
             for run in [run for run in self._runs.values() if run.experiment.dataset == dataset]:
                 self._forget(run)
-            self._worker.send({"do": "forget_images"})
+            self.worker.send({"do": "forget_images"})
 
     def lay_out_anew(self, owner: str, run_id: str) -> None:
         """Forget where the points were: parts that have come to belong together may have stayed apart."""
@@ -212,9 +212,9 @@ class Engine:
                 if unseen > FORGET_AFTER:
                     self._forget(run)
                 elif unseen > LEASE and run.status == "running":
-                    self._worker.send({"do": "park", "run": run.id})
+                    self.worker.send({"do": "park", "run": run.id})
                 elif unseen > LEASE and run.status == "paused" and run.in_worker:
-                    self._worker.send({"do": "stop", "run": run.id})
+                    self.worker.send({"do": "stop", "run": run.id})
                     run.in_worker = False
 
     def close(self) -> None:
@@ -222,17 +222,13 @@ class Engine:
         self._closed.set()
         # What is to be written may still have to be asked of the worker.
         self.saver.close()
-        self._worker.close()
+        self.worker.close()
         self.projector.close()
 
     @property
     def problem(self) -> str:
         """Return why no run can be trained, or laid out, any more; "" where nothing is wrong."""
         return self._problem or self.projector.problem
-
-    @property
-    def pids(self) -> dict[str, int]:
-        return {"worker": self._worker.pid, "projector": self.projector.pid}
 
     def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
         """Return images as second inputs, for the thread that saves."""
@@ -253,7 +249,7 @@ class Engine:
         run.status = "running" if steps_left is None else "pausing"
         run.in_worker = True
         run.pace_from = None
-        self._worker.send(
+        self.worker.send(
             {
                 "do": "start", "run": run.id, "query": run.experiment.to_query(), "machine": asdict(run.machine),
                 "steps_left": steps_left, "step": run.state.step if run.state else 0,
@@ -264,7 +260,7 @@ class Engine:
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
         self.saver.end(run.id, "interrupted")
-        self._worker.send({"do": "stop", "run": run.id})
+        self.worker.send({"do": "stop", "run": run.id})
         self.projector.forget(run.id)
 
     def _new_worker(self) -> Child:
@@ -326,7 +322,7 @@ class Engine:
                 self._problem = CANNOT_START
                 self.ask.cancel_all()
                 return
-            self._worker = self._new_worker()
+            self.worker = self._new_worker()
             self.ask.cancel_all()
             for run in self._runs.values():
                 run.in_worker = False

@@ -30,21 +30,17 @@ class ProjectorClient:
         self._closed = threading.Event()
         self._deaths = 0
         self.is_warm, self.problem = False, ""
-        self._client = RpcClient(self._send)
+        self._client = RpcClient(lambda meta, **arrays: self.child.send(meta, **arrays))
         self.films = FilmQueue(self._client)
-        self._process = self._new()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self.child = self._new()
 
     def draw(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
         """Lay out the newest embeddings (N, D) of a live run; those that were not laid out yet are dropped."""
-        self._send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
+        self.child.send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
 
     def forget(self, run: str) -> None:
         """Forget where the points of a live run were."""
-        self._send({"do": "forget", "run": run})
+        self.child.send({"do": "forget", "run": run})
 
     def lay_out(self, embeddings: np.ndarray, kind: str) -> PendingReply:
         """Lay out embeddings (N, D) that are no run's; `layout_of` reads the reply."""
@@ -56,10 +52,7 @@ class ProjectorClient:
     def close(self) -> None:
         """End the process."""
         self._closed.set()
-        self._process.close()
-
-    def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        self._process.send(meta, **arrays)
+        self.child.close()
 
     def _new(self) -> Child:
         return Child("siamese_core.engine.workers.projector", self._on_message, self._on_exit)
@@ -82,7 +75,7 @@ class ProjectorClient:
             self.films.close(CANNOT_DRAW)
             self._client.cancel_all()
             return
-        self._process = self._new()
+        self.child = self._new()
         # The film that it was laying out begins again in the new one.
         self._client.cancel_all()
         self._on_new()
