@@ -61,7 +61,7 @@ class Engine:
         self.projector = ProjectorClient(self._on_layout, self._lay_out_all)
         self.ask = TrainerClient(lambda meta, **arrays: self.worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
-        self.replays = Replays(self.store, self.projector.films)
+        self.replays = Replays(self.store, self.projector)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
         self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "leases")
         self.devices: dict[str, str] = {}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from siamese_core.datasets import is_uploaded
-from siamese_core.engine.rpc.client import PendingReply, RpcClient
+from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
 from siamese_core.engine.rpc.model_files import attached
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.runs.model import Model
@@ -186,7 +186,7 @@ class Evaluations:
         self,
         do: str,
         file: ModelFile,
-        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+        on_progress: OnProgress = lambda meta: None,
         **arrays: np.ndarray,
     ) -> PendingReply:
         with self._lock:

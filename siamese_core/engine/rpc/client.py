@@ -22,6 +22,9 @@ class Reply(dict[str, np.ndarray]):
         self.meta = meta or {}
 
 
+OnProgress = Callable[[dict[str, Any]], None]
+"""Takes the meta of each message on how far a request is."""
+
 PendingReply = Future[Reply]
 """Cancelled where the process dies, or fails at it; raises RequestRejected where the process says why it does not."""
 
@@ -32,7 +35,7 @@ class RequestRejected(Rejected):
 
 class _Request(NamedTuple):
     reply: PendingReply
-    on_progress: Callable[[dict[str, Any]], None]
+    on_progress: OnProgress
 
 
 class RpcClient:
@@ -49,7 +52,7 @@ class RpcClient:
         do: str,
         meta: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
-        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+        on_progress: OnProgress = lambda meta: None,
     ) -> PendingReply:
         """Send a request and return at once; who cancels the reply takes the request back.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.client import PendingReply, RpcClient
-from siamese_core.engine.rpc.film_queue import FilmQueue
+from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
 from siamese_core.engine.rpc.pipes import Child
 
 MAX_DEATHS = 20
@@ -31,7 +30,6 @@ class ProjectorClient:
         self._deaths = 0
         self.is_warm, self.problem = False, ""
         self._client = RpcClient(lambda meta, **arrays: self.child.send(meta, **arrays))
-        self.films = FilmQueue(self._client)
         self.child = self._new()
 
     def draw(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
@@ -44,7 +42,16 @@ class ProjectorClient:
 
     def lay_out(self, embeddings: np.ndarray, kind: str) -> PendingReply:
         """Lay out embeddings (N, D) that are no run's; `layout_of` reads the reply."""
-        reply = self._client.call("lay_out", {"kind": kind, "step": 0}, {"embeddings": embeddings})
+        return self._call("lay_out", {"kind": kind, "step": 0}, embeddings)
+
+    def lay_out_film(self, embeddings: np.ndarray, kind: str, on_progress: OnProgress) -> PendingReply:
+        """Lay out the frames of a film, embeddings (F, N, D), each aligned to the one before, behind all live runs."""
+        return self._call("film", {"kind": kind}, embeddings, on_progress)
+
+    def _call(
+        self, do: str, meta: Mapping[str, Any], embeddings: np.ndarray, on_progress: OnProgress = lambda meta: None
+    ) -> PendingReply:
+        reply = self._client.call(do, meta, {"embeddings": embeddings}, on_progress)
         if self.problem:
             self._client.cancel_all()
         return reply
@@ -72,10 +79,8 @@ class ProjectorClient:
         self.is_warm = False
         if self._deaths > MAX_DEATHS:
             self.problem = CANNOT_DRAW
-            self.films.close(CANNOT_DRAW)
             self._client.cancel_all()
             return
         self.child = self._new()
-        # The film that it was laying out begins again in the new one.
         self._client.cancel_all()
         self._on_new()
