@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from siamese_core.datasets import is_uploaded
+from siamese_core.engine.recent import recall
 from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
 from siamese_core.engine.rpc.model_files import attached
 from siamese_core.engine.rpc.pipes import Child
@@ -137,14 +138,13 @@ class Evaluations:
         with self._lock:
             self._sweep_expired()
             key = (kind, file.key)
-            job = self._jobs.get(key)
+            # The one that was polled last is the last to be forgotten.
+            job = recall(self._jobs, key)
             if job is None and start:
                 job = self._start(kind, file)
             if job is None:
                 return None
             job.seen[owner] = self._clock()
-            # The one that was polled last is the last to be forgotten.
-            self._jobs[key] = self._jobs.pop(key)
             ahead = sum(other.number < job.number and other.shown.is_open for other in self._jobs.values())
             return replace(job.shown, ahead=ahead, arrays=dict(job.shown.arrays))
 

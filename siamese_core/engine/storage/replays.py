@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.recent import remember
+from siamese_core.engine.recent import recall, remember
 from siamese_core.engine.rpc.client import PendingReply, RequestRejected
 from siamese_core.engine.rpc.projector_client import ProjectorClient
 from siamese_core.engine.storage.store import RunStore
@@ -75,9 +75,8 @@ class Replays:
             return None
         name = (run, info.updated)
         with self._lock:
-            if name in self._histories:
-                remember(self._histories, name, self._histories[name], MOST_HISTORIES)
-                return self._histories[name]
+            if known := recall(self._histories, name):
+                return known
         # Without the lock: the store has one of its own, and asks for this one while it deletes.
         found = self._store.run_history(owner, run)
         with self._lock:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from siamese_core.datasets import DatasetMissing
-from siamese_core.engine.recent import remember
+from siamese_core.engine.recent import recall, remember
 from siamese_core.engine.rpc.client import Reply, RequestRejected
 from siamese_core.engine.rpc.model_files import received
 from siamese_core.engine.rpc.pipes import Parent
@@ -109,10 +109,9 @@ class _Evaluator:
         """Return the model of a request. Raises ModelRejected where its file cannot be used."""
         key = _key(meta)
         with self._lock:
-            trained = self._models.get(key)
+            trained = recall(self._models, key)
             # For an evaluation, one that had no images is read again: they may have come since.
             if trained is not None and (trained.model.has_images or meta["do"] not in JOBS):
-                remember(self._models, key, trained, MOST_MODELS)
                 return trained
         trained = load(read_model(arrays["file"].tobytes(), meta["uploaded_sets"]))
         with self._lock:
@@ -134,11 +133,8 @@ class _Evaluator:
         return {}
 
     def _compare(self, meta: dict[str, Any], arrays: Arrays) -> Arrays:
-        key = _key(meta)
         with self._lock:
-            found = self._galleries.get(key)
-            if found is not None:
-                remember(self._galleries, key, found, MOST_GALLERIES)
+            found = recall(self._galleries, _key(meta))
         return compare(self._model(meta, arrays), arrays["first"], arrays["second"], found)
 
 
