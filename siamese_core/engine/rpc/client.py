@@ -70,15 +70,13 @@ class RpcClient:
         """Return whether a message of the child was about a request; who waits for it has the reply then."""
         if meta["is"] not in ("progress", "reply", "rejected", "no_reply"):
             return False
-        if meta["is"] == "progress":
-            # None where it was cancelled, here or by the death of the child before.
-            if request := self._open.get(meta["id"]):
-                request.on_progress(meta)
-            return True
-        request = self._close(meta["id"])
+        request = self._open.get(meta["id"]) if meta["is"] == "progress" else self._close(meta["id"])
         if request is None:
-            return True
-        if meta["is"] == "no_reply":
+            # It was cancelled, here or by the death of the child before.
+            pass
+        elif meta["is"] == "progress":
+            request.on_progress(meta)
+        elif meta["is"] == "no_reply":
             request.reply.cancel()
         elif request.reply.set_running_or_notify_cancel():
             if meta["is"] == "reply":
