@@ -107,7 +107,7 @@ def load(folder: Path, name: str = "") -> Checkpoint:
     tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
     return Checkpoint(
         experiment, Machine(**meta["machine"]), TrainingState(meta["step"], tensors), arrays["loss"], arrays["active"],
-        _scored(meta["scores"]), meta["pixels"],
+        meta["scores"], meta["pixels"],
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
     return RunHistory(
         meta["experiment"], meta["steps"], meta["step"], int(images), seconds, eval_images, film,
         # Copies: a view would keep the whole file in memory, with all weights.
-        arrays["loss"].copy(), arrays["active"].copy(), _scored(meta["scores"]), meta["pixels"],
+        arrays["loss"].copy(), arrays["active"].copy(), meta["scores"], meta["pixels"],
     )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
             is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
             and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
         ):  # fmt: skip
-            pass
+            meta["scores"] = list(map(tuple, scores))
         case _:
             raise FolderRejected(damaged)
     curves = [arrays.get("loss"), arrays.get("active")]
@@ -211,10 +211,6 @@ def _is_scored(entry: Any) -> bool:
         case [step, metrics]:
             return is_count(step) and is_scores(metrics)
     return False
-
-
-def _scored(entries: list[Any]) -> Scored:
-    return [(step, metrics) for step, metrics in entries]
 
 
 @contextmanager

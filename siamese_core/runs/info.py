@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +12,7 @@ from urllib.parse import parse_qsl
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.safetensors import Damaged, is_int, is_number, read_json
+from siamese_core.formats.safetensors import Damaged, is_finite, is_int, read_json
 
 INFO = "run.json"
 SCHEMA = 1
@@ -106,7 +105,7 @@ def is_query(value: Any) -> bool:
 
 def is_groups(value: Any) -> bool:
     """Return whether JSON holds a score, or None, by group."""
-    return isinstance(value, dict) and all(score is None or _is_finite(score) for score in value.values())
+    return isinstance(value, dict) and all(score is None or is_finite(score) for score in value.values())
 
 
 def is_scores(value: Any) -> bool:
@@ -126,13 +125,8 @@ def _is_text(value: Any, most: int = 10_000) -> bool:
     return isinstance(value, str) and len(value) <= most
 
 
-def _is_finite(value: Any) -> bool:
-    """A number that a float can hold: JSON knows larger ones."""
-    return is_number(value) and abs(value) <= sys.float_info.max
-
-
 def _is_amount(value: Any) -> bool:
-    return _is_finite(value) and value >= 0
+    return is_finite(value) and value >= 0
 
 
 _OF_TYPE: dict[str, Callable[[Any], bool]] = {
