@@ -66,14 +66,10 @@ class RunWriter:
         """Return whether it is time for the next save."""
         return self._clock() >= self._due
 
-    def wants(self, step: int) -> bool:
-        """Return whether a frame of this step belongs into the film."""
-        return step >= self._next_frame
-
     def add(self, step: int, frame: Frame) -> None:
         """Hold a frame until the next save; drop it where the film has one nearby. The last step's always counts."""
         is_new = not self._frames or step > self._frames[-1][0]
-        if is_new and (step >= self.info.total or self.wants(step)):
+        if is_new and step >= min(self._next_frame, self.info.total):
             self._frames.append((step, replace(frame, metrics={})))
             self._next_frame = (step // self._gap + 1) * self._gap
 
