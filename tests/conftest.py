@@ -49,7 +49,8 @@ all others."""
 
 WITH_UMAP = (
     "tests/embeddings/test_projection.py",
-    "tests/engine/rpc/test_film_queue.py",
+    "tests/engine/rpc/test_projector_client.py",
+    "tests/engine/storage/test_replays.py",
     "tests/export/test_replay_message.py",
 )
 

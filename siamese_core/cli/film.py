@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from siamese_core.cli.naming import WRITABLE, naming
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import replay_message
 from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import files_of, run_history_of
-from siamese_core.runs.history import EvalImages, Film, RunHistory
+from siamese_core.runs.history import RunHistory
 from siamese_core.runs.layouts import Layouts, chained
 
 FILM, PICTURES = "film.bin", "film.png"
@@ -57,14 +58,11 @@ def _film(options: argparse.Namespace) -> int:
     size = len(message) + len(png)
     if size > MOST_BYTES:
         raise Rejected(f"--per-class={options.per_class}: gives {size:,} bytes, at most {MOST_BYTES:,} are wanted")
-    try:
+    with naming(f"--out={options.out}", WRITABLE):
         options.out.mkdir(parents=True, exist_ok=True)
         write_atomic(options.out / FILM, message)
         write_atomic(options.out / PICTURES, png)
         write_atomic(options.out / "experiment.txt", f"{run_history.query}\n".encode())
-    except OSError as error:
-        why = error.strerror or error
-        raise Rejected(f"--out={options.out}: {why}; name a folder that can be written to") from error
     print(f"{len(run_history.film)} pictures of {len(run_history.eval_images.labels)} points, {size:,} bytes")
     return 0
 
@@ -77,7 +75,5 @@ def few_points(run_history: RunHistory, per_class: int) -> RunHistory:
     chosen = np.sort(
         np.concatenate([np.flatnonzero(eval_images.labels == c)[:per_class] for c in np.unique(eval_images.labels)])
     )
-    fewer = EvalImages(eval_images.classes, eval_images.labels[chosen], eval_images.thumbnails[chosen], 1)
-    return replace(
-        run_history, eval_images=fewer, film=Film(film.steps, film.embeddings[:, chosen], film.same, film.different)
-    )
+    fewer = replace(eval_images, labels=eval_images.labels[chosen], thumbnails=eval_images.thumbnails[chosen])
+    return replace(run_history, eval_images=fewer, film=replace(film, embeddings=film.embeddings[:, chosen]))

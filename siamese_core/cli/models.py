@@ -6,8 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 
 from siamese_core.cli.lines import GROUPS, TITLES, comparison_lines, evaluation_lines
+from siamese_core.cli.naming import naming
 from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
@@ -27,11 +27,13 @@ from siamese_core.formats import images
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.formats.text import shortened
 from siamese_core.runs.model import Model, model_of
-from siamese_core.runs.model_file import ModelRejected, read_model, save_model
+from siamese_core.runs.model_file import read_model, save_model
 
 if TYPE_CHECKING:
     from siamese_core.evaluation.evaluate import Gallery
     from siamese_core.evaluation.inference import TrainedModel
+
+A_MODEL = "name a .safetensors file"
 
 IMAGES = ("dataset", *SHAPES)
 OTHER_IMAGES = ("dataset", "held_out", *SHAPES)
@@ -63,21 +65,10 @@ def add_to(commands: Any) -> None:
     compare.set_defaults(run=_compare)
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say whatever is wrong with a model with the name of its file."""
-    try:
-        yield
-    except OSError as error:
-        raise Rejected(f"MODEL={path}: {error.strerror or error}; name a .safetensors file") from None
-    except ModelRejected as rejected:
-        raise Rejected(f"MODEL={path}: {rejected}") from None
-
-
 def _loaded(path: Path) -> TrainedModel:
     from siamese_core.evaluation.inference import load
 
-    with _naming(path):
+    with naming(f"MODEL={path}", A_MODEL):
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         return load(read_model(data))
@@ -101,7 +92,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     there = _on_other_images(trained, options.query)
     for needed in (there, trained) if options.softmax else (there,):
         _check_images(options.model, needed.model)
-    with _naming(options.model):
+    with naming(f"MODEL={options.model}", A_MODEL):
         report = _reported(there)
     threshold = _chosen(report, rule, options.group, there.model)
     softmax = _classifier(trained, options.query) if options.softmax else None
@@ -251,10 +242,8 @@ def _at_threshold(
 def _save(path: Path, model: Model, threshold: Threshold | None) -> None:
     if threshold is None:
         raise Rejected(f"--save: too few test images for a threshold, so {path} is as it was; take another --group")
-    try:
+    with naming(f"--save: {path}", "copy the model to where you may write"):
         save_model(path, replace(model, threshold=threshold))
-    except OSError as error:
-        raise Rejected(f"--save: {path}: {error.strerror or error}; copy the model to where you may write") from None
 
 
 # compare
@@ -267,21 +256,17 @@ def _compare(options: argparse.Namespace) -> int:
     pair = [_picture(path, trained.model) for path in options.pictures]
     if options.invert:
         pair = [255 - picture for picture in pair]
-    with _naming(options.model):
+    with naming(f"MODEL={options.model}", A_MODEL):
         found = _compared(trained, pair, options.threshold)
     print(json.dumps(found, allow_nan=False) if options.json else "\n".join(comparison_lines(found)))
     return 0
 
 
 def _picture(path: Path, model: Model) -> np.ndarray:
-    try:
+    with naming(str(path), "name a picture"):
         with path.open("rb") as file:
             data = file.read(images.MAX_BYTES + 1)
         square = images.square(images.decode(data), uploaded.RAW_SIDE)
-    except OSError as error:
-        raise Rejected(f"{path}: {error.strerror or error}; name a picture") from None
-    except images.ImageRejected as rejected:
-        raise Rejected(f"{path}: {rejected}") from None
     return uploaded.fitted(square, model.shape)
 
 

@@ -6,14 +6,14 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
+from siamese_core.cli.naming import WRITABLE, naming
 from siamese_core.embeddings.thresholds import EER, Threshold
 from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
@@ -76,7 +76,7 @@ def _resume(options: argparse.Namespace) -> int:
         saved.experiment.data.load()
         if saved.finished:
             # Only its model is missing.
-            with _writing(options.folder):
+            with naming(f"--out={options.folder}", WRITABLE):
                 write_model(options.folder, saved, _threshold_of)
             return 0
         return _record(options.folder, saved.experiment, checked(saved.machine), saved, options)
@@ -90,7 +90,7 @@ def _record(
         raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MAX_FRAMES}")
     recorder = _Recorder(folder, experiment, machine, saved, options)
     last = _run(experiment, machine, recorder)
-    with _writing(folder):
+    with naming(f"--out={folder}", WRITABLE):
         recorder.end(last)
     return _report(experiment, last, options.json)
 
@@ -118,7 +118,8 @@ class _Recorder:
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
-        self._writer.note()
+        with suppress(OSError):
+            self._writer.write_info()
 
     def wants_frame(self) -> bool:
         """Return whether the next step is to have a frame; called once a step."""
@@ -208,7 +209,7 @@ def _make_folder(folder: Path) -> None:
         raise Rejected(f"--out={folder}: is a file; name a folder")
     if (folder / MODEL).is_dir():
         raise Rejected(f"--out={folder}: holds a folder named {MODEL}; name another folder")
-    with _writing(folder):
+    with naming(f"--out={folder}", WRITABLE):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
@@ -222,13 +223,3 @@ def _threshold_of(model: Model) -> Threshold | None:
     with suppress(ModelRejected):
         return threshold_of(load(model), EER, "seen")
     return None
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Say what the disk refuses with the name of the folder."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or error
-        raise Rejected(f"--out={folder}: {why}; name a folder that can be written to") from error

@@ -94,10 +94,7 @@ def load_digits() -> Images:
     images = ((bunch.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.int64)
     test = split_digits(labels)
-    arrays = images[~test], labels[~test], images[test], labels[test]
-    for array in arrays:
-        array.setflags(write=False)
-    return Images(*arrays)
+    return Images(images[~test], labels[~test], images[test], labels[test])
 
 
 DIGITS = Dataset(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from io import BufferedReader
 from pathlib import Path
+from time import monotonic
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -83,44 +83,44 @@ def fetch(
     folder: Path,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
-    *,
-    stall_seconds: float = STALL_SECONDS,
-    limit_seconds: float = LIMIT_SECONDS,
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Fetch all files of `download` into `folder`; those that are there and whole stay as they are.
 
     Blocks. `progress(bytes_done, bytes_total)` is called after every piece, `cancelled` asked before the next.
     A piece lies in NAME.part until the file is whole. Raises DownloadFailed.
     """
-    ends, done, total = clock() + limit_seconds, 0, download.size_bytes
+    ends, done, total = monotonic() + LIMIT_SECONDS, 0, download.size_bytes
 
     def arrived(here: int) -> None:
         """After every piece of a file; `here` counts the bytes of this file."""
         progress(min(done + here, total), total)
         if cancelled():
             raise _Stopped("you cancelled it", "press Download and it goes on where it stopped")
-        if clock() >= ends:
-            raise _Stopped(f"it took longer than {_duration(limit_seconds)}", AGAIN)
+        if monotonic() >= ends:
+            raise _Stopped(f"it took longer than {_duration(LIMIT_SECONDS)}", AGAIN)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in download.files:
             arrived(0)
             if not is_whole(folder / file.name, file.checksum):
-                _fetch_file(file, folder, arrived, stall_seconds)
+                _fetch_file(file, folder, arrived)
             done += file.size_bytes
         progress(total, total)
+        return
     except _Stopped as stopped:
-        raise _failed(download, stopped.cause, stopped.step) from None
+        cause, step = stopped.cause, stopped.step
     except OSError as error:
         # The errors of the network have become _AddressFailed: this one is of the disk.
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            room = f"make room for {megabytes(total - done)} under {folder}"
-            raise _failed(download, "the disk is full", f"{room} and press Download again") from None
-        cause = f"{folder} cannot be written ({error.strerror or error})"
-        step = "allow writing there, or set SIAMESE_DATA to another folder, and press Download again"
-        raise _failed(download, cause, step) from None
+            cause = "the disk is full"
+            step = f"make room for {megabytes(total - done)} under {folder} and press Download again"
+        else:
+            cause = f"{folder} cannot be written ({error.strerror or error})"
+            step = "allow writing there, or set SIAMESE_DATA to another folder, and press Download again"
+    raise DownloadFailed(
+        f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
+    )
 
 
 def is_whole(path: Path, checksum: str) -> bool:
@@ -142,18 +142,12 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2f} MB"
 
 
-def _failed(download: Download, cause: str, step: str) -> DownloadFailed:
-    return DownloadFailed(
-        f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
-    )
-
-
-def _fetch_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None], stall_seconds: float) -> None:
+def _fetch_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None]) -> None:
     part = folder / f"{file.name}.part"
     failures: list[_AddressFailed] = []
     for url in file.urls:
         try:
-            _receive(url, file, part, arrived, stall_seconds)
+            _receive(url, file, part, arrived)
             if not is_whole(part, file.checksum):
                 part.unlink()
                 raise _AddressFailed(
@@ -168,14 +162,14 @@ def _fetch_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None], 
     raise _Stopped(" and ".join(causes), failures[-1].step)
 
 
-def _receive(url: str, file: RemoteFile, part: Path, arrived: Callable[[int], None], stall_seconds: float) -> None:
+def _receive(url: str, file: RemoteFile, part: Path, arrived: Callable[[int], None]) -> None:
     """Append to `part` what it lacks, or write it anew where the server gives only the whole file."""
     have = part.stat().st_size if part.exists() else 0
     if have == file.size_bytes and not file.approximate:
         return
     if have > file.most_bytes:
         have = 0
-    with _open(url, have, part, stall_seconds) as response:
+    with _open(url, have, part) as response:
         start = have if response.status == 206 else 0
         if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink(missing_ok=True)
@@ -186,7 +180,7 @@ def _receive(url: str, file: RemoteFile, part: Path, arrived: Callable[[int], No
         whole = start + int(announced) if announced.isdecimal() else None
         _allow(start if whole is None else whole, file, part, url)
         with part.open("ab" if start else "wb") as stream:
-            while piece := _read(response, url, stall_seconds):
+            while piece := _read(response, url):
                 _allow(start + len(piece), file, part, url)
                 stream.write(piece)
                 start += len(piece)
@@ -204,12 +198,12 @@ def _allow(size: int, file: RemoteFile, part: Path, url: str) -> None:
         raise _AddressFailed(cause, "try again later")
 
 
-def _open(url: str, have: int, part: Path, stall_seconds: float) -> HTTPResponse:
+def _open(url: str, have: int, part: Path) -> HTTPResponse:
     headers = {"User-Agent": "siamese-playground", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        response = build_opener(_StayEncrypted()).open(Request(url, headers=headers), timeout=stall_seconds)
+        response = build_opener(_StayEncrypted()).open(Request(url, headers=headers), timeout=STALL_SECONDS)
         assert isinstance(response, HTTPResponse)
         return response
     except HTTPError as error:
@@ -217,25 +211,25 @@ def _open(url: str, have: int, part: Path, stall_seconds: float) -> HTTPResponse
             if error.code == 416 and have:
                 # The server has no such part: what lies here is no beginning of its file.
                 part.unlink(missing_ok=True)
-                return _open(url, 0, part, stall_seconds)
+                return _open(url, 0, part)
             cause = f"{_host(url)} answered with status {error.code} ({error.reason})"
             raise _AddressFailed(cause, "try again later") from None
     except (OSError, HTTPException) as error:
-        raise _network_failure(error, url, stall_seconds) from None
+        raise _network_failure(error, url) from None
 
 
-def _read(response: HTTPResponse, url: str, stall_seconds: float) -> bytes:
+def _read(response: HTTPResponse, url: str) -> bytes:
     try:
         # read1, not read: a trickle must not hide from `arrived`, which looks at the clock and for a cancel.
         return response.read1(CHUNK)
     except (OSError, HTTPException) as error:
-        raise _network_failure(error, url, stall_seconds) from None
+        raise _network_failure(error, url) from None
 
 
-def _network_failure(error: OSError | HTTPException, url: str, stall_seconds: float) -> _AddressFailed:
+def _network_failure(error: OSError | HTTPException, url: str) -> _AddressFailed:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
-        return _AddressFailed(f"{_host(url)} sent nothing for {_duration(stall_seconds)}", AGAIN)
+        return _AddressFailed(f"{_host(url)} sent nothing for {_duration(STALL_SECONDS)}", AGAIN)
     if isinstance(reason, ConnectionResetError | HTTPException):
         return _AddressFailed(f"the connection to {_host(url)} broke off", AGAIN)
     words = getattr(reason, "strerror", None) or str(reason)

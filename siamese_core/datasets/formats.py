@@ -158,15 +158,12 @@ def _images(
 ) -> Images:
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
         _expect(len(images) == len(labels), f"it has {len(images)} images but {len(labels)} labels")
-    arrays = (
+    return Images(
         np.ascontiguousarray(train_images),
         train_labels.astype(np.int64),
         np.ascontiguousarray(test_images),
         test_labels.astype(np.int64),
     )
-    for array in arrays:
-        array.setflags(write=False)
-    return Images(*arrays)
 
 
 def _expect(right: bool, flaw: str) -> None:

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from siamese_core.datasets.bundled import DIGIT_NAMES, FASHION_NAMES, FASHION_PAPER, MNIST_PAPER
+from siamese_core.datasets.download import Download
 from siamese_core.datasets.idx import IdxSet, missing, mnist_like, read_set
+from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
 
 
 @dataclass(frozen=True)
 class FullSet:
-    """Where a whole set may lie. `bundle` is the key of the small set that works without it."""
+    """Where a whole set may lie, beside the folder that it is downloaded to."""
 
-    key: str
-    name: str
-    bundle: str
+    download: Download
     url: str
     files: IdxSet
     torchvision: str
@@ -35,7 +35,7 @@ def cache_root() -> Path:
 def folders(full: FullSet) -> tuple[Path, ...]:
     """Return where the set is looked for, in order: filled by us or by hand, torchvision's copy, Debian's package."""
     root = cache_root()
-    cached = (root / full.key, root / full.torchvision / "raw")
+    cached = (root / full.download.key, root / full.torchvision / "raw")
     return cached if full.package_folder is None else (*cached, full.package_folder)
 
 
@@ -54,7 +54,7 @@ def load_full(full: FullSet) -> Images:
         if folder == full.package_folder
         else f"get it again from {full.url}"
     )
-    return read_set(full.files, folder, f"{again}, or use the bundled {full.bundle} meanwhile")
+    return read_set(full.files, folder, f"{again}, or use the bundled {full.download.bundle} meanwhile")
 
 
 def _folder(full: FullSet) -> Path | None:
@@ -62,22 +62,20 @@ def _folder(full: FullSet) -> Path | None:
 
 
 def _how_to_get(full: FullSet) -> str:
-    folder = cache_root() / full.key
-    names = [file.name for file in full.files.files]
+    folder = cache_root() / full.download.key
+    names = [file.name for file in full.files]
     lacking = missing(full.files, folder)
     partly = f" ({' and '.join(lacking)} still missing there)" if len(lacking) < len(names) else ""
     package = f"install Debian's package {full.package}, " if full.package else ""
     return (
-        f"{full.name} is not on this machine: press Download on the Data page, {package}or put "
+        f"{full.download.title} is not on this machine: press Download on the Data page, {package}or put "
         f"{', '.join(names[:-1])} and {names[-1]} (from {full.url}, as they are or with .gz) into {folder}{partly}; "
-        f"until then there is the bundled {full.bundle}."
+        f"until then there is the bundled {full.download.bundle}."
     )
 
 
 FASHION_MNIST_FULL_SET = FullSet(
-    key="fashion_mnist_full",
-    name="The whole Fashion-MNIST",
-    bundle="fashion_mnist",
+    download=DOWNLOADS["fashion_mnist_full"],
     url="https://github.com/zalandoresearch/fashion-mnist",
     files=mnist_like(
         60_000,
@@ -93,9 +91,7 @@ FASHION_MNIST_FULL_SET = FullSet(
 )
 
 MNIST_FULL_SET = FullSet(
-    key="mnist_full",
-    name="The whole MNIST",
-    bundle="mnist",
+    download=DOWNLOADS["mnist_full"],
     url="https://ossci-datasets.s3.amazonaws.com/mnist/",
     files=mnist_like(
         60_000,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -38,24 +39,13 @@ class IdxFile:
         return len(self.header) + prod(self.shape)
 
 
-@dataclass(frozen=True)
-class IdxSet:
-    """The four files of one image set: images are (N, H, W), labels (N,) and below `classes`."""
-
-    train_images: IdxFile
-    train_labels: IdxFile
-    test_images: IdxFile
-    test_labels: IdxFile
-    classes: int = 10
-
-    @property
-    def files(self) -> tuple[IdxFile, ...]:
-        return self.train_images, self.train_labels, self.test_images, self.test_labels
+IdxSet = tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+"""Training images (N, H, W), their labels (N,), test images and their labels."""
 
 
 def mnist_like(train: int, test: int, *sha256: str) -> IdxSet:
-    """Return the layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet.files`."""
-    return IdxSet(
+    """Return the layout that MNIST and Fashion-MNIST share; `sha256` in the order of `IdxSet`."""
+    return (
         IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
         IdxFile("train-labels-idx1-ubyte", (train,), sha256[1]),
         IdxFile("t10k-images-idx3-ubyte", (test, 28, 28), sha256[2]),
@@ -65,35 +55,21 @@ def mnist_like(train: int, test: int, *sha256: str) -> IdxSet:
 
 def locate(file: IdxFile, folder: Path) -> Path | None:
     """Return the file in `folder`, as it is or with .gz; None where neither is."""
-    for path in (folder / file.name, folder / f"{file.name}.gz"):
-        try:
-            if path.is_file():
-                return path
-        except OSError:  # a folder that may not be entered holds nothing for us
-            return None
-    return None
+    paths = (folder / file.name, folder / f"{file.name}.gz")
+    # Path.is_file raises for a folder that may not be entered; it holds nothing for us.
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def missing(files: IdxSet, folder: Path) -> tuple[str, ...]:
     """Return the names of those of the four files that `folder` lacks."""
-    return tuple(file.name for file in files.files if locate(file, folder) is None)
+    return tuple(file.name for file in files if locate(file, folder) is None)
 
 
 @cache
 def read_set(files: IdxSet, folder: Path, remedy: str) -> Images:
     """Read, check and cache a set. Raises DatasetMissing, whose message ends with `remedy`, for a bad file."""
-    images, labels = (files.train_images, files.test_images), (files.train_labels, files.test_labels)
-    train_images, test_images = (_read(file, folder, remedy)[:, None] for file in images)
-    train_labels, test_labels = (_read_labels(file, folder, remedy, files.classes) for file in labels)
-    return Images(train_images, train_labels, test_images, test_labels)
-
-
-def _read_labels(file: IdxFile, folder: Path, remedy: str, classes: int) -> NDArray[np.int64]:
-    labels = _read(file, folder, remedy).astype(np.int64)
-    if labels.max(initial=0) >= classes:
-        raise DatasetMissing(f"{locate(file, folder)} has labels above {classes - 1}: {remedy}.")
-    labels.setflags(write=False)
-    return labels
+    train, train_labels, test, test_labels = (_read(file, folder, remedy) for file in files)
+    return Images(train[:, None], train_labels.astype(np.int64), test[:, None], test_labels.astype(np.int64))
 
 
 def _read(file: IdxFile, folder: Path, remedy: str) -> NDArray[np.uint8]:
@@ -110,7 +86,6 @@ def _read(file: IdxFile, folder: Path, remedy: str) -> NDArray[np.uint8]:
         raise DatasetMissing(f"{path} cannot be read ({error.strerror or error}): {remedy}.") from None
     if flaw := _flaw(content, file):
         raise DatasetMissing(f"{path} {flaw}: {remedy}.")
-    # An array over bytes is read-only by itself.
     return np.frombuffer(content, np.uint8, offset=len(file.header)).reshape(file.shape)
 
 

@@ -30,6 +30,10 @@ class Images:
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        for array in vars(self).values():
+            array.setflags(write=False)
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -18,6 +18,7 @@ from siamese_core.datasets.full import cache_root
 from siamese_core.datasets.prepared import cached
 from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+from siamese_core.formats.files import size_of
 
 Parse = Callable[..., Images]
 """Takes the files of a set as streams, in the order of its record."""
@@ -90,14 +91,7 @@ def _read(download: Download, parse: Parse, folder: Path) -> Images:
 
 
 def _lacking(download: Download, folder: Path) -> tuple[str, ...]:
-    return tuple(file.name for file in download.files if not _is_there(folder / file.name))
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size > 0
-    except OSError:  # a folder that may not be entered holds nothing for us
-        return False
+    return tuple(file.name for file in download.files if not size_of(folder / file.name))
 
 
 def _lfw(archive: BufferedReader) -> Images:

@@ -100,18 +100,7 @@ def shapes(classes: int, rotation: float, scale: float, noise: float) -> Dataset
         scale: 0 to 1, how much sizes vary and shapes leave the middle; at 1 the smallest have 0.3 of the full size,
             and a shape may lie anywhere within the frame.
         noise: 0 to 1, the standard deviation of Gaussian noise, as a share of white.
-
-    Raises:
-        ValueError: a number out of its range.
     """
-    for name, value, low, high in (
-        ("classes", classes, 2, len(_SHAPES)),
-        ("rotation", rotation, 0, 180),
-        ("scale", scale, 0, 1),
-        ("noise", noise, 0, 1),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value}; it may be {low} to {high}")
     return Dataset(
         key="shapes",
         title="Shapes, drawn here",
@@ -134,8 +123,6 @@ def _draw(classes: int, rotation: float, scale: float, noise: float) -> Images:
     drawn = [_draw_class(label, rotation, scale, noise) for label in range(classes)]
     images = np.stack(drawn, axis=1).reshape(-1, 1, SIZE, SIZE)
     labels = np.resize(np.arange(classes, dtype=np.int64), len(images))
-    for array in (images, labels):
-        array.setflags(write=False)
     train = TRAIN_PER_CLASS * classes
     return Images(images[:train], labels[:train], images[train:], labels[train:])
 

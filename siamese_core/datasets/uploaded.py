@@ -66,9 +66,8 @@ def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> I
     """Return images (C, side, side), split class by class: `test_percent` of each, but at least one on either side.
 
     Which are for testing is decided by their content, so the same images are always split in the same way. A class
-    with a single one has no test image. Raises `TooFew` where fewer than two classes have two pictures.
+    with a single one has no test image.
     """
-    check(pictures)
     images = np.stack([resized(pixels, side, colour) for pixels in pictures.pixels])
     order = np.array([int.from_bytes(hashlib.sha256(p.tobytes()).digest()[:7], "big") for p in pictures.pixels])
     test = np.zeros(len(images), dtype=bool)
@@ -79,22 +78,20 @@ def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> I
     return Images(images[~test], pictures.labels[~test], images[test], pictures.labels[test])
 
 
-def check(pictures: Pictures) -> None:
-    """Raise TooFew where there is not enough to make a pair of the same class, and one of different classes."""
+def without_singletons(pictures: Pictures) -> Pictures:
+    """Return all classes but those of a single image: it has no partner to learn with, and none to be found by.
+
+    Raises TooFew where not enough is left to make a pair of the same class, and one of different classes.
+    """
     counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
-    if (counts >= 2).sum() < 2:
+    classes = np.flatnonzero(counts >= 2)
+    if len(classes) < 2:
         raise TooFew(
-            f"Pairs need at least 2 classes with 2 pictures each, and here are {(counts >= 2).sum()}: "
+            f"Pairs need at least 2 classes with 2 pictures each, and here are {len(classes)}: "
             "put the pictures of each class into a folder of its own, named like the class."
         )
-
-
-def without_singletons(pictures: Pictures) -> Pictures:
-    """Return all classes but those of a single image: it has no partner to learn with, and none to be found by."""
-    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
-    if (counts >= 2).all():
+    if len(classes) == len(counts):
         return pictures
-    classes = np.flatnonzero(counts >= 2)
     chosen = np.isin(pictures.labels, classes)
     labels = np.searchsorted(classes, pictures.labels[chosen])
     return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in classes))

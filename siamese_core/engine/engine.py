@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_core.engine.repeating import repeated
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
@@ -58,16 +59,15 @@ class Engine:
         self._lock = threading.RLock()
         self._runs: dict[str, RunState] = {}
         self.projector = ProjectorClient(self._on_layout, self._lay_out_all)
-        self.ask = TrainerClient(lambda meta, **arrays: self._worker.send(meta, **arrays))
+        self.ask = TrainerClient(lambda meta, **arrays: self.worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
-        self.replays = Replays(self.store, self.projector.films)
+        self.replays = Replays(self.store, self.projector)
         self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
-        self._closed = threading.Event()
+        self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "leases")
         self.devices: dict[str, str] = {}
         self._problem = ""
         self._false_starts = 0
-        self._worker = self._new_worker()
-        threading.Thread(target=self._sweep_forever, name="leases", daemon=True).start()
+        self.worker = self._new_worker()
 
     def start(
         self,
@@ -89,8 +89,9 @@ class Engine:
         with self._lock:
             self._make_room(owner, background)
             run = RunState(
-                new_id(), owner, experiment, machine, experiment.projection, self._clock(), background, sweep
-            )
+                id=new_id(), owner=owner, experiment=experiment, machine=machine, projection=experiment.projection,
+                seen_at=self._clock(), background=background, sweep=sweep,
+            )  # fmt: skip
             self._runs[run.id] = run
             if sweep or (save and not background):
                 self.saver.begin(run.id, owner_hash or hashed(owner), experiment, machine, sweep)
@@ -103,7 +104,7 @@ class Engine:
         with self._lock:
             if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
-                self._worker.send({"do": "stop", "run": run_id})
+                self.worker.send({"do": "stop", "run": run_id})
                 self.projector.forget(run_id)
             self._make_room(owner, background=bool(info.sweep))
             self._runs[run_id] = reopened(info, owner, saved, self._clock())
@@ -122,7 +123,7 @@ class Engine:
             if command == "stop":
                 self.saver.end(run_id, "stopped")
             if run.in_worker or command == "stop":
-                self._worker.send({"do": command, "run": run_id})
+                self.worker.send({"do": command, "run": run_id})
             else:
                 self._submit(run, steps_left=1 if command == "step" else None)
             return True
@@ -182,7 +183,7 @@ class Engine:
         with self._lock:
             for run in [run for run in self._runs.values() if run.experiment.dataset == dataset]:
                 self._forget(run)
-            self._worker.send({"do": "forget_images"})
+            self.worker.send({"do": "forget_images"})
 
     def lay_out_anew(self, owner: str, run_id: str) -> None:
         """Forget where the points were: parts that have come to belong together may have stayed apart."""
@@ -211,9 +212,9 @@ class Engine:
                 if unseen > FORGET_AFTER:
                     self._forget(run)
                 elif unseen > LEASE and run.status == "running":
-                    self._worker.send({"do": "park", "run": run.id})
+                    self.worker.send({"do": "park", "run": run.id})
                 elif unseen > LEASE and run.status == "paused" and run.in_worker:
-                    self._worker.send({"do": "stop", "run": run.id})
+                    self.worker.send({"do": "stop", "run": run.id})
                     run.in_worker = False
 
     def close(self) -> None:
@@ -221,17 +222,13 @@ class Engine:
         self._closed.set()
         # What is to be written may still have to be asked of the worker.
         self.saver.close()
-        self._worker.close()
+        self.worker.close()
         self.projector.close()
 
     @property
     def problem(self) -> str:
         """Return why no run can be trained, or laid out, any more; "" where nothing is wrong."""
         return self._problem or self.projector.problem
-
-    @property
-    def pids(self) -> dict[str, int]:
-        return {"worker": self._worker.pid, "projector": self.projector.pid}
 
     def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
         """Return images as second inputs, for the thread that saves."""
@@ -252,7 +249,7 @@ class Engine:
         run.status = "running" if steps_left is None else "pausing"
         run.in_worker = True
         run.pace_from = None
-        self._worker.send(
+        self.worker.send(
             {
                 "do": "start", "run": run.id, "query": run.experiment.to_query(), "machine": asdict(run.machine),
                 "steps_left": steps_left, "step": run.state.step if run.state else 0,
@@ -263,7 +260,7 @@ class Engine:
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
         self.saver.end(run.id, "interrupted")
-        self._worker.send({"do": "stop", "run": run.id})
+        self.worker.send({"do": "stop", "run": run.id})
         self.projector.forget(run.id)
 
     def _new_worker(self) -> Child:
@@ -325,7 +322,7 @@ class Engine:
                 self._problem = CANNOT_START
                 self.ask.cancel_all()
                 return
-            self._worker = self._new_worker()
+            self.worker = self._new_worker()
             self.ask.cancel_all()
             for run in self._runs.values():
                 run.in_worker = False
@@ -337,7 +334,3 @@ class Engine:
             self._submit(run, steps_left=1 if run.status == "pausing" else None)
         else:
             self.saver.end(run.id, run.status, run.message)
-
-    def _sweep_forever(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            self.sweep_expired()

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from siamese_core.datasets import is_uploaded
-from siamese_core.engine.rpc.client import PendingReply, RpcClient
+from siamese_core.engine.recent import recall
+from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
 from siamese_core.engine.rpc.model_files import attached
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.runs.model import Model
@@ -99,7 +100,7 @@ class Evaluations:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._child: Child | None = None
+        self.child: Child | None = None
         self._ready = False
         self._closed = False
         self._false_starts = 0
@@ -120,11 +121,6 @@ class Evaluations:
         """Return why nothing can be evaluated on this machine; empty where nothing is wrong."""
         return CANNOT_START if self._false_starts >= MAX_FALSE_STARTS else ""
 
-    @property
-    def pid(self) -> int | None:
-        with self._lock:
-            return self._child.pid if self._child else None
-
     def check(self, file: ModelFile) -> PendingReply:
         """Return nothing; raises RequestRejected where the tensors are not those of the experiment's network."""
         return self._call("check", file)
@@ -142,14 +138,13 @@ class Evaluations:
         with self._lock:
             self._sweep_expired()
             key = (kind, file.key)
-            job = self._jobs.get(key)
+            # The one that was polled last is the last to be forgotten.
+            job = recall(self._jobs, key)
             if job is None and start:
                 job = self._start(kind, file)
             if job is None:
                 return None
             job.seen[owner] = self._clock()
-            # The one that was polled last is the last to be forgotten.
-            self._jobs[key] = self._jobs.pop(key)
             ahead = sum(other.number < job.number and other.shown.is_open for other in self._jobs.values())
             return replace(job.shown, ahead=ahead, arrays=dict(job.shown.arrays))
 
@@ -167,14 +162,14 @@ class Evaluations:
         with self._lock:
             for key in [key for key, job in self._jobs.items() if job.dataset == dataset]:
                 self._drop(key)
-            if self._child is not None:
-                self._child.send({"do": "forget_images", "dataset": dataset})
+            if self.child is not None:
+                self.child.send({"do": "forget_images", "dataset": dataset})
 
     def close(self) -> None:
         """End the process, and what waits for it; it does not start again."""
         with self._lock:
             self._closed = True
-            child = self._child
+            child = self.child
         # Not under the lock: it waits for the thread that hands us messages, and that one may wait for our lock.
         if child is not None:
             child.close()
@@ -191,7 +186,7 @@ class Evaluations:
         self,
         do: str,
         file: ModelFile,
-        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+        on_progress: OnProgress = lambda meta: None,
         **arrays: np.ndarray,
     ) -> PendingReply:
         with self._lock:
@@ -214,14 +209,14 @@ class Evaluations:
     def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         with self._lock:
             self._begin_process()
-            if self._child is None:
+            if self.child is None:
                 self._gone()
             else:
-                self._child.send(meta, **arrays)
+                self.child.send(meta, **arrays)
 
     def _begin_process(self) -> None:
-        if self._child is None and not self._closed and not self.problem:
-            self._child = Child("siamese_core.engine.workers.evaluator", self._on_message, self._gone)
+        if self.child is None and not self._closed and not self.problem:
+            self.child = Child("siamese_core.engine.workers.evaluator", self._on_message, self._gone)
 
     def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:
@@ -253,7 +248,7 @@ class Evaluations:
         """The process has ended, and with it what it worked on, and the galleries that it had built."""
         with self._lock:
             self._false_starts += not self._ready
-            self._child = None
+            self.child = None
             self._ready = False
             self._sent.clear()
             self._client.cancel_all()

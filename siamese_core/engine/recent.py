@@ -8,6 +8,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+def recall(recent: dict[K, V], key: K) -> V | None:
+    """Return what is remembered under `key`, which is now the one used last; None where nothing is."""
+    if key in recent:
+        recent[key] = recent.pop(key)
+    return recent.get(key)
+
+
 def remember(recent: dict[K, V], key: K, value: V, most: int) -> list[K]:
     """Put `value` behind all that was used before it; return the keys of those that make room, used longest ago."""
     recent.pop(key, None)

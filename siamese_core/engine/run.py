@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.runs.folder import Checkpoint
-from siamese_core.runs.history import MAX_SCORES
+from siamese_core.runs.history import MAX_SCORES, Scored
 from siamese_core.runs.info import RunInfo
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -61,69 +60,50 @@ def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number:
     return Layout(number=number, **known, **(empty | dict(arrays)))
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True)
 class RunView:
-    """A run as a page reads it, at one moment. Arrays over steps: `loss`, `active` (S,); `scores` are per frame."""
+    """A run as a page reads it, at one moment. Arrays over steps: `loss`, `active` (S,); `scores` are per frame.
+
+    Arrays and lists are replaced, never changed, so that views may share them.
+    """
 
     id: str
     experiment: Experiment
     machine: Machine
-    status: Status
-    message: str
-    step: int
-    images: int
-    seconds: float
-    steps_per_second: float
-    loss: np.ndarray
-    active: np.ndarray
-    scores: list[tuple[int, dict[str, Scores]]]
-    frame: Frame | None
-    frame_step: int
-    layout: Layout | None
-    alarm: str | None
-    pixel_baseline: Scores | None
     projection: str
-
-    @property
-    def live(self) -> bool:
-        return self.status in LIVE
-
-
-@dataclass
-class RunState:
-    """A run as the engine has it; written by the reader threads, under the engine's lock."""
-
-    id: str
-    owner: str
-    experiment: Experiment
-    machine: Machine
-    projection: str
-    seen_at: float
-    background: bool = False
-    sweep: str = ""
     status: Status = "running"
-    in_worker: bool = False
     message: str = ""
     step: int = 0
     images: int = 0
     seconds: float = 0.0
-    loss: array[float] = field(default_factory=lambda: array("f"))
-    active: array[float] = field(default_factory=lambda: array("f"))
-    scores: list[tuple[int, dict[str, Scores]]] = field(default_factory=list)
+    steps_per_second: float = 0.0
+    loss: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    active: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    scores: Scored = field(default_factory=list)
     frame: Frame | None = None
     frame_step: int = 0
     layout: Layout | None = None
     alarm: str | None = None
     pixel_baseline: Scores | None = None
-    state: TrainingState | None = None
-    deaths: int = 0
-    restarted_at: int = 0
-    pace_from: tuple[float, int] | None = None
-    steps_per_second: float = 0.0
 
     @property
     def live(self) -> bool:
         return self.status in LIVE
+
+
+@dataclass(kw_only=True)
+class RunState(RunView):
+    """A run as the engine has it; written by the reader threads, under the engine's lock."""
+
+    owner: str
+    seen_at: float
+    background: bool = False
+    sweep: str = ""
+    in_worker: bool = False
+    state: TrainingState | None = None
+    deaths: int = 0
+    restarted_at: int = 0
+    pace_from: tuple[float, int] | None = None
 
     def on_message(self, meta: Mapping[str, Any], arrays: dict[str, np.ndarray], now: float) -> None:
         """Take in what the worker sends of this run, but for its end."""
@@ -156,14 +136,13 @@ class RunState:
         """Take in losses of steps (S,); those of a step made again after a restart replace the earlier ones."""
         if len(steps):
             self.rewind(int(steps[0]) - 1)
-            self.loss.extend(loss.tolist())
-            self.active.extend(active.tolist())
+            self.loss = np.concatenate([self.loss, loss], dtype=np.float32)
+            self.active = np.concatenate([self.active, active], dtype=np.float32)
 
     def rewind(self, step: int) -> None:
         """Forget what came after a step."""
-        del self.loss[step:], self.active[step:]
-        while self.scores and self.scores[-1][0] > step:
-            self.scores.pop()
+        self.loss, self.active = self.loss[:step], self.active[:step]
+        self.scores = [scored for scored in self.scores if scored[0] <= step]
 
     def goes_back(self) -> bool:
         """Return to its last state, for its worker has died; False for a run that killed too many: it has failed."""
@@ -177,7 +156,7 @@ class RunState:
 
     def score(self, step: int, metrics: dict[str, Scores]) -> None:
         """Take in the scores of a frame."""
-        self.scores.append((step, metrics))
+        self.scores = [*self.scores, (step, metrics)]
         if len(self.scores) > MAX_SCORES:
             # Every other one: a long run keeps its shape, and a bounded history.
             self.scores = self.scores[::2]
@@ -186,27 +165,23 @@ class RunState:
         """Return the run as it was at its state: what came after that will be made again."""
         assert self.state is not None, "only a run with a state is saved"
         step = self.state.step
-        loss, active = (np.array(values[:step], np.float32) for values in (self.loss, self.active))
         scores = [scored for scored in self.scores if scored[0] <= step]
-        return Checkpoint(self.experiment, self.machine, self.state, loss, active, scores, self.pixel_baseline)
+        curves = self.loss[:step], self.active[:step]
+        return Checkpoint(self.experiment, self.machine, self.state, *curves, scores, self.pixel_baseline)
 
     def view(self) -> RunView:
         """Return the run as a page reads it, which does not change any more."""
-        shown = {field.name: getattr(self, field.name) for field in fields(RunView)}
-        copies = {"loss": np.array(self.loss, np.float32), "active": np.array(self.active, np.float32)}
-        return RunView(**shown | copies | {"scores": list(self.scores)})
+        return RunView(**{field.name: getattr(self, field.name) for field in fields(RunView)})
 
 
 def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
     """Return a run as it was saved, with all that is known of its past."""
-    background = bool(info.sweep)
-    run = RunState(
-        info.id, owner, saved.experiment, saved.machine, saved.experiment.projection, seen_at, background, info.sweep
-    )
-    run.loss.extend(saved.loss.tolist())
-    run.active.extend(saved.active.tolist())
-    run.scores, run.pixel_baseline, run.state = list(saved.scores), saved.pixel_baseline, saved.state
-    run.step = run.restarted_at = saved.state.step
-    images, run.seconds = saved.state.tensors["counters"][:2].tolist()
-    run.images = int(images)
-    return run
+    state = saved.state
+    images, seconds = state.tensors["counters"][:2].tolist()
+    return RunState(
+        id=info.id, owner=owner, experiment=saved.experiment, machine=saved.machine, seen_at=seen_at,
+        projection=saved.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
+        step=state.step, restarted_at=state.step, images=int(images), seconds=seconds, state=state,
+        # Copies: a view would keep the whole file in memory, with all weights.
+        loss=saved.loss.copy(), active=saved.active.copy(), scores=saved.scores, pixel_baseline=saved.pixel_baseline,
+    )  # fmt: skip

@@ -79,11 +79,6 @@ class ImageRejected(Rejected):
         super().__init__(REASONS[reason])
         self.reason = reason
 
-    @property
-    def message(self) -> str:
-        """Return the sentence of REASONS."""
-        return str(self)
-
 
 def decode(data: bytes) -> Image.Image:
     """Return the image in a PNG, JPEG, GIF, BMP or WebP file: mode "RGB" or "L", upright, on white, without metadata.

@@ -231,6 +231,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, float) or is_int(value)
 
 
+def is_finite(value: Any) -> bool:
+    """Return whether this is a number that a float can hold: JSON knows larger ones."""
+    return is_number(value) and abs(value) <= sys.float_info.max
+
+
 def shown(value: Any) -> str:
     """Return what a file says, fit for one line of a message."""
     return shortened(value if isinstance(value, str) else reprlib.repr(value))

@@ -92,18 +92,22 @@ def packed_run(saved: Checkpoint) -> bytes:
     return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
 
 
-def load(folder: Path) -> Checkpoint:
-    """Read a run. Raises FolderRejected for one that is torn, foreign, of another version, or whose images are gone."""
-    meta, arrays = _run_of(_read(folder / RUN), str(folder))
+def load(folder: Path, name: str = "") -> Checkpoint:
+    """Read a run. Raises FolderRejected for one that is torn, foreign, of another version, or whose images are gone.
+
+    Messages begin with `name`, or with the path of the folder.
+    """
+    name = name or str(folder)
+    meta, arrays = _run_of(_read(folder, RUN, name), name)
     experiment, ignored = Experiment.from_query(meta["experiment"])
     if ignored:
-        raise FolderRejected(f"{folder}: {ignored[0]}")
+        raise FolderRejected(f"{name}: {ignored[0]}")
     if f"{TENSOR}generator" not in arrays or meta["steps"] != experiment.steps:
-        raise FolderRejected(f"{folder}: its {RUN} has nothing to go on from; train the run again")
+        raise FolderRejected(f"{name}: its {RUN} has nothing to go on from; train the run again")
     tensors = {name.removeprefix(TENSOR): array for name, array in arrays.items() if name.startswith(TENSOR)}
     return Checkpoint(
         experiment, Machine(**meta["machine"]), TrainingState(meta["step"], tensors), arrays["loss"], arrays["active"],
-        _scored(meta["scores"]), meta["pixels"],
+        meta["scores"], meta["pixels"],
     )  # fmt: skip
 
 
@@ -117,10 +121,10 @@ def rewind(folder: Path, step: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Return name → content of what `run_history_of` reads. Raises FolderRejected."""
-    names = [RUN, EVAL_IMAGES, *(f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))]
-    return {name: _read(folder / name) for name in names}
+def files_of(folder: Path, name: str = "") -> dict[str, bytes]:
+    """Return name → content of what `run_history_of` reads. Raises FolderRejected, which begins as that of `load`."""
+    frames = (f"{FRAMES}{path.name}" for path in sorted((folder / FRAMES).glob(f"*{SUFFIX}")))
+    return {file: _read(folder, file, name or str(folder)) for file in (RUN, EVAL_IMAGES, *frames)}
 
 
 def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
@@ -141,7 +145,7 @@ def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
     return RunHistory(
         meta["experiment"], meta["steps"], meta["step"], int(images), seconds, eval_images, film,
         # Copies: a view would keep the whole file in memory, with all weights.
-        arrays["loss"].copy(), arrays["active"].copy(), _scored(meta["scores"]), meta["pixels"],
+        arrays["loss"].copy(), arrays["active"].copy(), meta["scores"], meta["pixels"],
     )  # fmt: skip
 
 
@@ -165,13 +169,12 @@ def eval_images_of(
     return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 
 
-def _read(path: Path) -> bytes:
+def _read(folder: Path, file: str, name: str) -> bytes:
     try:
-        return path.read_bytes()
+        return (folder / file).read_bytes()
     except OSError as error:
         why = error.strerror or error
-        folder = path.parent.parent if path.parent.name == FRAMES[:-1] else path.parent
-        raise FolderRejected(f"{folder}: holds no run ({why}); name a folder that train --out has written") from None
+        raise FolderRejected(f"{name}: holds no run ({why}); name a folder that train --out has written") from None
 
 
 def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -191,7 +194,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
             is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
             and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
         ):  # fmt: skip
-            pass
+            meta["scores"] = list(map(tuple, scores))
         case _:
             raise FolderRejected(damaged)
     curves = [arrays.get("loss"), arrays.get("active")]
@@ -208,10 +211,6 @@ def _is_scored(entry: Any) -> bool:
         case [step, metrics]:
             return is_count(step) and is_scores(metrics)
     return False
-
-
-def _scored(entries: list[Any]) -> Scored:
-    return [(step, metrics) for step, metrics in entries]
 
 
 @contextmanager

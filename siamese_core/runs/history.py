@@ -170,8 +170,7 @@ def read_eval_images(content: bytes) -> EvalImages:
 
 def joined(films: Sequence[Film], last: int) -> Film:
     """Join parts of one film, in order; leave out frames beyond step `last`. Raises Damaged where they do not fit."""
-    parts = [cut(film, last) for film in films]
-    parts = [film for film in parts if len(film)]
+    parts = [part for film in films if len(part := cut(film, last))]
     if not parts:
         return NO_FILM
     if len({(f.embeddings.shape[1:], f.same.shape[1:], f.different.shape[1:]) for f in parts}) > 1:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
-from siamese_core.formats.safetensors import Damaged, is_int, is_number, read_json
+from siamese_core.formats.safetensors import Damaged, is_finite, is_int, read_json
 
 INFO = "run.json"
 SCHEMA = 1
@@ -85,12 +85,12 @@ def read_info(content: bytes) -> RunInfo:
         table = read_json(content.decode())
     except ValueError as error:
         raise Damaged from error
-    if not isinstance(table, dict) or table.pop("schema", None) != SCHEMA or table.keys() != _KINDS.keys():
+    if not isinstance(table, dict) or table.pop("schema", None) != SCHEMA:
         raise Damaged
-    if not all(fits(table[name]) for name, fits in _KINDS.items()):
+    table["message"] = table.pop(_MESSAGE_ON_DISK, None)
+    if table.keys() != _FITS.keys() or not all(fits(table[name]) for name, fits in _FITS.items()):
         raise Damaged
-    message = table.pop(_MESSAGE_ON_DISK)
-    return RunInfo(**{**table, "message": message, "machine": Machine(**table["machine"])})
+    return RunInfo(**{**table, "machine": Machine(**table["machine"])})
 
 
 def is_count(value: Any) -> bool:
@@ -105,7 +105,7 @@ def is_query(value: Any) -> bool:
 
 def is_groups(value: Any) -> bool:
     """Return whether JSON holds a score, or None, by group."""
-    return isinstance(value, dict) and all(score is None or _is_finite(score) for score in value.values())
+    return isinstance(value, dict) and all(score is None or is_finite(score) for score in value.values())
 
 
 def is_scores(value: Any) -> bool:
@@ -125,34 +125,21 @@ def _is_text(value: Any, most: int = 10_000) -> bool:
     return isinstance(value, str) and len(value) <= most
 
 
-def _is_finite(value: Any) -> bool:
-    """A number that a float can hold: JSON knows larger ones."""
-    return is_number(value) and abs(value) <= sys.float_info.max
-
-
 def _is_amount(value: Any) -> bool:
-    return _is_finite(value) and value >= 0
+    return is_finite(value) and value >= 0
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_KINDS = {
+_OF_TYPE: dict[str, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "float": _is_amount,
+    "int": is_count,
+    "bool": lambda value: isinstance(value, bool),
+}
+_FITS = {field.name: _OF_TYPE[field.type] for field in fields(RunInfo) if field.type in _OF_TYPE} | {
     "query": is_query,
     "machine": is_machine,
-    "created": _is_amount,
-    "updated": _is_amount,
     "status": STATUSES.__contains__,
-    "step": is_count,
-    "total": is_count,
-    "seconds": _is_amount,
-    _MESSAGE_ON_DISK: _is_text,
     "scores": is_scores,
-    "id": _is_text,
-    "owner": _is_text,
     "name": lambda value: _is_text(value, MAX_NAME),
-    "pinned": _is_bool,
-    "published": _is_bool,
-    "sweep": _is_text,
 }
+"""What JSON may hold for each field of `RunInfo`: by its type, and more narrowly."""

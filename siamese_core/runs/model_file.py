@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from siamese_core.embeddings.thresholds import RuleError, Threshold, rule_of
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats import safetensors
 from siamese_core.formats.files import write_atomic
-from siamese_core.formats.safetensors import AGAIN, ModelRejected, is_int, is_number, refuse, shown, sizes
+from siamese_core.formats.safetensors import AGAIN, ModelRejected, is_finite, is_int, is_number, refuse, shown, sizes
 from siamese_core.formats.text import shortened
 from siamese_core.runs.model import Model
 
@@ -201,7 +200,7 @@ def _is_rule(rule: Any) -> bool:
 
 
 THRESHOLD: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "value": ("a finite number", lambda v: is_number(v) and abs(v) <= sys.float_info.max),
+    "value": ("a finite number", is_finite),
     "rule": ("eer, hand, far=0.01 or costs=10:1:0.5 (with numbers of its own)", _is_rule),
     "group": ("seen or held_out", lambda v: v in ("seen", "held_out")),
     **dict.fromkeys(("false_accept", "false_reject"), ("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)),

@@ -33,10 +33,6 @@ from siamese_core.runs.model_file import save_model
 NOT_SAVED = "Not saved: {why}. The training goes on."
 
 
-def no_threshold(model: Model) -> None:
-    """Return None: what a process without torch knows of a model's threshold."""
-
-
 class RunWriter:
     """Writes one run into a folder that the caller has locked.
 
@@ -55,7 +51,7 @@ class RunWriter:
         clock: Callable[[], float] = time.monotonic,
         *,
         saved: Checkpoint | None = None,
-        threshold_of: Callable[[Model], Threshold | None] = no_threshold,
+        threshold_of: Callable[[Model], Threshold | None] = lambda model: None,
     ) -> None:
         self.folder, self.info, self.saved, self.problem = folder, info, saved, ""
         self._transform, self._threshold_of = transform, threshold_of
@@ -70,14 +66,10 @@ class RunWriter:
         """Return whether it is time for the next save."""
         return self._clock() >= self._due
 
-    def wants(self, step: int) -> bool:
-        """Return whether a frame of this step belongs into the film."""
-        return step >= self._next_frame
-
     def add(self, step: int, frame: Frame) -> None:
         """Hold a frame until the next save; drop it where the film has one nearby. The last step's always counts."""
         is_new = not self._frames or step > self._frames[-1][0]
-        if is_new and (step >= self.info.total or self.wants(step)):
+        if is_new and step >= min(self._next_frame, self.info.total):
             self._frames.append((step, replace(frame, metrics={})))
             self._next_frame = (step // self._gap + 1) * self._gap
 
@@ -86,54 +78,45 @@ class RunWriter:
         if status in ENDED:
             # First the model: a run that is killed in between is gone on with, and writes it again.
             write_model(self.folder, checkpoint, self._threshold_of)
-        if checkpoint is self.saved:
-            self.note(status=status, message=message)
-        else:
-            self._save(checkpoint, status, message)
-
-    def note(self, **changes: Any) -> None:
-        """Write what has changed of the run's `info`, and nothing else."""
-        try:
-            self._write_info(**changes)
-            self.problem = ""
-        except OSError as error:
-            self.problem = NOT_SAVED.format(why=error.strerror or error)
-
-    def put_off(self) -> None:
-        """Postpone the next save by the usual time between two."""
-        self._due = self._clock() + self._every
-
-    def _save(self, checkpoint: Checkpoint, status: str, message: str) -> None:
         begun = self._clock()
-        step = checkpoint.state.step
-        frames = [(at, frame) for at, frame in self._frames if at <= step]
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / EVAL_IMAGES).exists():
-                of = checkpoint.experiment
-                eval_images = eval_images_of(of.data, of.view, of.branches, self._transform)
-                write_atomic(self.folder / EVAL_IMAGES, packed_eval_images(eval_images))
-                # Once a run: it says nothing of how long the next save takes.
-                begun = self._clock()
-            save(self.folder, checkpoint, frames)
-            self._frames = self._frames[len(frames) :]
+            if checkpoint is not self.saved:
+                begun = self._save_files(checkpoint)
             seconds = float(checkpoint.state.tensors["counters"][1])
             scores = checkpoint.scores[-1][1] if checkpoint.scores else {}
-            self._write_info(step=step, seconds=seconds, scores=scores, status=status, message=message)
+            self.write_info(step=checkpoint.state.step, seconds=seconds, scores=scores, status=status, message=message)
             self.saved, self.problem = checkpoint, ""
         except OSError as error:
             self.problem = NOT_SAVED.format(why=error.strerror or error)
         now = self._clock()
         self._due = now + max(self._every, min((now - begun) / SAVE_SHARE, SAVE_AT_LEAST_EVERY))
 
-    def _write_info(self, **changes: Any) -> None:
+    def write_info(self, **changes: Any) -> None:
+        """Write what a list shows of the run, and nothing else. Raises OSError."""
         self.info = replace(self.info, updated=time.time(), **changes)
         write_atomic(self.folder / INFO, packed_info(self.info))
 
+    def put_off(self) -> None:
+        """Postpone the next save by the usual time between two."""
+        self._due = self._clock() + self._every
 
-def write_model(
-    folder: Path, checkpoint: Checkpoint, threshold_of: Callable[[Model], Threshold | None] = no_threshold
-) -> None:
+    def _save_files(self, checkpoint: Checkpoint) -> float:
+        """Write all but the run's info and model; return when the part began that each save has."""
+        begun = self._clock()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / EVAL_IMAGES).exists():
+            of = checkpoint.experiment
+            eval_images = eval_images_of(of.data, of.view, of.branches, self._transform)
+            write_atomic(self.folder / EVAL_IMAGES, packed_eval_images(eval_images))
+            # Once a run: it says nothing of how long the next save takes.
+            begun = self._clock()
+        frames = [(at, frame) for at, frame in self._frames if at <= checkpoint.state.step]
+        save(self.folder, checkpoint, frames)
+        self._frames = self._frames[len(frames) :]
+        return begun
+
+
+def write_model(folder: Path, checkpoint: Checkpoint, threshold_of: Callable[[Model], Threshold | None]) -> None:
     """Write the model that a run has come to; none where its images have gone. Raises OSError."""
     with suppress(DatasetMissing):
         model = model_of(checkpoint.experiment, checkpoint.state)

@@ -72,8 +72,8 @@ def _evaluated(evaluations: Evaluations, dataset: str, wanted: str) -> Iterator[
     started = time.perf_counter()
     _done(evaluations, "evaluate", file)
     seconds = time.perf_counter() - started
-    assert evaluations.pid is not None
-    peak = _peak(evaluations.pid)
+    assert evaluations.child is not None
+    peak = _peak(evaluations.child.pid)
     count = len(DATASETS[dataset].load().test_labels)
     yield f"evaluating {count:,} test images; most memory of that process", f"{seconds:.1f} s, {peak:.0f} MB", wanted
 

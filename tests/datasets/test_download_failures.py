@@ -55,17 +55,21 @@ def test_more_than_announced_is_not_written(tmp_path: Path) -> None:
         assert tiny.progress == [(0, 1000)]
 
 
-def test_a_silent_server_is_given_up_and_its_bytes_stay(tmp_path: Path) -> None:
+def test_a_silent_server_is_given_up_and_its_bytes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamese_core.datasets.download.STALL_SECONDS", 1.0)
     with attempt(tmp_path, Served(CONTENT, sends=1000, then="stall")) as tiny:
-        message = tiny.failure(stall_seconds=1.0)
+        message = tiny.failure()
         assert "127.0.0.1 sent nothing for 1 s: press Download again and it goes on where it stopped" in message
         assert tiny.part.read_bytes() == CONTENT[:1000]
 
 
-def test_a_slow_download_stops_at_the_limit_and_goes_on_later(tmp_path: Path) -> None:
+def test_a_slow_download_stops_at_the_limit_and_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count()
+    monkeypatch.setattr("siamese_core.datasets.download.LIMIT_SECONDS", 2.0)
     with attempt(tmp_path, Served(CONTENT)) as tiny:
-        message = tiny.failure(limit_seconds=2.0, clock=lambda: float(next(ticks)))
+        with monkeypatch.context() as slow:
+            slow.setattr("siamese_core.datasets.download.monotonic", lambda: float(next(ticks)))
+            message = tiny.failure()
         assert "it took longer than 2 s: press Download again and it goes on where it stopped" in message
         assert CONTENT.startswith(tiny.part.read_bytes()) and tiny.part.stat().st_size > 0
         tiny.fetch()

@@ -77,8 +77,8 @@ def test_a_download_is_encrypted_checked_and_named_plainly(download: Download) -
 
 def test_what_is_downloaded_of_the_full_sets_is_what_their_loaders_look_for() -> None:
     for full in (MNIST_FULL_SET, FASHION_MNIST_FULL_SET):
-        names = [file.name for file in DOWNLOADS[full.key].files]
-        assert names == [f"{file.name}.gz" for file in full.files.files]
+        names = [file.name for file in full.download.files]
+        assert names == [f"{file.name}.gz" for file in full.files]
 
 
 @pytest.mark.parametrize("record", REMOTE, ids=lambda record: record.key)

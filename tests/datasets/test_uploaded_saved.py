@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +97,10 @@ def test_the_key_is_of_the_content(folder: Path) -> None:
 
 
 def test_any_other_content_has_another_key() -> None:
-    pixel = two(1, 2)
-    pixel.train_images[0, 0, 1, 1] += 1
-    label = two(1, 2)
-    label.test_labels[0] = 1
+    images = two(1, 2)
+    pixels = images.train_images.copy()
+    pixels[0, 0, 1, 1] += 1
+    pixel, label = replace(images, train_images=pixels), replace(images, test_labels=np.array([1, 1]))
     keys = [
         save("t", CLASSES, two(1, 2)), save("t", CLASSES, pixel), save("t", CLASSES, label),
         save("t", ("Anna", "Eva"), two(1, 2)), save("u", CLASSES, two(1, 2)),

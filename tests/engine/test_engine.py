@@ -158,7 +158,7 @@ def test_a_run_that_rested_does_not_starve_the_others(engine: Engine) -> None:
 def test_a_pause_holds_when_the_end_of_the_lease_overtakes_it(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     until_step(engine, run, 1)
-    engine._worker.send({"do": "park", "run": run})
+    engine.worker.send({"do": "park", "run": run})
     engine.command(ANN, run, "pause")
     until_status(engine, run, "paused")
 
@@ -201,7 +201,7 @@ def test_a_run_long_unseen_is_forgotten(engine: Engine, clock: Clock) -> None:
 def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: Engine) -> None:
     run = engine.start(ANN, LONG)
     saved = until(lambda: (s := engine._runs[run].state) is not None and s.step > 10 and s, "a state").step
-    os.kill(engine.pids["worker"], signal.SIGKILL)
+    os.kill(engine.worker.pid, signal.SIGKILL)
     until(lambda: engine._runs[run].deaths == 1, "the death")
     again = until_step(engine, run, saved + 1)
     assert again.status == "running"
@@ -213,11 +213,11 @@ def test_kill_9_of_the_worker_restarts_its_runs_from_their_last_state(engine: En
 def test_kill_9_of_the_projector_costs_a_layout_and_no_run(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
     until(lambda: poll(engine, run).layout, "a layout")
-    before = engine.pids["projector"]
+    before = engine.projector.child.pid
     engine._runs[run].layout = None
     os.kill(before, signal.SIGKILL)
     until(lambda: poll(engine, run).layout, "a layout of the new process")
-    assert engine.pids["projector"] != before
+    assert engine.projector.child.pid != before
 
 
 def test_the_layout_has_every_eval_image_and_its_neighbours_in_the_embedding_space(engine: Engine) -> None:
@@ -298,7 +298,7 @@ SERVER = """
 import sys, time
 from siamese_core.engine import Engine
 engine = Engine()
-print(*engine.pids.values(), flush=True)
+print(engine.worker.pid, engine.projector.child.pid, flush=True)
 time.sleep(600)
 """
 

@@ -109,11 +109,11 @@ def test_a_later_start_on_deleted_pictures_fails_with_the_message(engine: Engine
     experiment = on(key)
     until_step(engine, engine.start(ANN, experiment), 1)
     delete(engine, key)
-    before = engine.pids["worker"]
+    before = engine.worker.pid
     failed = until_status(engine, engine.start(ANN, experiment), "failed")
     assert (failed.message, failed.step, failed.frame) == (GONE, 0, None)
     until_step(engine, engine.start(ANN, OTHER), 1)
-    assert engine.pids["worker"] == before, "and the worker lives"
+    assert engine.worker.pid == before, "and the worker lives"
 
 
 def test_deleting_what_nobody_trains_on_changes_nothing(engine: Engine) -> None:
@@ -131,7 +131,7 @@ def test_a_run_whose_uploaded_pictures_have_gone_ends_when_its_worker_begins_aga
     for run in (uploaded_run, digits):
         until_step(engine, run, 1)
     uploaded.delete(key)
-    process = psutil.Process(engine.pids["worker"])
+    process = psutil.Process(engine.worker.pid)
     os.kill(process.pid, signal.SIGKILL)
     failed = until_status(engine, uploaded_run, "failed")
     assert failed.message == GONE
@@ -145,16 +145,16 @@ def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(
     until_step(engine, digits, 1)
     broken = Experiment(dataset="digits", encoder="mlp", steps=5)
     object.__setattr__(broken, "steps", -5)
-    before = engine.pids["worker"]
+    before = engine.worker.pid
     failed = until_status(engine, engine.start(ANN, broken), "failed")
     assert failed.message == Experiment.from_query("steps=-5")[1][0].why != ""
     until_step(engine, digits, poll(engine, digits).step + 20)
-    assert engine.pids["worker"] == before
+    assert engine.worker.pid == before
 
 
 def test_the_same_pictures_uploaded_again_at_once_are_not_deleted_by_a_worker_that_is_late(engine: Engine) -> None:
     key = uploaded_set("a")
-    worker = psutil.Process(engine.pids["worker"])
+    worker = psutil.Process(engine.worker.pid)
     worker.suspend()
     delete(engine, key)
     assert uploaded_set("a") == key

@@ -232,8 +232,7 @@ def test_kill_9_ends_what_is_open_and_the_next_poll_is_served_by_a_new_process(
     until_status(evaluations, "evaluate", file, "done")
     until_status(evaluations, "reference", file, "done")
     until_status(evaluations, "reference", other, "done")
-    first = evaluations.pid
-    assert first is not None
+    first = evaluations.child.pid
     with held(evaluations):
         working = file_of(replace(model, steps=5))
         poll(evaluations, ANN, "reference", working)
@@ -245,11 +244,11 @@ def test_kill_9_ends_what_is_open_and_the_next_poll_is_served_by_a_new_process(
         assert until_status(evaluations, "reference", working, "failed").message == DIED
     assert poll(evaluations, BEN, "reference", working).status == "failed"
     assert poll(evaluations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
-    assert evaluations.pid is None, "polling what is finished needs no process"
+    assert evaluations.child is None, "polling what is finished needs no process"
 
     evaluations.cancel(ANN, "reference", working)
     assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and poll try again"
-    assert evaluations.pid not in (None, first)
+    assert evaluations.child is not None and evaluations.child.pid != first
     until_status(evaluations, "reference", working, "done")
     assert "near" not in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
     assert poll(evaluations, ANN, "reference", file).status != "done", "a reference died with its process"
@@ -261,14 +260,14 @@ def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_a
     model: Model, file: ModelFile
 ) -> None:
     evaluations = Evaluations()
-    assert evaluations.pid is None, "it starts with the first request or poll"
+    assert evaluations.child is None, "it starts with the first request or poll"
     assert evaluations.poll(ANN, "evaluate", file, start=False) is None
     evaluations.cancel(ANN, "evaluate", file)
     evaluations.forget_images("digits")
-    assert evaluations.pid is None
+    assert evaluations.child is None
     reply = evaluations.check(file)
-    assert evaluations.pid is not None
-    process = psutil.Process(evaluations.pid)
+    assert evaluations.child is not None
+    process = psutil.Process(evaluations.child.pid)
     poll(evaluations, ANN, "evaluate", file)
     evaluations.close()
     assert reply.cancelled()
@@ -277,7 +276,7 @@ def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_a
     assert evaluations.check(file).cancelled()
     assert poll(evaluations, ANN, "reference", file).status == "failed"
     assert not evaluations.ready
-    assert evaluations.pid is None
+    assert evaluations.child is None
     evaluations.close()
 
 
@@ -300,9 +299,9 @@ def test_a_model_travels_to_a_process_once_and_to_the_next_one_again(
         assert evaluations.check(file).result(PATIENCE) == {}
         assert evaluations.explain(file, pair[0], pair[0]).result(PATIENCE).keys() == {"shown", "occlusion", "gradient"}
         assert carried == [True, False, False]
-        assert evaluations.pid is not None
-        os.kill(evaluations.pid, signal.SIGKILL)
-        until(lambda: evaluations.pid is None, "the death")
+        assert evaluations.child is not None
+        os.kill(evaluations.child.pid, signal.SIGKILL)
+        until(lambda: evaluations.child is None, "the death")
         np.testing.assert_array_equal(evaluations.compare(file, pair, pair).result(PATIENCE)["value"], before)
         assert carried == [True, False, False, True]
     finally:

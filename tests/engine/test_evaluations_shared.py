@@ -262,6 +262,6 @@ def test_a_process_is_ready_when_it_says_so_and_each_new_one_is_waited_for(
     processes[0].on_message({"is": "ready"}, {})
     assert evaluations.ready
     processes[0].on_exit()
-    assert evaluations.pid is None
+    assert evaluations.child is None
     assert not evaluations.ready
     assert len(processes) == 2

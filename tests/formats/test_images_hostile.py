@@ -49,7 +49,7 @@ def test_a_refusal_is_one_plain_message_that_says_what_to_do(key: str) -> None:
 def test_a_refusal_carries_its_reason_and_its_message() -> None:
     with pytest.raises(ImageRejected) as caught:
         decode(b"")
-    assert (caught.value.reason, caught.value.message) == ("empty", REASONS["empty"])
+    assert (caught.value.reason, str(caught.value)) == ("empty", REASONS["empty"])
     assert str(caught.value) == REASONS["empty"]
 
 

@@ -134,7 +134,7 @@ def outcome(file: bytes) -> str:
     try:
         image = decode(file)
     except ImageRejected as refused:
-        if refused.message == REASONS[refused.reason]:
+        if str(refused) == REASONS[refused.reason]:
             return refused.reason
         raise
     assert image.mode in ("L", "RGB") and image.info in ({}, {"first_frame_only": True})

@@ -45,8 +45,10 @@ def test_a_frame_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: 
 def test_a_long_run_has_a_film_of_a_bounded_number_of_frames(tmp_path: Path) -> None:
     total = 100_000
     run = writer_in(tmp_path, Clock(), total)
-    wanted = [step for step in range(1, total + 1) if run.wants(step) and run.add(step, frame_at(step)) is None]
-    assert MAX_FRAMES - 1 <= len(wanted) <= MAX_FRAMES + 1
+    frame = frame_at(1)
+    for step in range(1, total + 1):
+        run.add(step, frame)
+    assert MAX_FRAMES - 1 <= len(run._frames) <= MAX_FRAMES + 1
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,19 +124,13 @@ class Attempt:
     def part(self) -> Path:
         return self.folder / f"{NAME}.part"
 
-    def fetch(self, cancelled: Callable[[], bool] = lambda: False, **settings: Any) -> None:
-        fetch(
-            self.download,
-            self.folder,
-            lambda done, total: self.progress.append((done, total)),
-            cancelled,
-            **{"stall_seconds": 10.0} | settings,
-        )
+    def fetch(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        fetch(self.download, self.folder, lambda done, total: self.progress.append((done, total)), cancelled)
 
-    def failure(self, **settings: Any) -> str:
+    def failure(self, cancelled: Callable[[], bool] = lambda: False) -> str:
         """The message of the DownloadFailed, which must name the set, end with the bundled one and be one sentence."""
         with pytest.raises(DownloadFailed) as caught:
-            self.fetch(**settings)
+            self.fetch(cancelled)
         message = str(caught.value)
         assert message.startswith("Tiny: not downloaded, because ")
         assert message.endswith("; until then there is the bundled digits.")

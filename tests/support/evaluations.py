@@ -53,8 +53,8 @@ def pictures_of(model: Model, count: int = 3) -> np.ndarray:
 @contextmanager
 def held(evaluations: Evaluations) -> Iterator[None]:
     """The process stands still, so that what is requested meanwhile waits, however fast the machine is."""
-    assert evaluations.pid is not None
-    process = psutil.Process(evaluations.pid)
+    assert evaluations.child is not None
+    process = psutil.Process(evaluations.child.pid)
     process.suspend()
     try:
         yield

@@ -192,7 +192,7 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
     for pair in listed.pairs:
         names.setdefault(pair.first, pair.first_name)
         names.setdefault(pair.second, pair.second_name)
-    messages = [text.BROKEN.format(name=names[n], message=outcome.message) for n, outcome in broken.items()]
+    messages = [text.BROKEN.format(name=names[n], message=outcome) for n, outcome in broken.items()]
     more = len(messages) - pair_lists.MAX_PROBLEMS
     if more > 0:
         messages[pair_lists.MAX_PROBLEMS :] = [text.MORE_BROKEN.format(count=f"{more:,}")]

@@ -104,7 +104,7 @@ def _uploaded(model: Model, kind: str, label: str, draw: Callable[..., object]) 
             found.append(_image(data, model, side))
         except ImageRejected as rejected:
             st.error(
-                text.REJECTED.format(side=text.SIDES[side], message=escape_markdown(rejected.message)),
+                text.REJECTED.format(side=text.SIDES[side], message=escape_markdown(str(rejected))),
                 icon=":material/error:",
             )
             return None

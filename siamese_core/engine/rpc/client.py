@@ -22,6 +22,9 @@ class Reply(dict[str, np.ndarray]):
         self.meta = meta or {}
 
 
+OnProgress = Callable[[dict[str, Any]], None]
+"""Takes the meta of each message on how far a request is."""
+
 PendingReply = Future[Reply]
 """Cancelled where the process dies, or fails at it; raises RequestRejected where the process says why it does not."""
 
@@ -32,7 +35,7 @@ class RequestRejected(Rejected):
 
 class _Request(NamedTuple):
     reply: PendingReply
-    on_progress: Callable[[dict[str, Any]], None]
+    on_progress: OnProgress
 
 
 class RpcClient:
@@ -49,7 +52,7 @@ class RpcClient:
         do: str,
         meta: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
-        on_progress: Callable[[dict[str, Any]], None] = lambda meta: None,
+        on_progress: OnProgress = lambda meta: None,
     ) -> PendingReply:
         """Send a request and return at once; who cancels the reply takes the request back.
 
@@ -67,15 +70,13 @@ class RpcClient:
         """Return whether a message of the child was about a request; who waits for it has the reply then."""
         if meta["is"] not in ("progress", "reply", "rejected", "no_reply"):
             return False
-        if meta["is"] == "progress":
-            # None where it was cancelled, here or by the death of the child before.
-            if request := self._open.get(meta["id"]):
-                request.on_progress(meta)
-            return True
-        request = self._close(meta["id"])
+        request = self._open.get(meta["id"]) if meta["is"] == "progress" else self._close(meta["id"])
         if request is None:
-            return True
-        if meta["is"] == "no_reply":
+            # It was cancelled, here or by the death of the child before.
+            pass
+        elif meta["is"] == "progress":
+            request.on_progress(meta)
+        elif meta["is"] == "no_reply":
             request.reply.cancel()
         elif request.reply.set_running_or_notify_cancel():
             if meta["is"] == "reply":

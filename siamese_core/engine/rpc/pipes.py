@@ -61,15 +61,12 @@ class Child:
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
             env={**environment, **ONE_THREAD},
         )  # fmt: skip
+        self.pid = self._process.pid
         self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._on_message, self._on_exit = on_message, on_exit
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._write)]
         for thread in self._threads:
             thread.start()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
         """Send a message and return at once: a child that still imports torch does not read yet, and nobody waits.

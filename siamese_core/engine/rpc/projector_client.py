@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.rpc.client import PendingReply, RpcClient
-from siamese_core.engine.rpc.film_queue import FilmQueue
+from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
 from siamese_core.engine.rpc.pipes import Child
 
 MAX_DEATHS = 20
@@ -30,25 +29,29 @@ class ProjectorClient:
         self._closed = threading.Event()
         self._deaths = 0
         self.is_warm, self.problem = False, ""
-        self._client = RpcClient(self._send)
-        self.films = FilmQueue(self._client)
-        self._process = self._new()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self._client = RpcClient(lambda meta, **arrays: self.child.send(meta, **arrays))
+        self.child = self._new()
 
     def draw(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
         """Lay out the newest embeddings (N, D) of a live run; those that were not laid out yet are dropped."""
-        self._send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
+        self.child.send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
 
     def forget(self, run: str) -> None:
         """Forget where the points of a live run were."""
-        self._send({"do": "forget", "run": run})
+        self.child.send({"do": "forget", "run": run})
 
     def lay_out(self, embeddings: np.ndarray, kind: str) -> PendingReply:
         """Lay out embeddings (N, D) that are no run's; `layout_of` reads the reply."""
-        reply = self._client.call("lay_out", {"kind": kind, "step": 0}, {"embeddings": embeddings})
+        return self._call("lay_out", {"kind": kind, "step": 0}, embeddings)
+
+    def lay_out_film(self, embeddings: np.ndarray, kind: str, on_progress: OnProgress) -> PendingReply:
+        """Lay out the frames of a film, embeddings (F, N, D), each aligned to the one before, behind all live runs."""
+        return self._call("film", {"kind": kind}, embeddings, on_progress)
+
+    def _call(
+        self, do: str, meta: Mapping[str, Any], embeddings: np.ndarray, on_progress: OnProgress = lambda meta: None
+    ) -> PendingReply:
+        reply = self._client.call(do, meta, {"embeddings": embeddings}, on_progress)
         if self.problem:
             self._client.cancel_all()
         return reply
@@ -56,10 +59,7 @@ class ProjectorClient:
     def close(self) -> None:
         """End the process."""
         self._closed.set()
-        self._process.close()
-
-    def _send(self, meta: dict[str, Any], **arrays: np.ndarray) -> None:
-        self._process.send(meta, **arrays)
+        self.child.close()
 
     def _new(self) -> Child:
         return Child("siamese_core.engine.workers.projector", self._on_message, self._on_exit)
@@ -79,10 +79,8 @@ class ProjectorClient:
         self.is_warm = False
         if self._deaths > MAX_DEATHS:
             self.problem = CANNOT_DRAW
-            self.films.close(CANNOT_DRAW)
             self._client.cancel_all()
             return
-        self._process = self._new()
-        # The film that it was laying out begins again in the new one.
+        self.child = self._new()
         self._client.cancel_all()
         self._on_new()

@@ -5,16 +5,18 @@ One thread has one film laid out at a time, so that no more than one is in memor
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from siamese_core.engine.recent import remember
-from siamese_core.engine.rpc.client import RequestRejected
-from siamese_core.engine.rpc.film_queue import FilmQueue
+import numpy as np
+
+from siamese_core.engine.recent import recall, remember
+from siamese_core.engine.rpc.client import PendingReply, RequestRejected
+from siamese_core.engine.rpc.projector_client import ProjectorClient
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures.thumbnail import layout_png
@@ -31,6 +33,13 @@ MOST_HISTORIES = 6
 MOST_WAITING = 200
 """Films of runs that have ended; later ones are laid out when somebody plays them."""
 
+MAX_DEATHS = 2
+"""Projection processes that may die over one film."""
+
+TOO_HEAVY = (
+    "The projection process died over it twice: see the server's log, or record the run with another projection."
+)
+
 NO_ROOM = "the server has no room for its pictures ({why})"
 OUR_ERROR = "by an error of ours ({name}): see the server's log"
 
@@ -46,14 +55,17 @@ class LayoutProgress:
 class Replays:
     """What is played of saved runs: their histories, and the layouts of their films."""
 
-    def __init__(self, store: RunStore, films: FilmQueue) -> None:
-        self._store, self._films = store, films
+    def __init__(self, store: RunStore, projector: ProjectorClient) -> None:
+        self._store, self._projector = store, projector
         self._lock = threading.Lock()
         self._asked = threading.Condition(self._lock)
         self._histories: dict[tuple[str, float], RunHistory] = {}
         self._problems: dict[str, tuple[float, str]] = {}
         self._waiting: list[RunInfo] = []
+        # The film under way: None again where its run is deleted.
         self._current: RunInfo | None = None
+        self._progress = LayoutProgress()
+        self._reply = PendingReply()
         threading.Thread(target=self._lay_out_forever, name="films", daemon=True).start()
 
     def run_history(self, owner: str, run: str) -> RunHistory | None:
@@ -63,9 +75,8 @@ class Replays:
             return None
         name = (run, info.updated)
         with self._lock:
-            if name in self._histories:
-                remember(self._histories, name, self._histories[name], MOST_HISTORIES)
-                return self._histories[name]
+            if known := recall(self._histories, name):
+                return known
         # Without the lock: the store has one of its own, and asks for this one while it deletes.
         found = self._store.run_history(owner, run)
         with self._lock:
@@ -90,11 +101,12 @@ class Replays:
         with self._asked:
             if run in self._problems and self._problems[run][0] == info.updated:
                 return self._problems[run][1]
-            if self._current is None or self._current.id != run:
-                # Who watches comes before all that nobody watches.
-                self._waiting = [info, *(other for other in self._waiting if other.id != run)]
-                self._asked.notify()
-        return LayoutProgress(*(self._films.progress(run) or (0, 0)))
+            if self._current is not None and self._current.id == run:
+                return self._progress
+            # Who watches comes before all that nobody watches.
+            self._waiting = [info, *(other for other in self._waiting if other.id != run)]
+            self._asked.notify()
+        return LayoutProgress()
 
     def is_drawing(self, run: str) -> bool:
         """Return whether its layouts are on their way."""
@@ -115,13 +127,18 @@ class Replays:
             self._waiting = [info for info in self._waiting if info.id != run]
             for name in [name for name in self._histories if name[0] == run]:
                 del self._histories[name]
-        self._films.cancel(run)
+            is_current, reply = self._current is not None and self._current.id == run, self._reply
+            if is_current:
+                self._current = None
+        if is_current:
+            reply.cancel()
 
     def _lay_out_forever(self) -> None:
         while True:
             with self._asked:
                 self._asked.wait_for(lambda: self._waiting)
                 info = self._current = self._waiting.pop(0)
+                self._progress = LayoutProgress()
             why = ""
             try:
                 self._lay_out(info)
@@ -133,23 +150,42 @@ class Replays:
                 pass
             except Exception as error:
                 # Other films are still to be laid out.
-                traceback.print_exc(file=sys.stderr)
+                traceback.print_exc()
                 why = OUR_ERROR.format(name=type(error).__name__)
             with self._lock:
-                self._current = None
-                if why:
+                if why and self._current is info:
                     self._problems[info.id] = (info.updated, why)
+                self._current = None
 
     def _lay_out(self, info: RunInfo) -> None:
         run_history = self.run_history(info.owner, info.id)
         if run_history is None or not len(run_history.film) or self._store.has(info.id, _name(run_history.film)):
             return
         experiment, _ = Experiment.from_query(run_history.query)
-        layouts = self._films.begin(info.id, experiment.projection, run_history.film.embeddings).result()
+        layouts = self._laid_out(info, experiment.projection, run_history.film.embeddings)
         for earlier in self._store.folder(info.id).glob("layouts-*"):
             earlier.unlink()
         self._store.attach(info.id, THUMBNAIL, layout_png(layouts.xy[-1], run_history.eval_images.labels))
         self._store.attach(info.id, _name(run_history.film), packed_layouts(layouts))
+
+    def _laid_out(self, info: RunInfo, kind: str, embeddings: np.ndarray) -> Layouts:
+        """Wait for the layouts of a film; where the process dies over it, the next one begins it again, once.
+
+        Raises RequestRejected, and CancelledError for a run that is deleted meanwhile.
+        """
+        for _ in range(MAX_DEATHS):
+            with self._lock:
+                if self._current is not info:
+                    raise CancelledError
+                self._progress = LayoutProgress()
+                self._reply = self._projector.lay_out_film(embeddings, kind, self._on_progress)
+            with suppress(CancelledError):
+                arrays = self._reply.result()
+                return Layouts(kind, arrays["xy"], arrays["neighbours"])
+        raise RequestRejected(self._projector.problem or TOO_HEAVY)
+
+    def _on_progress(self, meta: dict[str, Any]) -> None:
+        self._progress = LayoutProgress(meta["done"], meta["of"])
 
 
 def _name(film: Film) -> str:

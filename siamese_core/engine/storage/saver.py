@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from siamese_core.datasets import DatasetMissing
-from siamese_core.engine.storage.store import RunStore
+from siamese_core.engine.storage.store import THIS_RUN, RunStore
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame
@@ -74,13 +73,13 @@ class RunSaver:
         lock = ExitStack()
         try:
             lock.enter_context(locked(folder))
-            saved = load(folder)
+            saved = load(folder, THIS_RUN)
             info = replace(info, status="running", step=saved.state.step, message="")
             self._add(info, lock, saved)
         except (FolderRejected, OSError) as error:
             lock.close()
             self.store.release(run_id)
-            raise FolderRejected(str(error).replace(str(folder), "This run")) from error
+            raise FolderRejected(str(error).replace(str(folder), THIS_RUN)) from error
         self.store.put(info)
         return info, saved
 
@@ -143,7 +142,7 @@ class RunSaver:
                 self.store.sweep_expired()
             except Exception:
                 # Whatever it is, other runs are still to be saved.
-                traceback.print_exc(file=sys.stderr)
+                traceback.print_exc()
 
     def _ready(self) -> str | None:
         """Return a run with something to write now."""
@@ -171,7 +170,7 @@ class RunSaver:
         except (FolderRejected, DatasetMissing) as error:
             writer.problem = NOT_SAVED.format(why=error)
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             writer.problem = NOT_SAVED.format(why=f"an error of ours, {type(error).__name__}")
         with self._lock:
             run.retry = retry and not self._closed

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_core.engine.storage.limits import Limits
-from siamese_core.formats.files import PART, write_atomic
+from siamese_core.formats.files import PART, size_of, write_atomic
 from siamese_core.formats.safetensors import Damaged
 from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
 from siamese_core.runs.history import RunHistory
@@ -28,6 +28,9 @@ from siamese_core.runs.info import INFO, MAX_NAME, RunInfo, packed_info, read_in
 
 ABANDONED_AFTER = 3600.0
 """Seconds after which what somebody has not finished, or not finished deleting, is left over from a kill."""
+
+THIS_RUN = "This run"
+"""Names a run in messages: where it lies on the server's disk is nobody's business."""
 
 UNDO_FOR = 30.0
 """Seconds in which a deleted run can be had back."""
@@ -92,30 +95,16 @@ class RunStore:
 
     def files(self, owner: str, run: str) -> dict[str, bytes] | None:
         """Return its files, to be handed on. Raises FolderRejected where they are damaged, as all here do."""
-        if self.find(owner, run) is None:
-            return None
-        with self._without_its_path(run):
-            return files_of(self.folder(run))
+        return files_of(self.folder(run), THIS_RUN) if self.find(owner, run) is not None else None
 
     def run_history(self, owner: str, run: str) -> RunHistory | None:
         """Return what was recorded of it; None for an unknown run."""
         files = self.files(owner, run)
-        return run_history_of(files, "This run") if files is not None else None
+        return run_history_of(files, THIS_RUN) if files is not None else None
 
     def saved(self, owner: str, run: str) -> Checkpoint | None:
         """Return its newest state, with its weights. Raises FolderRejected also where its images have gone."""
-        if self.find(owner, run) is None:
-            return None
-        with self._without_its_path(run):
-            return load(self.folder(run))
-
-    @contextmanager
-    def _without_its_path(self, run: str) -> Iterator[None]:
-        """Take out of messages where it lies on the server's disk: that is nobody's business."""
-        try:
-            yield
-        except FolderRejected as rejected:
-            raise FolderRejected(str(rejected).replace(str(self.folder(run)), "This run")) from None
+        return load(self.folder(run), THIS_RUN) if self.find(owner, run) is not None else None
 
     def change(self, owner: str, run: str, **changes: Any) -> bool:
         """Set `name`, `pinned`, `published`; False where it is not this owner's."""
@@ -279,7 +268,7 @@ class RunStore:
 
     def _measure(self, run: str) -> None:
         walked = os.walk(self.folder(run))
-        self._bytes[run] = sum(_size(Path(parent) / name) for parent, _, names in walked for name in names)
+        self._bytes[run] = sum(size_of(Path(parent) / name) for parent, _, names in walked for name in names)
 
     def _make_room(self, newest: RunInfo) -> None:
         """Delete the oldest for one that has come: of its owner where there are too many, then of who takes most."""
@@ -321,10 +310,3 @@ class RunStore:
         for table in (self._deleted, self._infos, self._bytes):
             table.pop(run, None)
         self._trash.append(gone)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import time
+from dataclasses import replace
 
 from siamese_core.engine.engine import Engine
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.runs.folder import FolderRejected
-from siamese_core.runs.info import RunInfo
+from siamese_core.runs.info import RunInfo, new_info
 
 
 class SweepRuns:
-    """What sweeps ask of the engine: see `sweeps.Runs`."""
+    """What sweeps ask of the engine; `owner` is a hash."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -45,9 +45,8 @@ class SweepRuns:
         view = self._engine.poll(self._nobody, run)
         if info is None and view is not None and view.status == "failed":
             # Before its first step: it has left nothing but its message.
-            now = time.time()
-            query = view.experiment.to_query()
-            info = RunInfo(query, view.machine, now, now, "failed", id=run, owner=owner, message=view.message)
+            begun = new_info(view.experiment, view.machine, id=run, owner=owner)
+            info = replace(begun, status="failed", message=view.message)
         if not is_running:
             # What is done takes no memory.
             self._engine.discard(self._nobody, run)

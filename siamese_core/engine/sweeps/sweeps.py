@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from siamese_core.datasets import is_uploaded
+from siamese_core.engine.repeating import repeated
 from siamese_core.engine.storage.store import UNDO_FOR, new_id
+from siamese_core.engine.sweeps.sweep_runs import SweepRuns
 from siamese_core.errors import Rejected
-from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.grid import CellView, Grid, SweepView, grid_of
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
 from siamese_core.formats.files import write_atomic
 from siamese_core.runs.folder import FolderRejected, locked
-from siamese_core.runs.info import MAX_NAME, RunInfo, is_count, is_machine, is_scores
+from siamese_core.runs.info import MAX_NAME, is_count, is_machine, is_scores
 
 SCHEMA = 1
 AT_ONCE = 2
@@ -47,22 +46,6 @@ OTHERS = "Another server on this machine runs the sweeps of this folder: stop it
 UPLOADED_SET = (
     "dataset: runs on your own pictures are not saved unasked, and those of a sweep are; choose another dataset."
 )
-
-
-class Runs(Protocol):
-    """What a sweep asks of the engine."""
-
-    def start_cell(self, owner: str, experiment: Experiment, machine: Machine, sweep: str) -> str: ...
-
-    def resume_cell(self, owner: str, run: str) -> bool: ...
-
-    def stop_cell(self, run: str) -> None: ...
-
-    def forget_cell(self, owner: str, run: str) -> None: ...
-
-    def cell(self, owner: str, run: str) -> tuple[bool, RunInfo | None]:
-        """Return whether it is running, and what is known of it."""
-        ...
 
 
 @dataclass
@@ -96,16 +79,15 @@ class _Sweep:
 class Sweeps:
     """`skipped` names files that are no sweep, or a torn one; they are left alone."""
 
-    def __init__(self, folder: Path, runs: Runs, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, runs: SweepRuns, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._runs, self._clock = folder, runs, clock
         self.skipped: list[str] = []
         self._lock = threading.RLock()
         self._sweeps: dict[str, _Sweep] = {}
-        self._closed = threading.Event()
         self._lock_file = ExitStack()
         self._others = not self._is_first()
         self._find()
-        threading.Thread(target=self._sweep_forever, name="sweeps", daemon=True).start()
+        self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "sweeps")
 
     def start(self, owner: str, grid: Grid, machine: Machine, name: str) -> str:
         """Begin a sweep and return its id. Raises Rejected."""
@@ -249,11 +231,8 @@ class Sweeps:
         return found if found is not None and secrets.compare_digest(found.owner.encode(), owner.encode()) else None
 
     def _save(self, sweep: _Sweep) -> None:
-        table = {
-            "schema": SCHEMA, "id": sweep.id, "owner": sweep.owner, "name": sweep.name, "created": sweep.created,
-            "grid": sweep.grid.to_table(), "machine": asdict(sweep.machine),
-            "cells": [_to_table(cell) for cell in sweep.cells], "deleted_at": sweep.deleted_at,
-        }  # fmt: skip
+        written = {"machine": asdict(sweep.machine), "cells": [_to_table(cell) for cell in sweep.cells]}
+        table = {"schema": SCHEMA, **vars(sweep), "grid": sweep.grid.to_table(), **written}
         # A full disk stops no sweep: after a kill it goes on from what was saved last.
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -288,14 +267,6 @@ class Sweeps:
                 self.skipped.append(path.name)
                 continue
             self._sweeps[sweep.id] = sweep
-
-    def _sweep_forever(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            try:
-                self.sweep_expired()
-            except Exception:
-                # One sweep that fails must not stop the others.
-                traceback.print_exc(file=sys.stderr)
 
 
 def _view(sweep: _Sweep) -> SweepView:

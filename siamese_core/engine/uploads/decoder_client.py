@@ -55,16 +55,10 @@ class Decoder:
         self._changed = threading.Condition()
         # The oldest first: the process works on that one.
         self._asked: list[_Request] = []
-        self._child: Child | None = None
+        self.child: Child | None = None
         self._client: RpcClient | None = None
         self._ready = False
         self._since = 0.0
-
-    @property
-    def pid(self) -> int | None:
-        """Return the id of the process that runs now, if one does."""
-        with self._changed:
-            return self._child.pid if self._child else None
 
     def square(self, data: bytes, size: int) -> Square:
         """Return the image's largest centred square, `size` pixels a side. Raises ImageRejected."""
@@ -86,7 +80,7 @@ class Decoder:
     def close(self) -> None:
         """End the process; files that somebody still waits for are refused."""
         with self._changed:
-            child, self._child, self._client = self._child, None, None
+            child, self.child, self._client = self.child, None, None
             while self._asked:
                 self._settle(self._asked[0], ImageRejected("broke_the_decoder"))
             self._changed.notify_all()
@@ -124,7 +118,7 @@ class Decoder:
         """Start a process, with a client of its own, and send it all that is still to be opened."""
         self._ready, self._since = False, time.monotonic()
         client = self._client = RpcClient(lambda meta, **arrays: child.send(meta, **arrays))
-        child = self._child = Child(
+        child = self.child = Child(
             "siamese_core.engine.workers.decoder",
             partial(self._on_message, client),
             partial(self._on_exit, client),
@@ -149,15 +143,15 @@ class Decoder:
     def _on_exit(self, client: RpcClient) -> None:
         with self._changed:
             if client is self._client:
-                self._child = self._client = None
+                self.child = self._client = None
                 self._refuse_the_oldest("broke_the_decoder")
 
     def _refuse_the_oldest(self, reason: str) -> None:
         """Refuse the one that the process, which is gone or to be killed, was working on."""
-        if self._child:
+        if self.child:
             # Not here: it waits for the thread that hands us messages, and that one may wait for our lock.
-            threading.Thread(target=self._child.close, daemon=True).start()
-            self._child = self._client = None
+            threading.Thread(target=self.child.close, daemon=True).start()
+            self.child = self._client = None
         if self._asked:
             self._settle(self._asked[0], ImageRejected(reason))
         if self._asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -28,30 +28,14 @@ MOST_HARD = 3
 Status = Literal["reading", "ready", "failed", "cancelled"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
-    """An upload as a page sees it.
+    """An upload that is being read, or has been.
 
     `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
     codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
     pictures that are the only one of their class; `message` says why all failed.
     """
-
-    id: str
-    status: Status
-    done: int
-    total: int
-    skipped: Counter[str]
-    refused: Mapping[str, int]
-    alone: int
-    first_frames: int
-    message: str
-    pictures: Pictures | None
-
-
-@dataclass
-class Job:
-    """An upload that is being read; what a page sees of it is `Reading`."""
 
     id: str
     owner: str
@@ -66,12 +50,16 @@ class Job:
     message: str = ""
     pictures: Pictures | None = None
 
+    def view(self) -> Reading:
+        """Return the upload as it is now, which does not change any more."""
+        return replace(self, skipped=self.skipped.copy(), refused=self.refused.copy())
+
 
 Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
 """Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
 
 
-def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
+def read(job: Reading, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
     """Return the pictures of a job, mapped from its raw file; None where it was cancelled meanwhile.
 
     Raises archives.ArchiveRejected, uploaded.TooFew, OSError, and Rejected where they keep the decoder from others.
@@ -107,13 +95,12 @@ def read(job: Job, source: Source, decoder: Decoder, raw: Path) -> Pictures | No
     return _pictures(job, raw, np.array(labels, np.int64), list(indices))
 
 
-def _pictures(job: Job, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
+def _pictures(job: Reading, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
     """Return them with classes in alphabetical order, "person 2" before "person 10"."""
     order = sorted(range(len(names)), key=lambda index: archives.natural_key(names[index]))
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
     pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[index] for index in order))
-    uploaded.check(pictures)
     paired = uploaded.without_singletons(pictures)
     if paired is pictures:
         return pictures

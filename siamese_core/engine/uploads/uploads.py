@@ -9,23 +9,23 @@ import errno
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from siamese_core.datasets import uploaded
+from siamese_core.engine.repeating import repeated
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
-from siamese_core.engine.uploads.reading import Job, Reading, Source, Status, read
+from siamese_core.engine.uploads.reading import Reading, Source, Status, read
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
+from siamese_core.formats.files import size_of
 from siamese_core.formats.images import ImageRejected
 
 FORGET_AFTER = 1800.0
@@ -70,12 +70,11 @@ class Uploads:
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Reading] = {}
         self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
-        self._closed = threading.Event()
         self.folder = make_folder()
-        threading.Thread(target=self._sweep_forever, name="uploads", daemon=True).start()
+        self._closed = repeated(self._sweep, SWEEP_EVERY, "uploads")
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begin to read class folders out of a zip; this replaces what the owner was reading before."""
@@ -105,8 +104,7 @@ class Uploads:
             if job is None:
                 return None
             job.seen_at = self._clock()
-            shown = {field.name: getattr(job, field.name) for field in fields(Reading)}
-            return Reading(**shown | {"skipped": Counter(job.skipped), "refused": dict(job.refused)})
+            return job.view()
 
     def cancel(self, owner: str) -> None:
         """Stop reading, and delete what was read."""
@@ -117,7 +115,7 @@ class Uploads:
                 self._raw(job).unlink(missing_ok=True)
 
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
-        """Make a set to train on of what was read, and return its key. Raises `TooFew`, and OSError on a full disk."""
+        """Make a set to train on of what was read, and return its key. Raises OSError on a full disk."""
         reading = self.poll(owner)
         assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
         pictures = reading.pictures
@@ -198,14 +196,14 @@ class Uploads:
     def _start(self, owner: str, source: Source) -> None:
         with self._lock:
             self.cancel(owner)
-            job = self._jobs[owner] = Job(secrets.token_hex(12), owner, self._clock())
+            job = self._jobs[owner] = Reading(secrets.token_hex(12), owner, self._clock())
         threading.Thread(target=self._read, args=(job, source), name="reading", daemon=True).start()
 
-    def _read(self, job: Job, source: Source) -> None:
+    def _read(self, job: Reading, source: Source) -> None:
         try:
             self._check_room()
             pictures = read(job, source, self._decoder, self._raw(job))
-        except (archives.ArchiveRejected, uploaded.TooFew, Rejected) as error:
+        except Rejected as error:
             self._end(job, "failed", str(error))
         except OSError as error:
             self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
@@ -218,7 +216,7 @@ class Uploads:
                 job.pictures = pictures
             self._end(job, "ready", "")
 
-    def _end(self, job: Job, status: Status, message: str) -> None:
+    def _end(self, job: Reading, status: Status, message: str) -> None:
         with self._lock:
             if job.status == "reading":
                 job.status, job.message = status, message
@@ -228,28 +226,16 @@ class Uploads:
     def _check_room(self) -> None:
         """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        if sum(map(_size, self.folder.iterdir())) > MOST_BYTES:
+        if sum(map(size_of, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
-    def _raw(self, job: Job) -> Path:
+    def _raw(self, job: Reading) -> Path:
         return self.folder / f"{job.id}.raw"
 
-    def _sweep_forever(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            try:
-                self.sweep_expired()
-                os.utime(self.folder)
-            except Exception:
-                # Somebody may have emptied the folder for temporary files: what else is there must end all the same.
-                traceback.print_exc(file=sys.stderr)
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file; 0 where another upload has just deleted it."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+    def _sweep(self) -> None:
+        self.sweep_expired()
+        # Says that this server lives; fails where somebody emptied the folder for temporary files.
+        os.utime(self.folder)
 
 
 def make_folder() -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import traceback
 from pathlib import Path
@@ -45,7 +44,7 @@ def decoded(meta: dict[str, Any], arrays: Arrays) -> Reply:
     except ImageRejected as rejected:
         return Reply({}, {"reason": rejected.reason})
     except Exception:
-        traceback.print_exc(file=sys.stderr)
+        traceback.print_exc()
         os._exit(1)
     finally:
         _alarm(0)

@@ -6,7 +6,6 @@ A model comes as its file, once; what was found out about it is remembered under
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import time
 import traceback
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from siamese_core.datasets import DatasetMissing
-from siamese_core.engine.recent import remember
+from siamese_core.engine.recent import recall, remember
 from siamese_core.engine.rpc.client import Reply, RequestRejected
 from siamese_core.engine.rpc.model_files import received
 from siamese_core.engine.rpc.pipes import Parent
@@ -63,14 +62,10 @@ class _Evaluator:
         parent.listen(self._on_message)
 
     def run_forever(self) -> None:
-        threading.Thread(target=self._reply_forever, name="requests", daemon=True).start()
+        self._requests.serve_beside()
         while True:
             self._jobs.serve_next()
             gc.collect()
-
-    def _reply_forever(self) -> None:
-        torch.set_num_threads(1)
-        self._requests.serve_forever()
 
     def _on_message(self, meta: dict[str, Any], arrays: Arrays) -> None:
         if meta["do"] == "forget_images":
@@ -91,7 +86,7 @@ class _Evaluator:
         except (RequestRejected, ModelRejected, DatasetMissing) as problem:
             raise RequestRejected(str(problem)) from None
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             raise RequestRejected(OUR_ERROR.format(name=type(error).__name__)) from None
 
     def _found(self, meta: dict[str, Any], arrays: Arrays) -> Steps:
@@ -111,18 +106,14 @@ class _Evaluator:
         raise RuntimeError("an evaluation ends with what it has found")
 
     def _model(self, meta: dict[str, Any], arrays: Arrays) -> TrainedModel:
-        """Return the model of a request. Raises RequestRejected where its file cannot be used."""
+        """Return the model of a request. Raises ModelRejected where its file cannot be used."""
         key = _key(meta)
         with self._lock:
-            trained = self._models.get(key)
+            trained = recall(self._models, key)
             # For an evaluation, one that had no images is read again: they may have come since.
             if trained is not None and (trained.model.has_images or meta["do"] not in JOBS):
-                remember(self._models, key, trained, MOST_MODELS)
                 return trained
-        try:
-            trained = load(read_model(arrays["file"].tobytes(), meta["uploaded_sets"]))
-        except ModelRejected as rejected:
-            raise RequestRejected(str(rejected)) from None
+        trained = load(read_model(arrays["file"].tobytes(), meta["uploaded_sets"]))
         with self._lock:
             remember(self._models, key, trained, MOST_MODELS)
         return trained
@@ -142,11 +133,8 @@ class _Evaluator:
         return {}
 
     def _compare(self, meta: dict[str, Any], arrays: Arrays) -> Arrays:
-        key = _key(meta)
         with self._lock:
-            found = self._galleries.get(key)
-            if found is not None:
-                remember(self._galleries, key, found, MOST_GALLERIES)
+            found = recall(self._galleries, _key(meta))
         return compare(self._model(meta, arrays), arrays["first"], arrays["second"], found)
 
 

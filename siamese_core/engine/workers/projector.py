@@ -5,7 +5,6 @@ Films of recorded runs are laid out beside that, a frame at a time, whenever no 
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from typing import Any
@@ -96,7 +95,7 @@ class _Projector:
             self._parent.send(head | {"problem": str(problem)})
         except Exception:
             # One embedding that cannot be drawn must not take the layouts of all other runs down with it.
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             self._parent.send(head | {"problem": OUR_ERROR})
         else:
             self._parent.send(head | {"stand_in": stand_in}, xy=xy, neighbours=near, distances=distances)
@@ -125,7 +124,7 @@ def lay_out_film(meta: dict[str, Any], arrays: Arrays) -> Steps:
     except NotProjectable as why:
         raise RequestRejected(str(why)) from None
     except Exception:
-        traceback.print_exc(file=sys.stderr)
+        traceback.print_exc()
         raise RequestRejected(OUR_ERROR_IN_A_FILM) from None
     return {"xy": xy, "neighbours": near}
 

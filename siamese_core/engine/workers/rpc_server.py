@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ class Task:
             self._parent.send({"is": "rejected", "id": self.id, "message": str(rejected)})
         except Exception:
             # One request that fails must not silence the process for everybody.
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             self._parent.send({"is": "no_reply", "id": self.id})
         else:
             self._parent.send({"is": "progress", "id": self.id, **progress})
@@ -72,7 +72,14 @@ class RpcServer:
         """Return whether somebody still waits for the reply."""
         return number in self._open
 
-    def serve_forever(self) -> None:
+    def serve_beside(self) -> None:
+        """Reply in a thread of its own, which takes one CPU."""
+        threading.Thread(target=self._serve_forever, name="requests", daemon=True).start()
+
+    def _serve_forever(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
         while True:
             self.serve_next()
 

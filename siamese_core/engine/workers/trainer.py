@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import queue
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -56,10 +54,8 @@ class _Run:
     parking: bool = False
     cpu: float = 0.0
     slice_from: float = 0.0
-    frame_at: float = 0.0
     frame_cpu: float = 0.0
-    scores_at: float = 0.0
-    state_at: float = 0.0
+    due_at: dict[str, float] = field(default_factory=dict)
 
     @property
     def runnable(self) -> bool:
@@ -76,23 +72,21 @@ class _Run:
         return self.cpu + time.thread_time() - self.slice_from
 
     def wants_frame(self) -> bool:
-        now = time.monotonic()
-        due = now >= self.frame_at and self.used >= self.frame_cpu
-        if due or self.resting_next:
-            self.frame_at = now + FRAME_EVERY
-        return due or self.resting_next
+        return (self.resting_next or self.used >= self.frame_cpu) and self._is_due("frame", FRAME_EVERY)
 
     def wants_scores(self) -> bool:
-        due = time.monotonic() >= self.scores_at or self.resting_next
-        if due:
-            self.scores_at = time.monotonic() + SCORES_EVERY
-        return due
+        return self._is_due("scores", SCORES_EVERY)
 
     def wants_state(self) -> bool:
-        due = time.monotonic() >= self.state_at
+        return self._is_due("state", STATE_EVERY)
+
+    def _is_due(self, what: str, every: float) -> bool:
+        """Return whether it is time for something, or the last chance before a rest; its next time is later then."""
+        now = time.monotonic()
+        due = self.resting_next or now >= self.due_at.get(what, 0.0)
         if due:
-            self.state_at = time.monotonic() + STATE_EVERY
-        return due or self.resting_next
+            self.due_at[what] = now + every
+        return due
 
 
 class _Worker:
@@ -101,7 +95,7 @@ class _Worker:
         self._runs: dict[str, _Run] = {}
         self._commands: queue.SimpleQueue[tuple[dict[str, Any], dict[str, np.ndarray]]] = queue.SimpleQueue()
         self._requests = RpcServer(parent, HANDLERS)
-        threading.Thread(target=self._reply_forever, name="requests", daemon=True).start()
+        self._requests.serve_beside()
         parent.listen(self._on_message)
 
     def run_forever(self) -> None:
@@ -111,10 +105,6 @@ class _Worker:
             ready = [run for run in self._runs.values() if run.runnable]
             if ready:
                 self._slice(min(ready, key=lambda run: run.cpu))
-
-    def _reply_forever(self) -> None:
-        torch.set_num_threads(1)
-        self._requests.serve_forever()
 
     def _on_message(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """In the listening thread, which only reads: were it to write, both ends could wait for each other."""
@@ -170,7 +160,7 @@ class _Worker:
     def _queue_up(self, run: _Run) -> None:
         """Count a run that rested as if it had had the CPU that the others had meanwhile."""
         others = [r.cpu for r in self._runs.values() if r.runnable and r is not run]
-        run.cpu = max([run.cpu, *([min(others)] if others else [])])
+        run.cpu = max(run.cpu, min(others, default=0.0))
 
     def _slice(self, run: _Run) -> None:
         run.slice_from = time.thread_time()
@@ -193,7 +183,7 @@ class _Worker:
         except (DatasetMissing, MachineError) as problem:
             ended = ("failed", str(problem))
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
+            traceback.print_exc()
             ended = ("failed", f"The run ended by an error of ours ({type(error).__name__}). Press Train to try again.")
         run.cpu = run.used
         self._report(run, made)
@@ -219,10 +209,9 @@ class _Worker:
         )
         for snapshot in made:
             if snapshot.frame is not None:
-                arrays = asdict(replace(snapshot.frame, metrics={}))
-                metrics = arrays.pop("metrics") or dict(snapshot.frame.metrics)
-                meta = {"run": run.id, "step": snapshot.step, "metrics": metrics, "alarm": snapshot.alarm}
-                self._parent.send({"is": "frame", **meta}, **arrays)
+                arrays = dict(vars(snapshot.frame))
+                meta = {"step": snapshot.step, "metrics": dict(arrays.pop("metrics")), "alarm": snapshot.alarm}
+                self._parent.send({"is": "frame", "run": run.id, **meta}, **arrays)
             if snapshot.state is not None:
                 self._parent.send(
                     {"is": "state", "run": run.id, "step": snapshot.state.step}, **dict(snapshot.state.tensors)

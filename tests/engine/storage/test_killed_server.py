@@ -191,7 +191,7 @@ def test_kill_9_of_the_worker_changes_no_bit_of_what_is_saved(engine: Engine) ->
     until_status(engine, run, "paused")
     engine.command(ANN, run, "resume")
     until_step(engine, run, 31)
-    os.kill(engine.pids["worker"], signal.SIGKILL)
+    os.kill(engine.worker.pid, signal.SIGKILL)
     until(lambda: engine._runs[run].deaths == 1 or poll(engine, run).status == "finished", "the death")
     assert engine._runs[run].deaths == 1, "it died in time"
     until_status(engine, run, "finished")

@@ -296,9 +296,9 @@ def test_closing_in_the_middle_of_an_upload_leaves_neither_file_nor_process(
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
         until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3, "three pictures")
         uploads.close()
-        assert not uploads.folder.exists() and uploads._decoder.pid is None
+        assert not uploads.folder.exists() and uploads._decoder.child is None
     assert not uploads.folder.exists() and uploads.poll(ANN) is None
-    assert uploads._decoder.pid is None, "nor does its reader begin another one"
+    assert uploads._decoder.child is None, "nor does its reader begin another one"
 
 
 def test_what_dead_servers_left_behind_goes_and_nothing_else(new: Callable[..., Uploads], tmp_path: Path) -> None:
