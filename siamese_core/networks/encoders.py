@@ -38,7 +38,6 @@ class Encoder:
     numbers by itself (no Dropout), and the last ``Linear`` is the one that gives the embedding.
     """
 
-    key: str
     title: str
     help: str
     build: Callable[[Shape, int], nn.Module]
@@ -244,46 +243,37 @@ def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
 _UNTRAINED = "Starts untrained: torchvision publishes its weights only as pickles, which this app never opens."
 
 ENCODERS: dict[str, Encoder] = {
-    encoder.key: encoder
-    for encoder in (
-        Encoder("conv", "Convolutional", "Looks at small patches first, then at the whole image: the default.", _conv),
-        Encoder(
-            "mlp",
-            "Fully connected (MLP)",
-            "Sees every pixel at once and knows nothing of their neighbours: the fastest on small images.",
-            _mlp,
-        ),
-        Encoder(
-            "lenet",
-            "LeNet (DrLIM, 2006)",
-            "Two convolutions, those of the paper that gave us the contrastive loss; made for 28 × 28 pixels, other "
-            "images are scaled to it.",
-            _lenet,
-        ),
-        Encoder(
-            "koch",
-            "Koch (one-shot, 2015)",
-            "The network of the Omniglot paper, made for 105 × 105 pixels; other images are scaled to it. Slow on a "
-            "CPU: a step with 120 images takes about 15 seconds. Learns better at a learning rate of 0.0003.",
-            _koch,
-        ),
-        Encoder(
-            "resnet_small",
-            "Small residual network",
-            "Layers that add to their input instead of replacing it; good for 28 to 160 pixels.",
-            _resnet_small,
-        ),
-        Encoder(
-            "resnet18",
-            "ResNet-18",
-            f"A classic of image recognition with 11 million weights; slow on a CPU. {_UNTRAINED}",
-            _resnet18,
-        ),
-        Encoder(
-            "mobilenet_v3",
-            "MobileNetV3, small",
-            f"Made for telephones: many thin layers, little arithmetic. {_UNTRAINED}",
-            _mobilenet_v3,
-        ),
-    )
+    "conv": Encoder("Convolutional", "Looks at small patches first, then at the whole image: the default.", _conv),
+    "mlp": Encoder(
+        "Fully connected (MLP)",
+        "Sees every pixel at once and knows nothing of their neighbours: the fastest on small images.",
+        _mlp,
+    ),
+    "lenet": Encoder(
+        "LeNet (DrLIM, 2006)",
+        "Two convolutions, those of the paper that gave us the contrastive loss; made for 28 × 28 pixels, other "
+        "images are scaled to it.",
+        _lenet,
+    ),
+    "koch": Encoder(
+        "Koch (one-shot, 2015)",
+        "The network of the Omniglot paper, made for 105 × 105 pixels; other images are scaled to it. Slow on a "
+        "CPU: a step with 120 images takes about 15 seconds. Learns better at a learning rate of 0.0003.",
+        _koch,
+    ),
+    "resnet_small": Encoder(
+        "Small residual network",
+        "Layers that add to their input instead of replacing it; good for 28 to 160 pixels.",
+        _resnet_small,
+    ),
+    "resnet18": Encoder(
+        "ResNet-18",
+        f"A classic of image recognition with 11 million weights; slow on a CPU. {_UNTRAINED}",
+        _resnet18,
+    ),
+    "mobilenet_v3": Encoder(
+        "MobileNetV3, small",
+        f"Made for telephones: many thin layers, little arithmetic. {_UNTRAINED}",
+        _mobilenet_v3,
+    ),
 }
