@@ -16,6 +16,8 @@ from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES, Loss
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.heads import Head
 
 IMAGES_PER_CLASS = 12
 """K of a P×K batch: twelve images of each of P classes."""
@@ -113,6 +115,11 @@ class Experiment:
         """Return the encoder, or that of first and that of second inputs where weights are not shared."""
         second = self.encoder if self.second_encoder == "same" else self.second_encoder
         return (self.encoder,) if self.shared else (self.encoder, second)
+
+    @property
+    def head(self) -> Head | None:
+        """Return what makes the layer that is trained beside the encoder; None where there is none."""
+        return LOSSES[self.loss].head or MEASURES[self.measure].head
 
     def to_query(self) -> str:
         """Write every field, so that a link means the same when a default changes."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.heads import proxies as proxies_head
+from siamese_core.losses.heads import class_proxies
 from siamese_core.losses.pairs import MARGIN
 from siamese_core.losses.param import Citation, FloatField
 from siamese_core.losses.record import Library, Loss
@@ -224,6 +224,6 @@ PROXY_ANCHOR = Loss(
     gradient="Images are pulled to the trained point of their own class and pushed from those of the others, the worst "
     "image most. Images never meet each other, so a step costs no pairs.",
     convention="classes",
-    head=proxies_head,
+    head=class_proxies,
     library=Library("ProxyAnchorLoss(num_classes={classes}, embedding_size={dim}, margin={margin}, alpha={alpha})"),
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from siamese_core.losses.heads import Head, similarity_layer
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
@@ -31,6 +33,8 @@ class Measure:
     between: Callable[..., Tensor]
     within: Callable[..., Tensor]
     kind: Literal["distance", "similarity"] = "distance"
+    head: Head | None = None
+    """What it trains beside the encoder."""
 
     @property
     def is_similarity(self) -> bool:
@@ -134,6 +138,7 @@ MEASURES: dict[str, Measure] = {
         similarity_head,
         _all_heads,
         "similarity",
+        similarity_layer,
     ),
     "exponential_similarity": Measure(
         "Exponential similarity",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.heads import similarity_head
 from siamese_core.losses.param import Citation
 from siamese_core.losses.record import Loss
 
@@ -50,7 +49,6 @@ LOG = Loss(
     gradient="The more wrong p is, the steeper the slope, and behind a sigmoid a confident mistake is corrected at "
     "full strength. Only where p is clipped, a ten-millionth from 0 or 1, does it stop.",
     convention="one",
-    head=similarity_head,
 )
 
 ABSOLUTE = Loss(
@@ -70,7 +68,6 @@ ABSOLUTE = Loss(
     gradient="The slope on p is 1 wherever p is, so a pair that is nearly right pulls as hard as one that is wrong. "
     "Behind a sigmoid a confident mistake has almost no gradient left.",
     convention="one",
-    head=similarity_head,
 )
 
 SQUARED = Loss(
@@ -87,5 +84,4 @@ SQUARED = Loss(
     gradient="The slope on p grows with the mistake, and fades as the pair comes right. Behind a sigmoid it fades "
     "again where p is sure and wrong.",
     convention="one",
-    head=similarity_head,
 )

@@ -249,7 +249,7 @@ def every_pair(group: Group) -> Pairs:
 
 def measure_params(experiment: Experiment, head_params: HeadParams) -> HeadParams:
     """Return the trained tensors that belong to the measure: a classifier's do not."""
-    return head_params if MEASURES[experiment.measure].is_similarity else ()
+    return head_params if MEASURES[experiment.measure].head else ()
 
 
 def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:

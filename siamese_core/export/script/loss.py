@@ -13,21 +13,6 @@ from siamese_core.losses import LOSSES, distances
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS
 
-HEADS = {
-    "classifier": "nn.Linear(EMBEDDING_DIM, len(CLASSES))",
-    "proxies": "nn.Embedding(len(CLASSES), EMBEDDING_DIM)",
-    "similarity_head": "nn.Linear(EMBEDDING_DIM, 1)",
-}
-"""The layer that a loss trains beside the encoder, by the name of its function in `losses.heads`."""
-
-
-def head_of(experiment: Experiment) -> str | None:
-    """Return the layer that the loss trains beside the encoder."""
-    head = LOSSES[experiment.loss].head.__name__
-    if head == "no_head" or (head == "similarity_head" and experiment.measure != head):
-        return None
-    return HEADS[head]
-
 
 def draw_of(experiment: Experiment) -> str:
     """Return what is drawn for a step: the kinds of `batches.Draw`."""
@@ -43,7 +28,7 @@ def loss_of(experiment: Experiment, code: SourceSlice) -> str:
     fn, flipped = include_function(loss.fn, code), experiment.labels == "flipped"
     flip_note = ["# The mistake that this experiment makes: same and different are mixed up."] if flipped else []
     if loss.input_kind == "batch":
-        proxies, argument = (", proxies: Tensor", ", proxies") if head_of(experiment) else ("", "")
+        proxies, argument = (", proxies: Tensor", ", proxies") if experiment.head else ("", "")
         return function_text(
             f"loss_of(h: Tensor, labels: Tensor{proxies}) -> Tensor",
             "Of embeddings (B, D) with their classes (B,).",
@@ -65,8 +50,8 @@ def loss_of(experiment: Experiment, code: SourceSlice) -> str:
 def _loss_of_pairs(
     experiment: Experiment, code: SourceSlice, flip_note: list[str], each: Callable[[str, str], str]
 ) -> str:
-    weights = ", weight: Tensor, bias: Tensor" if head_of(experiment) else ""
-    head_params = ", weight, bias" if head_of(experiment) else ""
+    weights = ", weight: Tensor, bias: Tensor" if experiment.head else ""
+    head_params = ", weight, bias" if experiment.head else ""
     measure = MEASURES[experiment.measure]
     d = "p" if measure.is_similarity else "d"
     if draw_of(experiment) == "pairs":
