@@ -154,9 +154,11 @@ class Experiment:
                 ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
 
 
-def as_classifier(experiment: Experiment) -> Experiment:
-    """Return the same experiment with a softmax classifier's loss, and what of its settings goes with that."""
-    return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
+def with_loss(experiment: Experiment, loss: str) -> Experiment:
+    """Return it with another loss: with the distance and the numbers of its paper, and what it can be combined with."""
+    if LOSSES[loss].on_classes:
+        experiment = replace(experiment, miner="all", labels="right")
+    return replace(experiment, loss=loss, params={}, measure="")
 
 
 def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:
