@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -271,10 +270,6 @@ def _tsv_cell(cell: object) -> str:
 
 
 def _npz(**arrays: Array) -> bytes:
-    """Pack arrays as np.savez does, with the same date for every file."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+    np.savez(packed, allow_pickle=False, **arrays)
     return packed.getvalue()

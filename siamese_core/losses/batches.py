@@ -118,7 +118,6 @@ NT_XENT = Loss(
     measures=("cosine",),
     gradient="A positive is pulled as long as any negative comes near its similarity; each negative is pushed by its "
     "share of the sum. The lower the temperature, the more the nearest negatives get all of it.",
-    convention="classes",
     library=Library("NTXentLoss(temperature={temperature})", "Here two images of each class meet at a time."),
 )
 
@@ -133,7 +132,6 @@ SUPCON = Loss(
     measures=("cosine",),
     gradient="All classmates of an anchor are pulled together, and also held against each other, because they stand in "
     "the sum below the line. Near negatives are pushed most.",
-    convention="classes",
     library=Library("SupConLoss(temperature={temperature})"),
 )
 
@@ -158,7 +156,6 @@ MULTI_SIMILARITY = Loss(
     measures=("cosine",),
     gradient="Positives below the threshold and negatives above it carry nearly all of the slope. Among them the "
     "farthest positive and the nearest negative count most.",
-    convention="classes",
     library=Library("MultiSimilarityLoss(alpha={alpha}, beta={beta}, base={base})"),
 )
 
@@ -179,7 +176,6 @@ CIRCLE = Loss(
     measures=("cosine",),
     gradient="Each similarity is moved as strongly as it misses its goal; that weight is taken as constant, so the "
     "slope is not quite the derivative of the value. Pairs near their goals are left nearly alone.",
-    convention="classes",
     library=Library("CircleLoss(m={margin}, gamma={gamma})"),
 )
 
@@ -199,7 +195,6 @@ LIFTED_STRUCTURE = Loss(
     measures=("euclidean",),
     gradient="Each positive pair is pulled, and all negatives of both its ends are pushed, the nearest most. Unlike a "
     "hinge it pushes on beyond the margin, as long as the pair's whole sum is above zero.",
-    convention="classes",
     library=Library(
         "LiftedStructureLoss(neg_margin={margin}, distance=LpDistance(normalize_embeddings=False))",
         "Here four images of each class meet at a time.",
@@ -223,7 +218,6 @@ PROXY_ANCHOR = Loss(
     measures=("cosine",),
     gradient="Images are pulled to the trained point of their own class and pushed from those of the others, the worst "
     "image most. Images never meet each other, so a step costs no pairs.",
-    convention="classes",
     head=class_proxies,
     library=Library("ProxyAnchorLoss(num_classes={classes}, embedding_size={dim}, margin={margin}, alpha={alpha})"),
 )

@@ -59,8 +59,6 @@ class Loss:
     """
     fn: Callable[..., Tensor]
     """The formula, in torch; autograd gives its slope."""
-    params: tuple[FloatField, ...]
-    """The numbers that a person may set, such as a margin."""
     written: str | tuple[str, str]
     """LaTeX: one expression, or that of a same pair and that of a different one."""
     citation: Citation
@@ -69,7 +67,9 @@ class Loss:
     """The keys of the measures that it may be used with, its default first."""
     gradient: str
     """What the slope does to a pair, in two sentences."""
-    convention: Convention
+    params: tuple[FloatField, ...] = ()
+    """The numbers that a person may set, such as a margin."""
+    convention: Convention = "classes"
     """What its source calls a similar pair."""
     head: Head | None = None
     """What is trained beside the encoder: a classifier, proxies. A similarity head is its measure's."""

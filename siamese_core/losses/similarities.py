@@ -37,7 +37,6 @@ LOG = Loss(
     title="Log (binary cross-entropy)",
     input_kind="similarity",
     fn=log,
-    params=(),
     written=(r"-\log p", r"-\log(1-p)"),
     citation=Citation(
         "Koch, Zemel & Salakhutdinov",
@@ -56,7 +55,6 @@ ABSOLUTE = Loss(
     title="Absolute error on p",
     input_kind="similarity",
     fn=absolute,
-    params=(),
     written=(r"\lvert 1-p\rvert", r"\lvert 0-p\rvert"),
     citation=Citation(
         "Mueller & Thyagarajan",
@@ -75,7 +73,6 @@ SQUARED = Loss(
     title="Squared error on p",
     input_kind="similarity",
     fn=squared,
-    params=(),
     written=(r"(1-p)^2", r"p^2"),
     citation=Citation(
         "Mueller & Thyagarajan", 2016, "Siamese Recurrent Architectures for Learning Sentence Similarity", "AAAI"
