@@ -270,6 +270,7 @@ def _tsv_cell(cell: object) -> str:
 
 
 def _npz(**arrays: Array) -> bytes:
+    """Pack arrays: the same ones give the same bytes."""
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays)
     return packed.getvalue()
