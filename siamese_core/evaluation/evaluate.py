@@ -87,7 +87,7 @@ def build_gallery(trained: TrainedModel) -> Iterator[Progress | Gallery]:
     gallery = yield from _rows(trained, images.train_images[indices], "gallery")
     test = yield from _rows(trained, images.test_images, "test")
     by_branch = gallery.reshape(experiment.branches, len(indices), -1).numpy()
-    group = eval_subset_of(experiment, images).groups["seen"]
+    group = eval_subset_of(experiment, images).groups.get("seen")
     if group is None:
         raise DatasetMissing(NO_CLASSES)
     yield Progress("threshold", 0, 1)
@@ -138,7 +138,7 @@ def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | N
     their images. Raises DatasetMissing where the images of the model are not here.
     """
     images = _images(trained)
-    found = eval_subset_of(trained.model.experiment, images).groups[group]
+    found = eval_subset_of(trained.model.experiment, images).groups.get(group)
     if found is None:
         return None
     inputs = _inputs(trained, images.test_images)
@@ -154,8 +154,7 @@ def evaluate(trained: TrainedModel) -> Iterator[Progress | Report]:
     untrained_rows = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
     groups = {}
     for name, group in eval_subset_of(experiment, images).groups.items():
-        if group is not None:
-            groups[name] = yield from _group(trained, name, group, images, rows, untrained_rows)
+        groups[name] = yield from _group(trained, name, group, images, rows, untrained_rows)
     if not groups:
         raise DatasetMissing(NO_CLASSES)
     subset = select_eval_subset(images)
