@@ -157,6 +157,7 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
     shown = np.isfinite(xy).all(axis=1)
     second = np.array([point.get("input") == "second" for point in points])
     index = np.array([point["index"] for point in points], np.int32)
+    kind = "scatter" if xy.shape[1] == 2 else "scatter3d"
     data: list[dict[str, Any]] = []
     for c in np.unique(eval_images.labels[shown]).tolist():
         # Plotly reads a little HTML, and a class may be called like that.
@@ -166,7 +167,8 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
             if len(indices):
                 below = f"<br>{text['second']}" if hollow else ""
                 data.append({
-                    **_coordinates(xy[indices]), "mode": "markers", "name": name, "legendgroup": str(c),
+                    "type": kind, **dict(zip("xyz", xy[indices].T, strict=False)), "mode": "markers",
+                    "name": name, "legendgroup": str(c),
                     "marker": _marker(c, xy.shape[1], hollow, c in held_out), "showlegend": not hollow,
                     "customdata": index[indices],
                     "hovertemplate": f"{text['image']} %{{customdata}}<br>%{{fullData.name}}{below}<extra></extra>",
@@ -232,11 +234,6 @@ def _points(run_history: RunHistory) -> list[dict[str, Any]]:
 
 def _names(run_history: RunHistory) -> dict[str, Array]:
     return {"labels": run_history.eval_images.labels, "classes": np.array(run_history.eval_images.classes, np.str_)}
-
-
-def _coordinates(xy: Array) -> dict[str, Any]:
-    axes: dict[str, Any] = dict(zip("xyz", xy.T, strict=False))
-    return {"type": "scatter" if len(axes) == 2 else "scatter3d", **axes}
 
 
 def _marker(label: int, dim: int, hollow: bool, held_out: bool) -> dict[str, Any]:
