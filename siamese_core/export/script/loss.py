@@ -30,11 +30,12 @@ def loss_of(experiment: Experiment, code: SourceSlice) -> str:
     fn = include_function(loss.fn, code)
     params = "".join(f", {name}={name.upper()}" for name in experiment.params)
     head = "" if not experiment.head else ", proxies" if loss.input_kind == "batch" else ", weight, bias"
+    lines: list[str] = []
     if loss.input_kind == "batch":
-        inputs, doc, lines = f"h, labels{head}", "Of embeddings (B, D) with their classes (B,).", []
+        inputs, doc = f"h, labels{head}", "Of embeddings (B, D) with their classes (B,)."
         value = f"{fn}(h, labels{head}{params})"
     elif loss.input_kind == "logits":
-        inputs, doc, lines = f"h, labels{head}", "The mean over embeddings (B, D) with their classes (B,).", []
+        inputs, doc = f"h, labels{head}", "The mean over embeddings (B, D) with their classes (B,)."
         value = f"{_mean(code)}({fn}(linear(h{head}), labels{params}))"
     elif loss.input_kind == "triplet":
         inputs, doc, lines = _triplets(experiment, code)
