@@ -6,6 +6,8 @@ export const THEME = `
   --line: var(--st-border-color, #ddd); --primary: var(--st-primary-color, #0072b2);
   --soft: color-mix(in srgb, var(--text) 70%, var(--ground)); color: var(--text); background: var(--ground); }
 .themed * { box-sizing: border-box; }
+.themed button[aria-pressed=true]:not(.legend *) { border-color: var(--primary);
+  background: color-mix(in srgb, var(--primary) 15%, transparent); }
 `;
 
 export function make(tag, className, ...children) {

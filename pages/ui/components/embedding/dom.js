@@ -15,8 +15,6 @@ button { font: inherit; color: inherit; background: none; border: 1px solid var(
 button:hover:not(:disabled) { border-color: var(--soft); }
 button:disabled { opacity: .45; cursor: default; }
 button:focus-visible, canvas:focus-visible { outline: 2px solid var(--primary); outline-offset: 1px; }
-.bar button[aria-pressed=true] { border-color: var(--primary);
-  background: color-mix(in srgb, var(--primary) 15%, transparent); }
 .bar .icon { padding: 0; }
 .icon svg { width: 16px; fill: none; stroke: currentColor; stroke-width: 1.5; stroke-linecap: round; }
 .stage { position: relative; width: 100%; aspect-ratio: 4 / 3; max-height: 560px; }

@@ -8,8 +8,6 @@ const OWN_STYLE = `
 .replay { container: replay / inline-size; }
 .replay > .tools { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-bottom: 8px; }
 .replay > .tools .news { flex: 1 1 120px; text-align: right; color: var(--soft); font-size: 12px; }
-.replay button[aria-pressed=true]:not(.classes *, .legend *) { border-color: var(--primary);
-  background: color-mix(in srgb, var(--primary) 15%, transparent); }
 .replay > .classes { margin-bottom: 8px; }
 .wait { display: grid; gap: 10px; place-items: center; place-content: center; min-height: 220px; color: var(--soft);
   font-size: 14px; text-align: center; border: 1px solid var(--line); border-radius: 8px; padding: 16px; }
