@@ -168,13 +168,12 @@ def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches:
     """
     classes = tuple(np.unique(labels).tolist())
     images = len(labels) // branches
-    index = ClassIndex.of(torch.tensor(labels[:images]).long(), classes)
-    if len(index) < 2:
+    group = group_of(torch.tensor(labels[:images]).long(), classes, len(labels) - images)
+    if group is None:
         return {"same": np.zeros(0, np.float32), "different": np.zeros(0, np.float32)}
-    first, second, same = random_pairs(index, SHOWN_PAIRS, torch.Generator().manual_seed(0))
-    h = torch.tensor(embeddings)
-    values = MEASURES[measure].between(h[first], h[second + (len(labels) - images)]).numpy()
-    return {"same": values[same.numpy()], "different": values[~same.numpy()]}
+    h, pairs = torch.tensor(embeddings), group.pairs
+    values, same = MEASURES[measure].between(h[pairs.first], h[pairs.second]).numpy(), pairs.same.numpy()
+    return {"same": values[same], "different": values[~same]}
 
 
 def pixels_map_at_r(experiment: Experiment) -> Scores:
