@@ -60,7 +60,9 @@ def _conv(shape: Shape, embedding_dim: int) -> nn.Module:
         layers += _normed(nn.Conv2d(filters, _DEEPER_CHANNELS, 3, stride=2, padding=1, bias=False))
         filters = _DEEPER_CHANNELS
         grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
-    return nn.Sequential(*layers, _flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
+    return nn.Sequential(
+        *layers, _weightless(_pixel_by_pixel), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim)
+    )
 
 
 def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
@@ -89,15 +91,20 @@ def _patch_conv(inputs: int, outputs: int, patch: int) -> nn.Conv2d:
     return PatchConv(inputs, outputs, patch, stride=patch, bias=False)
 
 
-def _flatten() -> nn.Module:
-    """Pixel by pixel: what a patch convolution puts out lies in memory in this order, and is not copied."""
+def _weightless(fn: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A layer without weights that does what ``fn`` does."""
     from torch import nn
 
-    class FlattenPixels(nn.Module):
-        def forward(self, features: Tensor) -> Tensor:
-            return features.permute(0, 2, 3, 1).flatten(1)
+    class Weightless(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return fn(inputs)
 
-    return FlattenPixels()
+    return Weightless()
+
+
+def _pixel_by_pixel(features: Tensor) -> Tensor:
+    """Flattened; what a patch convolution puts out lies in memory in this order, and is not copied."""
+    return features.permute(0, 2, 3, 1).flatten(1)
 
 
 def _normed(convolution: nn.Conv2d) -> Iterator[nn.Module]:
@@ -179,7 +186,7 @@ def _resnet18(shape: Shape, embedding_dim: int) -> nn.Module:
 
     network = vision.models().resnet18(weights=None)
     network.fc = nn.Linear(network.fc.in_features, embedding_dim)
-    return nn.Sequential(_in_three_channels(), network)
+    return nn.Sequential(_weightless(_in_three_channels), network)
 
 
 def _mobilenet_v3(shape: Shape, embedding_dim: int) -> nn.Module:
@@ -193,31 +200,21 @@ def _mobilenet_v3(shape: Shape, embedding_dim: int) -> nn.Module:
     # by the statistics that it started from.
     network = vision.models().mobilenet_v3_small(weights=None, norm_layer=nn.BatchNorm2d)
     network.classifier = nn.Linear(network.classifier[0].in_features, embedding_dim)
-    return nn.Sequential(_in_three_channels(), network)
+    return nn.Sequential(_weightless(_in_three_channels), network)
 
 
-def _in_three_channels() -> nn.Module:
+def _in_three_channels(images: Tensor) -> Tensor:
     """Grey pixels three times, as these networks are fed; colours as they are."""
-    from torch import nn
-
-    class InThreeChannels(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            return images.expand(-1, 3, -1, -1)
-
-    return InThreeChannels()
+    return images.expand(-1, 3, -1, -1)
 
 
 def _scaled(shape: Shape, size: int) -> Iterator[nn.Module]:
     """Bilinear interpolation to ``size`` x ``size`` pixels, where images are not of this size already."""
-    from torch import nn
-
-    class Scaled(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            # Without antialias a larger image would lose most of its pixels.
-            return nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    from torch.nn import functional
 
     if shape[1:] != (size, size):
-        yield Scaled()
+        # Without antialias a larger image would lose most of its pixels.
+        yield _weightless(lambda images: functional.interpolate(images, (size, size), mode="bilinear", antialias=True))
 
 
 def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
