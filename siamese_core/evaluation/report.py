@@ -98,13 +98,13 @@ def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     meta: dict[str, Any] = {}
     arrays = {part: getattr(report, part) for part in SHOWN}
     for name, group in report.groups.items():
-        bands = {} if group.bands is None else dict(vars(group.bands))
-        meta[name] = {part: getattr(group, part) for part in PLAIN} | {"bands": bands.pop("summary", None)}
-        records = {part: record for part in RECORDS if (record := getattr(group, part)) is not None}
-        tables = {part: record._asdict() if part == "curves" else vars(record) for part, record in records.items()}
+        meta[name] = {part: getattr(group, part) for part in PLAIN}
+        meta[name]["bands"] = None if group.bands is None else group.bands.summary
         arrays |= {f"{name}/{part}": getattr(group, part) for part in ARRAYS}
-        for part, table in {**tables, "bands": bands}.items():
-            arrays |= {f"{name}/{part}.{field}": array for field, array in table.items()}
+        for part in (*RECORDS, "bands"):
+            record = getattr(group, part)
+            fields = {} if record is None else record._asdict() if part == "curves" else vars(record)
+            arrays |= {f"{name}/{part}.{field}": array for field, array in fields.items() if field != "summary"}
     return meta, arrays
 
 
