@@ -21,7 +21,7 @@ from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.errors import Rejected
 from siamese_core.evaluation.report import GroupReport, Progress, Report, Scored
-from siamese_core.experiment.experiment import Experiment, as_classifier
+from siamese_core.experiment.experiment import Experiment, with_loss
 from siamese_core.experiment.settings import SHAPES
 from siamese_core.formats import images
 from siamese_core.formats.safetensors import MAX_BYTES
@@ -170,7 +170,7 @@ def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
     from siamese_core.evaluation.inference import load
     from siamese_core.training.loop import never, train
 
-    experiment = as_classifier(trained.model.experiment)
+    experiment = with_loss(trained.model.experiment, "softmax")
     with tqdm(total=experiment.steps, unit="step", leave=False) as bar:
         for last in train(experiment, wants_frame=never):  # noqa: B007 (what it ends with)
             bar.update()

@@ -228,7 +228,6 @@ class Projection:
     One that `needs_warm_up` has `Pca(dim)` stand in for it until `warm_up` has returned.
     """
 
-    key: str
     title: str
     dim: int
     help: str
@@ -241,12 +240,9 @@ _UMAP_HELP = "Keeps neighbours together and follows the embedding as it moves. D
 _PCA_HELP = "The directions in which the embedding spreads most. Distances are true as far as they go."
 
 PROJECTIONS: dict[str, Projection] = {
-    projection.key: projection
-    for projection in (
-        Projection("umap", "UMAP", 2, _UMAP_HELP, LiveUmap, needs_warm_up=True),
-        Projection("umap_3d", "UMAP, 3-D", 3, _UMAP_HELP, lambda: LiveUmap(dim=3), needs_warm_up=True),
-        Projection("pca", "PCA", 2, _PCA_HELP, Pca),
-        Projection("pca_3d", "PCA, 3-D", 3, _PCA_HELP, lambda: Pca(dim=3)),
-        Projection("raw", "Raw", 2, "The embedding as it is, for dimension 2 only.", Identity, only_dim=2),
-    )
+    "umap": Projection("UMAP", 2, _UMAP_HELP, LiveUmap, needs_warm_up=True),
+    "umap_3d": Projection("UMAP, 3-D", 3, _UMAP_HELP, lambda: LiveUmap(dim=3), needs_warm_up=True),
+    "pca": Projection("PCA", 2, _PCA_HELP, Pca),
+    "pca_3d": Projection("PCA, 3-D", 3, _PCA_HELP, lambda: Pca(dim=3)),
+    "raw": Projection("Raw", 2, "The embedding as it is, for dimension 2 only.", Identity, only_dim=2),
 }

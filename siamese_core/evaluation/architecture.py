@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from siamese_core.formats.safetensors import AGAIN, refuse, shown, sizes
-from siamese_core.losses import LOSSES
 from siamese_core.networks.encoders import ENCODERS
 from siamese_core.runs.model import Model
+from siamese_core.training.siamese import head_of
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,6 @@ class _Kind:
     shape: tuple[int, ...]
     dtype: str
     owner: str
-
-
-@dataclass(frozen=True)
-class _Setting:
-    measure: str
-    embedding_dim: int
-    seen: tuple[int, ...]
 
 
 def check_architecture(model: Model) -> None:
@@ -61,10 +54,8 @@ def _of_networks(model: Model) -> dict[str, _Kind]:
 
 
 def _of_head(model: Model) -> dict[str, _Kind]:
-    experiment = model.experiment
-    setting = _Setting(experiment.measure, experiment.embedding_dim, tuple(range(_seen(model))))
-    head = LOSSES[experiment.loss].head(setting) or nn.Module()
-    return _kinds("head.", head, f"the head of the experiment's loss {experiment.loss}")
+    head = head_of(model.experiment, _seen(model))
+    return _kinds("head.", head, f"the head of the experiment's loss {model.experiment.loss}")
 
 
 def _seen(model: Model) -> int:

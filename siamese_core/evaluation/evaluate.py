@@ -87,7 +87,7 @@ def build_gallery(trained: TrainedModel) -> Iterator[Progress | Gallery]:
     gallery = yield from _rows(trained, images.train_images[indices], "gallery")
     test = yield from _rows(trained, images.test_images, "test")
     by_branch = gallery.reshape(experiment.branches, len(indices), -1).numpy()
-    group = eval_subset_of(experiment, images).groups["seen"]
+    group = eval_subset_of(experiment, images).groups.get("seen")
     if group is None:
         raise DatasetMissing(NO_CLASSES)
     yield Progress("threshold", 0, 1)
@@ -111,14 +111,11 @@ def _coarse_gallery(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The coarse pixels of training images (branches, G, K), and the limits (branches,) of how far others are."""
     chosen = group.index.images[:: -(-len(group.index.images) // COMPARED)].numpy()
-    known, limits = [], []
-    for branch in range(trained.model.experiment.branches):
-        pixels, tested = (
-            coarse(branch_input(trained, torch.tensor(given), bool(branch)))
-            for given in (images.train_images[indices], images.test_images[chosen])
-        )
-        known.append(pixels)
-        limits.append(np.quantile(from_nearest(tested, pixels), UNLIKE))
+    known, tested = (
+        [coarse(inputs) for inputs in _inputs(trained, given)]
+        for given in (images.train_images[indices], images.test_images[chosen])
+    )
+    limits = [np.quantile(from_nearest(pixels, near), UNLIKE) for pixels, near in zip(tested, known, strict=True)]
     return np.stack(known), np.array(limits, np.float32)
 
 
@@ -141,10 +138,11 @@ def threshold_of(trained: TrainedModel, rule: Rule, group: str) -> Threshold | N
     their images. Raises DatasetMissing where the images of the model are not here.
     """
     images = _images(trained)
-    found = eval_subset_of(trained.model.experiment, images).groups[group]
+    found = eval_subset_of(trained.model.experiment, images).groups.get(group)
     if found is None:
         return None
-    test = _at_once(_rows(trained, images.test_images, "test"))
+    inputs = _inputs(trained, images.test_images)
+    test = torch.cat([embed(trained, shown, bool(branch)) for branch, shown in enumerate(inputs)])
     return choose_threshold(*_halves(trained, test, images, found), rule, group, trained.model.is_similarity)
 
 
@@ -156,8 +154,7 @@ def evaluate(trained: TrainedModel) -> Iterator[Progress | Report]:
     untrained_rows = yield from _rows(_untrained(trained, images), images.test_images, "untrained")
     groups = {}
     for name, group in eval_subset_of(experiment, images).groups.items():
-        if group is not None:
-            groups[name] = yield from _group(trained, name, group, images, rows, untrained_rows)
+        groups[name] = yield from _group(trained, name, group, images, rows, untrained_rows)
     if not groups:
         raise DatasetMissing(NO_CLASSES)
     subset = select_eval_subset(images)
@@ -174,6 +171,12 @@ def _images(trained: TrainedModel) -> Images:
     return images
 
 
+def _inputs(trained: TrainedModel, images: np.ndarray) -> list[Tensor]:
+    """For each branch what it is shown of uint8 images (N, C, H, W)."""
+    shown = torch.tensor(images)
+    return [branch_input(trained, shown, bool(branch)) for branch in range(trained.model.experiment.branches)]
+
+
 def _rows(trained: TrainedModel, images: np.ndarray, stage: str) -> Generator[Progress, None, Tensor]:
     """(N, D) embeddings of uint8 images (N, C, H, W); with two branches (2N, D), as first inputs, then as second."""
     branches = trained.model.experiment.branches
@@ -184,16 +187,6 @@ def _rows(trained: TrainedModel, images: np.ndarray, stage: str) -> Generator[Pr
             part = torch.tensor(images[start : start + EVALUATION_BATCH])
             rows.append(embed(trained, branch_input(trained, part, bool(branch)), bool(branch)))
     return torch.cat(rows)
-
-
-def _at_once(rows: Generator[Progress, None, Tensor]) -> Tensor:
-    """Run a generator to its end, without its progress, and return what it gives."""
-    while True:
-        try:
-            next(rows)
-        except StopIteration as last:
-            found: Tensor = last.value
-            return found
 
 
 def _group(
@@ -220,10 +213,8 @@ def _group(
     hardest = [Hardest(in_group[0, some], in_group[1, some], d[some]) for some in worst]
     found = summary(everything)
     yield Progress(f"baselines {name}", 0, 1)
-    baselines = {
-        "untrained": _baseline(untrained_rows, group, pairs),
-        "pixels": _baseline(_pixels(trained, images), group, pairs),
-    }
+    pixels = torch.cat(_inputs(trained, images.test_images)).flatten(1).float() / 255
+    baselines = {"untrained": _baseline(untrained_rows, group, pairs), "pixels": _baseline(pixels, group, pairs)}
     return GroupReport(
         indices=group.index.images.sort().values.numpy().astype(np.int32),
         labels=labels[: len(group.index.images)].astype(np.int32),
@@ -305,13 +296,6 @@ def _untrained(trained: TrainedModel, images: Images) -> TrainedModel:
         encode_both(siamese, torch.tensor(images.train_images[::every][:EVALUATION_BATCH]))
     network.eval()
     return TrainedModel(model, siamese, trained.head_params)
-
-
-def _pixels(trained: TrainedModel, images: Images) -> Tensor:
-    """(rows, C·H·W): what the branches are shown, as it is."""
-    test = torch.tensor(images.test_images)
-    branches = range(trained.model.experiment.branches)
-    return torch.cat([branch_input(trained, test, bool(branch)) for branch in branches]).flatten(1).float() / 255
 
 
 def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:

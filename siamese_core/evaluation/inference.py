@@ -39,7 +39,7 @@ def load(model: Model) -> TrainedModel:
         {name: torch.tensor(array) for name, array in model.tensors.items() if not name.startswith("head.")}
     )
     network.eval()
-    names = ("head.weight", "head.bias") if model.experiment.measure == "similarity_head" else ()
+    names = ("head.weight", "head.bias") if model.measure.head else ()
     return TrainedModel(
         model,
         Siamese(model.experiment, network, model.mean, model.std),

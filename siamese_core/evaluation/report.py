@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,10 +80,17 @@ class Progress:
     total: int
 
 
-PAIRED = ("chosen_on", "reported_on")
-HARDEST = ("hardest_same", "hardest_different")
 SHOWN = ("shown", "labels", "embeddings")
-PLAIN = ("indices", "labels", "neighbours", "distances", "confusion")
+PLAIN = ("classes", "pairs", "exact", "scores", "baselines", "summary", "spread")
+ARRAYS = ("indices", "labels", "neighbours", "distances", "confusion")
+RECORDS: dict[str, Callable[..., Any]] = {
+    "chosen_on": Distances,
+    "reported_on": Distances,
+    "hardest_same": Hardest,
+    "hardest_different": Hardest,
+    "curves": Curves,
+}
+"""Parts of a group that consist of arrays alone."""
 
 
 def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -91,19 +98,13 @@ def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     meta: dict[str, Any] = {}
     arrays = {part: getattr(report, part) for part in SHOWN}
     for name, group in report.groups.items():
-        meta[name] = {
-            "classes": group.classes, "pairs": group.pairs, "exact": group.exact, "scores": group.scores,
-            "baselines": group.baselines, "spread": group.spread, "summary": group.summary,
-            "bands": None if group.bands is None else group.bands.summary,
-        }  # fmt: skip
-        found = {part: getattr(group, part) for part in PLAIN}
-        if group.curves is not None:
-            found |= {f"curves.{part}": array for part, array in group.curves._asdict().items()}
-        found |= {f"{side}.{part}": array for side in PAIRED for part, array in vars(getattr(group, side)).items()}
-        found |= {f"{side}.{part}": array for side in HARDEST for part, array in vars(getattr(group, side)).items()}
-        if group.bands is not None:
-            found |= {f"bands.{part}": array for part, array in vars(group.bands).items() if part != "summary"}
-        arrays |= {f"{name}/{part}": array for part, array in found.items()}
+        meta[name] = {part: getattr(group, part) for part in PLAIN}
+        meta[name]["bands"] = None if group.bands is None else group.bands.summary
+        arrays |= {f"{name}/{part}": getattr(group, part) for part in ARRAYS}
+        for part in (*RECORDS, "bands"):
+            record = getattr(group, part)
+            fields = {} if record is None else record._asdict() if part == "curves" else vars(record)
+            arrays |= {f"{name}/{part}.{field}": array for field, array in fields.items() if field != "summary"}
     return meta, arrays
 
 
@@ -114,22 +115,15 @@ def from_wire(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Repo
 
 
 def _group(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GroupReport:
-    curves, bands = _under("curves.", arrays), _under("bands.", arrays)
-    values: dict[str, Any] = {part: arrays[part] for part in PLAIN}
-    values |= {side: Distances(**_under(f"{side}.", arrays)) for side in PAIRED}
-    values |= {side: Hardest(**_under(f"{side}.", arrays)) for side in HARDEST}
-    return GroupReport(
-        **values,
-        classes=tuple(meta["classes"]),
-        pairs=meta["pairs"],
-        exact=meta["exact"],
-        curves=Curves(**curves) if curves else None,
-        summary=Summary(*meta["summary"]) if meta["summary"] else None,
-        spread=_tuples(meta["spread"]),
-        bands=Intervals(summary=_tuples(meta["bands"]), **bands) if bands else None,
-        scores=meta["scores"],
-        baselines=meta["baselines"],
-    )
+    tables = {part: _under(f"{part}.", arrays) for part in (*RECORDS, "bands")}
+    bands = tables.pop("bands")
+    values: dict[str, Any] = {part: meta[part] for part in PLAIN} | {part: arrays[part] for part in ARRAYS}
+    values |= {part: RECORDS[part](**table) if table else None for part, table in tables.items()}
+    values["classes"] = tuple(meta["classes"])
+    values["summary"] = Summary(*meta["summary"]) if meta["summary"] else None
+    values["spread"] = _tuples(meta["spread"])
+    values["bands"] = Intervals(summary=_tuples(meta["bands"]), **bands) if bands else None
+    return GroupReport(**values)
 
 
 def _tuples(intervals: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

@@ -16,6 +16,8 @@ from siamese_core.experiment.fields import Field
 from siamese_core.experiment.settings import DEFAULTS, FIELDS, SHAPES
 from siamese_core.formats.text import shortened
 from siamese_core.losses import LOSSES, Loss
+from siamese_core.losses.distances import MEASURES
+from siamese_core.losses.heads import Head
 
 IMAGES_PER_CLASS = 12
 """K of a P×K batch: twelve images of each of P classes."""
@@ -114,6 +116,11 @@ class Experiment:
         second = self.encoder if self.second_encoder == "same" else self.second_encoder
         return (self.encoder,) if self.shared else (self.encoder, second)
 
+    @property
+    def head(self) -> Head | None:
+        """Return what makes the layer that is trained beside the encoder; None where there is none."""
+        return LOSSES[self.loss].head or MEASURES[self.measure].head
+
     def to_query(self) -> str:
         """Write every field, so that a link means the same when a default changes."""
         pairs: list[tuple[str, str]] = []
@@ -147,9 +154,11 @@ class Experiment:
                 ignored.append(Ignored("dataset", values.pop("dataset"), str(gone)))
 
 
-def as_classifier(experiment: Experiment) -> Experiment:
-    """Return the same experiment with a softmax classifier's loss, and what of its settings goes with that."""
-    return replace(experiment, loss="softmax", params={}, measure="", miner="all", labels="right")
+def with_loss(experiment: Experiment, loss: str) -> Experiment:
+    """Return it with another loss: with the distance and the numbers of its paper, and what it can be combined with."""
+    if LOSSES[loss].on_classes:
+        experiment = replace(experiment, miner="all", labels="right")
+    return replace(experiment, loss=loss, params={}, measure="")
 
 
 def _read(pairs: list[tuple[str, str]]) -> tuple[dict[str, Any], list[Ignored]]:

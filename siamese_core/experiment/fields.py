@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from siamese_core.formats.safetensors import is_int
-from siamese_core.losses.param import FloatField, NumberField
+from siamese_core.losses.param import FloatField, NumberField, tried
 
 __all__ = ["BoolField", "ChoiceField", "ClassesField", "Field", "FloatField", "IntField", "KeysField", "one_of"]
 
-Value = TypeVar("Value")
 Key = TypeVar("Key", str, bool)
 
 
@@ -56,7 +55,7 @@ class IntField(NumberField):
     """A whole number of the range."""
 
     def read(self, text: str) -> int | None:
-        return _tried(int, text)
+        return tried(int, text)
 
     def problem(self, value: Any) -> str | None:
         fits = is_int(value) and self.low <= value <= self.high
@@ -76,7 +75,7 @@ class ClassesField:
     help: str
 
     def read(self, text: str) -> tuple[int, ...] | None:
-        return _tried(_class_numbers, text)
+        return tried(_class_numbers, text)
 
     def problem(self, value: Any) -> str | None:
         numbers = isinstance(value, tuple) and all(is_int(c) and c >= 0 for c in value)
@@ -119,13 +118,6 @@ def one_of(name: str, title: str, default: str, catalogue: Mapping[str, Any], he
     titles = {key: entry if isinstance(entry, str) else entry.title for key, entry in catalogue.items()}
     helps = {key: entry.help for key, entry in catalogue.items() if hasattr(entry, "help")}
     return ChoiceField(name, title, default, help, titles, helps)
-
-
-def _tried(read: Callable[[str], Value], text: str) -> Value | None:
-    try:
-        return read(text)
-    except ValueError:
-        return None
 
 
 def _class_numbers(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from siamese_core.errors import Rejected
-from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError
+from siamese_core.experiment.experiment import PARAM_NAMES, Experiment, ExperimentError, with_loss
 from siamese_core.experiment.fields import Field, FloatField, IntField
 from siamese_core.experiment.settings import FIELDS
 from siamese_core.experiment.snapshot import Scores
@@ -77,7 +77,7 @@ class Grid:
         params = {name: values.pop(name) for name in list(values) if name in PARAM_NAMES}
         base = self.base
         if values.get("loss", base.loss) != base.loss:
-            base = _with_loss(base, values["loss"])
+            base = with_loss(base, values["loss"])
         return replace(base, **values, params={**base.params, **params}, seed=seed)
 
     def to_table(self) -> dict[str, Any]:
@@ -188,10 +188,3 @@ def numbers_of(field: IntField | FloatField, text: str) -> tuple[float, ...]:
     if not values or any(field.problem(value) for value in values):
         raise GridError("{given}: {may_be}", given=given, may_be=may_be)
     return values
-
-
-def _with_loss(base: Experiment, loss: str) -> Experiment:
-    """Another loss begins with the distance and the numbers of its paper, and with what it can be combined with."""
-    if LOSSES[loss].on_classes:
-        base = replace(base, miner="all", labels="right")
-    return replace(base, loss=loss, params={}, measure="")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from siamese_core.embeddings.projection import PROJECTIONS
 from siamese_core.export.figures import base
@@ -31,7 +30,7 @@ def end_of_axis(run_history: RunHistory) -> float:
     if is_similarity(run_history):
         return 1.0
     film = run_history.film
-    shown = _finite(film.different) if film.different.size else _finite(film.same)
+    shown = base.finite(film.different) if film.different.size else base.finite(film.same)
     return (base.nice_end(0, min(float(np.quantile(shown, 0.95)), LARGEST_END)) if shown.size else 0) or 1.0
 
 
@@ -112,8 +111,8 @@ def is_similarity(run_history: RunHistory) -> bool:
     if measure is not None:
         return measure.is_similarity
     film = run_history.film
-    values = np.concatenate([_finite(film.same), _finite(film.different)])
-    same, different = (_finite(pairs[-1:]) for pairs in (film.same, film.different))
+    values = np.concatenate([base.finite(film.same), base.finite(film.different)])
+    same, different = (base.finite(pairs[-1:]) for pairs in (film.same, film.different))
     if not same.size or not different.size or values.min() < 0 or values.max() > 1:
         return False
     return bool(same.mean() > different.mean())
@@ -148,8 +147,3 @@ def _score(metrics: Mapping[str, Any], name: str) -> float:
 
 def _share(value: float | None) -> float:
     return float(value) if value is not None and 0 <= value <= 1 else math.nan
-
-
-def _finite(values: np.ndarray) -> npt.NDArray[np.float64]:
-    finite: npt.NDArray[np.float64] = values[np.isfinite(values)].astype(np.float64)
-    return finite

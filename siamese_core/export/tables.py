@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -158,6 +157,7 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
     shown = np.isfinite(xy).all(axis=1)
     second = np.array([point.get("input") == "second" for point in points])
     index = np.array([point["index"] for point in points], np.int32)
+    kind = "scatter" if xy.shape[1] == 2 else "scatter3d"
     data: list[dict[str, Any]] = []
     for c in np.unique(eval_images.labels[shown]).tolist():
         # Plotly reads a little HTML, and a class may be called like that.
@@ -167,7 +167,8 @@ def embedding_figure(run_history: RunHistory, xy: Array | None, at: int = -1, *,
             if len(indices):
                 below = f"<br>{text['second']}" if hollow else ""
                 data.append({
-                    **_coordinates(xy[indices]), "mode": "markers", "name": name, "legendgroup": str(c),
+                    "type": kind, **dict(zip("xyz", xy[indices].T, strict=False)), "mode": "markers",
+                    "name": name, "legendgroup": str(c),
                     "marker": _marker(c, xy.shape[1], hollow, c in held_out), "showlegend": not hollow,
                     "customdata": index[indices],
                     "hovertemplate": f"{text['image']} %{{customdata}}<br>%{{fullData.name}}{below}<extra></extra>",
@@ -235,11 +236,6 @@ def _names(run_history: RunHistory) -> dict[str, Array]:
     return {"labels": run_history.eval_images.labels, "classes": np.array(run_history.eval_images.classes, np.str_)}
 
 
-def _coordinates(xy: Array) -> dict[str, Any]:
-    axes: dict[str, Any] = dict(zip("xyz", xy.T, strict=False))
-    return {"type": "scatter" if len(axes) == 2 else "scatter3d", **axes}
-
-
 def _marker(label: int, dim: int, hollow: bool, held_out: bool) -> dict[str, Any]:
     colour, symbol = class_style(label)
     if dim == 3 and symbol not in IN_SPACE:
@@ -271,10 +267,7 @@ def _tsv_cell(cell: object) -> str:
 
 
 def _npz(**arrays: Array) -> bytes:
-    """Pack arrays as np.savez does, with the same date for every file."""
+    """Pack arrays: the same ones give the same bytes."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+    np.savez(packed, allow_pickle=False, **arrays)
     return packed.getvalue()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.heads import proxies as proxies_head
+from siamese_core.losses.heads import class_proxies
 from siamese_core.losses.pairs import MARGIN
 from siamese_core.losses.param import Citation, FloatField
 from siamese_core.losses.record import Library, Loss
@@ -102,10 +103,11 @@ def _temperature(default: float) -> FloatField:
     return FloatField("temperature", "Temperature τ", default, 0.01, 2.0, 0.01, effect)
 
 
-NT_XENT = Loss(
+_batch_loss = partial(Loss, input_kind="batch", measures=("cosine",))
+
+NT_XENT = _batch_loss(
     key="nt_xent",
     title="NT-Xent (SimCLR)",
-    input_kind="batch",
     fn=nt_xent,
     params=(_temperature(0.07),),
     written=r"-\log\frac{e^{s_{ap}/\tau}}{e^{s_{ap}/\tau} + \sum_{n} e^{s_{an}/\tau}},\qquad s = \cos(h_1, h_2)",
@@ -115,32 +117,26 @@ NT_XENT = Loss(
         "A Simple Framework for Contrastive Learning of Visual Representations",
         "ICML; with class labels, as in Sohn 2016, each classmate is a positive",
     ),
-    measures=("cosine",),
     gradient="A positive is pulled as long as any negative comes near its similarity; each negative is pushed by its "
     "share of the sum. The lower the temperature, the more the nearest negatives get all of it.",
-    convention="classes",
     library=Library("NTXentLoss(temperature={temperature})", "Here two images of each class meet at a time."),
 )
 
-SUPCON = Loss(
+SUPCON = _batch_loss(
     key="supcon",
     title="SupCon",
-    input_kind="batch",
     fn=supcon,
     params=(_temperature(0.1),),
     written=r"-\frac{1}{|P(a)|}\sum_{p\in P(a)}\log\frac{e^{s_{ap}/\tau}}{\sum_{k\ne a} e^{s_{ak}/\tau}}",
     citation=Citation("Khosla et al.", 2020, "Supervised Contrastive Learning", "NeurIPS, equation 2"),
-    measures=("cosine",),
     gradient="All classmates of an anchor are pulled together, and also held against each other, because they stand in "
     "the sum below the line. Near negatives are pushed most.",
-    convention="classes",
     library=Library("SupConLoss(temperature={temperature})"),
 )
 
-MULTI_SIMILARITY = Loss(
+MULTI_SIMILARITY = _batch_loss(
     key="multi_similarity",
     title="Multi-similarity",
-    input_kind="batch",
     fn=multi_similarity,
     params=(
         FloatField("alpha", "Pull α", 2.0, 0.1, 50.0, 0.1, "How sharply the farthest positives are preferred."),
@@ -155,17 +151,14 @@ MULTI_SIMILARITY = Loss(
         "Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning",
         "CVPR",
     ),
-    measures=("cosine",),
     gradient="Positives below the threshold and negatives above it carry nearly all of the slope. Among them the "
     "farthest positive and the nearest negative count most.",
-    convention="classes",
     library=Library("MultiSimilarityLoss(alpha={alpha}, beta={beta}, base={base})"),
 )
 
-CIRCLE = Loss(
+CIRCLE = _batch_loss(
     key="circle",
     title="Circle",
-    input_kind="batch",
     fn=circle,
     params=(
         FloatField("margin", "Relaxation m", 0.4, 0.0, 1.0, 0.05, "Goals are 1 − m for positives and m for negatives."),
@@ -176,17 +169,14 @@ CIRCLE = Loss(
     citation=Citation(
         "Sun et al.", 2020, "Circle Loss: A Unified Perspective of Pair Similarity Optimization", "CVPR, equation 6"
     ),
-    measures=("cosine",),
     gradient="Each similarity is moved as strongly as it misses its goal; that weight is taken as constant, so the "
     "slope is not quite the derivative of the value. Pairs near their goals are left nearly alone.",
-    convention="classes",
     library=Library("CircleLoss(m={margin}, gamma={gamma})"),
 )
 
-LIFTED_STRUCTURE = Loss(
+LIFTED_STRUCTURE = _batch_loss(
     key="lifted_structure",
     title="Lifted structure",
-    input_kind="batch",
     fn=lifted_structure,
     params=(replace(MARGIN, help="How far negatives should be, softly, beyond the positive."),),
     written=r"\tfrac12\max\Big(0,\ d_{ap} + \log\sum_{n} \big[e^{m-d_{an}} + e^{m-d_{pn}}\big]\Big)^2",
@@ -199,17 +189,15 @@ LIFTED_STRUCTURE = Loss(
     measures=("euclidean",),
     gradient="Each positive pair is pulled, and all negatives of both its ends are pushed, the nearest most. Unlike a "
     "hinge it pushes on beyond the margin, as long as the pair's whole sum is above zero.",
-    convention="classes",
     library=Library(
         "LiftedStructureLoss(neg_margin={margin}, distance=LpDistance(normalize_embeddings=False))",
         "Here four images of each class meet at a time.",
     ),
 )
 
-PROXY_ANCHOR = Loss(
+PROXY_ANCHOR = _batch_loss(
     key="proxy_anchor",
     title="Proxy-anchor",
-    input_kind="batch",
     fn=proxy_anchor,
     params=(
         FloatField(
@@ -220,10 +208,8 @@ PROXY_ANCHOR = Loss(
     written=r"\frac{1}{|P^+|}\sum_{p\in P^+}\log\Big[1+\sum_{h\in X_p^+} e^{-\alpha(s_{hp}-\delta)}\Big]"
     r" + \frac{1}{|P|}\sum_{p\in P}\log\Big[1+\sum_{h\in X_p^-} e^{\alpha(s_{hp}+\delta)}\Big]",
     citation=Citation("Kim, Kim, Cho & Kwak", 2020, "Proxy Anchor Loss for Deep Metric Learning", "CVPR, equation 4"),
-    measures=("cosine",),
     gradient="Images are pulled to the trained point of their own class and pushed from those of the others, the worst "
     "image most. Images never meet each other, so a step costs no pairs.",
-    convention="classes",
-    head=proxies_head,
+    head=class_proxies,
     library=Library("ProxyAnchorLoss(num_classes={classes}, embedding_size={dim}, margin={margin}, alpha={alpha})"),
 )

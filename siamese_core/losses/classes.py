@@ -22,7 +22,6 @@ SOFTMAX = Loss(
     title="Softmax classifier (baseline)",
     input_kind="logits",
     fn=softmax,
-    params=(),
     written=r"-\log\frac{e^{z_c}}{\sum_k e^{z_k}},\qquad z = Wh + b",
     citation=Citation(
         "Bridle",
@@ -33,6 +32,5 @@ SOFTMAX = Loss(
     measures=("euclidean", "cosine"),
     gradient="Each image is pulled along the weights of its own class and pushed along those of the classes it is "
     "taken for. No two images ever meet: that classmates end up near each other is a side effect.",
-    convention="classes",
     head=classifier,
 )

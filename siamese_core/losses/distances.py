@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from siamese_core.losses.heads import Head, similarity_layer
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
@@ -26,12 +28,13 @@ class Measure:
     `head_params` are the trained tensors of a similarity head; nothing for all other measures.
     """
 
-    key: str
     title: str
     formula: str
     between: Callable[..., Tensor]
     within: Callable[..., Tensor]
     kind: Literal["distance", "similarity"] = "distance"
+    head: Head | None = None
+    """What it trains beside the encoder."""
 
     @property
     def is_similarity(self) -> bool:
@@ -125,29 +128,23 @@ def _all_exponential(h: Tensor) -> Tensor:
 
 
 MEASURES: dict[str, Measure] = {
-    measure.key: measure
-    for measure in (
-        Measure("euclidean", "Euclidean", r"\lVert h_1 - h_2 \rVert_2", euclidean, _all_euclidean),
-        Measure(
-            "squared_euclidean", "Squared Euclidean", r"\lVert h_1 - h_2 \rVert_2^2", squared_euclidean, _all_squared
-        ),
-        Measure("manhattan", "Manhattan (L1)", r"\lVert h_1 - h_2 \rVert_1", manhattan, _all_manhattan),
-        Measure("cosine", "Cosine", r"1 - \cos(h_1, h_2)", cosine, _all_cosine),
-        Measure(
-            "similarity_head",
-            "Similarity head (trained)",
-            r"\sigma(w \cdot \lvert h_1 - h_2 \rvert + b)",
-            similarity_head,
-            _all_heads,
-            "similarity",
-        ),
-        Measure(
-            "exponential_similarity",
-            "Exponential similarity",
-            r"e^{-\lVert h_1 - h_2 \rVert_1}",
-            exponential_similarity,
-            _all_exponential,
-            "similarity",
-        ),
-    )
+    "euclidean": Measure("Euclidean", r"\lVert h_1 - h_2 \rVert_2", euclidean, _all_euclidean),
+    "squared_euclidean": Measure("Squared Euclidean", r"\lVert h_1 - h_2 \rVert_2^2", squared_euclidean, _all_squared),
+    "manhattan": Measure("Manhattan (L1)", r"\lVert h_1 - h_2 \rVert_1", manhattan, _all_manhattan),
+    "cosine": Measure("Cosine", r"1 - \cos(h_1, h_2)", cosine, _all_cosine),
+    "similarity_head": Measure(
+        "Similarity head (trained)",
+        r"\sigma(w \cdot \lvert h_1 - h_2 \rvert + b)",
+        similarity_head,
+        _all_heads,
+        "similarity",
+        similarity_layer,
+    ),
+    "exponential_similarity": Measure(
+        "Exponential similarity",
+        r"e^{-\lVert h_1 - h_2 \rVert_1}",
+        exponential_similarity,
+        _all_exponential,
+        "similarity",
+    ),
 }

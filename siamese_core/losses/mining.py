@@ -20,7 +20,6 @@ Triplets: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
 class Miner:
     """``fn(d, same, generator)`` gives Triplets: d (B, B) finite distances, same (B, B) bool."""
 
-    key: str
     title: str
     help: str
     fn: Callable[[Tensor, Tensor, Generator], Triplets]
@@ -110,26 +109,20 @@ def _others(same: Tensor) -> Tensor:
 
 
 MINERS: dict[str, Miner] = {
-    miner.key: miner
-    for miner in (
-        Miner(
-            "all",
-            "All triplets",
-            "Every anchor with every classmate and every image of another class; most of them teach nothing any more.",
-            _all,
-        ),
-        Miner(
-            "semi_hard",
-            "Semi-hard",
-            "For every pair of classmates the nearest stranger that is farther away than the classmate (FaceNet).",
-            _semi_hard,
-        ),
-        Miner(
-            "hardest",
-            "Hardest",
-            "For every anchor its farthest classmate and its nearest stranger; sensitive to wrong labels.",
-            _hardest,
-        ),
-        Miner("random", "Random", "For every pair of classmates a stranger by chance.", _random),
-    )
+    "all": Miner(
+        "All triplets",
+        "Every anchor with every classmate and every image of another class; most of them teach nothing any more.",
+        _all,
+    ),
+    "semi_hard": Miner(
+        "Semi-hard",
+        "For every pair of classmates the nearest stranger that is farther away than the classmate (FaceNet).",
+        _semi_hard,
+    ),
+    "hardest": Miner(
+        "Hardest",
+        "For every anchor its farthest classmate and its nearest stranger; sensitive to wrong labels.",
+        _hardest,
+    ),
+    "random": Miner("Random", "For every pair of classmates a stranger by chance.", _random),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from siamese_core.losses.param import Citation, FloatField
@@ -35,7 +36,12 @@ MARGIN = FloatField(
     "alone. With margin 0 nothing is pushed, and everything falls into one point.",
 )
 
-DISTANCES = ("euclidean", "squared_euclidean", "manhattan", "cosine")
+_distance_loss = partial(
+    Loss,
+    input_kind="distance",
+    measures=("euclidean", "squared_euclidean", "manhattan", "cosine"),
+    convention="zero",
+)
 
 LINEAR = Library(
     "ContrastiveLoss(pos_margin=0, neg_margin={margin}, distance=LpDistance(normalize_embeddings=False))",
@@ -43,27 +49,23 @@ LINEAR = Library(
     "zero: another loss than this one, with the same margin.",
 )
 
-CONTRASTIVE = Loss(
+CONTRASTIVE = _distance_loss(
     key="contrastive",
     title="Contrastive (Hadsell 2006)",
-    input_kind="distance",
     fn=contrastive,
     params=(MARGIN,),
     written=(r"\tfrac12 d^2", r"\tfrac12\max(m-d,\,0)^2"),
     citation=Citation(
         "Hadsell, Chopra & LeCun", 2006, "Dimensionality Reduction by Learning an Invariant Mapping", "CVPR, equation 4"
     ),
-    measures=DISTANCES,
     gradient="A same pair is pulled like a spring, harder the farther it is apart. A different pair is pushed hardest "
     "where it coincides, ever less towards the margin, and not at all beyond it.",
-    convention="zero",
     library=LINEAR,
 )
 
-CONTRASTIVE_MEAN = Loss(
+CONTRASTIVE_MEAN = _distance_loss(
     key="contrastive_mean",
     title="Contrastive, Keras form",
-    input_kind="distance",
     fn=contrastive_mean,
     params=(MARGIN,),
     written=(r"d^2", r"\max(m-d,\,0)^2"),
@@ -73,10 +75,8 @@ CONTRASTIVE_MEAN = Loss(
         "Image similarity estimation using a Siamese Network with a contrastive loss",
         "Keras code examples",
     ),
-    measures=DISTANCES,
     gradient="Twice the slope of Hadsell's form everywhere, so its minimum is the same. Adam, which divides by the "
     "size of the gradient, hardly notices.",
-    convention="zero",
     library=LINEAR,
 )
 
@@ -98,10 +98,9 @@ QUALITY = replace(
     convention="one",
 )
 
-EXPONENTIAL = Loss(
+EXPONENTIAL = _distance_loss(
     key="exponential",
     title="Exponential (Chopra 2005)",
-    input_kind="distance",
     fn=exponential,
     params=(
         FloatField(
@@ -123,5 +122,4 @@ EXPONENTIAL = Loss(
     measures=("manhattan", "euclidean", "squared_euclidean", "cosine"),
     gradient="A same pair is pulled like a spring, softer for a larger Q. A different pair is always pushed, hardest "
     "where it coincides, and never left alone: at d = Q a sixteenth of the push is left.",
-    convention="zero",
 )

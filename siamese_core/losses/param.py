@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+def tried(read: Callable[[str], Value], text: str) -> Value | None:
+    """Return what a text says, None where it cannot be read."""
+    try:
+        return read(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -24,10 +35,7 @@ class FloatField(NumberField):
 
     def read(self, text: str) -> float | None:
         """Return the number that a text is; None where it is none."""
-        try:
-            return float(text)
-        except ValueError:
-            return None
+        return tried(float, text)
 
     def problem(self, value: Any) -> str | None:
         """Return what a value may be where it is not that."""

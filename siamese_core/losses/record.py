@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
 
+from siamese_core.losses.heads import Head
 from siamese_core.losses.param import Citation, FloatField
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 InputKind = Literal["distance", "similarity", "triplet", "logits", "batch"]
 
@@ -28,21 +29,6 @@ class Curve:
     different: npt.NDArray[Any]
     same_slope: npt.NDArray[Any]
     different_slope: npt.NDArray[Any]
-
-
-class Setting(Protocol):
-    """What a head needs to know of an experiment."""
-
-    @property
-    def measure(self) -> str: ...
-    @property
-    def embedding_dim(self) -> int: ...
-    @property
-    def seen(self) -> tuple[int, ...]: ...
-
-
-def no_head(setting: Setting) -> None:
-    """Return None: nothing is trained beside the encoder."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +59,6 @@ class Loss:
     """
     fn: Callable[..., Tensor]
     """The formula, in torch; autograd gives its slope."""
-    params: tuple[FloatField, ...]
-    """The numbers that a person may set, such as a margin."""
     written: str | tuple[str, str]
     """LaTeX: one expression, or that of a same pair and that of a different one."""
     citation: Citation
@@ -83,10 +67,12 @@ class Loss:
     """The keys of the measures that it may be used with, its default first."""
     gradient: str
     """What the slope does to a pair, in two sentences."""
-    convention: Convention
+    params: tuple[FloatField, ...] = ()
+    """The numbers that a person may set, such as a margin."""
+    convention: Convention = "classes"
     """What its source calls a similar pair."""
-    head: Callable[[Setting], nn.Module | None] = no_head
-    """What is trained beside the encoder: a classifier, proxies, a similarity head; or None."""
+    head: Head | None = None
+    """What is trained beside the encoder: a classifier, proxies. A similarity head is its measure's."""
     library: Library | None = None
     """The loss in pytorch-metric-learning, where that has it."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from siamese_core.losses.heads import similarity_head
 from siamese_core.losses.param import Citation
 from siamese_core.losses.record import Loss
 
@@ -31,14 +31,14 @@ def squared(p: Tensor, same: Tensor) -> Tensor:
     return (1 - p).where(same, p).square()
 
 
-SIMILARITIES = ("similarity_head", "exponential_similarity")
+_similarity_loss = partial(
+    Loss, input_kind="similarity", measures=("similarity_head", "exponential_similarity"), convention="one"
+)
 
-LOG = Loss(
+LOG = _similarity_loss(
     key="log",
     title="Log (binary cross-entropy)",
-    input_kind="similarity",
     fn=log,
-    params=(),
     written=(r"-\log p", r"-\log(1-p)"),
     citation=Citation(
         "Koch, Zemel & Salakhutdinov",
@@ -46,19 +46,14 @@ LOG = Loss(
         "Siamese Neural Networks for One-shot Image Recognition",
         "ICML Deep Learning Workshop",
     ),
-    measures=SIMILARITIES,
     gradient="The more wrong p is, the steeper the slope, and behind a sigmoid a confident mistake is corrected at "
     "full strength. Only where p is clipped, a ten-millionth from 0 or 1, does it stop.",
-    convention="one",
-    head=similarity_head,
 )
 
-ABSOLUTE = Loss(
+ABSOLUTE = _similarity_loss(
     key="absolute",
     title="Absolute error on p",
-    input_kind="similarity",
     fn=absolute,
-    params=(),
     written=(r"\lvert 1-p\rvert", r"\lvert 0-p\rvert"),
     citation=Citation(
         "Mueller & Thyagarajan",
@@ -66,26 +61,18 @@ ABSOLUTE = Loss(
         "Siamese Recurrent Architectures for Learning Sentence Similarity",
         "AAAI; its similarity, with the absolute error that tutorials put on it",
     ),
-    measures=SIMILARITIES,
     gradient="The slope on p is 1 wherever p is, so a pair that is nearly right pulls as hard as one that is wrong. "
     "Behind a sigmoid a confident mistake has almost no gradient left.",
-    convention="one",
-    head=similarity_head,
 )
 
-SQUARED = Loss(
+SQUARED = _similarity_loss(
     key="squared",
     title="Squared error on p",
-    input_kind="similarity",
     fn=squared,
-    params=(),
     written=(r"(1-p)^2", r"p^2"),
     citation=Citation(
         "Mueller & Thyagarajan", 2016, "Siamese Recurrent Architectures for Learning Sentence Similarity", "AAAI"
     ),
-    measures=SIMILARITIES,
     gradient="The slope on p grows with the mistake, and fades as the pair comes right. Behind a sigmoid it fades "
     "again where p is sure and wrong.",
-    convention="one",
-    head=similarity_head,
 )

@@ -40,7 +40,6 @@ TRIPLET = Loss(
     measures=("squared_euclidean",),
     gradient="While the negative is not farther than the positive by the margin, the anchor pulls the one and pushes "
     "the other; on squared distances both forces grow with it. A triplet that keeps the margin is left alone.",
-    convention="classes",
     library=Library(
         "TripletMarginLoss(margin={margin}, distance=LpDistance(normalize_embeddings=False, power=2), "
         "reducer=MeanReducer())",

@@ -33,7 +33,6 @@ class Augmentation:
     once.
     """
 
-    key: str
     title: str
     help: str
     fn: Callable[[Tensor, Generator], Tensor]
@@ -193,18 +192,14 @@ def _between(low: float, high: float, images: Tensor, generator: Generator) -> T
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
-    augmentation.key: augmentation
-    for augmentation in (
-        Augmentation("crop", "Crop", "A part of 70 to 100 % of the image, scaled up to the whole.", _crop, moves=True),
-        Augmentation(
-            "flip", "Flip", "Every second image or so is mirrored, left for right; not for digits and letters.", _flip
-        ),
-        Augmentation("rotate", "Rotate", "Up to 15 degrees to either side.", _rotate, moves=True),
-        Augmentation(
-            "colour",
-            "Colour",
-            "Brightness and contrast change by up to 30 %; in colour images also saturation, and the hue a little.",
-            _colour,
-        ),
-    )
+    "crop": Augmentation("Crop", "A part of 70 to 100 % of the image, scaled up to the whole.", _crop, moves=True),
+    "flip": Augmentation(
+        "Flip", "Every second image or so is mirrored, left for right; not for digits and letters.", _flip
+    ),
+    "rotate": Augmentation("Rotate", "Up to 15 degrees to either side.", _rotate, moves=True),
+    "colour": Augmentation(
+        "Colour",
+        "Brightness and contrast change by up to 30 %; in colour images also saturation, and the hue a little.",
+        _colour,
+    ),
 }

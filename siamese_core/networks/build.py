@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 class Output:
     """What is done to the encoder's last layer: ``fn`` maps (B, D) to (B, D)."""
 
-    key: str
     title: str
     help: str
     fn: Callable[[Tensor], Tensor]
@@ -145,20 +144,15 @@ def _sigmoid(embeddings: Tensor) -> Tensor:
 
 
 OUTPUTS: dict[str, Output] = {
-    output.key: output
-    for output in (
-        Output("linear", "Linear", "The last layer as it is: points may lie anywhere.", _linear),
-        Output(
-            "l2",
-            "L2-normalised",
-            "Every point is moved to distance 1 from the origin, so no two are further than 2 apart.",
-            _l2,
-        ),
-        Output(
-            "sigmoid",
-            "Sigmoid",
-            "Every coordinate is squeezed into 0 to 1, so no two points are further than √D apart.",
-            _sigmoid,
-        ),
-    )
+    "linear": Output("Linear", "The last layer as it is: points may lie anywhere.", _linear),
+    "l2": Output(
+        "L2-normalised",
+        "Every point is moved to distance 1 from the origin, so no two are further than 2 apart.",
+        _l2,
+    ),
+    "sigmoid": Output(
+        "Sigmoid",
+        "Every coordinate is squeezed into 0 to 1, so no two points are further than √D apart.",
+        _sigmoid,
+    ),
 }

@@ -38,7 +38,6 @@ class Encoder:
     numbers by itself (no Dropout), and the last ``Linear`` is the one that gives the embedding.
     """
 
-    key: str
     title: str
     help: str
     build: Callable[[Shape, int], nn.Module]
@@ -61,7 +60,9 @@ def _conv(shape: Shape, embedding_dim: int) -> nn.Module:
         layers += _normed(nn.Conv2d(filters, _DEEPER_CHANNELS, 3, stride=2, padding=1, bias=False))
         filters = _DEEPER_CHANNELS
         grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
-    return nn.Sequential(*layers, _flatten(), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim))
+    return nn.Sequential(
+        *layers, _weightless(_pixel_by_pixel), *_head(filters * grid[0] * grid[1], _CONV_HEAD, embedding_dim)
+    )
 
 
 def _mlp(shape: Shape, embedding_dim: int) -> nn.Module:
@@ -90,15 +91,20 @@ def _patch_conv(inputs: int, outputs: int, patch: int) -> nn.Conv2d:
     return PatchConv(inputs, outputs, patch, stride=patch, bias=False)
 
 
-def _flatten() -> nn.Module:
-    """Pixel by pixel: what a patch convolution puts out lies in memory in this order, and is not copied."""
+def _weightless(fn: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A layer without weights that does what ``fn`` does."""
     from torch import nn
 
-    class FlattenPixels(nn.Module):
-        def forward(self, features: Tensor) -> Tensor:
-            return features.permute(0, 2, 3, 1).flatten(1)
+    class Weightless(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return fn(inputs)
 
-    return FlattenPixels()
+    return Weightless()
+
+
+def _pixel_by_pixel(features: Tensor) -> Tensor:
+    """Flattened; what a patch convolution puts out lies in memory in this order, and is not copied."""
+    return features.permute(0, 2, 3, 1).flatten(1)
 
 
 def _normed(convolution: nn.Conv2d) -> Iterator[nn.Module]:
@@ -180,7 +186,7 @@ def _resnet18(shape: Shape, embedding_dim: int) -> nn.Module:
 
     network = vision.models().resnet18(weights=None)
     network.fc = nn.Linear(network.fc.in_features, embedding_dim)
-    return nn.Sequential(_in_three_channels(), network)
+    return nn.Sequential(_weightless(_in_three_channels), network)
 
 
 def _mobilenet_v3(shape: Shape, embedding_dim: int) -> nn.Module:
@@ -194,31 +200,21 @@ def _mobilenet_v3(shape: Shape, embedding_dim: int) -> nn.Module:
     # by the statistics that it started from.
     network = vision.models().mobilenet_v3_small(weights=None, norm_layer=nn.BatchNorm2d)
     network.classifier = nn.Linear(network.classifier[0].in_features, embedding_dim)
-    return nn.Sequential(_in_three_channels(), network)
+    return nn.Sequential(_weightless(_in_three_channels), network)
 
 
-def _in_three_channels() -> nn.Module:
+def _in_three_channels(images: Tensor) -> Tensor:
     """Grey pixels three times, as these networks are fed; colours as they are."""
-    from torch import nn
-
-    class InThreeChannels(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            return images.expand(-1, 3, -1, -1)
-
-    return InThreeChannels()
+    return images.expand(-1, 3, -1, -1)
 
 
 def _scaled(shape: Shape, size: int) -> Iterator[nn.Module]:
     """Bilinear interpolation to ``size`` x ``size`` pixels, where images are not of this size already."""
-    from torch import nn
-
-    class Scaled(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            # Without antialias a larger image would lose most of its pixels.
-            return nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    from torch.nn import functional
 
     if shape[1:] != (size, size):
-        yield Scaled()
+        # Without antialias a larger image would lose most of its pixels.
+        yield _weightless(lambda images: functional.interpolate(images, (size, size), mode="bilinear", antialias=True))
 
 
 def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -244,46 +240,37 @@ def _residual(inputs: int, outputs: int, stride: int) -> nn.Module:
 _UNTRAINED = "Starts untrained: torchvision publishes its weights only as pickles, which this app never opens."
 
 ENCODERS: dict[str, Encoder] = {
-    encoder.key: encoder
-    for encoder in (
-        Encoder("conv", "Convolutional", "Looks at small patches first, then at the whole image: the default.", _conv),
-        Encoder(
-            "mlp",
-            "Fully connected (MLP)",
-            "Sees every pixel at once and knows nothing of their neighbours: the fastest on small images.",
-            _mlp,
-        ),
-        Encoder(
-            "lenet",
-            "LeNet (DrLIM, 2006)",
-            "Two convolutions, those of the paper that gave us the contrastive loss; made for 28 × 28 pixels, other "
-            "images are scaled to it.",
-            _lenet,
-        ),
-        Encoder(
-            "koch",
-            "Koch (one-shot, 2015)",
-            "The network of the Omniglot paper, made for 105 × 105 pixels; other images are scaled to it. Slow on a "
-            "CPU: a step with 120 images takes about 15 seconds. Learns better at a learning rate of 0.0003.",
-            _koch,
-        ),
-        Encoder(
-            "resnet_small",
-            "Small residual network",
-            "Layers that add to their input instead of replacing it; good for 28 to 160 pixels.",
-            _resnet_small,
-        ),
-        Encoder(
-            "resnet18",
-            "ResNet-18",
-            f"A classic of image recognition with 11 million weights; slow on a CPU. {_UNTRAINED}",
-            _resnet18,
-        ),
-        Encoder(
-            "mobilenet_v3",
-            "MobileNetV3, small",
-            f"Made for telephones: many thin layers, little arithmetic. {_UNTRAINED}",
-            _mobilenet_v3,
-        ),
-    )
+    "conv": Encoder("Convolutional", "Looks at small patches first, then at the whole image: the default.", _conv),
+    "mlp": Encoder(
+        "Fully connected (MLP)",
+        "Sees every pixel at once and knows nothing of their neighbours: the fastest on small images.",
+        _mlp,
+    ),
+    "lenet": Encoder(
+        "LeNet (DrLIM, 2006)",
+        "Two convolutions, those of the paper that gave us the contrastive loss; made for 28 × 28 pixels, other "
+        "images are scaled to it.",
+        _lenet,
+    ),
+    "koch": Encoder(
+        "Koch (one-shot, 2015)",
+        "The network of the Omniglot paper, made for 105 × 105 pixels; other images are scaled to it. Slow on a "
+        "CPU: a step with 120 images takes about 15 seconds. Learns better at a learning rate of 0.0003.",
+        _koch,
+    ),
+    "resnet_small": Encoder(
+        "Small residual network",
+        "Layers that add to their input instead of replacing it; good for 28 to 160 pixels.",
+        _resnet_small,
+    ),
+    "resnet18": Encoder(
+        "ResNet-18",
+        f"A classic of image recognition with 11 million weights; slow on a CPU. {_UNTRAINED}",
+        _resnet18,
+    ),
+    "mobilenet_v3": Encoder(
+        "MobileNetV3, small",
+        f"Made for telephones: many thin layers, little arithmetic. {_UNTRAINED}",
+        _mobilenet_v3,
+    ),
 }

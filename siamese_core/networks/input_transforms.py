@@ -23,7 +23,6 @@ _PATTERNS = 31  # a prime: the sums of plain images, multiples of their area, me
 class InputTransform:
     """``fn`` maps uint8 (B, C, H, W) to uint8 (B, C, H, W)."""
 
-    key: str
     title: str
     help: str
     fn: Callable[[Tensor], Tensor]
@@ -94,24 +93,19 @@ def _pixels(values: Tensor) -> Tensor:
 
 
 INPUT_TRANSFORMS: dict[str, InputTransform] = {
-    transform.key: transform
-    for transform in (
-        InputTransform("edges", "Edges", "Only where brightness changes (Sobel), white where it changes most.", _edges),
-        InputTransform(
-            "inverted",
-            "Inverted",
-            "Black becomes white, and every colour its opposite, as in a photographic negative.",
-            _inverted,
-        ),
-        InputTransform(
-            "low_resolution", "Low resolution", "Tiles of 4 × 4 pixels, each in its mean colour.", _low_resolution
-        ),
-        InputTransform("rotated", "Rotated", "A quarter turn clockwise.", _rotated),
-        InputTransform(
-            "noisy",
-            "Noisy",
-            "With grain that is a fifth as strong as white; the same image always gets the same grain.",
-            _noisy,
-        ),
-    )
+    "edges": InputTransform("Edges", "Only where brightness changes (Sobel), white where it changes most.", _edges),
+    "inverted": InputTransform(
+        "Inverted",
+        "Black becomes white, and every colour its opposite, as in a photographic negative.",
+        _inverted,
+    ),
+    "low_resolution": InputTransform(
+        "Low resolution", "Tiles of 4 × 4 pixels, each in its mean colour.", _low_resolution
+    ),
+    "rotated": InputTransform("Rotated", "A quarter turn clockwise.", _rotated),
+    "noisy": InputTransform(
+        "Noisy",
+        "With grain that is a fifth as strong as white; the same image always gets the same grain.",
+        _noisy,
+    ),
 }

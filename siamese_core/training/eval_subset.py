@@ -71,7 +71,8 @@ class EvalSubset:
     """(N,) into the test images."""
     labels: Tensor
     """The classes of the rows of the embeddings: (N,), with two branches (2N,)."""
-    groups: dict[str, Group | None]
+    groups: dict[str, Group]
+    """Of `GROUPS` those with two classes or more that have images."""
 
 
 def eval_subset_of(experiment: Experiment, images: Images, per_class: int | None = None) -> EvalSubset:
@@ -84,11 +85,9 @@ def _eval_subset(
 ) -> EvalSubset:
     chosen = np.arange(len(images.test_labels)) if per_class is None else select_eval_subset(images, per_class)
     labels = torch.tensor(images.test_labels[chosen])
-    groups = dict(zip(GROUPS, (seen, held_out), strict=True))
     offset = len(labels) if branches == 2 else 0
-    return EvalSubset(
-        chosen, labels.repeat(branches), {name: group_of(labels, classes, offset) for name, classes in groups.items()}
-    )
+    groups = {name: group_of(labels, of, offset) for name, of in zip(GROUPS, (seen, held_out), strict=True)}
+    return EvalSubset(chosen, labels.repeat(branches), {name: group for name, group in groups.items() if group})
 
 
 def group_of(labels: Tensor, classes: tuple[int, ...], offset: int) -> Group | None:
@@ -127,16 +126,13 @@ def frame_of(
 
     All are float32, on the CPU.
     """
-    seen = eval_subset.groups["seen"]
-    assert seen is not None, "an experiment has at least two seen classes"
+    groups, seen = eval_subset.groups, eval_subset.groups["seen"]
     is_triplet = LOSSES[experiment.loss].input_kind == "triplet"
     triplets = torch.stack(_triplets(embeddings, experiment, seen)) if is_triplet else torch.zeros(2, 0)
-    groups = {name: group for name, group in eval_subset.groups.items() if group}
     of_measure = measure_params(experiment, head_params)
     distances = {name: _distances(embeddings, experiment, group.pairs, of_measure) for name, group in groups.items()}
     live = {
-        name: _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, head_params)
+        name: _scores(embeddings, experiment, eval_subset, name, distances[name], group.pairs.same, head_params)
         for name, group in groups.items()
         if scored
     }
@@ -154,10 +150,14 @@ def final_metrics(
     embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, head_params: HeadParams = ()
 ) -> dict[str, Scores]:
     """Return all of `METRICS`, over all pairs where there are at most `EXACT_UP_TO`."""
-    groups = [name for name, group in eval_subset.groups.items() if group]
-    return _by_metric(
-        {name: _final_scores(embeddings, experiment, eval_subset, name, head_params) for name in groups}, METRICS
-    )
+    found = {}
+    for name, group in eval_subset.groups.items():
+        d, pairs = scored_pairs(embeddings, experiment, group, head_params)
+        distances = MEASURES[experiment.measure].as_distance(d)
+        verified = verification_metrics(distances[pairs.same].numpy(), distances[~pairs.same].numpy())
+        found[name] = _scores(embeddings, experiment, eval_subset, name, d, pairs.same, head_params)
+        found[name] |= {} if verified is None else verified._asdict()
+    return _by_metric(found, METRICS)
 
 
 def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches: int = 1) -> dict[str, np.ndarray]:
@@ -168,13 +168,12 @@ def pairs_by(measure: str, embeddings: np.ndarray, labels: np.ndarray, branches:
     """
     classes = tuple(np.unique(labels).tolist())
     images = len(labels) // branches
-    index = ClassIndex.of(torch.tensor(labels[:images]).long(), classes)
-    if len(index) < 2:
+    group = group_of(torch.tensor(labels[:images]).long(), classes, len(labels) - images)
+    if group is None:
         return {"same": np.zeros(0, np.float32), "different": np.zeros(0, np.float32)}
-    first, second, same = random_pairs(index, SHOWN_PAIRS, torch.Generator().manual_seed(0))
-    h = torch.tensor(embeddings)
-    values = MEASURES[measure].between(h[first], h[second + (len(labels) - images)]).numpy()
-    return {"same": values[same.numpy()], "different": values[~same.numpy()]}
+    h, pairs = torch.tensor(embeddings), group.pairs
+    values, same = MEASURES[measure].between(h[pairs.first], h[pairs.second]).numpy(), pairs.same.numpy()
+    return {"same": values[same], "different": values[~same]}
 
 
 def pixels_map_at_r(experiment: Experiment) -> Scores:
@@ -191,28 +190,12 @@ def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], vie
     if branches == 2:
         shown = torch.cat([shown, shown if view == "none" else INPUT_TRANSFORMS[view].fn(shown)])
     pixels = shown.flatten(1).float() / 255
-    found = {name: _retrieval_scores(pixels, group) for name, group in eval_subset.groups.items() if group}
+    found = {name: _retrieval_scores(pixels, group) for name, group in eval_subset.groups.items()}
     return _by_metric(found, ("map_at_r",))["map_at_r"]
 
 
 def _by_metric(by_group: dict[str, dict[str, float]], metrics: tuple[str, ...]) -> dict[str, Scores]:
     return {metric: {name: by_group.get(name, {}).get(metric) for name in GROUPS} for metric in metrics}
-
-
-def _final_scores(
-    embeddings: Tensor, experiment: Experiment, eval_subset: EvalSubset, name: str, head_params: HeadParams
-) -> dict[str, float]:
-    group = eval_subset.groups[name]
-    assert group is not None
-    d, pairs = scored_pairs(embeddings, experiment, group, head_params)
-    same = pairs.same
-    distances = MEASURES[experiment.measure].as_distance(d)
-    verified = verification_metrics(distances[same].numpy(), distances[~same].numpy())
-    return (
-        _retrieval_scores(embeddings, group)
-        | _test_loss(embeddings, experiment, eval_subset, name, d, same, head_params)
-        | ({} if verified is None else verified._asdict())
-    )
 
 
 def scored_pairs(
@@ -249,7 +232,7 @@ def every_pair(group: Group) -> Pairs:
 
 def measure_params(experiment: Experiment, head_params: HeadParams) -> HeadParams:
     """Return the trained tensors that belong to the measure: a classifier's do not."""
-    return head_params if MEASURES[experiment.measure].is_similarity else ()
+    return head_params if MEASURES[experiment.measure].head else ()
 
 
 def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
@@ -257,7 +240,7 @@ def _retrieval_scores(embeddings: Tensor, group: Group) -> dict[str, float]:
     return {} if found is None else found._asdict()
 
 
-def _test_loss(
+def _scores(
     embeddings: Tensor,
     experiment: Experiment,
     eval_subset: EvalSubset,
@@ -266,25 +249,26 @@ def _test_loss(
     same: Tensor,
     head_params: HeadParams,
 ) -> dict[str, float]:
-    """The loss of a group with the right labels, averaged as over all pairs of a batch; left out where not finite.
+    """What retrieval scores in a group, and its loss with the right labels, averaged as over all pairs of a batch; left
+    out where not finite.
 
-    Of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same` (P,). A
-    classifier and proxies know the classes that were seen, and no others.
+    The loss is of the group's triplets or batches, or of pairs whose distance or similarity is `d` (P,), with `same`
+    (P,). A classifier and proxies know the classes that were seen, and no others.
     """
     group, loss = eval_subset.groups[name], LOSSES[experiment.loss]
-    assert group is not None
+    scores = _retrieval_scores(embeddings, group)
     if loss.on_pairs:
         value = balanced(values(experiment, d, same), same)
     elif loss.input_kind == "triplet":
         value = values(experiment, *_triplets(embeddings, experiment, group)).mean()
     elif head_params and name != "seen":
-        return {}
+        return scores
     else:
         numbered = torch.searchsorted(torch.tensor(getattr(experiment, name)), eval_subset.labels)
         batches = (group.indices,) if loss.input_kind == "logits" else group.batches
         each = [of_classes(experiment, embeddings[batch], numbered[batch], head_params).value for batch in batches]
         value = torch.stack(each).mean()
-    return {"loss": float(value)} if value.isfinite() else {}
+    return scores | ({"loss": float(value)} if value.isfinite() else {})
 
 
 def _distances(embeddings: Tensor, experiment: Experiment, pairs: Pairs, of_measure: HeadParams) -> Tensor:

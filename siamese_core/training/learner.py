@@ -14,11 +14,10 @@ from siamese_core.datasets.uploaded import clear_cache
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import TrainingState
-from siamese_core.losses import LOSSES
 from siamese_core.networks import build
 from siamese_core.training.eval_subset import EvalSubset, eval_subset_of
 from siamese_core.training.sampling import ClassIndex
-from siamese_core.training.siamese import Siamese, network_of
+from siamese_core.training.siamese import Siamese, head_of, network_of
 
 
 @dataclass
@@ -72,8 +71,7 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
     dataset = experiment.data
     generator = Generator().manual_seed(experiment.seed)
     network = network_of(experiment, dataset.shape, generator).to(machine.device)
-    make_head = LOSSES[experiment.loss].head
-    head = build.drawn(lambda: make_head(experiment) or nn.Module(), generator).to(machine.device)
+    head = build.drawn(lambda: head_of(experiment, len(experiment.seen)), generator).to(machine.device)
     parameters = [*network.parameters(), *head.parameters()]
     train_images, test_images, labels = _on_device(dataset, machine.device)
     return Learner(

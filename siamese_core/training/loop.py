@@ -72,26 +72,31 @@ def train(
         raise MachineError(alarms.out_of_memory(experiment)) from error
     if state is not None:
         restore(learner, state)
-    while learner.step < experiment.steps:
+    halted: str | None = None
+    while learner.step < experiment.steps and halted is None:
         # Again at each step: another run of this process may have set another number since.
         torch.set_num_threads(machine.threads)
         started = perf_counter()
         try:
             loss, active = _step(learner)
+            learner.seconds += perf_counter() - started
         except _Halt as halt:
-            halted = str(halt)
-            # Not in this block: as long as the exception lives, so do the tensors of the step that failed.
-            break
-        learner.seconds += perf_counter() - started
-        last = learner.step == experiment.steps
+            # The frame is not made in this block: as long as the exception lives, so do the tensors of the failed step.
+            loss, active, halted = math.nan, 0.0, str(halt)
+        last = halted is not None or learner.step == experiment.steps
         is_wanted = wants_frame()
-        frame = _frame_if_it_fits(learner, wants_scores(), final=last) if is_wanted or last else None
-        yield _snapshot(learner, loss, active, frame, state_of(learner) if wants_state() or last else None)
-    else:
-        return
-    yield _snapshot(
-        learner, math.nan, 0.0, _frame_if_it_fits(learner, scored=True, final=True), state_of(learner), halted
-    )
+        frame = _frame_if_it_fits(learner, wants_scores(), last) if is_wanted or last else None
+        yield Snapshot(
+            step=learner.step,
+            loss=loss,
+            active=active,
+            images=learner.images,
+            seconds=learner.seconds,
+            frame=frame,
+            state=state_of(learner) if wants_state() or last else None,
+            alarm=alarms.alarm(experiment, learner.step, learner.start_spread, frame) if frame else None,
+            halted=halted,
+        )
 
 
 class _Halt(Rejected):
@@ -161,32 +166,15 @@ def _embed(learner: Learner, eval_subset: EvalSubset) -> Tensor:
     return torch.cat(embed_both(learner.siamese, images)[: learner.experiment.branches])
 
 
-def _frame(learner: Learner, scored: bool, final: bool) -> Frame:
-    head_params = tuple(param.detach().cpu() for param in learner.head.parameters())
-    frame = frame_of(
-        _embed(learner, learner.eval_subset), learner.experiment, learner.eval_subset, scored and not final, head_params
-    )
-    if not final:
-        return frame
-    metrics = final_metrics(_embed(learner, learner.everything), learner.experiment, learner.everything, head_params)
-    return replace(frame, metrics=metrics)
-
-
 def _frame_if_it_fits(learner: Learner, scored: bool, final: bool) -> Frame | None:
     """None where the GPU has no memory left for a frame: the run itself goes on."""
+    experiment, shown, everything = learner.experiment, learner.eval_subset, learner.everything
+    head_params = tuple(param.detach().cpu() for param in learner.head.parameters())
     try:
-        return _frame(learner, scored, final)
+        frame = frame_of(_embed(learner, shown), experiment, shown, scored and not final, head_params)
+        if not final:
+            return frame
+        metrics = final_metrics(_embed(learner, everything), experiment, everything, head_params)
+        return replace(frame, metrics=metrics)
     except torch.OutOfMemoryError:
         return None
-
-
-def _snapshot(
-    learner: Learner,
-    loss: float,
-    active: float,
-    frame: Frame | None,
-    state: TrainingState | None,
-    halted: str | None = None,
-) -> Snapshot:
-    alarm = alarms.alarm(learner.experiment, learner.step, learner.start_spread, frame) if frame else None
-    return Snapshot(learner.step, loss, active, learner.images, learner.seconds, frame, state, alarm, halted)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from siamese_core.experiment.snapshot import Array
 from siamese_core.losses import LOSSES
-from siamese_core.losses.record import Curve, Loss, no_head
+from siamese_core.losses.record import Curve, Loss
 
 NEARLY = 1e-6
 """A direction turned by less than this from another, or from its opposite, has no finite derivative."""
@@ -70,7 +70,7 @@ def _smallest_batch(loss: Loss, x: Tensor, same: bool) -> tuple[Tensor, ...]:
     moved = _turned(x) if measure == "cosine" else torch.stack([x, *x.new_zeros(2)])
     if measure != "cosine":
         anchor = torch.zeros(3, dtype=x.dtype)
-    if loss.head is not no_head:
+    if loss.head is not None:
         # The proxy of its class is the anchor, or that of the other class is.
         return moved[None], torch.tensor([0 if same else 1]), torch.stack([anchor, away])
     mate, other = (moved, away) if same else (anchor, moved)

@@ -33,6 +33,11 @@ def network_of(experiment: Experiment, shape: Shape, generator: Generator) -> nn
     return built[0] if experiment.shared else build.pseudo_siamese(*built)
 
 
+def head_of(experiment: Experiment, classes: int) -> nn.Module:
+    """Return the layer that is trained beside the encoder; without parameters where there is none."""
+    return experiment.head(experiment.embedding_dim, classes) if experiment.head else nn.Module()
+
+
 def second_input(experiment: Experiment, images: Tensor) -> Tensor:
     """Return uint8 images (B, C, H, W) as the second input of a pair is shown them."""
     return images if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].fn(images)

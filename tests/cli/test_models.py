@@ -21,7 +21,7 @@ from siamese_core.evaluation.compare import compare
 from siamese_core.evaluation.evaluate import evaluate, threshold_of
 from siamese_core.evaluation.inference import load
 from siamese_core.evaluation.report import Report
-from siamese_core.experiment.experiment import Experiment, as_classifier
+from siamese_core.experiment.experiment import Experiment, with_loss
 from siamese_core.formats.images import MAX_BYTES, decode, square
 from siamese_core.runs.model_file import read_model
 from siamese_core.training.loop import train
@@ -147,7 +147,7 @@ def test_the_threshold_is_saved_when_asked_for(run: Any, model: Path, tmp_path: 
 
 def test_a_classifier_of_the_same_settings_is_trained_to_compare_with(run: Any, model: Path) -> None:
     found = json.loads(run("evaluate", model, "--softmax", "--json").out)
-    *_, last = train(as_classifier(Experiment.from_query(QUERY)[0]))
+    *_, last = train(with_loss(Experiment.from_query(QUERY)[0], "softmax"))
     assert last.frame is not None
     for name in ("seen", "held_out"):
         softmax = found["groups"][name]["baselines"]["softmax"]
@@ -204,7 +204,7 @@ def test_a_classifier_is_trained_where_the_model_was_and_evaluated_where_it_is(
 
     monkeypatch.setattr("siamese_core.training.loop.train", spied)
     found = json.loads(run("evaluate", model, "dataset=mnist&held_out=0,1", "--softmax", "--json").out)
-    assert asked == [as_classifier(Experiment.from_query(QUERY)[0])]
+    assert asked == [with_loss(Experiment.from_query(QUERY)[0], "softmax")]
     assert found["groups"]["held_out"]["classes"] == ["a", "b"]
     assert found["groups"]["held_out"]["baselines"]["softmax"]["map_at_r"] > 0
 

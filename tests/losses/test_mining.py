@@ -61,8 +61,7 @@ def naive(miner: str, points: list[float], labels: list[int]) -> list[tuple[int,
 
 def test_there_are_four_miners_known_by_their_keys_and_explained() -> None:
     assert list(MINERS) == ["all", "semi_hard", "hardest", "random"]
-    for key, miner in MINERS.items():
-        assert miner.key == key
+    for miner in MINERS.values():
         assert miner.title
         assert miner.help.endswith(".")
 

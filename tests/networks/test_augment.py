@@ -32,8 +32,7 @@ def ones(count: int) -> Tensor:
 
 def test_there_are_four_known_by_their_keys_and_explained() -> None:
     assert ALL == ("crop", "flip", "rotate", "colour")
-    for key, augmentation in AUGMENTATIONS.items():
-        assert augmentation.key == key
+    for augmentation in AUGMENTATIONS.values():
         assert augmentation.title
         assert augmentation.help.endswith(".")
 

@@ -25,9 +25,8 @@ def test_the_default_output_is_the_first_one() -> None:
     assert next(iter(OUTPUTS)) == "linear"
 
 
-def test_the_outputs_are_known_by_their_keys_and_explained() -> None:
-    for key, output in OUTPUTS.items():
-        assert output.key == key
+def test_the_outputs_are_named_and_explained() -> None:
+    for output in OUTPUTS.values():
         assert output.title
         assert output.help
 

@@ -73,9 +73,8 @@ def test_the_default_encoder_is_the_first_one() -> None:
     assert next(iter(ENCODERS)) == "conv"
 
 
-def test_the_encoders_are_known_by_their_keys_and_explained() -> None:
-    for key, encoder in ENCODERS.items():
-        assert encoder.key == key
+def test_the_encoders_are_named_and_explained() -> None:
+    for encoder in ENCODERS.values():
         assert encoder.title
         assert encoder.help.endswith(".")
     assert len({encoder.title for encoder in ENCODERS.values()}) == len(ENCODERS)

@@ -27,8 +27,7 @@ def picture(*rows: list[int]) -> Tensor:
 
 def test_there_are_five_views_known_by_their_keys_and_explained() -> None:
     assert list(INPUT_TRANSFORMS) == ["edges", "inverted", "low_resolution", "rotated", "noisy"]
-    for key, view in INPUT_TRANSFORMS.items():
-        assert view.key == key
+    for view in INPUT_TRANSFORMS.values():
         assert view.title
         assert view.help.endswith(".")
 

@@ -88,7 +88,6 @@ def test_a_frame_has_its_anchors_among_the_first_inputs_and_the_others_among_the
     experiment = small(loss="triplet", view="edges")
     frame, _ = shown(experiment)
     group = eval_subset_of(experiment, DIGITS, EVAL_PER_CLASS).groups["seen"]
-    assert group is not None
     first, second = frame.embeddings[:N], frame.embeddings[N:]
     anchor, positive, negative = (indices.numpy() for indices in group.triplets)
     expected = [((first[anchor] - second[indices - N]) ** 2).sum(1) for indices in (positive, negative)]
@@ -114,7 +113,6 @@ def test_with_two_branches_every_pair_and_triplet_goes_from_a_first_to_a_second_
     assert torch.equal(eval_subset.labels, labels)
     for name, classes in (("seen", set(range(7))), ("held_out", {7, 8, 9})):
         group = eval_subset.groups[name]
-        assert group is not None
         assert group.offset == n
         indices = [index for index in range(n) if int(labels[index]) in classes]
         assert group.indices.tolist() == indices + [index + n for index in indices]
@@ -131,8 +129,6 @@ def test_two_branches_are_looked_at_through_the_pairs_of_one() -> None:
     """So that two such runs can be compared."""
     runs = Experiment(dataset="digits"), Experiment(dataset="digits", view="edges")
     one, two = (eval_subset_of(experiment, DIGITS).groups["seen"] for experiment in runs)
-    assert one is not None
-    assert two is not None
     assert one.offset == 0
     assert torch.equal(one.pairs.first, two.pairs.first)
     assert torch.equal(one.pairs.second + N, two.pairs.second)
@@ -171,7 +167,7 @@ def test_too_many_pairs_of_two_branches_are_sampled(monkeypatch: pytest.MonkeyPa
 def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> None:
     experiment = Experiment(dataset="digits", loss="supcon", shared=False, held_out=(7, 8, 9))
     h, eval_subset = both_inputs(), eval_subset_of(experiment, DIGITS)
-    batches = eval_subset.groups["seen"].batches  # type: ignore[union-attr]
+    batches = eval_subset.groups["seen"].batches
     labels = torch.tensor(LABELS).repeat(2)
     for batch in batches:
         assert torch.equal(batch[0::2] + N, batch[1::2])

@@ -12,7 +12,7 @@ from pages.ui.evaluate.evaluation import Evaluation, choose_group
 from pages.ui.session import session
 from pages.ui.text import evaluate as text
 from siamese_core.engine import RunView
-from siamese_core.experiment.experiment import as_classifier
+from siamese_core.experiment.experiment import with_loss
 from siamese_core.export.figures import retrieval as figures
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _classifier(evaluation: Evaluation) -> RunView | None:
 
 
 def _train(evaluation: Evaluation) -> None:
-    run = session.start_run(as_classifier(evaluation.model.experiment), background=True)
+    run = session.start_run(with_loss(evaluation.model.experiment, "softmax"), background=True)
     st.session_state["softmax_run"] = (evaluation.file.key, run)
 
 

@@ -157,7 +157,7 @@ def controls() -> Experiment:
                 values[name] = _widget(FIELDS[name], limits.get(name))
                 if name in text.WHY_ONLY and limits.get(name):
                     st.caption(text.WHY_ONLY[name])
-    shown = [p.key for p in PROJECTIONS.values() if p.only_dim in (None, values["embedding_dim"])]
+    shown = [key for key, p in PROJECTIONS.items() if p.only_dim in (None, values["embedding_dim"])]
     values["projection"] = _widget(FIELDS["projection"], shown)
     return Experiment(params=params, **values)
 

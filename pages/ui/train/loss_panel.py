@@ -64,7 +64,7 @@ def loss_panel(run: RunView | None, experiment: Experiment) -> None:
     plot_view(
         figure,
         "loss_view",
-        settings=(loss.key, measure.key, str(experiment.params), d_max, version(curve), slope, run is None),
+        settings=(loss.key, experiment.measure, str(experiment.params), d_max, version(curve), slope, run is None),
         data=(run.id, run.frame_step) if run is not None and frame is not None else None,
         live=run is not None and run.live,
         height=HEIGHT,

@@ -110,7 +110,7 @@ def loss_curve(
         data.append(share_trace(share, d_max, text[name], colour, yaxis="y2", legendgroup=name, opacity=visible))
     top = loss_limit(curve)
     slopes = (curve.same_slope, curve.different_slope) if show_slope else ()
-    fall = -min((float(_finite(slope).min(initial=0)) for slope in slopes), default=0.0)
+    fall = -min((float(finite(slope).min(initial=0)) for slope in slopes), default=0.0)
     low = -min(top, nice_end(0, fall))
     share_end = nice_end(max(share_max, SHARES_SHOWN), peak)
     axes = {
@@ -245,13 +245,13 @@ def downsample(steps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Arra
 
 def loss_limit(curve: Curve) -> float:
     """Return the end of the axis of losses: twice the different branch, for the same one rises without end."""
-    rising, falling = (float(_finite(branch).max(initial=0)) for branch in (curve.same, curve.different))
+    rising, falling = (float(finite(branch).max(initial=0)) for branch in (curve.same, curve.different))
     return nice_end(0, min(rising, 2 * falling) if falling > 0 else rising) or 1.0
 
 
-def _finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    finite: npt.NDArray[Any] = values[np.isfinite(values)]
-    return finite
+def finite(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the finite ones of the values, (N,)."""
+    return np.asarray(values[np.isfinite(values)], np.float64)
 
 
 def axis_of(limits: list[float], **more: Any) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def _top(curve: Curve) -> float:
 
 
 def _most(slope: npt.NDArray[Any]) -> float:
-    finite = slope[np.isfinite(slope)]
+    finite = base.finite(slope)
     return max(float(np.quantile(finite, MOST)), 0.0) if len(finite) else 0.0
 
 

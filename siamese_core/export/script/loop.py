@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.export.script.loss import draw_of, head_of, loss_of
+from siamese_core.export.script.loss import draw_of, loss_of
 from siamese_core.export.script.source import Import, SourceSlice, function_text, include, include_function, joined
 from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import AUGMENTATIONS
@@ -92,6 +92,8 @@ def _network(experiment: Experiment, code: SourceSlice) -> str:
         include_function(ENCODERS[encoder].build, code)
     for name in ("drawn", "_shorten"):
         include("siamese_core.networks.build", name, code)
+    if experiment.head:
+        include_function(experiment.head, code)
     return ""
 
 
@@ -138,7 +140,7 @@ def _sampling(experiment: Experiment, code: SourceSlice) -> str:
 
 
 def _training(experiment: Experiment) -> str:
-    head, both, networks = head_of(experiment), experiment.branches == 2, _networks(experiment)
+    head, both, networks = experiment.head, experiment.branches == 2, _networks(experiment)
     names = networks.split(", ")
     trained = [*names, "loss_head"] if head else names
     parameters = ", ".join(f"*{name}.parameters()" for name in trained)
@@ -151,7 +153,7 @@ def _training(experiment: Experiment) -> str:
         build = ENCODERS[encoder].build.__name__
         lines += [f"{name} = drawn(lambda: {build}(SHAPE, EMBEDDING_DIM), generator)", f"_shorten({name})"]
     if head:
-        lines.append(f"loss_head = drawn(lambda: {head}, generator)")
+        lines.append(f"loss_head = drawn(lambda: {head.__name__}(EMBEDDING_DIM, len(CLASSES)), generator)")
     lines += [
         f"parameters = [{parameters}]",
         "optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)",
@@ -204,7 +206,7 @@ def _step(experiment: Experiment) -> list[str]:
             "chosen = torch.cat([first, second])",
         ]
     lines.append(f"h1, h2 = encode_both({networks}, {images})" if both else f"h = encode({networks}, {images})")
-    head_params = ", *loss_head.parameters()" if head_of(experiment) else ""
+    head_params = ", *loss_head.parameters()" if experiment.head else ""
     if with_labels:
         inputs = "h, train_labels[chosen]"
         if both:

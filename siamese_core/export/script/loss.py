@@ -5,28 +5,16 @@ An input for each way of drawing, comparing and averaging; what another experime
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.script.source import SourceSlice, function_text, include, include_function
 from siamese_core.losses import LOSSES, distances
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS
 
-HEADS = {
-    "classifier": "nn.Linear(EMBEDDING_DIM, len(CLASSES))",
-    "proxies": "nn.Embedding(len(CLASSES), EMBEDDING_DIM)",
-    "similarity_head": "nn.Linear(EMBEDDING_DIM, 1)",
-}
-"""The layer that a loss trains beside the encoder, by the name of its function in `losses.heads`."""
+OBJECTIVE = "siamese_core.training.objective"
 
-
-def head_of(experiment: Experiment) -> str | None:
-    """Return the layer that the loss trains beside the encoder."""
-    head = LOSSES[experiment.loss].head.__name__
-    if head == "no_head" or (head == "similarity_head" and experiment.measure != head):
-        return None
-    return HEADS[head]
+Part = tuple[str, str, list[str]]
+"""What `loss_of` takes, what it says of itself, and its lines up to the distances."""
 
 
 def draw_of(experiment: Experiment) -> str:
@@ -38,133 +26,96 @@ def draw_of(experiment: Experiment) -> str:
 
 def loss_of(experiment: Experiment, code: SourceSlice) -> str:
     """Return the text of `loss_of`, the loss of a step; its inputs are those that `_step` passes."""
-    loss = LOSSES[experiment.loss]
+    loss, flipped = LOSSES[experiment.loss], experiment.labels == "flipped"
+    fn = include_function(loss.fn, code)
     params = "".join(f", {name}={name.upper()}" for name in experiment.params)
-    fn, flipped = include_function(loss.fn, code), experiment.labels == "flipped"
-    flip_note = ["# The mistake that this experiment makes: same and different are mixed up."] if flipped else []
+    head = "" if not experiment.head else ", proxies" if loss.input_kind == "batch" else ", weight, bias"
+    lines: list[str] = []
     if loss.input_kind == "batch":
-        proxies, argument = (", proxies: Tensor", ", proxies") if head_of(experiment) else ("", "")
-        return function_text(
-            f"loss_of(h: Tensor, labels: Tensor{proxies}) -> Tensor",
-            "Of embeddings (B, D) with their classes (B,).",
-            [f"return {fn}(h, labels{argument}{params})"],
-        )
-    if loss.input_kind == "logits":
-        return function_text(
-            "loss_of(h: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor",
-            "The mean over embeddings (B, D) with their classes (B,).",
-            [f"return {_mean(code)}({fn}(linear(h, weight, bias), labels{params}))"],
-        )
-    if loss.input_kind == "triplet":
-        return _loss_of_triplets(
-            experiment, code, flip_note, f"{fn}({'d_an, d_ap' if flipped else 'd_ap, d_an'}{params})"
-        )
-    return _loss_of_pairs(experiment, code, flip_note, lambda d, same: f"{fn}({d}, {'~' * flipped}{same}{params})")
+        inputs, doc = f"h, labels{head}", "Of embeddings (B, D) with their classes (B,)."
+        value = f"{fn}(h, labels{head}{params})"
+    elif loss.input_kind == "logits":
+        inputs, doc = f"h, labels{head}", "The mean over embeddings (B, D) with their classes (B,)."
+        value = f"{_mean(code)}({fn}(linear(h{head}), labels{params}))"
+    elif loss.input_kind == "triplet":
+        inputs, doc, lines = _triplets(experiment, code)
+        value = f"{_mean(code)}({fn}({'d_an, d_ap' if flipped else 'd_ap, d_an'}{params}))"
+    else:
+        d = "p" if MEASURES[experiment.measure].is_similarity else "d"
+        inputs, doc, lines = _pairs(experiment, code, d, head)
+        each = f"{fn}({d}, {'~' * flipped}same{params})"
+        drawn_in_pairs = draw_of(experiment) == "pairs"
+        value = f"{each}.mean()" if drawn_in_pairs else f"{include(OBJECTIVE, 'balanced', code)}({each}, same)"
+    if flipped:
+        lines.append("# The mistake that this experiment makes: same and different are mixed up.")
+    names = inputs.split(", ")
+    signature = ", ".join(f"{name}: {'Generator' if name == 'generator' else 'Tensor'}" for name in names)
+    return function_text(f"loss_of({signature}) -> Tensor", doc, [*lines, f"return {value}"])
 
 
-def _loss_of_pairs(
-    experiment: Experiment, code: SourceSlice, flip_note: list[str], each: Callable[[str, str], str]
-) -> str:
-    weights = ", weight: Tensor, bias: Tensor" if head_of(experiment) else ""
-    head_params = ", weight, bias" if head_of(experiment) else ""
-    measure = MEASURES[experiment.measure]
-    d = "p" if measure.is_similarity else "d"
-    if draw_of(experiment) == "pairs":
-        return function_text(
-            f"loss_of(h1: Tensor, h2: Tensor, same: Tensor{weights}) -> Tensor",
-            "The mean over pairs of embeddings (P, D) and (P, D); same is (P,).",
-            [
-                f"{d} = {include_function(measure.between, code)}(h1, h2{head_params})",
-                *flip_note,
-                f"return {each(d, 'same')}.mean()",
-            ],
-        )
-    balanced = include("siamese_core.training.objective", "balanced", code)
+def _pairs(experiment: Experiment, code: SourceSlice, d: str, head: str) -> Part:
+    """Return what is known of pairs: their distances or similarities `d`, and whether they are the `same`."""
     mean = "the mean over those of one class plus the mean over the others."
+    if draw_of(experiment) == "pairs":
+        doc = "The mean over pairs of embeddings (P, D) and (P, D); same is (P,)."
+        return f"h1, h2, same{head}", doc, [f"{d} = {_between(experiment, code)}(h1, h2{head})"]
     if experiment.branches == 2:
-        return function_text(
-            f"loss_of(h1: Tensor, h2: Tensor{weights}) -> Tensor",
-            f"Every first input (B, D) with every second one: {mean}",
-            [
-                f"{d} = {include_function(measure.between, code)}(h1[:, None], h2[None]{head_params}).flatten()",
-                "group = torch.arange(len(h1)) // IMAGES_PER_CLASS",
-                "same = (group[:, None] == group).flatten()",
-                *flip_note,
-                f"return {balanced}({each(d, 'same')}, same)",
-            ],
-        )
+        doc = f"Every first input (B, D) with every second one: {mean}"
+        lines = [*_across(experiment, code, d, head), f"{d}, same = {d}.flatten(), same.flatten()"]
+        return f"h1, h2{head}", doc, lines
     if experiment.miner != "all":
+        doc = f"The pairs of the triplets that are mined in a batch (B, D): {mean}"
         pairs_of = include("siamese_core.losses.mining", "pairs_of", code)
-        return function_text(
-            f"loss_of(h: Tensor, generator: Generator{weights}) -> Tensor",
-            f"The pairs of the triplets that are mined in a batch (B, D): {mean}",
-            [
-                *_mined(experiment, code, d, head_params),
-                f"first, second, same = {pairs_of}(anchor, positive, negative)",
-                *flip_note,
-                f"return {balanced}({each(f'{d}[first, second]', 'same')}, same)",
-            ],
-        )
-    same_pairs = include("siamese_core.training.objective", "same_pairs", code)
-    return function_text(
-        f"loss_of(h: Tensor{weights}) -> Tensor",
-        f"All pairs of a batch (B, D): {mean}",
-        [
-            f"{d} = {_within(experiment, code)}(h{head_params})",
-            f"same = {same_pairs}(len(h), IMAGES_PER_CLASS, h.device)",
-            *flip_note,
-            f"return {balanced}({each(d, 'same')}, same)",
-        ],
-    )
+        found = [f"first, second, same = {pairs_of}(anchor, positive, negative)", f"{d} = {d}[first, second]"]
+        return f"h, generator{head}", doc, [*_mined(experiment, code, d, head), *found]
+    same_pairs = include(OBJECTIVE, "same_pairs", code)
+    same = f"same = {same_pairs}(len(h), IMAGES_PER_CLASS, h.device)"
+    return f"h{head}", f"All pairs of a batch (B, D): {mean}", [f"{d} = {_within(experiment, code)}(h{head})", same]
 
 
-def _loss_of_triplets(experiment: Experiment, code: SourceSlice, flip_note: list[str], each: str) -> str:
-    end = [*flip_note, f"return {_mean(code)}({each})"]
+def _triplets(experiment: Experiment, code: SourceSlice) -> Part:
+    """Return what is known of triplets: the distances `d_ap` of anchor and positive, `d_an` of anchor and negative."""
     if draw_of(experiment) == "triplets":
-        between = include_function(MEASURES[experiment.measure].between, code)
-        return function_text(
-            "loss_of(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor",
-            "The mean over triplets of embeddings, (T, D) each.",
-            [f"d_ap, d_an = {between}(anchor, positive), {between}(anchor, negative)", *end],
-        )
+        between = _between(experiment, code)
+        lines = [f"d_ap, d_an = {between}(anchor, positive), {between}(anchor, negative)"]
+        return "anchor, positive, negative", "The mean over triplets of embeddings, (T, D) each.", lines
     if experiment.branches == 2:
-        return function_text(
-            "loss_of(h1: Tensor, h2: Tensor) -> Tensor",
-            "The mean over all triplets: anchors (B, D) are first inputs, positives and negatives (B, D) second ones.",
-            [
-                f"d = {include_function(MEASURES[experiment.measure].between, code)}(h1[:, None], h2[None])",
-                "group = torch.arange(len(h1)) // IMAGES_PER_CLASS",
-                "same = group[:, None] == group",
-                "d_ap, d_an = d[same].view(len(h1), -1, 1), d[~same].view(len(h1), 1, -1)",
-                *end,
-            ],
-        )
+        doc = "The mean over all triplets: anchors (B, D) are first inputs, positives and negatives (B, D) second ones."
+        apart = "d_ap, d_an = d[same].view(len(h1), -1, 1), d[~same].view(len(h1), 1, -1)"
+        return "h1, h2", doc, [*_across(experiment, code, "d", ""), apart]
     if experiment.miner != "all":
-        return function_text(
-            "loss_of(h: Tensor, generator: Generator) -> Tensor",
-            "The mean over the triplets that are mined in a batch (B, D).",
-            [*_mined(experiment, code, "d", ""), "d_ap, d_an = d[anchor, positive], d[anchor, negative]", *end],
-        )
-    all_triplets = include("siamese_core.training.objective", "all_triplets", code)
-    return function_text(
-        "loss_of(h: Tensor) -> Tensor",
-        "The mean over all triplets of a batch (B, D).",
-        [f"d_ap, d_an = {all_triplets}({_within(experiment, code)}(h), len(h), IMAGES_PER_CLASS)", *end],
-    )
+        lines = [*_mined(experiment, code, "d", ""), "d_ap, d_an = d[anchor, positive], d[anchor, negative]"]
+        return "h, generator", "The mean over the triplets that are mined in a batch (B, D).", lines
+    all_triplets = include(OBJECTIVE, "all_triplets", code)
+    lines = [f"d_ap, d_an = {all_triplets}({_within(experiment, code)}(h), len(h), IMAGES_PER_CLASS)"]
+    return "h", "The mean over all triplets of a batch (B, D).", lines
 
 
-def _mined(experiment: Experiment, code: SourceSlice, d: str, head_params: str) -> list[str]:
+def _across(experiment: Experiment, code: SourceSlice, d: str, head: str) -> list[str]:
+    """Return the lines that hold every first input against every second one."""
+    return [
+        f"{d} = {_between(experiment, code)}(h1[:, None], h2[None]{head})",
+        "group = torch.arange(len(h1)) // IMAGES_PER_CLASS",
+        "same = group[:, None] == group",
+    ]
+
+
+def _mined(experiment: Experiment, code: SourceSlice, d: str, head: str) -> list[str]:
     """Return the lines from embeddings to triplets, as `objective.of_mined` and `mining.mine` take them."""
     value = "(1 - p)" if d == "p" else "d"
     return [
         f"{d} = h.new_zeros(len(h), len(h))",
         "i, j = torch.triu_indices(len(h), len(h), offset=1)",
-        f"{d}[i, j] = {d}[j, i] = {_within(experiment, code)}(h{head_params})",
+        f"{d}[i, j] = {d}[j, i] = {_within(experiment, code)}(h{head})",
         "group = torch.arange(len(h)) // IMAGES_PER_CLASS",
         f"distances = {value}.detach().nan_to_num()",
         "anchor, positive, negative = "
         f"{include_function(MINERS[experiment.miner].fn, code)}(distances, group[:, None] == group, generator)",
     ]
+
+
+def _between(experiment: Experiment, code: SourceSlice) -> str:
+    return include_function(MEASURES[experiment.measure].between, code)
 
 
 def _within(experiment: Experiment, code: SourceSlice) -> str:
@@ -175,4 +126,4 @@ def _within(experiment: Experiment, code: SourceSlice) -> str:
 
 
 def _mean(code: SourceSlice) -> str:
-    return include("siamese_core.training.objective", "_mean", code)
+    return include(OBJECTIVE, "_mean", code)

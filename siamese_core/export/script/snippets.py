@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 
-from siamese_core.export.script.source import SourceSlice, include_function
+from siamese_core.export.script.source import SourceSlice, function_text, include_function
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 
@@ -30,27 +30,21 @@ def stand_alone(key: str, params: Mapping[str, float], measure: str, one_is_simi
     defaults = "".join(f", {name}={value!r}" for name, value in params.items())
     arguments = "".join(f", {name}={name}" for name in params)
     if loss.on_classes:
-        inputs = ", ".join(inspect.getfullargspec(loss.fn).args)
-        body = [f'"""{AVERAGED[loss.input_kind]}"""', f"return {fn}({inputs}{arguments})"]
+        inputs, doc = ", ".join(inspect.getfullargspec(loss.fn).args), AVERAGED[loss.input_kind]
+        body = [f"return {fn}({inputs}{arguments})"]
     elif loss.input_kind == "triplet":
-        inputs = "anchor, positive, negative"
+        inputs, doc = "anchor, positive, negative", AVERAGED["triplet"]
         between = include_function(MEASURES[measure].between, code)
-        body = [
-            f'"""{AVERAGED["triplet"]}"""',
-            f"return {fn}({between}(anchor, positive), {between}(anchor, negative){arguments})",
-        ]
+        body = [f"return {fn}({between}(anchor, positive), {between}(anchor, negative){arguments})"]
     else:
         extra = ", weight, bias" if measure == "similarity_head" else ""
         inputs = f"h1, h2, y{extra}"
         between = include_function(MEASURES[measure].between, code)
         similar, different = (1, 0) if one_is_similar else (0, 1)
         symbol = "p" if MEASURES[measure].is_similarity else "d"
-        body = [
-            f'"""y is {similar} for a similar pair, {different} for a different one. Average over the pairs."""',
-            f"{symbol} = {between}(h1, h2{extra})",
-            f"return {fn}({symbol}, y == {similar}{arguments})",
-        ]
-    main = f"def loss_of({inputs}{defaults}):\n" + textwrap.indent("\n".join(body), "    ")
+        doc = f"y is {similar} for a similar pair, {different} for a different one. Average over the pairs."
+        body = [f"{symbol} = {between}(h1, h2{extra})", f"return {fn}({symbol}, y == {similar}{arguments})"]
+    main = function_text(f"loss_of({inputs}{defaults})", doc, body)
     imports = ["from torch import Tensor"]
     if "Callable" in code.imports:
         imports.append("from collections.abc import Callable")

@@ -110,7 +110,7 @@ def without_underscores(text: str) -> str:
     """Rename what is private: `_root` is called `root` in a script, if nothing else is."""
     tree = ast.parse(text)
     taken = {name for node in ast.walk(tree) for name in _bound(node)} | set(_used(tree))
-    for name in _top_names(tree):
+    for name in (name for node in tree.body for name in _bound(node)):
         bare = name.lstrip("_")
         if name != bare and bare not in taken:
             text = re.sub(rf"(?<![\w.]){name}\b", bare, text)
@@ -200,7 +200,3 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield from (target.id for target in targets if isinstance(target, ast.Name))
         case ast.AnnAssign(target=ast.Name(id=name)):
             yield name
-
-
-def _top_names(tree: ast.Module) -> list[str]:
-    return [name for node in tree.body for name in _bound(node)]

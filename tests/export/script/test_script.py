@@ -23,7 +23,6 @@ import torch
 from siamese_core.datasets import DatasetMissing, Images, uploaded
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import ONE_THREAD
-from siamese_core.export.script import loss as script_loss
 from siamese_core.export.script import source
 from siamese_core.export.script.script import memory_order, script_of, script_zip
 from siamese_core.losses import LOSSES
@@ -281,9 +280,9 @@ def test_the_other_losses_are_left_out() -> None:
 
 def test_what_is_taken_has_the_name_of_one_thing() -> None:
     code = source.SourceSlice()
-    source.include("siamese_core.losses.distances", "similarity_head", code)
-    with pytest.raises(ValueError, match="similarity_head is defined in"):
-        source.include("siamese_core.losses.heads", "similarity_head", code)
+    source.include("siamese_core.networks.input_transforms", "_pixels", code)
+    with pytest.raises(ValueError, match="_pixels is defined in"):
+        source.include("siamese_core.training.eval_subset", "_pixels", code)
 
 
 def test_an_underscore_stays_where_the_bare_name_is_taken() -> None:
@@ -293,18 +292,13 @@ def test_an_underscore_stays_where_the_bare_name_is_taken() -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_head_has_its_line(loss: str) -> None:
-    """By the shapes of the layer that the app itself makes."""
+def test_a_script_makes_the_head_of_its_loss_or_its_measure(loss: str) -> None:
     for measure in LOSSES[loss].measures:
         experiment = quick(loss=loss, measure=measure, held_out=(1,), embedding_dim=5)
-        made, line = LOSSES[loss].head(experiment), script_loss.head_of(experiment)
-        shapes = [] if made is None else [tuple(p.shape) for p in made.parameters()]
-        assert (line is None) == (made is None)
-        if line is not None:
-            kind, inputs, outputs = re.fullmatch(r"nn\.(\w+)\((.+), (.+)\)", line).groups()  # type: ignore[union-attr]
-            sizes = {"EMBEDDING_DIM": 5, "len(CLASSES)": 9, "1": 1}
-            layer = getattr(torch.nn, kind)(sizes[inputs], sizes[outputs])
-            assert [tuple(p.shape) for p in layer.parameters()] == shapes
+        script = script_of(experiment)
+        made = re.findall(r"^loss_head = drawn\(lambda: (\w+)\(EMBEDDING_DIM, len\(CLASSES\)\), ", script, re.MULTILINE)
+        assert made == ([experiment.head.__name__] if experiment.head else [])
+        assert all(f"def {name}(dim: int, classes: int)" in script for name in made)
 
 
 # The zip

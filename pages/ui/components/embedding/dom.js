@@ -1,15 +1,10 @@
 // The fixed parts of the embedding view: its markup, its style and the tooltip.
 
+import { button, fill, icon, make, THEME } from "../dom.js";
 import { mark } from "./marks.js";
 
-export const STYLE = `
-.root { container-type: inline-size; font: 13px/1.35 var(--st-font, system-ui, sans-serif); position: relative;
-  --text: var(--st-text-color, #222); --ground: var(--st-background-color, #fff);
-  --line: var(--st-border-color, #ddd); --primary: var(--st-primary-color, #0072b2);
-  --soft: color-mix(in srgb, var(--text) 70%, var(--ground));
-  color: var(--text); background: var(--ground); border-color: var(--line);
-  transition: color 1ms, background-color 1ms; }
-.root * { box-sizing: border-box; }
+export const STYLE = `${THEME}
+.root { container-type: inline-size; border-color: var(--line); transition: color 1ms, background-color 1ms; }
 .bar, .legend { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; }
 .bar { justify-content: flex-end; margin-bottom: 8px; }
 .note { flex: 1 1 80px; color: var(--soft); font-size: 12px; }
@@ -20,8 +15,6 @@ button { font: inherit; color: inherit; background: none; border: 1px solid var(
 button:hover:not(:disabled) { border-color: var(--soft); }
 button:disabled { opacity: .45; cursor: default; }
 button:focus-visible, canvas:focus-visible { outline: 2px solid var(--primary); outline-offset: 1px; }
-.bar button[aria-pressed=true] { border-color: var(--primary);
-  background: color-mix(in srgb, var(--primary) 15%, transparent); }
 .bar .icon { padding: 0; }
 .icon svg { width: 16px; fill: none; stroke: currentColor; stroke-width: 1.5; stroke-linecap: round; }
 .stage { position: relative; width: 100%; aspect-ratio: 4 / 3; max-height: 560px; }
@@ -69,10 +62,6 @@ small { font-size: 11px; color: var(--soft); }
 @media (pointer: coarse) { button { min-height: 38px; min-width: 36px; } .legend button { min-height: 34px; } }
 `;
 
-const button = (name, inside = "") => `<button class="${name}" type="button">${inside}</button>`;
-const icon = (name, d) =>
-  button(`icon ${name}`, `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${d}"/></svg>`);
-
 export const HTML = `<style>${STYLE}</style>
 <div class="bar" role="group"><span class="note"></span>
   <span class="group">${button("images")}${button("trails")}</span>
@@ -81,31 +70,6 @@ export const HTML = `<style>${STYLE}</style>
 <div class="stage"><canvas tabindex="0" role="application"></canvas><div class="hint" hidden></div>
   <div class="help" aria-hidden="true"></div><div class="tip" aria-hidden="true" hidden></div></div>
 <div class="legend" role="group"></div><div class="said" role="status"></div>`;
-
-export function make(tag, className, ...children) {
-  const element = Object.assign(document.createElement(tag), { className });
-  element.append(...children);
-  return element;
-}
-
-// The function that renders a component: one view for each parent element, at the first call, and when somebody emptied
-// the parent; `leave(view)` ends the one before.
-export function mounted(Kind, leave) {
-  const views = new WeakMap();
-  return ({ parentElement, data }) => {
-    let view = views.get(parentElement);
-    if (view?.root.parentNode !== parentElement) {
-      if (view) leave(view);
-      const mounts = Number(view?.root.dataset.mounts ?? 0) + 1;
-      views.set(parentElement, view = new Kind(parentElement));
-      view.root.dataset.mounts = mounts;
-    }
-    view.update(data);
-  };
-}
-
-export const fill = (template, values) =>
-  (template ?? "").replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
 export function thumb(view, i, size) {

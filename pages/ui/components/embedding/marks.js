@@ -1,6 +1,8 @@
 // The markers of the classes, of about equal visual weight, as SVG paths around 0, 0: drawn on the canvas, and in the
 // legend and the tooltip as SVG elements.
 
+import { svg } from "../dom.js";
+
 const ring = (...radii) => radii.map((r, i) => {
   const angle = (2 * Math.PI * i) / radii.length;
   return [r * Math.sin(angle), -r * Math.cos(angle)];
@@ -54,16 +56,8 @@ export function drawMark(pen, { path, colour, heldOut, second, ground, text, r }
 }
 
 export function mark(outlinePath, colour, heldOut) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  for (const [key, value] of Object.entries({ class: "mark", viewBox: "-2.3 -2.3 4.6 4.6", "aria-hidden": true })) {
-    svg.setAttribute(key, value);
-  }
-  const add = (tag, attributes) => {
-    const shape = svg.appendChild(document.createElementNS(svg.namespaceURI, tag));
-    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
-  };
   const edge = { stroke: rim(colour, "currentColor"), "stroke-width": 0.24 };
-  add("path", { d: outlinePath, fill: colour, "stroke-linejoin": "round", ...edge });
-  if (heldOut) add("circle", { r: 2, fill: "none", ...edge });
-  return svg;
+  const path = svg("path", { d: outlinePath, fill: colour, "stroke-linejoin": "round", ...edge });
+  const halo = heldOut ? [svg("circle", { r: 2, fill: "none", ...edge })] : [];
+  return svg("svg", { class: "mark", viewBox: "-2.3 -2.3 4.6 4.6", "aria-hidden": true }, path, ...halo);
 }

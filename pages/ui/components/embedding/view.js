@@ -4,9 +4,10 @@
 // newest place on springs, the camera its goal; the animation loop stops when nothing moves. All words come with the
 // data, in meta.text.
 
+import { fill, make, mounted } from "../dom.js";
 import { Camera } from "./camera.js";
 import { Choices } from "./choices.js";
-import { fill, HTML, make, mounted, tooltip } from "./dom.js";
+import { HTML, tooltip } from "./dom.js";
 import { Painter } from "./draw.js";
 import { Input } from "./input.js";
 import { clamp, shuffled } from "./maths.js";
@@ -19,7 +20,7 @@ const PARTS = "bar note images trails in out reset stage hint help tip legend sa
 
 export class View {
   constructor(parent) {
-    this.root = make("div", "root");
+    this.root = make("div", "root themed");
     this.root.innerHTML = HTML;
     this.root.__view = this; // for tests
     Object.assign(this.root.dataset, { mounts: 1, frames: 0, fps: "", points: 0, hovered: "", pinned: "" });

@@ -1,6 +1,6 @@
 // What a message says besides its points: words, legend and images, touched in the DOM only where they changed.
 
-import { fill, make } from "./dom.js";
+import { fill, make } from "../dom.js";
 import { mark, MARKERS } from "./marks.js";
 
 export function describe(view) {

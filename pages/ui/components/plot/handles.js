@@ -4,6 +4,7 @@
 // (y = x + value); later ones lie on top. It is "dragged" while a pointer holds it and "dropped" at the end, or by a
 // key: [key, value].
 
+import { make } from "../dom.js";
 import { area, diagonal, ranges, valueAt, vertical } from "./lines.js";
 
 const SEND_EVERY_MS = 100;
@@ -33,13 +34,6 @@ export const HANDLE_STYLE = `
   background: var(--st-secondary-background-color, #f0f2f6); font-variant-numeric: tabular-nums; }
 .grip.flip .tag { left: auto; right: calc(50% + 14px); }
 `;
-
-export function element(className, parent) {
-  const node = document.createElement("div");
-  node.className = className;
-  parent.append(node);
-  return node;
-}
 
 export class Handles {
   constructor(view, redraw) {
@@ -76,14 +70,11 @@ export class Handles {
 class Handle {
   constructor(view, redraw) {
     Object.assign(this, { view, redraw, offer: throttle(), segments: [] });
-    this.node = element("handle", view.root);
-    this.node.hidden = true;
-    this.rail = element("rail", this.node);
-    this.grip = element("grip", this.node);
-    element("knob", this.grip);
-    this.tag = element("tag", this.grip);
-    this.grip.tabIndex = 0;
-    this.grip.setAttribute("role", "slider");
+    this.rail = make("div", "rail");
+    this.tag = make("div", "tag");
+    this.grip = Object.assign(make("div", "grip", make("div", "knob"), this.tag), { tabIndex: 0, role: "slider" });
+    this.node = Object.assign(make("div", "handle", this.rail, this.grip), { hidden: true });
+    view.root.append(this.node);
     this.listen();
   }
 

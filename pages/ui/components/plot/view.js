@@ -3,35 +3,15 @@
 // meta: {figure, plotly_url, height, handles, clickable, text}; text: {loading, failed, drag_hint, reset_axes,
 // save_image, label}. A click into the first panel of a clickable figure sends "clicked", [x, y].
 
-import { element, Handles, HANDLE_STYLE } from "./handles.js";
+import { make, mounted } from "../dom.js";
 import { unpack } from "../wire.js";
+import { Handles, HANDLE_STYLE } from "./handles.js";
 
 const CLICK_PX = 4; // a pointer that moves farther drags
 const FIRST_PANEL = ".nsewdrag[data-subplot='xy']"; // without the titles, buttons and lines over it
 const RANGE_KEY = /^([xy]axis\d*)\.range(?:\[0\])?$/;
 
-const views = new WeakMap();
 const libraries = new Map();
-
-export function render({ parentElement, data, setTriggerValue }) {
-  const view = views.get(parentElement) ?? mount(parentElement);
-  view.send = setTriggerValue;
-  if (!data || equal(data, view.data)) return; // a page sends what it has
-  view.data = data;
-  view.meta = unpack(data).meta;
-  view.root.dataset.frames = ++view.frames;
-  view.root.style.height = `${view.meta.height}px`;
-  view.plot.setAttribute("aria-label", view.meta.text.label ?? "");
-  const revision = view.meta.figure.layout?.uirevision;
-  if (revision !== view.revision) view.zoom = {};
-  view.revision = revision;
-  view.handles.receive(view.meta.handles, view.meta.text);
-  draw(view);
-}
-
-function equal(bytes, others) {
-  return bytes.length === others?.length && bytes.every((byte, i) => byte === others[i]);
-}
 
 // ---- the page's side: one DOM per view, built once ----
 
@@ -43,33 +23,49 @@ const STYLE = `
 .message:empty { display: none; }
 `;
 
-function mount(parent) {
-  const root = element("view", parent);
-  const style = document.createElement("style");
-  style.textContent = STYLE + HANDLE_STYLE;
-  const plotlyStyle = document.createElement("style");
-  root.append(style, plotlyStyle);
-  const plot = element("plot", root);
-  plot.setAttribute("role", "figure");
-  const message = element("message", root);
-  message.setAttribute("role", "status");
-  const view = { root, plotlyStyle, plot, message, zoom: {}, frames: 0, mounts: 0 };
-  view.handles = new Handles(view, () => draw(view));
-  root.dataset.mounts = ++view.mounts;
-  root.dataset.frames = 0;
-  views.set(parent, view);
-  listenToClicks(view);
-  // The theme's variables cannot be observed; a colour that follows one can.
-  root.addEventListener("transitionend", (event) => event.target === root && draw(view));
-  view.resized = new ResizeObserver(() => (root.isConnected ? draw(view) : leave(view, parent)));
-  view.resized.observe(root);
-  return view;
+class View {
+  constructor(parent) {
+    Object.assign(this, { zoom: {}, frames: 0, plot: make("div", "plot"), message: make("div", "message") });
+    this.plot.role = "figure";
+    this.message.role = "status";
+    this.plotlyStyle = make("style", "");
+    this.root = make("div", "view", make("style", "", STYLE + HANDLE_STYLE), this.plotlyStyle, this.plot, this.message);
+    this.handles = new Handles(this, () => draw(this));
+    parent.append(this.root);
+    listenToClicks(this);
+    // The theme's variables cannot be observed; a colour that follows one can.
+    this.root.addEventListener("transitionend", (event) => event.target === this.root && draw(this));
+    this.resized = new ResizeObserver(() => (this.root.isConnected ? draw(this) : leave(this)));
+    this.resized.observe(this.root);
+  }
+
+  update(data, send) {
+    this.send = send;
+    if (!data || equal(data, this.data)) return; // a page sends what it has
+    this.data = data;
+    this.meta = unpack(data).meta;
+    this.root.dataset.frames = ++this.frames;
+    this.root.style.height = `${this.meta.height}px`;
+    this.plot.ariaLabel = this.meta.text.label ?? "";
+    const revision = this.meta.figure.layout?.uirevision;
+    if (revision !== this.revision) this.zoom = {};
+    this.revision = revision;
+    this.handles.receive(this.meta.handles, this.meta.text);
+    draw(this);
+  }
 }
 
-function leave(view, parent) {
+function leave(view) {
   view.resized.disconnect();
   if (view.drawn) window.Plotly.purge(view.plot);
-  if (views.get(parent) === view) views.delete(parent);
+  view.drawn = false;
+  view.root.remove(); // mounted anew where its parent comes back
+}
+
+export const render = mounted(View, leave);
+
+function equal(bytes, others) {
+  return bytes.length === others?.length && bytes.every((byte, i) => byte === others[i]);
 }
 
 // ---- plotly ----

@@ -1,18 +1,13 @@
 // The fixed parts of the replay view: its markup, its style and its words.
 
-import { make, STYLE } from "../embedding/dom.js";
+import { icon, make } from "../dom.js";
+import { STYLE } from "../embedding/dom.js";
 import { SPEEDS } from "./clock.js";
 
 const OWN_STYLE = `
-.replay { container: replay / inline-size; font: 13px/1.35 var(--st-font, system-ui, sans-serif); position: relative;
-  --text: var(--st-text-color, #222); --ground: var(--st-background-color, #fff);
-  --line: var(--st-border-color, #ddd); --primary: var(--st-primary-color, #0072b2);
-  --soft: color-mix(in srgb, var(--text) 70%, var(--ground)); color: var(--text); background: var(--ground); }
-.replay * { box-sizing: border-box; }
+.replay { container: replay / inline-size; }
 .replay > .tools { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-bottom: 8px; }
 .replay > .tools .news { flex: 1 1 120px; text-align: right; color: var(--soft); font-size: 12px; }
-.replay button[aria-pressed=true]:not(.classes *, .legend *) { border-color: var(--primary);
-  background: color-mix(in srgb, var(--primary) 15%, transparent); }
 .replay > .classes { margin-bottom: 8px; }
 .wait { display: grid; gap: 10px; place-items: center; place-content: center; min-height: 220px; color: var(--soft);
   font-size: 14px; text-align: center; border: 1px solid var(--line); border-radius: 8px; padding: 16px; }
@@ -65,7 +60,6 @@ const OWN_STYLE = `
 .player select { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line);
   border-radius: 6px; height: 32px; padding: 0 4px; }
 .player :focus-visible { outline: 2px solid var(--primary); outline-offset: 1px; }
-.replay [hidden] { display: none !important; }
 @container replay (min-width: 681px) {
   [data-runs="1"]:not(.compact) .run { grid-template: auto 1fr / minmax(0, 8fr) minmax(0, 5fr); }
   [data-runs="1"] .charts { grid-area: 1 / 2 / 3 / 3; }
@@ -85,8 +79,6 @@ const OWN_STYLE = `
 }
 `;
 
-const icon = (name, d) => `<button class="icon ${name}" type="button"><svg viewBox="0 0 16 16" aria-hidden="true">
-  <path d="${d}"/></svg></button>`;
 const REPEAT = "M2.5 7.5V7A2.5 2.5 0 0 1 5 4.5h8M13.5 8.5V9A2.5 2.5 0 0 1 11 11.5H3"
   + "M11 2.2l2.4 2.3L11 6.8M5 9.2l-2.4 2.3L5 13.8";
 const PLAY = "M4 2.5v11l9.5-5.5z";
@@ -111,7 +103,7 @@ const PARTS = { wait: ".wait", waitNews: ".wait .news", progress: "progress", re
   step: ".step", speed: ".speed", again: ".again" };
 
 export function build() { // the root, and its parts by name
-  const root = make("div", "replay");
+  const root = make("div", "replay themed");
   root.role = "group";
   root.innerHTML = HTML;
   const parts = Object.entries(PARTS).map(([name, selector]) => [name, root.querySelector(selector)]);

@@ -1,31 +1,30 @@
 // How a run went: its loss above, its scores below, over the steps, with a line at the step that is shown and the
 // values there. A click, or a drag, goes to a step.
 
-import { make } from "../embedding/dom.js";
+import { make, set, svg } from "../dom.js";
 import { latest } from "./message.js";
-import { figure, grown, highest, key, line, number, Panel, set, svg } from "./svg.js";
-
-const HEIGHT = 232;
-const EDGE = { left: 44, right: 10, top: 20, bottom: 34, between: 26 };
+import { Chart, EDGE, grown, HEIGHT, highest, key, line, number, Panel } from "./svg.js";
 
 export function historyLimit(runs) {
   const upper = runs.flatMap((run) => run.series().filter(({ panel }) => panel === "loss"));
   return grown(0, Math.max(0, ...upper.map(({ values }) => highest(values)))) || 1;
 }
 
-export class History {
+export class History extends Chart {
   constructor(run, limits, text, seek) { // seek(step)
-    Object.assign(this, { limits, text, step: null, series: run.series() });
-    this.values = this.series.map(() => make("span", "value")); // no live region: it would never be quiet
-    const keys = this.series.map(({ label, colour, dotted }, i) => key(label, colour, dash(dotted), [this.values[i]]));
-    Object.assign(this, figure(text.history, text.history_label, keys, (width) => this.draw(width)));
-    this.panels = { loss: new Panel(text.history_loss) };
-    if (this.series.some(({ panel }) => panel === "score")) this.panels.score = new Panel(text.history_scores);
-    this.lines = this.series.map(({ name, colour, dotted, panel }) => this.panels[panel].ink.appendChild(svg("path", {
+    const series = run.series();
+    const values = series.map(() => make("span", "value")); // no live region: it would never be quiet
+    const keys = series.map(({ label, colour, dotted }, i) => key(label, colour, dash(dotted), [values[i]]));
+    super(text.history, text.history_label, keys, text.history_step);
+    Object.assign(this, { limits, text, series, values, step: null });
+    this.panels = { loss: new Panel(text.history_loss, [0, limits.history]) };
+    if (series.some(({ panel }) => panel === "score")) {
+      this.panels.score = new Panel(text.history_scores, [-0.02, 1.02]);
+    }
+    this.lines = series.map(({ name, colour, dotted, panel }) => this.panels[panel].ink.appendChild(svg("path", {
       "data-name": name, stroke: colour, "stroke-width": 1.8, "stroke-dasharray": dash(dotted),
     })));
     this.cursor = svg("line", { class: "cursor" });
-    this.axis = svg("text", { class: "axis", "text-anchor": "middle" }, text.history_step);
     this.drawing.append(...Object.values(this.panels).map((panel) => panel.element), this.cursor, this.axis);
     this.listen(seek);
   }
@@ -47,20 +46,12 @@ export class History {
   }
 
   draw(width) {
-    const { loss, score } = this.panels;
-    const room = { left: EDGE.left, width: width - EDGE.left - EDGE.right, x: [0, this.limits.steps] };
-    const whole = HEIGHT - EDGE.top - EDGE.bottom;
-    const upper = score ? Math.round((whole - EDGE.between) / 2) : whole;
-    loss.place({ ...room, top: EDGE.top, height: upper, y: [0, this.limits.history], labelled: !score });
-    const start = EDGE.top + upper + EDGE.between;
-    score?.place({ ...room, top: start, height: HEIGHT - EDGE.bottom - start, y: [-0.02, 1.02] });
+    this.place(Object.values(this.panels), width, [0, this.limits.steps], 0.5);
     this.series.forEach(({ at, values, panel }, i) => {
       const { x, y } = this.panels[panel];
       const there = Array.from(values.keys()).filter((k) => Number.isFinite(values[k])); // not every score each time
       set(this.lines[i], { d: line(there.map((k) => x(at[k])), there.map((k) => y(values[k]))) });
     });
-    set(this.drawing, { width, height: HEIGHT });
-    set(this.axis, { x: EDGE.left + room.width / 2, y: HEIGHT - 4 });
     set(this.cursor, { y1: EDGE.top, y2: HEIGHT - EDGE.bottom });
     this.point();
   }

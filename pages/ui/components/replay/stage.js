@@ -1,7 +1,8 @@
 // One run of the replay: its title, its embedding, and the points whose neighbours changed most. At rest it shows a
 // recorded frame; while a film plays, its points are between two.
 
-import { fill, make, thumb } from "../embedding/dom.js";
+import { fill, make } from "../dom.js";
+import { thumb } from "../embedding/dom.js";
 import { View } from "../embedding/view.js";
 import { latest } from "./message.js";
 import { Restless } from "./restless.js";

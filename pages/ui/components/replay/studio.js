@@ -1,6 +1,6 @@
 // The buttons that make files of a replay: an image of what is shown, a film of one playback.
 
-import { fill } from "../embedding/dom.js";
+import { fill } from "../dom.js";
 import { canFilm, Film, png, save } from "./export.js";
 
 const LINGER = 30; // drawings that a film stays at its end

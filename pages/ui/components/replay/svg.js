@@ -1,19 +1,11 @@
 // What the replay's charts are made of: SVG elements, lines, and a panel with its axes. Colours follow the theme by
 // CSS.
 
-import { make } from "../embedding/dom.js";
+import { make, set, svg } from "../dom.js";
 import { niceStep } from "../embedding/maths.js";
 
-export function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  set(element, attributes);
-  element.append(...children);
-  return element;
-}
-
-export function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-}
+export const HEIGHT = 232;
+export const EDGE = { left: 44, right: 10, top: 20, bottom: 34, between: 26 };
 
 export const number = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
 export const percent = (value) => `${Math.round(value * 100)} %`;
@@ -38,16 +30,17 @@ export function line(xs, ys) { // a path through CSS px, broken where a number i
   return d;
 }
 
-export class Panel { // one pair of axes; what is drawn in `ink` is cut off at its edges
-  constructor(title, format = number) {
-    this.format = format;
+export class Panel { // one pair of axes, whose y has two ends; what is drawn in `ink` is cut off at its edges
+  constructor(title, ends, format = number) {
+    Object.assign(this, { ends, format });
     this.title = svg("text", { class: "title", y: -6 }, title);
     this.marks = svg("g");
     this.ink = svg("svg");
     this.element = svg("g", {}, this.marks, this.ink, this.title);
   }
 
-  place({ left, top, width, height, x: [x0, x1], y: [y0, y1], labelled = true }) {
+  place({ left, top, width, height, x: [x0, x1], labelled }) {
+    const [y0, y1] = this.ends;
     Object.assign(this, { left, width, height });
     this.x = (value) => ((value - x0) / (x1 - x0)) * width;
     this.y = (value) => height - ((value - y0) / (y1 - y0)) * height;
@@ -72,19 +65,35 @@ function ticks(low, high, most) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-// A figure with its caption and one drawing, drawn anew by draw(width) when the room for it changes.
-export function figure(title, label, keys, draw) {
-  const drawing = svg("svg", { role: "img", "aria-label": label });
-  const caption = make("figcaption", "", make("b", "", title), ...keys);
-  const element = make("figure", "chart", caption, make("div", "drawing", drawing));
-  let drawn = 0;
-  const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
-    if (!width || width === drawn) return;
-    drawn = width;
-    draw(width);
-  });
-  observer.observe(drawing.parentElement);
-  return { element, drawing };
+// A figure with its caption and panels over one x, drawn anew by draw(width) when the room for them changes.
+export class Chart {
+  constructor(title, label, keys, axis) {
+    this.drawing = svg("svg", { role: "img", "aria-label": label });
+    this.axis = svg("text", { class: "axis", "text-anchor": "middle" }, axis);
+    const caption = make("figcaption", "", make("b", "", title), ...keys);
+    this.element = make("figure", "chart", caption, make("div", "drawing", this.drawing));
+    let drawn = 0;
+    const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
+      if (!width || width === drawn) return;
+      drawn = width;
+      this.draw(width);
+    });
+    observer.observe(this.drawing.parentElement);
+  }
+
+  // Places panels from the top; the first of two takes `part` of the height, the last one names the x.
+  place(panels, width, x, part) {
+    const room = { left: EDGE.left, width: width - EDGE.left - EDGE.right, x };
+    const whole = HEIGHT - EDGE.top - EDGE.bottom;
+    const upper = panels.length > 1 ? Math.round((whole - EDGE.between) * part) : -EDGE.between;
+    panels.forEach((panel, i) => {
+      const last = i === panels.length - 1;
+      const [top, height] = last ? [EDGE.top + upper + EDGE.between, whole - upper - EDGE.between] : [EDGE.top, upper];
+      panel.place({ ...room, top, height, labelled: last });
+    });
+    set(this.drawing, { width, height: HEIGHT });
+    set(this.axis, { x: EDGE.left + room.width / 2, y: HEIGHT - 4 });
+  }
 }
 
 export function key(label, colour, dash, value = []) { // an entry of a legend

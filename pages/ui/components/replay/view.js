@@ -5,7 +5,7 @@
 // One clock moves all runs; each shows its latest frame, and its charts the same step. The DOM is built once per
 // parent element, and a later call with the same addresses changes nothing but titles.
 
-import { fill, mounted } from "../embedding/dom.js";
+import { fill, mounted } from "../dom.js";
 import { Clock } from "./clock.js";
 import { build, name, showPlaying } from "./dom.js";
 import { History, historyLimit } from "./history.js";
