@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 # The fixtures of the plot view.
 address = plot.address
-page, _plot_tab = plot.page, plot._plot_tab
+page, plot_tab = plot.page, plot.plot_tab
 
 
 def clicks(page) -> list[list[float]]:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 # The fixtures of the plot view.
 address = plot.address
-page, _plot_tab = plot.page, plot._plot_tab
+page, plot_tab = plot.page, plot.plot_tab
 
 
 def test_an_incoming_value_moves_the_line(page):

@@ -78,7 +78,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def _plot_tab(browser: Browser) -> Iterator[Page]:
+def plot_tab(browser: Browser) -> Iterator[Page]:
     """One tab for all: another one would compile plotly anew."""
     page = browser.new_context().new_page()
     yield page
@@ -90,16 +90,16 @@ OWN_TAB = pytest.mark.parametrize("page", ["own tab"], indirect=True)
 
 
 @pytest.fixture
-def page(_plot_tab: Page, browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(plot_tab: Page, browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that must end with a clean console."""
-    page = browser.new_page() if hasattr(request, "param") else _plot_tab
+    page = browser.new_page() if hasattr(request, "param") else plot_tab
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     show_afresh(page, address, {"width": 800, "height": 600})
     page.wait_for_function("!!window.push")
     yield page
-    if page is not _plot_tab:
+    if page is not plot_tab:
         page.close()
     assert complaints == []
 
@@ -276,8 +276,8 @@ def test_a_view_that_left_the_page_is_built_anew(page):
     assert page.locator("#host .plot .main-svg").first.is_visible()
 
 
-def test_without_plotly_a_message_stands_there_and_the_next_update_tries_again(_plot_tab, address):
-    page = _plot_tab
+def test_without_plotly_a_message_stands_there_and_the_next_update_tries_again(plot_tab, address):
+    page = plot_tab
     show_afresh(page, address)
     page.wait_for_function("!!window.push")
     push(page, plotly="/missing.js", wait=False)
