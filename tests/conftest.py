@@ -62,6 +62,8 @@ def scope_of(file: str) -> str:
         return "tests/pages"
     if file in WITH_UMAP:
         return "umap"
+    if file.startswith("tests/engine/test_engine"):
+        return "tests/engine/test_engine"
     # The views by themselves need a browser, and no server.
     return file if name == file or name.startswith(("embedding_", "plot_", "replay_")) else "tests/browser"
 

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_zip_is_one_message_and_the_next_one_works(page: Page,
 
 def test_pairs_are_shown_with_their_distance_once_a_network_is_trained(page: Page, server: Server) -> None:
     tab = Tab(page)
-    tab.open(f"{server.url}/Train?dataset=shapes&steps=40&projection=pca")
+    tab.open(f"{server.url}/Train?dataset=shapes&encoder=mlp&steps=40&projection=pca")
     tab.button("train").click()
     tab.until_says("Finished")
     page.get_by_test_id("stPageLink").get_by_text("Data").click()

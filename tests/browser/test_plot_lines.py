@@ -6,12 +6,11 @@ import pytest
 
 from tests.browser import test_plot_view as plot
 from tests.browser.test_plot_view import (
-    OWN_TAB,
+    TIMELESS,
     centre,
     curve_figure,
     grab,
     handle,
-    hold_time,
     line,
     line_at,
     plot_point,
@@ -45,7 +44,7 @@ def test_the_line_follows_a_resize(page):
     assert line_at(page) == pytest.approx(0.5, abs=1e-3)
 
 
-@OWN_TAB
+@TIMELESS
 def test_a_line_beyond_the_axis_leaves_its_grip_at_the_edge(page):
     push(page, value=3.0)
     assert page.locator("#host .rail").is_hidden()
@@ -57,7 +56,7 @@ def test_a_line_beyond_the_axis_leaves_its_grip_at_the_edge(page):
     assert 1.0 < handle(page) < 2.0
 
 
-@OWN_TAB
+@TIMELESS
 def test_a_drag_moves_at_once_and_is_sent_ten_times_a_second_and_at_its_end(page):
     push(page)
     x, y = grab(page)
@@ -78,10 +77,9 @@ def test_a_drag_moves_at_once_and_is_sent_ten_times_a_second_and_at_its_end(page
     assert all(value == pytest.approx(round(value / 0.05) * 0.05) for value in sent(page))
 
 
-@OWN_TAB
+@TIMELESS
 def test_the_line_itself_can_be_dragged_and_stops_at_its_limits(page):
     push(page, high=1.2)
-    hold_time(page)
     x, _ = centre(page.locator("#host .rail"))
     page.mouse.move(x, 100)
     page.mouse.down()
@@ -93,7 +91,7 @@ def test_the_line_itself_can_be_dragged_and_stops_at_its_limits(page):
     assert sent(page)[-1] == 0.0
 
 
-@OWN_TAB
+@TIMELESS
 def test_a_click_that_does_not_move_sends_nothing(page):
     push(page)
     grab(page)
@@ -101,7 +99,7 @@ def test_a_click_that_does_not_move_sends_nothing(page):
     assert sent(page) == []
 
 
-@OWN_TAB
+@TIMELESS
 def test_old_values_of_the_server_do_not_pull_the_line_back(page):
     push(page)
     x, y = grab(page)
@@ -117,7 +115,7 @@ def test_old_values_of_the_server_do_not_pull_the_line_back(page):
     assert handle(page) == 0.3
 
 
-@OWN_TAB
+@TIMELESS
 def test_a_value_that_the_server_insists_on_wins_after_a_second(page):
     push(page)
     x, y = grab(page)
@@ -131,7 +129,7 @@ def test_a_value_that_the_server_insists_on_wins_after_a_second(page):
     assert line_at(page) == pytest.approx(0.7, abs=1e-3)
 
 
-@OWN_TAB
+@TIMELESS
 def test_the_axis_does_not_grow_under_the_pointer(page):
     push(page)
     x, y = grab(page)
@@ -145,7 +143,7 @@ def test_the_axis_does_not_grow_under_the_pointer(page):
     page.wait_for_function("plot()._fullLayout.xaxis.range[1] === 5")
 
 
-@OWN_TAB
+@TIMELESS
 def test_another_parameter_ends_the_drag_of_the_old_one(page):
     push(page)
     x, y = grab(page)
@@ -170,7 +168,7 @@ def test_keys_move_the_line(page):
     assert sent(page)[0] == pytest.approx(1.05)
 
 
-@OWN_TAB
+@TIMELESS
 def test_the_diagonal_margin_of_the_triplet_is_dragged_off_the_diagonal(page):
     push(page, surface_figure(), kind="diagonal")
     x, y = grab(page)

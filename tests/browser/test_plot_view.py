@@ -85,22 +85,20 @@ def plot_tab(browser: Browser) -> Iterator[Page]:
     page.context.close()
 
 
-OWN_TAB = pytest.mark.parametrize("page", ["own tab"], indirect=True)
-"""For what stops the clock, which never goes again in that tab."""
+TIMELESS = pytest.mark.parametrize("page", ["timeless"], indirect=True)
+"""For what a hand does while time stands still for the view, until a test lets it run."""
 
 
 @pytest.fixture
-def page(plot_tab: Page, browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that must end with a clean console."""
-    page = browser.new_page() if hasattr(request, "param") else plot_tab
+    page: Page = request.getfixturevalue(getattr(request, "param", "plot_tab"))
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     show_afresh(page, address, {"width": 800, "height": 600})
     page.wait_for_function("!!window.push")
     yield page
-    if page is not plot_tab:
-        page.close()
     assert complaints == []
 
 
@@ -170,14 +168,7 @@ def plot_point(page, x: float, y: float) -> tuple[float, float]:
     return box["x"] + left, box["y"] + top
 
 
-def hold_time(page) -> None:
-    page.clock.install(time=0)
-    page.clock.pause_at(1000)
-
-
 def grab(page) -> tuple[float, float]:
-    """From here on time stands still for the view until a test lets it run."""
-    hold_time(page)
     x, y = centre(page.locator("#host .grip"))
     page.mouse.move(x, y)
     page.mouse.down()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 
@@ -16,62 +15,17 @@ import pytest
 import torch
 
 from siamese_core.embeddings.projection import neighbours
-from siamese_core.engine import Engine, RunView
+from siamese_core.engine import Engine
 from siamese_core.engine.engine import FORGET_AFTER, LEASE, MAX_BACKGROUND, MAX_RUNS
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.training.loop import train
+from tests.support.engines import ANN, BEN, Clock, poll, until_status, until_step
 from tests.support.waiting import PATIENCE, until
 
-ANN, BEN = "ann" * 8, "ben" * 8
 SHORT = Experiment(dataset="digits", encoder="mlp", steps=30)
 LONG = Experiment(dataset="digits", encoder="mlp", steps=100_000)
-
-
-class Clock:
-    """Time that only the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def engine(clock: Clock) -> Iterator[Engine]:
-    engine = Engine(clock)
-    until(lambda: engine.devices, "a warm worker")
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_run_is_left(engine: Engine) -> Iterator[None]:
-    yield
-    for owner in (ANN, BEN):
-        while run := engine.latest(owner):
-            engine.discard(owner, run)
-
-
-def poll(engine: Engine, run: str, owner: str = ANN) -> RunView:
-    view = engine.poll(owner, run)
-    assert view is not None
-    return view
-
-
-def until_status(engine: Engine, run: str, status: str) -> RunView:
-    return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
-
-
-def until_step(engine: Engine, run: str, step: int) -> RunView:
-    return until(lambda: (v := poll(engine, run)).step >= step and v, f"step {step}")
 
 
 def losses_of(experiment: Experiment) -> np.ndarray:

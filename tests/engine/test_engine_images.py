@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -12,33 +11,14 @@ import pytest
 
 from siamese_core.datasets import find_uploaded, uploaded
 from siamese_core.datasets.uploaded import GONE, Images
-from siamese_core.engine import Engine, RunView
+from siamese_core.engine import Engine
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.training.loop import train
+from tests.support.engines import ANN, BEN, poll, until_status, until_step
 from tests.support.waiting import until
 
-ANN, BEN = "ann" * 8, "ben" * 8
 LONG = 100_000
 OTHER = Experiment(dataset="digits", encoder="mlp", steps=LONG)
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Its children get the folder of the uploaded pictures when they start."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
-        engine = Engine()
-        until(lambda: engine.devices, "a warm worker")
-        yield engine
-        engine.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_run_is_left(engine: Engine) -> Iterator[None]:
-    yield
-    for owner in (ANN, BEN):
-        while run := engine.latest(owner):
-            engine.discard(owner, run)
 
 
 def uploaded_set(title: str) -> str:
@@ -61,20 +41,6 @@ def delete(engine: Engine, key: str) -> None:
     """As the server does."""
     uploaded.delete(key)
     engine.forget_images(key)
-
-
-def poll(engine: Engine, run: str, owner: str = ANN) -> RunView:
-    view = engine.poll(owner, run)
-    assert view is not None
-    return view
-
-
-def until_step(engine: Engine, run: str, step: int, owner: str = ANN) -> RunView:
-    return until(lambda: (v := poll(engine, run, owner)).step >= step and v, f"step {step}")
-
-
-def until_status(engine: Engine, run: str, status: str) -> RunView:
-    return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
 
 
 def test_a_run_on_uploaded_pictures_is_like_any_other(engine: Engine) -> None:

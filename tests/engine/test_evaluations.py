@@ -26,7 +26,7 @@ from siamese_core.evaluation.report import Report, from_wire, to_wire
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
-from tests.engine.test_engine import ANN, BEN, Clock
+from tests.support.engines import ANN, BEN, Clock
 from tests.support.evaluations import digits, found_by, held, pictures_of, poll, trained, until_status, uploaded_set
 from tests.support.waiting import PATIENCE, until
 

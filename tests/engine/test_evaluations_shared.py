@@ -12,7 +12,7 @@ import pytest
 from siamese_core.datasets import uploaded
 from siamese_core.engine.evaluations import LEASE, MOST_FINISHED, Evaluations, ModelFile, file_of
 from siamese_core.runs.model import Model
-from tests.engine.test_engine import ANN, BEN, Clock
+from tests.support.engines import ANN, BEN, Clock
 from tests.support.evaluations import digits, poll, trained, uploaded_set
 
 ZOE = "zoe" * 8

@@ -95,8 +95,10 @@ def test_a_browser_that_is_shown_a_later_draw_first_begins_with_what_the_widgets
 
 
 def test_the_sliders_of_a_loss_are_its_parameters() -> None:
+    app = opened()
     for key, loss in LOSSES.items():
-        app = opened(f"loss={key}")
+        app.selectbox(key="field_loss").select(key).run()
+        assert not app.exception
         assert [slider.label for slider in app.slider] == [param.title for param in loss.params]
         assert app.selectbox(key="field_measure").options == [
             FIELDS["measure"].choices[measure] for measure in loss.measures
@@ -155,7 +157,17 @@ def test_a_field_that_cannot_be_used_is_named_and_the_page_works(query: str, nam
     experiment_of(app)
 
 
-@pytest.mark.parametrize(("dataset", "loss"), [*zip(cycle(BUNDLED), LOSSES, strict=False)])
+OF_EACH_KIND = ("contrastive", "log", "triplet", "softmax", "nt_xent")
+"""A loss on distances, on similarities, on triplets, on classes and on a whole batch."""
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss"),
+    [
+        pytest.param(dataset, loss, marks=() if loss in OF_EACH_KIND else pytest.mark.slow)
+        for dataset, loss in zip(cycle(BUNDLED), LOSSES, strict=False)
+    ],
+)
 def test_every_loss_and_every_dataset_train(dataset: str, loss: str) -> None:
     app = opened(f"dataset={dataset}&loss={loss}&steps=2&encoder=mlp&projection=pca")
     app.button(key="button_train").click().run()

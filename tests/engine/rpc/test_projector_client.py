@@ -13,6 +13,9 @@ from siamese_core.runs.layouts import chained
 from tests.engine.workers.test_projector import Arrays, film
 from tests.support.waiting import PATIENCE, until
 
+pytestmark = pytest.mark.slow
+"""UMAP takes a process of its own half a minute to compile."""
+
 
 class Projection:
     """A process as the engine has one, and the order in which it said things."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamese_core.engine import Engine, RunView
+from siamese_core.engine import Engine
 from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.folder import LOCK, MODEL, FolderRejected, load
@@ -21,11 +21,11 @@ from siamese_core.runs.info import INFO, RunInfo
 from siamese_core.runs.model_file import read_model
 from siamese_core.training.eval_subset import METRICS
 from siamese_core.training.loop import train
+from tests.support.engines import ANN, BEN, poll, until_status, until_step
 from tests.support.kills import KILLS, Server
 from tests.support.runs import on_disk
 from tests.support.waiting import until
 
-ANN, BEN = "ann" * 8, "ben" * 8
 SHORT = Experiment(dataset="digits", encoder="mlp", steps=40)
 MEDIUM = replace(SHORT, steps=400)
 LONG = replace(SHORT, steps=100_000)
@@ -45,20 +45,6 @@ def _no_run_is_left(engine: Engine) -> Iterator[None]:
     for owner in (ANN, BEN):
         while run := engine.latest(owner):
             engine.discard(owner, run)
-
-
-def poll(engine: Engine, run: str) -> RunView:
-    view = engine.poll(ANN, run)
-    assert view is not None
-    return view
-
-
-def until_status(engine: Engine, run: str, status: str) -> RunView:
-    return until(lambda: (v := poll(engine, run)).status == status and v, f"status {status}")
-
-
-def until_step(engine: Engine, run: str, step: int) -> RunView:
-    return until(lambda: (v := poll(engine, run)).step >= step and v, f"step {step}")
 
 
 def until_written(engine: Engine, run: str) -> RunInfo:

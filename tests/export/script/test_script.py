@@ -62,8 +62,8 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """Experiments by name: every choice at least once, and together what makes another loop or another `loss_of`."""
     for loss in LOSSES:
         yield loss, {"loss": loss}
-        yield f"{loss}-random-edges", {"loss": loss, "sampling": "random_pairs", "view": "edges"}
     for loss in OF_EACH_KIND:
+        yield f"{loss}-random-edges", {"loss": loss, "sampling": "random_pairs", "view": "edges"}
         yield f"{loss}-edges", {"loss": loss, "view": "edges"}
         yield f"{loss}-random", {"loss": loss, "sampling": "random_pairs"}
         for measure in LOSSES[loss].measures[1:]:
