@@ -73,9 +73,10 @@ def evaluations(clock: Clock) -> Iterator[Evaluations]:
 # What is found
 
 
-def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(
-    evaluations: Evaluations, model: Model, file: ModelFile
-) -> None:
+def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(evaluations: Evaluations) -> None:
+    # A model that no other test has had a reference made of.
+    model = trained(digits(seed=2))
+    file = file_of(model)
     first, second = pictures_of(model), pictures_of(model)[::-1].copy()
     before = evaluations.compare(file, first, second).result(PATIENCE)
     assert set(before) == {"value", "euclidean", "cosine"}

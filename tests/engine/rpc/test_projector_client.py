@@ -41,8 +41,13 @@ def projection() -> Iterator[Projection]:
 def test_a_film_waits_until_umap_is_warm_and_has_its_bits(projection: Projection) -> None:
     """Asked for before the process has even started: no layout is by a stand-in."""
     embeddings = film(frames=4, n=60)
-    layouts = projection.client.lay_out_film(embeddings, "umap", projection.on_progress).result(PATIENCE)
-    assert projection.said == ["ready", (1, 4), (2, 4), (3, 4), (4, 4)]
+    said: list[Any] = []
+
+    def on_progress(meta: dict[str, Any]) -> None:
+        said.append((meta["done"], meta["of"], "ready" in projection.said))
+
+    layouts = projection.client.lay_out_film(embeddings, "umap", on_progress).result(PATIENCE)
+    assert said == [(done, 4, True) for done in (1, 2, 3, 4)]
     expected = list(chained("umap", embeddings))
     np.testing.assert_array_equal(layouts["xy"], np.stack([xy for xy, _ in expected]))
     np.testing.assert_array_equal(layouts["neighbours"], np.stack([near for _, near in expected]))
