@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,10 @@ class Engine:
         self._lock = threading.RLock()
         self._runs: dict[str, RunState] = {}
         self.projector = ProjectorClient(self._on_layout, self._lay_out_all)
-        self.ask = TrainerClient(lambda meta, **arrays: self.worker.send(meta, **arrays))
+        self.trainer = TrainerClient(lambda meta, **arrays: self.worker.send(meta, **arrays))
         self.store = store or RunStore(home() / "runs")
         self.replays = Replays(self.store, self.projector)
-        self.saver = RunSaver(self.store, self._viewed, on_end=self.replays.prepare)
+        self.saver = RunSaver(self.store, self._transformed, on_end=self.replays.prepare)
         self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "leases")
         self.devices: dict[str, str] = {}
         self._problem = ""
@@ -104,7 +104,7 @@ class Engine:
         with self._lock:
             if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
-                self.worker.send({"do": "stop", "run": run_id})
+                self.trainer.command(run_id, "stop")
                 self.projector.forget(run_id)
             self._make_room(owner, background=bool(info.sweep))
             self._runs[run_id] = reopened(info, owner, saved, self._clock())
@@ -123,7 +123,7 @@ class Engine:
             if command == "stop":
                 self.saver.end(run_id, "stopped")
             if run.in_worker or command == "stop":
-                self.worker.send({"do": command, "run": run_id})
+                self.trainer.command(run_id, command)
             else:
                 self._submit(run, steps_left=1 if command == "step" else None)
             return True
@@ -183,7 +183,7 @@ class Engine:
         with self._lock:
             for run in [run for run in self._runs.values() if run.experiment.dataset == dataset]:
                 self._forget(run)
-            self.worker.send({"do": "forget_images"})
+            self.trainer.forget_images()
 
     def lay_out_anew(self, owner: str, run_id: str) -> None:
         """Forget where the points were: parts that have come to belong together may have stayed apart."""
@@ -200,7 +200,7 @@ class Engine:
         with self._lock:
             run = self._owned(owner, run_id) if run_id else None
             state = run.state if run else None
-        return self.ask.next_step(run.experiment if run else experiment, state, ahead)
+        return self.trainer.next_step(run.experiment if run else experiment, state, ahead)
 
     def sweep_expired(self) -> None:
         """End leases, and forget runs that nobody polls. Called every second."""
@@ -212,9 +212,9 @@ class Engine:
                 if unseen > FORGET_AFTER:
                     self._forget(run)
                 elif unseen > LEASE and run.status == "running":
-                    self.worker.send({"do": "park", "run": run.id})
+                    self.trainer.command(run.id, "park")
                 elif unseen > LEASE and run.status == "paused" and run.in_worker:
-                    self.worker.send({"do": "stop", "run": run.id})
+                    self.trainer.command(run.id, "stop")
                     run.in_worker = False
 
     def close(self) -> None:
@@ -230,9 +230,9 @@ class Engine:
         """Return why no run can be trained, or laid out, any more; "" where nothing is wrong."""
         return self._problem or self.projector.problem
 
-    def _viewed(self, view: str, images: np.ndarray) -> np.ndarray:
+    def _transformed(self, view: str, images: np.ndarray) -> np.ndarray:
         """Return images as second inputs, for the thread that saves."""
-        return self.ask.viewed(view, images).result(TRANSFORM_TIMEOUT)["images"]
+        return self.trainer.transformed(view, images).result(TRANSFORM_TIMEOUT)["images"]
 
     def _owned(self, owner: str, run_id: str) -> RunState | None:
         run = self._runs.get(run_id)
@@ -249,18 +249,12 @@ class Engine:
         run.status = "running" if steps_left is None else "pausing"
         run.in_worker = True
         run.pace_from = None
-        self.worker.send(
-            {
-                "do": "start", "run": run.id, "query": run.experiment.to_query(), "machine": asdict(run.machine),
-                "steps_left": steps_left, "step": run.state.step if run.state else 0,
-            },
-            **(dict(run.state.tensors) if run.state else {}),
-        )  # fmt: skip
+        self.trainer.start(run.id, run.experiment, run.machine, run.state, steps_left)
 
     def _forget(self, run: RunState) -> None:
         del self._runs[run.id]
         self.saver.end(run.id, "interrupted")
-        self.worker.send({"do": "stop", "run": run.id})
+        self.trainer.command(run.id, "stop")
         self.projector.forget(run.id)
 
     def _new_worker(self) -> Child:
@@ -271,7 +265,7 @@ class Engine:
             if meta["is"] == "ready":
                 self.devices = meta["devices"]
                 self._false_starts = 0
-            elif self.ask.on_message(meta, arrays):
+            elif self.trainer.on_message(meta, arrays):
                 pass
             elif run := self._runs.get(meta["run"]):
                 self._on_run_message(run, meta, arrays)
@@ -320,10 +314,10 @@ class Engine:
             self._false_starts += 1
             if self._false_starts > MAX_DEATHS:
                 self._problem = CANNOT_START
-                self.ask.cancel_all()
+                self.trainer.cancel_all()
                 return
             self.worker = self._new_worker()
-            self.ask.cancel_all()
+            self.trainer.cancel_all()
             for run in self._runs.values():
                 run.in_worker = False
                 if run.status in LIVE:

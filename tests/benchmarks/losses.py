@@ -75,10 +75,10 @@ def _slider() -> Iterator[Row]:
     for key in ("contrastive", "nt_xent"):
         loss = LOSSES[key]
         param, took = loss.params[0], []
-        engine.ask.curve(key, {param.name: param.default}, axis_points(loss, 2.0)).result(60)
+        engine.trainer.curve(key, {param.name: param.default}, axis_points(loss, 2.0)).result(60)
         for value in np.linspace(param.low + param.step, param.default, SLIDER_MOVES):
             started = time.perf_counter()
-            arrays = engine.ask.curve(key, {param.name: float(value)}, axis_points(loss, 2.0)).result(60)
+            arrays = engine.trainer.curve(key, {param.name: float(value)}, axis_points(loss, 2.0)).result(60)
             pack(overlay({loss.title: Curve(**arrays)}, end=2.0, text=words).to_dict())
             took.append(time.perf_counter() - started)
         what = f"a moved slider of {key}, until the new figure is packed, median"

@@ -213,22 +213,22 @@ def test_what_cannot_be_drawn_is_one_message(engine: Engine) -> None:
 def test_a_curve_is_fn_computed_by_the_worker_even_while_it_trains(engine: Engine) -> None:
     engine.start(ANN, LONG)
     d = torch.linspace(0, 2, 50, dtype=torch.float64)
-    arrays = engine.ask.curve("contrastive", {"margin": 0.7}, d.numpy()).result(PATIENCE)
+    arrays = engine.trainer.curve("contrastive", {"margin": 0.7}, d.numpy()).result(PATIENCE)
     different = LOSSES["contrastive"].fn(d, torch.zeros(len(d), dtype=torch.bool), margin=0.7)
     np.testing.assert_allclose(arrays["different"], different.numpy(), rtol=1e-6)
 
 
 def test_another_measure_of_a_runs_embeddings_gets_a_reply(engine: Engine) -> None:
     embeddings = np.array([[0.0], [0.1], [3.0], [3.2]], np.float32)
-    arrays = engine.ask.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32), 1).result(PATIENCE)
+    arrays = engine.trainer.pairs("manhattan", embeddings, np.array([0, 0, 1, 1], np.int32), 1).result(PATIENCE)
     assert set(np.round(arrays["same"], 3)) == {np.float32(0.1), np.float32(0.2)}
     assert arrays["different"].min() >= 2.8
 
 
 def test_a_request_that_cannot_be_served_does_not_silence_the_worker(engine: Engine) -> None:
     with pytest.raises(CancelledError):
-        engine.ask.curve("contrastive", {"no_such_parameter": 1.0}, np.zeros(3)).result(PATIENCE)
-    assert "surface" in engine.ask.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(PATIENCE)
+        engine.trainer.curve("contrastive", {"no_such_parameter": 1.0}, np.zeros(3)).result(PATIENCE)
+    assert "surface" in engine.trainer.curve("triplet", {"margin": 1.0}, np.zeros(3)).result(PATIENCE)
 
 
 def test_a_background_run_is_never_the_latest_and_makes_no_room(engine: Engine) -> None:

@@ -21,7 +21,7 @@ class Worker:
     """Replies at once, or, while it is busy, when it catches up. It stands for the engine and for what asks it."""
 
     def __init__(self) -> None:
-        self.ask = self
+        self.trainer = self
         self.devices = {"cpu": "CPU"}
         self.busy = False
         self._late: list[tuple[Arguments, Future[Any]]] = []

@@ -16,14 +16,14 @@ from siamese_core.engine.rpc.client import PendingReply, Reply
 def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor cached for the one that asks later, in the same tab."""
 
-    def viewed(view: str, images: np.ndarray) -> PendingReply:
+    def transformed(view: str, images: np.ndarray) -> PendingReply:
         reply = PendingReply()
         reply.set_result(Reply({"images": 255 - images}))
         return reply
 
     monkeypatch.setattr(widgets, "st", SimpleNamespace(session_state={}))
-    ask = SimpleNamespace(viewed=viewed)
-    monkeypatch.setattr(sprites, "engine", lambda: SimpleNamespace(ask=ask))
+    trainer = SimpleNamespace(transformed=transformed)
+    monkeypatch.setattr(sprites, "engine", lambda: SimpleNamespace(trainer=trainer))
     for key in ("fashion_mnist", "mnist"):
         images = DATASETS[key].load().test_images[:5]
         np.testing.assert_array_equal(sprites._transformed(DATASETS[key], "inverted", images), 255 - images)

@@ -38,7 +38,7 @@ def section() -> None:
     st.markdown(text.VIEWS_INTRO)
     st.markdown(text.PLAIN)
     show_grid(images, SHOWN, width="content")
-    _sheets(INPUT_TRANSFORMS, experiment.data, lambda key: engine().ask.viewed(key, images))
+    _sheets(INPUT_TRANSFORMS, experiment.data, lambda key: engine().trainer.transformed(key, images))
     with st.container(horizontal=True):
         for key, view in INPUT_TRANSFORMS.items():
             if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
@@ -46,7 +46,7 @@ def section() -> None:
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
-    _sheets(AUGMENTATIONS, experiment.data, lambda key: engine().ask.augmented((key,), images))
+    _sheets(AUGMENTATIONS, experiment.data, lambda key: engine().trainer.augmented((key,), images))
 
 
 def _examples(data: Dataset) -> np.ndarray:

@@ -43,7 +43,7 @@ def _pairs_by(measure: str, run: RunView) -> PendingReply:
     labels = eval_sprites(run.experiment).labels
     seen = np.isin(labels, run.experiment.seen)
     assert run.frame is not None, "its pairs are asked for"
-    return engine().ask.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
+    return engine().trainer.pairs(measure, run.frame.embeddings[seen], labels[seen], run.experiment.branches)
 
 
 def triplets(run: RunView | None) -> np.ndarray | None:

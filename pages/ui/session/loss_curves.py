@@ -58,7 +58,7 @@ def exact_arrays(key: str, params: Mapping[str, float], at: np.ndarray, wait: fl
         return _cache()[asked]
     reply = _pending().get(asked)
     if (reply is None or reply.cancelled()) and engine().devices:
-        reply = engine().ask.curve(key, params, at)
+        reply = engine().trainer.curve(key, params, at)
     found = result_within(reply, wait) if reply is not None else None
     if found is None:
         _pending()[asked] = reply

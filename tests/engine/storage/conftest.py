@@ -14,7 +14,7 @@ from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.writer import RunWriter
-from tests.support.runs import EVERY, Clock, Disk, eval_images, viewed
+from tests.support.runs import EVERY, Clock, Disk, eval_images, transformed
 
 
 @pytest.fixture
@@ -43,6 +43,6 @@ def ended() -> list[RunInfo]:
 
 @pytest.fixture
 def saver(store: RunStore, clock: Clock, ended: list[RunInfo]) -> Iterator[RunSaver]:
-    saver = RunSaver(store, viewed, ended.append, EVERY)
+    saver = RunSaver(store, transformed, ended.append, EVERY)
     yield saver
     saver.close()

@@ -14,7 +14,7 @@ from pages.ui.shims.futures import request_once
 from siamese_core.datasets import Dataset
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.runs.folder import eval_images_of
+from siamese_core.runs.disk_format import eval_images_of
 
 COLUMNS = 40
 WAIT = 0.3
@@ -66,7 +66,7 @@ def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
 
 def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
     """Requested of the worker: the server has no torch."""
-    found = request_once("viewed", (record, view), lambda: engine().ask.viewed(view, images), WAIT)
+    found = request_once("transformed", (record, view), lambda: engine().trainer.transformed(view, images), WAIT)
     if found is None:
         raise _Pending
     return found["images"]
