@@ -16,3 +16,8 @@ class Rejected(Exception):
 
     def __str__(self) -> str:
         return self.template.format(**self.values) if self.values else self.template
+
+
+def reason(error: OSError) -> str:
+    """Return why the system refused, in its own words; what raises one of our own may have none."""
+    return error.strerror or str(error) or "the disk does not answer"

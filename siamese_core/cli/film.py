@@ -15,7 +15,7 @@ from siamese_core.errors import Rejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import replay_message
 from siamese_core.formats.files import write_atomic
-from siamese_core.runs.folder import files_of, run_history_of
+from siamese_core.runs.disk_format import files_of, run_history_of
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.layouts import Layouts, chained
 

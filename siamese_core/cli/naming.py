@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from siamese_core.errors import Rejected
+from siamese_core.errors import Rejected, reason
 from siamese_core.formats.images import ImageRejected
 from siamese_core.formats.safetensors import ModelRejected
 
@@ -18,6 +18,6 @@ def naming(file: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Rejected(f"{file}: {error.strerror or error}; {remedy}") from None
+        raise Rejected(f"{file}: {reason(error)}; {remedy}") from None
     except (ModelRejected, ImageRejected) as rejected:
         raise Rejected(f"{file}: {rejected}") from None

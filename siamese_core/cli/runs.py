@@ -21,7 +21,7 @@ from siamese_core.experiment.machine import PRECISIONS, Machine, checked
 from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
-from siamese_core.runs.folder import MODEL, SAVE_EVERY, Checkpoint, load, locked
+from siamese_core.runs.disk_format import MODEL, SAVE_EVERY, Checkpoint, load, locked
 from siamese_core.runs.history import MAX_FRAMES, RUN, Scored
 from siamese_core.runs.info import new_info
 from siamese_core.runs.model import Model

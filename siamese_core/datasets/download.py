@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from siamese_core.errors import Rejected
+from siamese_core.errors import Rejected, reason
 
 STALL_SECONDS = 20.0
 """A server that sends no byte for so long is given up."""
@@ -116,7 +116,7 @@ def fetch(
             cause = "the disk is full"
             step = f"make room for {megabytes(total - done)} under {folder} and press Download again"
         else:
-            cause = f"{folder} cannot be written ({error.strerror or error})"
+            cause = f"{folder} cannot be written ({reason(error)})"
             step = "allow writing there, or set SIAMESE_DATA to another folder, and press Download again"
     raise DownloadFailed(
         f"{download.title}: not downloaded, because {cause}: {step}; until then there is the bundled {download.bundle}."
@@ -227,14 +227,15 @@ def _read(response: HTTPResponse, url: str) -> bytes:
 
 
 def _network_failure(error: OSError | HTTPException, url: str) -> _AddressFailed:
-    reason = error.reason if isinstance(error, URLError) else error
-    if isinstance(reason, TimeoutError):
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, TimeoutError):
         return _AddressFailed(f"{_host(url)} sent nothing for {_duration(STALL_SECONDS)}", AGAIN)
-    if isinstance(reason, ConnectionResetError | HTTPException):
+    if isinstance(cause, ConnectionResetError | HTTPException):
         return _AddressFailed(f"the connection to {_host(url)} broke off", AGAIN)
-    words = getattr(reason, "strerror", None) or str(reason)
-    cause = f"{_host(url)} cannot be reached ({words})"
-    return _AddressFailed(cause, "look whether this machine is online and press Download again")
+    words = getattr(cause, "strerror", None) or str(cause)
+    return _AddressFailed(
+        f"{_host(url)} cannot be reached ({words})", "look whether this machine is online and press Download again"
+    )
 
 
 class _StayEncrypted(HTTPRedirectHandler):

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_core.datasets.record import DatasetMissing, Images
+from siamese_core.errors import reason
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _read(file: IdxFile, folder: Path, remedy: str) -> NDArray[np.uint8]:
     except (gzip.BadGzipFile, zlib.error):
         raise DatasetMissing(f"{path} is damaged, or no gzip file: {remedy}.") from None
     except OSError as error:
-        raise DatasetMissing(f"{path} cannot be read ({error.strerror or error}): {remedy}.") from None
+        raise DatasetMissing(f"{path} cannot be read ({reason(error)}): {remedy}.") from None
     if flaw := _flaw(content, file):
         raise DatasetMissing(f"{path} {flaw}: {remedy}.")
     return np.frombuffer(content, np.uint8, offset=len(file.header)).reshape(file.shape)

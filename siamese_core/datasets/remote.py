@@ -18,6 +18,7 @@ from siamese_core.datasets.full import cache_root
 from siamese_core.datasets.prepared import cached
 from siamese_core.datasets.published import DOWNLOADS
 from siamese_core.datasets.record import Dataset, DatasetMissing, Images
+from siamese_core.errors import reason
 from siamese_core.formats.files import size_of
 
 Parse = Callable[..., Images]
@@ -79,7 +80,7 @@ def _read(download: Download, parse: Parse, folder: Path) -> Images:
                 stream = opened.enter_context(path.open("rb"))
                 whole = matches(stream, file.checksum)
             except OSError as error:
-                raise DatasetMissing(f"{path} cannot be read ({error.strerror or error}): {remedy}.") from None
+                raise DatasetMissing(f"{path} cannot be read ({reason(error)}): {remedy}.") from None
             if not whole:
                 raise DatasetMissing(f"{path} is not the published file (its checksum differs): {remedy}.")
             stream.seek(0)

@@ -11,7 +11,7 @@ import numpy as np
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
-from siamese_core.runs.folder import Checkpoint
+from siamese_core.runs.disk_format import Checkpoint
 from siamese_core.runs.history import MAX_SCORES, Scored
 from siamese_core.runs.info import RunInfo
 

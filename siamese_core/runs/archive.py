@@ -12,7 +12,7 @@ from siamese_core.formats import archives
 from siamese_core.formats.archives import MAX_PACKED, MAX_UNPACKED, MB, ArchiveRejected
 from siamese_core.formats.files import zipped
 from siamese_core.formats.safetensors import packed, unpacked
-from siamese_core.runs.folder import COUNTERS, TENSOR, FolderRejected, run_history_of
+from siamese_core.runs.disk_format import COUNTERS, TENSOR, FolderRejected, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX
 from siamese_core.runs.info import RunInfo
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from siamese_core.datasets import Dataset, select_eval_subset
 from siamese_core.datasets.atlas import reduced
-from siamese_core.errors import Rejected
+from siamese_core.errors import Rejected, reason
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
@@ -173,8 +173,9 @@ def _read(folder: Path, file: str, name: str) -> bytes:
     try:
         return (folder / file).read_bytes()
     except OSError as error:
-        why = error.strerror or error
-        raise FolderRejected(f"{name}: holds no run ({why}); name a folder that train --out has written") from None
+        raise FolderRejected(
+            f"{name}: holds no run ({reason(error)}); name a folder that train --out has written"
+        ) from None
 
 
 def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -228,7 +229,7 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise FolderRejected(f"{folder}: another process writes this run; wait for it, or stop it") from None
     except OSError as error:
-        raise FolderRejected(f"{folder}: {error.strerror or error}; name a folder that can be written to") from None
+        raise FolderRejected(f"{folder}: {reason(error)}; name a folder that can be written to") from None
     try:
         yield
     finally:

@@ -13,9 +13,10 @@ import numpy as np
 
 from siamese_core.datasets import DatasetMissing
 from siamese_core.embeddings.thresholds import Threshold
+from siamese_core.errors import reason
 from siamese_core.experiment.snapshot import Frame
 from siamese_core.formats.files import write_atomic
-from siamese_core.runs.folder import (
+from siamese_core.runs.disk_format import (
     MODEL,
     SAVE_AT_LEAST_EVERY,
     SAVE_EVERY,
@@ -87,7 +88,7 @@ class RunWriter:
             self.write_info(step=checkpoint.state.step, seconds=seconds, scores=scores, status=status, message=message)
             self.saved, self.problem = checkpoint, ""
         except OSError as error:
-            self.problem = NOT_SAVED.format(why=error.strerror or error)
+            self.problem = NOT_SAVED.format(why=reason(error))
         now = self._clock()
         self._due = now + max(self._every, min((now - begun) / SAVE_SHARE, SAVE_AT_LEAST_EVERY))
 

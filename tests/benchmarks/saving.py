@@ -12,7 +12,7 @@ import numpy as np
 
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine, devices
-from siamese_core.runs.folder import Checkpoint, locked
+from siamese_core.runs.disk_format import Checkpoint, locked
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.writer import RunWriter
 from siamese_core.training.loop import never, train

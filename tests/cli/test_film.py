@@ -12,7 +12,7 @@ from siamese_core.cli.film import FILM, MOST_BYTES, PICTURES, few_points
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.wire import unpack
-from siamese_core.runs.folder import files_of, run_history_of
+from siamese_core.runs.disk_format import files_of, run_history_of
 
 BUNDLED = ROOT / "data" / "recorded"
 

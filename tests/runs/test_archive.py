@@ -13,7 +13,7 @@ import pytest
 from siamese_core.__main__ import main
 from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.archive import NO_WEIGHTS, info_of, of_files, of_zip, zipped_run
-from siamese_core.runs.folder import FolderRejected, files_of, load, run_history_of
+from siamese_core.runs.disk_format import FolderRejected, files_of, load, run_history_of
 from siamese_core.runs.model import model_of
 from tests.support.zip_maker import File, zipped
 

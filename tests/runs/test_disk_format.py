@@ -19,7 +19,7 @@ from siamese_core.experiment.machine import Machine, devices
 from siamese_core.formats import files
 from siamese_core.formats.files import PART, write_atomic
 from siamese_core.runs import writer
-from siamese_core.runs.folder import (
+from siamese_core.runs.disk_format import (
     MODEL,
     Checkpoint,
     FolderRejected,

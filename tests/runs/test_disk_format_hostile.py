@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from siamese_core.formats.safetensors import packed, unpacked
 from siamese_core.runs.archive import info_of
-from siamese_core.runs.folder import FolderRejected, load, run_history_of
+from siamese_core.runs.disk_format import FolderRejected, load, run_history_of
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, EvalImages, film_of, packed_eval_images, packed_film
 from siamese_core.runs.info import packed_info, read_info
 from tests.formats.test_safetensors import ANY_JSON

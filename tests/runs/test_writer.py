@@ -11,7 +11,7 @@ import pytest
 
 from siamese_core.embeddings.thresholds import Threshold
 from siamese_core.experiment.machine import Machine
-from siamese_core.runs import folder, writer
+from siamese_core.runs import disk_format, writer
 from siamese_core.runs.history import FRAMES, MAX_FRAMES, EvalImages
 from siamese_core.runs.info import INFO, RunInfo, new_info, read_info
 from siamese_core.runs.model_file import packed, read_model
@@ -38,7 +38,7 @@ def test_a_frame_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: 
         run.add(step, frame_at(step))
     run.save(saved_at(TOTAL))
     assert [path.stem for path in (tmp_path / FRAMES).iterdir()] == ["000000001"]
-    film = folder.run_history_of(folder.files_of(tmp_path), "").film
+    film = disk_format.run_history_of(disk_format.files_of(tmp_path), "").film
     np.testing.assert_array_equal(film.steps, [1, 5, TOTAL])
 
 
@@ -103,7 +103,7 @@ def test_the_model_of_the_command_line_and_of_the_server_differ_in_the_threshold
         run.folder.mkdir()
         run.save(saved_at(TOTAL), "finished")
         assert (run.problem, run.info.status) == ("", "finished")
-        models.append(read_model((run.folder / folder.MODEL).read_bytes()))
+        models.append(read_model((run.folder / disk_format.MODEL).read_bytes()))
     of_line, of_server = models
     assert (of_line.threshold, of_server.threshold) == (THRESHOLD, None)
     assert packed(replace(of_line, threshold=None)) == packed(of_server)
@@ -133,5 +133,5 @@ def test_a_run_that_ends_where_it_was_saved_writes_its_model_and_its_record_only
     run.save(last := saved_at(TOTAL))
     monkeypatch.setattr(writer, "save", lambda *_: pytest.fail("saved again"))
     run.save(last, "finished")
-    assert read_model((tmp_path / folder.MODEL).read_bytes()).steps == TOTAL
+    assert read_model((tmp_path / disk_format.MODEL).read_bytes()).steps == TOTAL
     assert read_info((tmp_path / INFO).read_bytes()).status == "finished"

@@ -16,8 +16,8 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, TrainingState
 from siamese_core.formats import files
-from siamese_core.runs import folder, writer
-from siamese_core.runs.folder import Checkpoint, packed_run
+from siamese_core.runs import disk_format, writer
+from siamese_core.runs.disk_format import Checkpoint, packed_run
 from siamese_core.runs.history import (
     EVAL_IMAGES,
     FRAMES,
@@ -119,9 +119,9 @@ class Disk:
         self.free = threading.Event()
         self.busy = threading.Event()
         self.free.set()
-        self._save, self._write = folder.save, files.write_atomic
+        self._save, self._write = disk_format.save, files.write_atomic
         monkeypatch.setattr(writer, "save", self.save)
-        for module in (writer, folder, "siamese_core.runs.model_file.write_atomic"):
+        for module in (writer, disk_format, "siamese_core.runs.model_file.write_atomic"):
             monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_atomic")), self.write)
 
     def save(self, folder: Path, saved: Checkpoint, frames: Any) -> None:
@@ -137,7 +137,7 @@ class Disk:
         self._write(path, content)
 
 
-def viewed(view: str, images: np.ndarray) -> np.ndarray:
+def transformed(view: str, images: np.ndarray) -> np.ndarray:
     return images
 
 

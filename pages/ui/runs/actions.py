@@ -14,7 +14,7 @@ from pages.ui.shims import assets, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.text import runs as text
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.info import MAX_NAME, RESUMABLE, RunInfo
 
 DELETED, PROBLEM = "runs_deleted", "runs_problem"

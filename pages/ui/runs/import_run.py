@@ -14,7 +14,7 @@ from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
 from siamese_core.formats.archives import MAX_PACKED, MB
 from siamese_core.runs.archive import info_of, of_files, of_zip
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 
 ENDINGS = ["zip", "safetensors"]
 

@@ -27,7 +27,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.replay_message import end_of_axis, is_similarity, replay_message
 from siamese_core.losses import LOSSES
 from siamese_core.losses.record import Curve
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts

@@ -26,7 +26,7 @@ from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
 from siamese_core.losses import LOSSES
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.model import Model, model_of
 from siamese_core.runs.model_file import ModelRejected, packed, read_model
 

@@ -15,7 +15,7 @@ from siamese_core.engine.evaluations import Evaluations
 from siamese_core.engine.storage.replays import Replays
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore, hashed
-from siamese_core.runs.folder import Checkpoint
+from siamese_core.runs.disk_format import Checkpoint
 from siamese_core.runs.info import RunInfo
 
 S = TypeVar("S")

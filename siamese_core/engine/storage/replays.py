@@ -18,10 +18,11 @@ from siamese_core.engine.recent import recall, remember
 from siamese_core.engine.rpc.client import PendingReply, RequestRejected
 from siamese_core.engine.rpc.projector_client import ProjectorClient
 from siamese_core.engine.storage.store import RunStore
+from siamese_core.errors import reason
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.export.figures.thumbnail import layout_png
 from siamese_core.formats.safetensors import Damaged
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.history import Film, RunHistory
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.layouts import Layouts, packed_layouts, read_layouts
@@ -145,7 +146,7 @@ class Replays:
             except (FolderRejected, RequestRejected) as error:
                 why = str(error)
             except OSError as error:
-                why = NO_ROOM.format(why=error.strerror or error)
+                why = NO_ROOM.format(why=reason(error))
             except CancelledError:
                 pass
             except Exception as error:

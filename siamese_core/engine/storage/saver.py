@@ -13,10 +13,11 @@ import numpy as np
 
 from siamese_core.datasets import DatasetMissing
 from siamese_core.engine.storage.store import THIS_RUN, RunStore
+from siamese_core.errors import reason
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame
-from siamese_core.runs.folder import SAVE_EVERY, Checkpoint, FolderRejected, load, locked
+from siamese_core.runs.disk_format import SAVE_EVERY, Checkpoint, FolderRejected, load, locked
 from siamese_core.runs.info import RESUMABLE, RunInfo, new_info
 from siamese_core.runs.writer import NOT_SAVED, RunWriter
 
@@ -48,11 +49,11 @@ class RunSaver:
     def __init__(
         self,
         store: RunStore,
-        viewed: Callable[[str, np.ndarray], np.ndarray],
+        transformed: Callable[[str, np.ndarray], np.ndarray],
         on_end: Callable[[RunInfo], None] = lambda info: None,
         every: float = SAVE_EVERY,
     ) -> None:
-        self.store, self._viewed, self._on_end, self._every = store, viewed, on_end, every
+        self.store, self._transformed, self._on_end, self._every = store, transformed, on_end, every
         self._open: dict[str, _OpenRun] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -123,7 +124,7 @@ class RunSaver:
 
     def _add(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
         with self._lock:
-            writer = RunWriter(self.store.folder(info.id), info, self._viewed, self._every, saved=saved)
+            writer = RunWriter(self.store.folder(info.id), info, self._transformed, self._every, saved=saved)
             self.store.acquire(info.id)
             self._open[info.id] = _OpenRun(writer, lock)
 
@@ -165,7 +166,7 @@ class RunSaver:
             if writer.saved is not None:
                 self.store.put(writer.info)
         except OSError as error:
-            writer.problem, retry = NOT_SAVED.format(why=error.strerror or error), True
+            writer.problem, retry = NOT_SAVED.format(why=reason(error)), True
             writer.put_off()
         except (FolderRejected, DatasetMissing) as error:
             writer.problem = NOT_SAVED.format(why=error)

@@ -22,7 +22,7 @@ from typing import Any
 from siamese_core.engine.storage.limits import Limits
 from siamese_core.formats.files import PART, size_of, write_atomic
 from siamese_core.formats.safetensors import Damaged
-from siamese_core.runs.folder import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
+from siamese_core.runs.disk_format import Checkpoint, FolderRejected, files_of, load, locked, run_history_of
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.info import INFO, MAX_NAME, RunInfo, packed_info, read_info
 

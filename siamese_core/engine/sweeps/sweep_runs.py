@@ -8,7 +8,7 @@ from dataclasses import replace
 from siamese_core.engine.engine import Engine
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.info import RunInfo, new_info
 
 

@@ -24,7 +24,7 @@ from siamese_core.experiment.grid import CellView, Grid, SweepView, grid_of
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Scores
 from siamese_core.formats.files import write_atomic
-from siamese_core.runs.folder import FolderRejected, locked
+from siamese_core.runs.disk_format import FolderRejected, locked
 from siamese_core.runs.info import MAX_NAME, is_count, is_machine, is_scores
 
 SCHEMA = 1

@@ -23,7 +23,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.engine.repeating import repeated
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
 from siamese_core.engine.uploads.reading import Reading, Source, Status, read
-from siamese_core.errors import Rejected
+from siamese_core.errors import Rejected, reason
 from siamese_core.formats import archives
 from siamese_core.formats.files import size_of
 from siamese_core.formats.images import ImageRejected
@@ -206,7 +206,7 @@ class Uploads:
         except Rejected as error:
             self._end(job, "failed", str(error))
         except OSError as error:
-            self._end(job, "failed", DISK_FULL.format(reason=error.strerror or "the disk does not answer"))
+            self._end(job, "failed", DISK_FULL.format(reason=reason(error)))
         except Exception as error:
             # Whatever it is, the page must not wait for ever.
             self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))

@@ -15,7 +15,7 @@ import pytest
 from siamese_core.engine import Engine
 from siamese_core.engine.storage.store import RunStore, hashed
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.runs.folder import LOCK, MODEL, FolderRejected, load
+from siamese_core.runs.disk_format import LOCK, MODEL, FolderRejected, load
 from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN
 from siamese_core.runs.info import INFO, RunInfo
 from siamese_core.runs.model_file import read_model

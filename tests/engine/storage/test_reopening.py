@@ -12,7 +12,7 @@ import pytest
 
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore
-from siamese_core.runs.folder import MODEL, FolderRejected, locked, packed_run
+from siamese_core.runs.disk_format import MODEL, FolderRejected, locked, packed_run
 from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
 from tests.support.kills import FORKED

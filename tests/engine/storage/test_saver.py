@@ -12,7 +12,7 @@ import pytest
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
-from siamese_core.runs.folder import MODEL, Checkpoint, load, locked
+from siamese_core.runs.disk_format import MODEL, Checkpoint, load, locked
 from siamese_core.runs.info import RunInfo
 from siamese_core.runs.model_file import read_model
 from tests.support.runs import (

@@ -12,7 +12,7 @@ import pytest
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
-from siamese_core.runs.folder import MODEL, Checkpoint, load
+from siamese_core.runs.disk_format import MODEL, Checkpoint, load
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, RunInfo
 from tests.support.kills import FORKED
@@ -27,8 +27,8 @@ from tests.support.runs import (
     everything,
     on_disk,
     saved_at,
+    transformed,
     until_over,
-    viewed,
     wake,
 )
 from tests.support.waiting import until
@@ -143,7 +143,7 @@ def little_room(folder: Path, results: Connection) -> None:
     writer.eval_images_of = lambda *_: eval_images()  # type: ignore[assignment]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    saver = RunSaver(RunStore(folder), viewed, every=0.0)
+    saver = RunSaver(RunStore(folder), transformed, every=0.0)
     begin(saver)
     saver.state("run", saved_at(1))
     results.send(until(lambda: saver.problem("run"), "the problem"))

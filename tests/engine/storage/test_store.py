@@ -15,7 +15,7 @@ from siamese_core.engine.storage import store as store_module
 from siamese_core.engine.storage.store import ABANDONED_AFTER, UNDO_FOR, RunStore, hashed, new_id
 from siamese_core.formats.files import PART
 from siamese_core.formats.safetensors import Damaged
-from siamese_core.runs.folder import FolderRejected
+from siamese_core.runs.disk_format import FolderRejected
 from siamese_core.runs.history import RUN
 from siamese_core.runs.info import INFO, MAX_NAME, packed_info
 from tests.support.runs import ANN, BEN, Clock, everything, files_at, imported, info_at, on_disk, written

@@ -9,7 +9,7 @@ import pytest
 
 from siamese_core.engine.storage.limits import GIGABYTES, RUNS, Limits, limits_of
 from siamese_core.engine.storage.store import RunStore
-from siamese_core.runs.folder import locked
+from siamese_core.runs.disk_format import locked
 from siamese_core.runs.info import INFO, packed_info
 from tests.support.runs import ANN, BEN, everything, imported, info_at, written
 
