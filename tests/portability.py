@@ -49,27 +49,32 @@ SETTINGS = (
     Setting("old-processor", whole=True, environment=OLD),
     Setting("abroad", environment=ABROAD),
     Setting("path", folder="ein Häuschen mit Leerzeichen"),
-    Setting("user", user="nobody"),
+    Setting("user", user="nobody", python="python3"),
     Setting("python3.12", python="python3.12"),
     Setting("python3.13", python="python3.13"),
     Setting("busy", hogs=1),
 )
 
 
-def on_this_machine(name: str) -> str:
-    """Return the first Python of that name that runs, on the path or of pyenv, whose shim may only say where it is."""
-    places = [shutil.which(name), *map(str, Path.home().glob(f".pyenv/versions/*/bin/{name}"))]
+SUPPORTED = "import sys; assert sys.version_info >= (3, 11)"
+
+
+def on_this_machine(name: str, user: str | None) -> str:
+    """Return the first Python of that name that runs, as `user`: on the path, the system's, or of pyenv, whose shim may
+    only say where it is."""
+    places = [shutil.which(name), f"/usr/bin/{name}", *map(str, Path.home().glob(f".pyenv/versions/*/bin/{name}"))]
     for place in filter(None, places):
-        if subprocess.run([place, "-c", ""], capture_output=True).returncode == 0:
-            return place
-    raise Unavailable(f"no {name} on this machine")
+        with contextlib.suppress(OSError, LookupError):
+            if subprocess.run([place, "-c", SUPPORTED], capture_output=True, user=user, cwd="/").returncode == 0:
+                return place
+    raise Unavailable(f"no {name} on this machine" + (f" that {user} can run" if user else ""))
 
 
 def interpreter(setting: Setting, folder: Path) -> str:
     """Return the Python to run with, the requirements installed; raises Unavailable where there is none."""
     if not setting.python:
         return sys.executable
-    subprocess.run([on_this_machine(setting.python), "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([on_this_machine(setting.python, setting.user), "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     requirements = ROOT / "requirements-dev.txt"
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
@@ -79,10 +84,13 @@ def interpreter(setting: Setting, folder: Path) -> str:
 def give_to(user: str, folder: Path, python: str) -> None:
     """Make `folder` the user's; raises Unavailable where one cannot become that user, or that user has no Python."""
     try:
+        import pwd  # not on Windows
+
         for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, user)
+            # A link itself: what a link of a virtual environment leads to is the system's.
+            os.lchown(path, pwd.getpwnam(user).pw_uid, -1)
         subprocess.run([python, "-c", "import torch"], user=user, cwd=folder, check=True, capture_output=True)
-    except (LookupError, OSError, subprocess.CalledProcessError) as why:
+    except (ImportError, LookupError, OSError, subprocess.CalledProcessError) as why:
         raise Unavailable(f"{python} cannot be run as {user}: {why}") from why
 
 
