@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_core.engine.repeating import repeated
+from siamese_core.engine.repeating import repeat
 from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
@@ -55,6 +55,7 @@ class Engine:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, store: RunStore | None = None) -> None:
+        self._closed = threading.Event()
         self._clock = clock
         self._lock = threading.RLock()
         self._runs: dict[str, RunState] = {}
@@ -63,11 +64,11 @@ class Engine:
         self.store = store or RunStore(home() / "runs")
         self.replays = Replays(self.store, self.projector)
         self.saver = RunSaver(self.store, self._transformed, on_end=self.replays.prepare)
-        self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "leases")
         self.devices: dict[str, str] = {}
         self._problem = ""
         self._false_starts = 0
         self.worker = self._new_worker()
+        repeat(self.sweep_expired, SWEEP_EVERY, "leases", self._closed)
 
     def start(
         self,

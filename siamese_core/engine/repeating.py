@@ -7,9 +7,8 @@ import traceback
 from collections.abc import Callable
 
 
-def repeated(work: Callable[[], None], every: float, name: str) -> threading.Event:
-    """Call `work` every so many seconds, in a thread of that name, until the event that is returned is set."""
-    closed = threading.Event()
+def repeat(work: Callable[[], None], every: float, name: str, closed: threading.Event) -> None:
+    """Call `work` every so many seconds, in a thread of that name, until `closed` is set."""
 
     def run() -> None:
         while not closed.wait(every):
@@ -20,4 +19,3 @@ def repeated(work: Callable[[], None], every: float, name: str) -> threading.Eve
                 traceback.print_exc()
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return closed

@@ -53,6 +53,12 @@ class Layout:
     problem: str | None
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return the array, which nobody can write to from here on: views and checkpoints share it."""
+    array.setflags(write=False)
+    return array
+
+
 def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
     """Return the layout of a message of the projection process; where it could draw none, one without points."""
     empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
@@ -136,8 +142,8 @@ class RunState(RunView):
         """Take in losses of steps (S,); those of a step made again after a restart replace the earlier ones."""
         if len(steps):
             self.rewind(int(steps[0]) - 1)
-            self.loss = np.concatenate([self.loss, loss], dtype=np.float32)
-            self.active = np.concatenate([self.active, active], dtype=np.float32)
+            self.loss = read_only(np.concatenate([self.loss, loss], dtype=np.float32))
+            self.active = read_only(np.concatenate([self.active, active], dtype=np.float32))
 
     def rewind(self, step: int) -> None:
         """Forget what came after a step."""
@@ -183,5 +189,6 @@ def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> Ru
         projection=saved.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
         step=state.step, restarted_at=state.step, images=int(images), seconds=seconds, state=state,
         # Copies: a view would keep the whole file in memory, with all weights.
-        loss=saved.loss.copy(), active=saved.active.copy(), scores=saved.scores, pixel_baseline=saved.pixel_baseline,
+        loss=read_only(saved.loss.copy()), active=read_only(saved.active.copy()), scores=saved.scores,
+        pixel_baseline=saved.pixel_baseline,
     )  # fmt: skip

@@ -73,6 +73,11 @@ class RunHistory:
     scores: Scored
     pixel_baseline: Scores | None
 
+    def __post_init__(self) -> None:
+        # All browsers share one.
+        for array in (self.loss, self.active):
+            array.setflags(write=False)
+
     @property
     def settings(self) -> dict[str, str]:
         """Return field → text, as in the address bar."""

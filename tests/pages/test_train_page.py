@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.ui.session import experiment_form
 from pages.ui.session.engine import engine
 from pages.ui.text import train as text
 from siamese_core.engine.rpc.pipes import ROOT
@@ -26,8 +27,8 @@ BUNDLED = ("digits", "fashion_mnist", "mnist")
 def opened(query: str = "") -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     app.switch_page(TRAIN)
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        app.query_params[name] = value
+    for name, values in parse_qs(query, keep_blank_values=True).items():
+        app.query_params[name] = values
     app.run()
     assert not app.exception
     return app
@@ -37,6 +38,12 @@ def status_line(app: AppTest) -> str:
     (bar,) = app.get("progress")
     line: str = bar.proto.text
     return line
+
+
+def field_of(app: AppTest, name: str) -> str:
+    """Of the address; AppTest gives what it set itself as a string, what the page set as a list."""
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
 
 
 def experiment_of(app: AppTest) -> Experiment:
@@ -127,12 +134,36 @@ def test_a_margin_out_of_reach_is_warned_of_and_trains_all_the_same() -> None:
     assert not app.warning
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+@pytest.mark.parametrize("device", ["tpu", ""])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
     until(lambda: engine().devices, "a warm worker")
-    app = opened("device=tpu")
+    app = opened(f"device={device}")
     (warning,) = app.warning
-    assert "device=tpu" in warning.value.replace("\\", "")
+    assert f"device={device}" in warning.value.replace("\\", "")
     assert "cpu" in warning.value
+
+
+def test_the_address_has_the_device_that_is_chosen_and_another_page_forgets_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    until(lambda: engine().devices, "a warm worker")
+    monkeypatch.setattr(engine(), "devices", {"cuda": "A GPU", "cpu": "CPU"})
+    app = opened("device=cpu")
+    assert app.selectbox(key=experiment_form.DEVICE).value == "cpu"
+    assert field_of(app, "device") == "cpu"
+    app.selectbox(key=experiment_form.DEVICE).select("cuda").run()
+    assert "device" not in app.query_params, "the first one goes without saying"
+    app.selectbox(key=experiment_form.DEVICE).select("cpu").run()
+    app.switch_page("pages/2_Losses.py").run()
+    app.switch_page(TRAIN).run()
+    assert app.selectbox(key=experiment_form.DEVICE).value == field_of(app, "device") == "cpu"
+
+
+def test_of_two_datasets_in_an_address_somebody_elses_is_dropped_and_the_other_used() -> None:
+    app = opened(f"dataset=mnist&held_out=8&dataset=own-{'0' * 24}")
+    (warning,) = app.warning
+    assert text.NOT_YOURS in warning.value.replace("\\", "")
+    assert (experiment_of(app).dataset, experiment_of(app).held_out) == ("mnist", ())
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
 from siamese_core.engine.uploads.uploads import Reading
+from siamese_core.errors import reason
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
 from siamese_core.formats.images import REASONS
@@ -150,7 +151,7 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
         try:
             key = datasets.make_dataset(side, colour, test, title)
         except OSError as error:
-            st.error(text.NO_ROOM.format(reason=escape_markdown(error.strerror or "?")), icon=":material/error:")
+            st.error(text.NO_ROOM.format(reason=escape_markdown(reason(error))), icon=":material/error:")
             return
     train_with(key, held_out)
 

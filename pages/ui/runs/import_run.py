@@ -12,6 +12,7 @@ from pages.ui.session import session
 from pages.ui.shims.escape_markdown import escape_markdown
 from pages.ui.shims.widgets import once
 from pages.ui.text import runs as text
+from siamese_core.errors import reason
 from siamese_core.formats.archives import MAX_PACKED, MB
 from siamese_core.runs.archive import info_of, of_files, of_zip
 from siamese_core.runs.disk_format import FolderRejected
@@ -57,5 +58,5 @@ def _imported(given: list[UploadedFile]) -> tuple[str, str]:
                 text.OF_FILE.format(name=file.name, why=rejected) if file is not None else problem or str(rejected)
             )
         except OSError as error:
-            return "", text.NO_ROOM.format(why=error.strerror or "?")
+            return "", text.NO_ROOM.format(why=reason(error))
     return "", problem

@@ -39,9 +39,9 @@ def key(name: str) -> str:
     return f"field_{name}_{number}" if number else f"field_{name}"
 
 
-def read_address() -> tuple[str, list[Ignored]]:
+def read_address() -> tuple[str | None, list[Ignored]]:
     """Fill the widgets from the address bar where it was changed from outside; return the device in it, beside the
-    experiment but no part of it, or "".
+    experiment but no part of it, or None.
 
     What cannot be used is named until the next change.
     """
@@ -50,15 +50,16 @@ def read_address() -> tuple[str, list[Ignored]]:
     if address and not address_sync.has_written(PAGE, address):
         # Before anything is read of them: a link must not show what is in somebody else's images.
         foreign = [value for name, value in given if name == "dataset" and not datasets.may_use(value)]
-        left_out = ("device", "dataset", "held_out") if foreign else ("device",)
-        query = [(name, value) for name, value in given if name not in left_out]
+        left_out = {("dataset", value) for value in foreign}
+        names_left_out = ("device", "held_out") if foreign else ("device",)
+        query = [field for field in given if field not in left_out and field[0] not in names_left_out]
         experiment, ignored = Experiment.from_query(urlencode(query, errors="replace"))
         st.session_state["ignored"] = [Ignored("dataset", value, text.NOT_YOURS) for value in foreign] + ignored
         fill(experiment)
         address_sync.record(PAGE, address)
     elif key("dataset") not in st.session_state:
         fill(current_experiment())
-    return st.query_params.get("device", ""), st.session_state.get("ignored", [])
+    return st.query_params.get("device"), st.session_state.get("ignored", [])
 
 
 def dataset_titles() -> dict[str, str]:
@@ -115,8 +116,8 @@ def _query(experiment: Experiment) -> dict[str, str]:
     return dict(parse_qsl(experiment.to_query(), keep_blank_values=True))
 
 
-def write_address(experiment: Experiment, device: str) -> None:
-    query = _query(experiment) | ({"device": device} if device else {})
+def write_address(experiment: Experiment, device: str | None) -> None:
+    query = _query(experiment) | ({} if device is None else {"device": device})
     st.session_state["experiment"] = experiment
     address = urlencode(query)
     # Streamlit empties the address bar when the page is switched.

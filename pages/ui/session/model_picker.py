@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ from siamese_core.datasets.bundled import data_folder
 from siamese_core.embeddings.thresholds import Threshold, rule_of
 from siamese_core.engine import RunView
 from siamese_core.engine.evaluations import Kind, ModelFile, file_of
+from siamese_core.engine.recent import remember
 from siamese_core.engine.rpc.client import RequestRejected
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.safetensors import MAX_BYTES
@@ -232,6 +234,9 @@ def _about(file: ModelFile) -> None:
         st.info(text.NO_IMAGES.format(remedy=remedy), icon=":material/info:")
 
 
+_CHOOSING = threading.Lock()
+
+
 @st.cache_resource(show_spinner=False)
 def _thresholds() -> dict[tuple[str, str], Threshold]:
     """By owner and model: what somebody chose on the Evaluate page, for the Compare page, and after a reload."""
@@ -244,11 +249,9 @@ def threshold(file: ModelFile) -> Threshold | None:
 
 
 def save_threshold(file: ModelFile, chosen: Threshold) -> None:
-    thresholds = _thresholds()
-    thresholds[session.owner_hash(), file.key] = chosen
-    # A copy of the keys: other browsers choose at the same moment.
-    for oldest in list(thresholds)[:-MOST_THRESHOLDS]:
-        thresholds.pop(oldest, None)
+    # Other browsers choose at the same moment.
+    with _CHOOSING:
+        remember(_thresholds(), (session.owner_hash(), file.key), chosen, MOST_THRESHOLDS)
 
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:

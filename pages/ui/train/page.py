@@ -47,9 +47,11 @@ def page() -> None:
         keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
     devices = engine().devices
     not_the_first = devices and machine.device != next(iter(devices))
-    experiment_form.write_address(experiment, machine.device if not_the_first else asked)
-    if devices and asked and asked not in devices:
-        ignored = [*ignored, Ignored("device", asked, text.MAY_BE.format(choices=", ".join(devices)))]
+    # The first device goes without saying; what cannot be used stays, and is named.
+    unusable = asked if asked not in devices else None
+    experiment_form.write_address(experiment, machine.device if not_the_first else unusable)
+    if devices and unusable is not None:
+        ignored = [*ignored, Ignored("device", unusable, text.MAY_BE.format(choices=", ".join(devices)))]
     _buttons(run, experiment, machine, keep)
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
@@ -95,7 +97,7 @@ def _take_dropped() -> None:
         st.session_state[experiment_form.key(name)] = value
 
 
-def _machine(asked: str) -> Machine:
+def _machine(asked: str | None) -> Machine:
     """The device of a new run; known only when the worker has found what there is."""
     found = engine().devices
     if not found:

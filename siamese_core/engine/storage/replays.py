@@ -10,6 +10,7 @@ import traceback
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -179,14 +180,21 @@ class Replays:
                 if self._current is not info:
                     raise CancelledError
                 self._progress = LayoutProgress()
-                self._reply = self._projector.lay_out_film(embeddings, kind, self._on_progress)
+            # Without the lock, for which every page waits: a film may be 100 MB to send.
+            reply = self._projector.lay_out_film(embeddings, kind, partial(self._on_progress, info))
+            with self._lock:
+                self._reply = reply
+                if self._current is not info:
+                    reply.cancel()
             with suppress(CancelledError):
-                arrays = self._reply.result()
+                arrays = reply.result()
                 return Layouts(kind, arrays["xy"], arrays["neighbours"])
         raise RequestRejected(self._projector.problem or TOO_HEAVY)
 
-    def _on_progress(self, meta: dict[str, Any]) -> None:
-        self._progress = LayoutProgress(meta["done"], meta["of"])
+    def _on_progress(self, info: RunInfo, meta: dict[str, Any]) -> None:
+        with self._lock:
+            if self._current is info:
+                self._progress = LayoutProgress(meta["done"], meta["of"])
 
 
 def _name(film: Film) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_core.datasets import is_uploaded
-from siamese_core.engine.repeating import repeated
+from siamese_core.engine.repeating import repeat
 from siamese_core.engine.storage.store import UNDO_FOR, new_id
 from siamese_core.engine.sweeps.sweep_runs import SweepRuns
 from siamese_core.errors import Rejected
@@ -80,6 +80,7 @@ class Sweeps:
     """`skipped` names files that are no sweep, or a torn one; they are left alone."""
 
     def __init__(self, folder: Path, runs: SweepRuns, clock: Callable[[], float] = time.time) -> None:
+        self._closed = threading.Event()
         self._folder, self._runs, self._clock = folder, runs, clock
         self.skipped: list[str] = []
         self._lock = threading.RLock()
@@ -87,7 +88,7 @@ class Sweeps:
         self._lock_file = ExitStack()
         self._others = not self._is_first()
         self._find()
-        self._closed = repeated(self.sweep_expired, SWEEP_EVERY, "sweeps")
+        repeat(self.sweep_expired, SWEEP_EVERY, "sweeps", self._closed)
 
     def start(self, owner: str, grid: Grid, machine: Machine, name: str) -> str:
         """Begin a sweep and return its id. Raises Rejected."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from siamese_core.datasets import uploaded
-from siamese_core.engine.repeating import repeated
+from siamese_core.engine.repeating import repeat
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
 from siamese_core.engine.uploads.reading import Reading, Source, Status, read
 from siamese_core.errors import Rejected, reason
@@ -68,13 +68,14 @@ class Uploads:
     """
 
     def __init__(self, on_gone: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._closed = threading.Event()
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
         self._jobs: dict[str, Reading] = {}
         self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
         self.folder = make_folder()
-        self._closed = repeated(self._sweep, SWEEP_EVERY, "uploads")
+        repeat(self._sweep, SWEEP_EVERY, "uploads", self._closed)
 
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begin to read class folders out of a zip; this replaces what the owner was reading before."""
