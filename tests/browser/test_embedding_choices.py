@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from playwright.sync_api import Browser
 
 from tests.browser import test_embedding_view as view
-from tests.browser.test_embedding_view import CLASSES, Scene, colours_at
+from tests.browser.conftest import stop_clock
+from tests.browser.test_embedding_view import CLASSES, WINDOW, Scene, colours_at
 
 address, scene = view.address, view.scene
 
@@ -79,12 +81,16 @@ def test_hidden_classes_belong_to_their_data_set(scene: Scene) -> None:
         assert chosen(scene) == ([name], ["Images", "Trails"])
 
 
-def test_a_browser_that_refuses_storage_forgets_and_complains_of_nothing(scene: Scene) -> None:
+def test_a_browser_that_refuses_storage_forgets_and_complains_of_nothing(browser: Browser, address: str) -> None:
+    # Of its own: what is taken from a tab it never gets back.
+    scene = Scene(browser.new_context(viewport=WINDOW).new_page())
+    stop_clock(scene.page)
     refuse = (
         "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
     )
     scene.page.add_init_script(refuse)
-    reload(scene)
+    scene.page.goto(address)
+    scene.page.wait_for_function("window.show !== undefined")
     scene.show()
     choose(scene)
     scene.show()
@@ -92,3 +98,5 @@ def test_a_browser_that_refuses_storage_forgets_and_complains_of_nothing(scene: 
     reload(scene)
     scene.show()
     assert chosen(scene) == ([], [])
+    assert scene.errors == []
+    scene.page.context.close()

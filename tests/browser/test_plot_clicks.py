@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser import test_plot_view as plot
 from tests.browser.test_plot_lines import drag
-from tests.browser.test_plot_view import centre, line, plot_point, push, sent
+from tests.browser.test_plot_view import centre, double_click, line, plot_point, push, sent
 
 pytestmark = pytest.mark.browser
 
@@ -53,8 +53,7 @@ def test_a_zoom_is_no_click(page):
 def test_a_double_click_undoes_the_zoom_of_a_plot_that_takes_clicks(page):
     push(page, clickable=True)
     page.evaluate("Plotly.relayout(plot(), {'xaxis.range': [0.5, 1]})")
-    page.mouse.dblclick(*plot_point(page, 0.75, 0.3))
-    page.wait_for_function("plot()._fullLayout.xaxis.range[1] === 2")
+    double_click(page, *plot_point(page, 0.75, 0.3), "plot()._fullLayout.xaxis.range[1] === 2")
 
 
 def test_a_line_that_is_dragged_or_only_touched_is_no_click(page):
