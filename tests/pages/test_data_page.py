@@ -77,8 +77,8 @@ def uploaded(content: bytes) -> AppTest:
     token = app.session_state["owner"]
 
     def is_read() -> bool:
-        reading = uploads().poll(token)
-        return reading is not None and reading.status != "reading"
+        upload = uploads().poll(token)
+        return upload is not None and upload.status != "reading"
 
     until(is_read, "the upload")
     app.run()

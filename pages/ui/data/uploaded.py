@@ -19,7 +19,7 @@ from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
-from siamese_core.engine.uploads.uploads import Reading
+from siamese_core.engine.uploads.uploads import UploadProgress
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
 from siamese_core.formats.images import REASONS
@@ -38,11 +38,11 @@ def section() -> None:
     st.markdown(text.OWN_INTRO)
     st.caption(text.NO_FACES)
     _source()
-    reading = datasets.poll_reading()
-    if reading is not None:
-        st.fragment(_progress, run_every=POLL_EVERY if reading.status == "reading" else None)(reading.status)
-        if reading.status == "ready":
-            _prepare(reading)
+    upload = datasets.poll_upload()
+    if upload is not None:
+        st.fragment(_progress, run_every=POLL_EVERY if upload.status == "reading" else None)(upload.status)
+        if upload.status == "ready":
+            _prepare(upload)
     _sets()
 
 
@@ -69,38 +69,38 @@ def _server_folder(root: Path) -> None:
 
 def _progress(shown: str) -> None:
     """What is being read, or what came of it; asks for the whole page once when that changes."""
-    reading = datasets.poll_reading()
-    if reading is None or reading.status != shown:
+    upload = datasets.poll_upload()
+    if upload is None or upload.status != shown:
         st.rerun()
-    if reading.status == "reading":
-        line = text.READING.format(done=reading.done, total=reading.total) if reading.total else text.STARTING
-        st.progress(min(1.0, reading.done / max(1, reading.total)), text=line)
+    if upload.status == "reading":
+        line = text.READING.format(done=upload.done, total=upload.total) if upload.total else text.STARTING
+        st.progress(min(1.0, upload.done / max(1, upload.total)), text=line)
         if st.button(text.CANCEL, key="own_cancel"):
-            datasets.cancel_reading()
+            datasets.cancel_upload()
             st.rerun()
-    elif reading.status == "failed":
-        st.error(reading.message, icon=":material/error:")
-        _left_out(reading)
+    elif upload.status == "failed":
+        st.error(upload.message, icon=":material/error:")
+        _left_out(upload)
 
 
-def _left_out(reading: Reading) -> None:
-    reasons = archives.left_out(reading.skipped)
-    reasons += [f"{count} × {REASONS[reason]}" for reason, count in reading.refused.items()]
+def _left_out(upload: UploadProgress) -> None:
+    reasons = archives.left_out(upload.skipped)
+    reasons += [f"{count} × {REASONS[reason]}" for reason, count in upload.refused.items()]
     if reasons:
         st.caption(text.LEFT_OUT.format(reasons="".join(f"\n- {reason}" for reason in reasons)))
-    if reading.alone:
-        st.caption(text.ALONE.format(count=reading.alone))
-    if reading.first_frames:
-        st.caption(text.FIRST_FRAMES.format(count=reading.first_frames))
+    if upload.alone:
+        st.caption(text.ALONE.format(count=upload.alone))
+    if upload.first_frames:
+        st.caption(text.FIRST_FRAMES.format(count=upload.first_frames))
 
 
-def _prepare(reading: Reading) -> None:
-    pictures = reading.pictures
+def _prepare(upload: UploadProgress) -> None:
+    pictures = upload.pictures
     assert pictures is not None
     st.success(
         text.READY.format(count=len(pictures.labels), classes=len(pictures.classes)), icon=":material/check_circle:"
     )
-    _left_out(reading)
+    _left_out(upload)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         side = widgets.slider(
             text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
@@ -122,7 +122,7 @@ def _prepare(reading: Reading) -> None:
         st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
-        show_png(_preview(reading.id, side, colour == "colour", pictures), width="content")
+        show_png(_preview(upload.id, side, colour == "colour", pictures), width="content")
     with right:
         st.dataframe(
             {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
@@ -130,7 +130,7 @@ def _prepare(reading: Reading) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS)
-def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
+def _preview(upload_id: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
     """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)

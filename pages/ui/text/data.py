@@ -78,7 +78,7 @@ GET_SET = "**{title}** · {size}"
 GET_FACTS = "{classes} classes, {width} × {height} pixels, {colours}. Licence: {licence}."
 HERE = "on this machine"
 DOWNLOAD = "Download"
-FETCHED = "{done} of {total}"
+DOWNLOADED = "{done} of {total}"
 CANCELLED = "Cancelled: **Download** goes on where it stopped."
 
 OF_THE_RUN = "What step **{step}** of your run on {title} looks at, exactly as its sampler draws it."
