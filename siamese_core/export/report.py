@@ -53,7 +53,7 @@ TEXT: Table = {
     "where": "{device}, threads: {threads}, {precision}",
     "link": "Open this experiment", "settings": "Settings",
     "unreadable": "This version of the app cannot use all of them: {why}.",
-    "own": "somebody’s own pictures", "all": "all", "none": "none", "unknown": "not known",
+    "uploaded": "somebody’s own pictures", "all": "all", "none": "none", "unknown": "not known",
     "units": {"batch_size": "{} images", "embedding_dim": "{} numbers", "train_per_class": "{} images"},
     "scores": "How good it is", "no_scores": "This run has no scores.", "held_out": "classes held out: {value}",
     "scores_note": "On test images of the classes trained on, at step {step}.",
@@ -89,7 +89,7 @@ TEXT: Table = {
     "more_classes": "And {count} more classes.",
     "repeat_title": "How to repeat it", "repeat": "In the folder of Siamese Playground:",
     "repeat_note": "The same versions, machine and threads give the same run bit for bit; others about the same.",
-    "repeat_own": "It was trained on somebody’s own pictures: only where these are can it be repeated.",
+    "repeat_uploaded": "It was trained on somebody’s own pictures: only where these are can it be repeated.",
     "repeat_unreadable": "As not all settings can be used here, the command may be refused.",
 }  # fmt: skip
 """Every word of a report, by its name in `templates/report.html.j2` or in a figure."""
@@ -174,7 +174,7 @@ def _in_words(run_history: RunHistory, field: Any, value: str) -> str:
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(TEXT["own"] if is_uploaded(value) else field.choices.get(read, value))
+            return str(TEXT["uploaded"] if is_uploaded(value) else field.choices.get(read, value))
         case KeysField() | ClassesField() if read is not None:
             names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
             return ", ".join(str(names.get(key, key)) for key in read) or str(TEXT["none"])

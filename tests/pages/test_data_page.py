@@ -182,7 +182,7 @@ class TestOwn:
         app = uploaded(zip_of({"Anna": 4, "Ben": 3, "Cleo": 5}, {"__MACOSX/Anna/x.png": b"junk"}))
         assert text.READY.format(count=12, classes=3) in words(app)
         assert "1 hidden or system file" in words(app)
-        app.multiselect(key="own_held_out").set_value([2]).run()
+        app.multiselect(key="upload_held_out").set_value([2]).run()
         assert text.TOO_MANY_HELD_OUT not in words(app)
         app = button(app, text.USE)
         experiment = app.session_state["experiment"]
@@ -220,7 +220,7 @@ class TestOwn:
 
     def test_two_classes_must_be_left(self) -> None:
         app = uploaded(zip_of({"a": 2, "b": 2}))
-        app.multiselect(key="own_held_out").set_value([0]).run()
+        app.multiselect(key="upload_held_out").set_value([0]).run()
         assert text.TOO_MANY_HELD_OUT in words(app)
         (use,) = [b for b in app.button if b.label == text.USE]
         assert use.disabled

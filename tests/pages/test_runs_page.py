@@ -310,7 +310,7 @@ def test_runs_on_uploaded_pictures_are_saved_only_when_asked() -> None:
     assert not engine().saver.is_writing(hashed(elsa))
     assert engine().store.infos(hashed(elsa)) == []
     app = ran(app)
-    app.toggle(key="keep_own").set_value(True)
+    app.toggle(key="save_uploaded").set_value(True)
     click(ran(app), train_text.BUTTONS["train"][0])
     until(lambda: [r.status for r in engine().store.infos(hashed(elsa))] == ["finished"], "the saved run")
 

@@ -35,7 +35,7 @@ PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
 
 
 def section() -> None:
-    st.markdown(text.OWN_INTRO)
+    st.markdown(text.UPLOAD_INTRO)
     st.caption(text.NO_FACES)
     _source()
     upload = datasets.poll_upload()
@@ -47,11 +47,11 @@ def section() -> None:
 
 
 def _source() -> None:
-    given = st.file_uploader(text.ZIP, type=["zip"], key="own_zip")
-    if given is not None and st.session_state.get("own_read") != given.file_id:
-        st.session_state["own_read"] = given.file_id
-        st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
-        st.session_state.pop("own_held_out", None)
+    given = st.file_uploader(text.ZIP, type=["zip"], key="upload_zip")
+    if given is not None and st.session_state.get("upload_read") != given.file_id:
+        st.session_state["upload_read"] = given.file_id
+        st.session_state["upload_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
+        st.session_state.pop("upload_held_out", None)
         datasets.read_zip(given)
     if root := os.environ.get(IMAGE_ROOT):
         _server_folder(Path(root))
@@ -62,8 +62,8 @@ def _server_folder(root: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
-            st.session_state.pop("own_held_out", None)
-            st.session_state["own_name"] = archives.clean(name)[:24]
+            st.session_state.pop("upload_held_out", None)
+            st.session_state["upload_name"] = archives.clean(name)[:24]
             datasets.read_folder(root, name)
 
 
@@ -75,7 +75,7 @@ def _progress(shown: str) -> None:
     if upload.status == "reading":
         line = text.READING.format(done=upload.done, total=upload.total) if upload.total else text.STARTING
         st.progress(min(1.0, upload.done / max(1, upload.total)), text=line)
-        if st.button(text.CANCEL, key="own_cancel"):
+        if st.button(text.CANCEL, key="upload_cancel"):
             datasets.cancel_upload()
             st.rerun()
     elif upload.status == "failed":
@@ -103,12 +103,12 @@ def _prepare(upload: UploadProgress) -> None:
     _left_out(upload)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         side = widgets.slider(
-            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
+            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="upload_side", help=text.SIDE_HELP, width=260
         )
-        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="own_colour")
-        test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
+        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="upload_colour")
+        test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="upload_test", help=text.TEST_HELP, width=260)
     held_out = widgets.multiselect(
-        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",
+        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="upload_held_out",
         help=text.HELD_OUT_HELP,
     )  # fmt: skip
     too_many = len(pictures.classes) - len(held_out) < 2
@@ -141,8 +141,8 @@ def _preview(upload_id: str, side: int, colour: bool, _pictures: Pictures) -> by
 
 
 def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
-    title = text.OWN_TITLE.format(
-        name=st.session_state.get("own_name") or text.OWN_NAME,
+    title = text.UPLOAD_TITLE.format(
+        name=st.session_state.get("upload_name") or text.UPLOAD_NAME,
         count=len(pictures.labels), classes=len(pictures.classes), side=side,
         colour=text.COLOURS_OF["colour" if colour else "grey"],
     )  # fmt: skip
@@ -164,7 +164,7 @@ def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
 def _sets() -> None:
     here, deleted = datasets.uploaded_sets(), datasets.uploaded_sets(deleted=True)
     if here:
-        st.markdown(f"**{text.KEPT}**")
+        st.markdown(f"**{text.READY_SETS}**")
     for key, title in here.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(escape_markdown(title), width="content")

@@ -21,7 +21,7 @@ COLOURS = {1: "grey", 3: "colour"}
 SOURCE = "**Source.** {source}\n\n**Licence.** {licence}"
 TRAIN_WITH = "Train with these images"
 
-OWN_INTRO = (
+UPLOAD_INTRO = (
     "Upload a **zip** with one folder for each class: a folder of pictures for each person, product or animal. "
     "PNG, JPEG, GIF, BMP and WebP; at most 50 MB, 2,000 pictures of 10 MB and 16 megapixels each. "
     "The pictures stay on this server, only you can use them, and they are deleted 30 minutes after you last did."
@@ -55,9 +55,9 @@ PREVIEW = "As the network will see them"
 COUNTS = {"class": "Class", "pictures": "Pictures"}
 USE = "Use these pictures"
 PREPARING = "Preparing…"
-OWN_TITLE = "{name}: {side} × {side}, {colour}; your {count:,} pictures in {classes} classes"
-OWN_NAME = "pictures"
-KEPT = "Ready to train on"
+UPLOAD_TITLE = "{name}: {side} × {side}, {colour}; your {count:,} pictures in {classes} classes"
+UPLOAD_NAME = "pictures"
+READY_SETS = "Ready to train on"
 TRAIN = "Train"
 DELETE = "Delete"
 TOO_LATE = "Too late: these pictures are deleted. Upload them again."

@@ -80,7 +80,7 @@ NO_FILM = "{name} left no pictures: it ended before its first one was saved."
 LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
 WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
 CANNOT = "The film of {name} cannot be drawn: {why}"
-OWN_PICTURES = "own pictures"
+UPLOADED_PICTURES = "own pictures"
 TITLE_OF = "{loss}{params}, {dataset}, {steps} steps"
 
 DIFFERENCES = "What is different"

@@ -4,7 +4,7 @@ import { icon, make } from "../dom.js";
 import { STYLE } from "../embedding/dom.js";
 import { SPEEDS } from "./clock.js";
 
-const OWN_STYLE = `
+const REPLAY_STYLE = `
 .replay { container: replay / inline-size; }
 .replay > .tools { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-bottom: 8px; }
 .replay > .tools .news { flex: 1 1 120px; text-align: right; color: var(--soft); font-size: 12px; }
@@ -84,7 +84,7 @@ const REPEAT = "M2.5 7.5V7A2.5 2.5 0 0 1 5 4.5h8M13.5 8.5V9A2.5 2.5 0 0 1 11 11.
 const PLAY = "M4 2.5v11l9.5-5.5z";
 const PAUSE = "M4 2.5h3v11H4zM9 2.5h3v11H9z";
 
-const HTML = `<style>${STYLE}${OWN_STYLE}</style>
+const HTML = `<style>${STYLE}${REPLAY_STYLE}</style>
 <div class="wait" role="status"><span class="news"></span><progress max="1"></progress>
   <button class="retry" type="button" hidden></button></div>
 <div class="tools" role="group" hidden><button class="restless-toggle" type="button" aria-pressed="false"></button>
