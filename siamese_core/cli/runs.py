@@ -129,7 +129,7 @@ class _Recorder:
     def wants_state(self) -> bool:
         return self._writer.is_due()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Record a step; the last one is saved by `end`."""
         if not snapshot.halted:
             self._loss.append(snapshot.loss)
@@ -199,7 +199,7 @@ def _run(experiment: Experiment, machine: Machine, recorder: _Recorder | None = 
             bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
             bar.update()
             if recorder is not None:
-                recorder.take(last)
+                recorder.add(last)
     return last
 
 
