@@ -29,9 +29,9 @@ const REPLAY_STYLE = `
 .chart { margin: 0; }
 .chart figcaption { display: flex; flex-wrap: wrap; gap: 2px 12px; font-size: 12px; margin-bottom: 4px; }
 .chart figcaption b { font-weight: 600; font-size: 13px; flex: 1 0 100%; }
-.key { display: inline-flex; align-items: center; gap: 5px; color: var(--soft); }
-.key path { fill: none; }
-.key .value { color: var(--text); font-variant-numeric: tabular-nums; min-width: 3.2em; }
+.legend-entry { display: inline-flex; align-items: center; gap: 5px; color: var(--soft); }
+.legend-entry path { fill: none; }
+.legend-entry .value { color: var(--text); font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .drawing { width: 100%; overflow: hidden; }
 .drawing > svg { display: block; overflow: visible; }
 .drawing text { font-size: 11px; fill: var(--soft); }
