@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LAYOUTS_SHOWN = 4
 """The first frame, about a third and two thirds of the way, and the last one."""
-SHEET = 10
+GRID_COLUMNS = 10
 """Images of a class, and of as many classes as `MOST_CLASSES`, at most `THUMBNAIL` pixels a side."""
 MOST_CLASSES, THUMBNAIL = 40, 64
 
@@ -85,7 +85,7 @@ TEXT: Table = {
         "no_pairs": "no finite distance", "frame": "Share of the pairs at step {step}",
     },
     "axes": {"distance": "{measure} distance", "similarity": "p: {measure}", "unknown": "Distance"},
-    "sheet_title": "Some of the test images", "sheet_alt": "{count} test images of the class {name}",
+    "grid_title": "Some of the test images", "grid_alt": "{count} test images of the class {name}",
     "more_classes": "And {count} more classes.",
     "repeat_title": "How to repeat it", "repeat": "In the folder of Siamese Playground:",
     "repeat_note": "The same versions, machine and threads give the same run bit for bit; others about the same.",
@@ -116,7 +116,7 @@ def report_html(
         history=_plot(_history(run_history), "history", "22rem"),
         **_layouts(run_history, layouts_xy),
         pairs=_pairs(run_history),
-        **_sheet(run_history),
+        **_grid(run_history),
         command=_command(run_history, where),
         uploaded=is_uploaded(run_history.settings.get("dataset", "")),
     )
@@ -265,22 +265,22 @@ def _pairs(run_history: RunHistory) -> list[str]:
     return plots
 
 
-def _sheet(run_history: RunHistory) -> dict[str, Any]:
+def _grid(run_history: RunHistory) -> dict[str, Any]:
     """Return a row of test images for each class, once for each branch."""
     eval_images, rows = run_history.eval_images, []
     images = len(eval_images.labels) // eval_images.branches
     present = np.unique(eval_images.labels[:images]).tolist()
     for c in present[:MOST_CLASSES]:
-        indices = np.flatnonzero(eval_images.labels[:images] == c)[:SHEET]
+        indices = np.flatnonzero(eval_images.labels[:images] == c)[:GRID_COLUMNS]
         thumbnails = [eval_images.thumbnails[indices + branch * images] for branch in range(eval_images.branches)]
         pngs = [atlas_png(reduced(shown, THUMBNAIL), len(indices)) for shown in thumbnails]
         name, count = eval_images.classes[c], len(indices)
         rows.append({
-            "name": name, "alt": TEXT["sheet_alt"].format(count=count, name=name), "width": 40 * count,
+            "name": name, "alt": TEXT["grid_alt"].format(count=count, name=name), "width": 40 * count,
             "pngs": [b64encode(png).decode() for png in pngs],
         })  # fmt: skip
     more = len(present) - MOST_CLASSES
-    return {"sheet": rows, "more_classes": TEXT["more_classes"].format(count=more) if more > 0 else ""}
+    return {"grid": rows, "more_classes": TEXT["more_classes"].format(count=more) if more > 0 else ""}
 
 
 def _command(run_history: RunHistory, machine: Table) -> str:
