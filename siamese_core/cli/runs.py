@@ -154,10 +154,10 @@ class _Recorder:
             self._warned = True
 
 
-def _transformed(view: str, images: np.ndarray) -> np.ndarray:
+def _transformed(input_transform: str, images: np.ndarray) -> np.ndarray:
     import torch
 
-    second: np.ndarray = INPUT_TRANSFORMS[view].fn(torch.tensor(images)).numpy()
+    second: np.ndarray = INPUT_TRANSFORMS[input_transform].fn(torch.tensor(images)).numpy()
     return second
 
 

@@ -166,13 +166,13 @@ class TestPairs:
 
 
 class TestInputs:
-    def test_every_view_has_its_words_and_its_button(self) -> None:
+    def test_every_input_transform_has_its_words_and_its_button(self) -> None:
         app = opened("inputs", Experiment(dataset="digits"))
         until(lambda: bool(engine().devices), "the worker")
         app.run()
         assert not app.exception
-        assert all(view.help in words(app) for view in INPUT_TRANSFORMS.values())
-        app = button(app, text.USE_VIEW.format(view="edges"))
+        assert all(transform.help in words(app) for transform in INPUT_TRANSFORMS.values())
+        app = button(app, text.USE_INPUT_TRANSFORM.format(input_transform="edges"))
         assert app.session_state["experiment"].view == "edges"
         assert address(app, "view") == "edges"
 

@@ -35,13 +35,13 @@ def section() -> None:
     except DatasetMissing as missing:
         st.info(str(missing), icon=":material/info:")
         return
-    st.markdown(text.VIEWS_INTRO)
+    st.markdown(text.INPUT_TRANSFORMS_INTRO)
     st.markdown(text.PLAIN)
     show_grid(images, SHOWN, width="content")
     _grids(INPUT_TRANSFORMS, experiment.data, lambda key: engine().trainer.transformed(key, images))
     with st.container(horizontal=True):
-        for key, view in INPUT_TRANSFORMS.items():
-            if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
+        for key, transform in INPUT_TRANSFORMS.items():
+            if st.button(text.USE_INPUT_TRANSFORM.format(input_transform=transform.title.lower()), key=f"use_{key}"):
                 open_train_page(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))

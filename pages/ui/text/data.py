@@ -113,11 +113,11 @@ SHOWN_OF = "Shown, and measured here, are the first {shown} of them."
 SECOND_INPUTS = "The same images as second inputs:"
 
 PLAIN = "**The image itself.** What the first input always sees."
-VIEWS_INTRO = (
+INPUT_TRANSFORMS_INTRO = (
     "**Two kinds of input.** The second image of a pair may be shown in another way than the first: a photo on one "
     "side, a sketch on the other. The network learns to bring both to the same place."
 )
-USE_VIEW = "Train against: {view}"
+USE_INPUT_TRANSFORM = "Train against: {input_transform}"
 SHARED_INTRO = (
     "**Shared or not?** A siamese network has one set of weights for both inputs, a pseudo-siamese one has two. "
     "Which is better for photos against sketches?"

@@ -97,9 +97,9 @@ EMBEDDING = {
     "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
     "announce": "Image {index}, {name}. Nearest: {names}.",
 }
-SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({view})."
-SECOND_POINT = "second input: {view}"
-SAME_VIEW = "the same image"
+SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({second_input})."
+SECOND_POINT = "second input: {second_input}"
+SAME_INPUT = "the same image"
 FIRST_PICTURE = "The first picture is on its way."
 FIRST_STEP = "Training: the first step is on its way; large networks and other people's runs take a while."
 ANEW = "Lay out anew"
