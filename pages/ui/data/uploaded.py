@@ -157,8 +157,8 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     """Open the Train page on this dataset, all else as it was."""
-    other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
-    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **other_knobs))
+    shape_settings = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
+    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **shape_settings))
 
 
 def _sets() -> None:

@@ -148,7 +148,7 @@ def test_a_file_under_which_the_process_dies_is_refused_and_the_others_are_opene
     outcomes = decoder.squares([scan_bomb(), DOTS[5], DOTS[6]], 2)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(lambda: [value(outcome) for outcome in outcomes])
-        until(lambda: decoder._asked, "the bomb to be sent")
+        until(lambda: decoder._open, "the bomb to be sent")
         os.kill(first, signal.SIGKILL)
         assert found.result() == ["broke_the_decoder", 5, 6]
     assert decoder.child is not None and decoder.child.pid != first
@@ -169,7 +169,7 @@ def test_closing_refuses_what_is_waited_for_and_ends_the_process(make_decoder: C
     decoder.square(DOTS[0], 2)
     with ThreadPoolExecutor(1) as pool:
         waited = pool.submit(reason, decoder, scan_bomb())
-        until(lambda: decoder._asked, "the bomb to be sent")
+        until(lambda: decoder._open, "the bomb to be sent")
         decoder.close()
         assert waited.result() == "broke_the_decoder"
     assert decoder.child is None
