@@ -48,6 +48,7 @@ def part(evaluation: Evaluation) -> None:
 
 
 def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Return a row for each group: what its nearest neighbours score."""
     return [
         {"group": text.GROUPS[name]}
         | {score: with_interval(group.scores.get(score), None) for score in text.SCORES if score != "group"}

@@ -117,6 +117,7 @@ def _query(experiment: Experiment) -> dict[str, str]:
 
 
 def write_address(experiment: Experiment, device: str) -> None:
+    """Show an experiment in the address bar, and store it for the other pages, as `current_experiment`."""
     query = _query(experiment) | ({"device": device} if device else {})
     st.session_state["experiment"] = experiment
     address = urlencode(query)
