@@ -25,6 +25,9 @@ IN_FLIGHT = 8
 BYTES_IN_FLIGHT = MAX_BYTES
 """No further file is sent ahead while these are on the way: eight large ones would only fill memory."""
 
+FILE_SECONDS = 10.0
+"""A file that takes longer is refused."""
+
 START_SECONDS = 60.0
 """The decoder's start is not counted against the first file."""
 
@@ -47,11 +50,11 @@ class _Request:
 class Decoder:
     """Opens images in a process of its own, which starts with the first one; any number of threads may ask.
 
-    A file that takes longer than `seconds`, or under which the process dies, is refused; the others go to a new one.
+    A file that takes longer than `FILE_SECONDS`, or under which the process dies, is refused; the others go to a new
+    one.
     """
 
-    def __init__(self, seconds: float = 10.0) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         # The oldest first: the process works on that one.
         self._open: list[_Request] = []
@@ -107,7 +110,7 @@ class Decoder:
         """Wait; whoever waits watches over the file that the process works on, which may be another one."""
         with self._changed:
             while request.outcome is None:
-                left = self._since + (self._seconds if self._ready else START_SECONDS) - time.monotonic()
+                left = self._since + (FILE_SECONDS if self._ready else START_SECONDS) - time.monotonic()
                 if left > 0:
                     self._changed.wait(left)
                 else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -34,10 +33,9 @@ class _Attempt:
 
 
 class Downloads:
-    """The downloads of `catalogue`, for all owners."""
+    """The downloads of published datasets, for all owners."""
 
-    def __init__(self, catalogue: Mapping[str, Download] = DOWNLOADS) -> None:
-        self._catalogue = catalogue
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
@@ -46,7 +44,7 @@ class Downloads:
         with self._lock:
             if self._is_downloading(key):
                 return
-            download, before = self._catalogue[key], self._attempts.get(key)
+            download, before = DOWNLOADS[key], self._attempts.get(key)
             this = self._attempts[key] = _Attempt(DownloadProgress(owner, total=download.size_bytes))
         threading.Thread(target=self._download, args=(download, this, before), name=f"get {key}", daemon=True).start()
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_core.engine.uploads import decoder_client
 from siamese_core.engine.uploads.decoder_client import BYTES_IN_FLIGHT, Decoder, Square
 from siamese_core.formats.images import REASONS, ImageRejected, decode, square
 from tests.fuzz.images import MOST_MEMORY, forget_the_peak, megabytes
@@ -36,12 +37,13 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture
-def make_decoder() -> Iterator[Callable[[float], Decoder]]:
+def make_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Decoder]]:
     """Decoders that a test may break."""
     made: list[Decoder] = []
 
     def make(seconds: float) -> Decoder:
-        made.append(Decoder(seconds))
+        monkeypatch.setattr(decoder_client, "FILE_SECONDS", seconds)
+        made.append(Decoder())
         return made[-1]
 
     yield make

@@ -34,13 +34,13 @@ def server() -> Iterator[DatasetServer]:
 
 
 @pytest.fixture
-def downloads(server: DatasetServer) -> Downloads:
-    return Downloads(
-        {
-            key: Download(key, key.capitalize(), "digits", (remote(CONTENT, server.address(key)),))
-            for key in ("whole", "part", "absent")
-        }
-    )
+def downloads(server: DatasetServer, monkeypatch: pytest.MonkeyPatch) -> Downloads:
+    published = {
+        key: Download(key, key.capitalize(), "digits", (remote(CONTENT, server.address(key)),))
+        for key in ("whole", "part", "absent")
+    }
+    monkeypatch.setattr(module, "DOWNLOADS", published)
+    return Downloads()
 
 
 def until_ended(downloads: Downloads, key: str) -> DownloadProgress:
@@ -114,10 +114,13 @@ def test_only_who_began_it_cancels_it(downloads: Downloads) -> None:
     assert cancelled is not None and cancelled.status == "cancelled" and not downloads.is_busy()
 
 
-def test_cancelling_keeps_what_came_and_the_next_goes_on_there(server: DatasetServer, cache: Path) -> None:
+def test_cancelling_keeps_what_came_and_the_next_goes_on_there(
+    server: DatasetServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with dataset_server({"part": Served(CONTENT, sends=1000, then="stall")}) as silent:
         file = remote(CONTENT, silent.address("part"), server.address("whole"))
-        downloads = Downloads({"part": Download("part", "Part", "digits", (file,))})
+        monkeypatch.setattr(module, "DOWNLOADS", {"part": Download("part", "Part", "digits", (file,))})
+        downloads = Downloads()
         downloads.start(ANN, "part")
         until_thousand(downloads)
         downloads.cancel(ANN, "part")
