@@ -17,6 +17,6 @@ with right:
     st.image(chrome.IDEA, width="stretch")
     st.markdown(text.IDEA)
     if st.button(text.TRAIN, type="primary", icon=":material/play_circle:"):
-        st.switch_page("pages/1_Train.py")
+        st.switch_page(chrome.TRAIN_PAGE)
     if st.button(text.OPEN, icon=":material/tune:", help=text.OPEN_HELP):
         open_settings(query())

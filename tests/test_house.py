@@ -55,7 +55,7 @@ def python_files() -> list[Path]:
 
 
 def module_name(path: Path) -> str:
-    """siamese_core/engine/worker.py → engine.worker."""
+    """siamese_core/engine/run.py → engine.run."""
     return ".".join(path.relative_to(CORE).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -142,7 +142,7 @@ def test_no_arrow_of_the_core_runs_back() -> None:
         ("from siamese_core.experiment.experiment import Experiment", set()),
         ("import siamese_core.evaluation.compare", {"evaluation"}),
         ("from siamese_core import engine", {"engine"}),
-        ("from siamese_core.engine.run import Slot", {"engine"}),
+        ("from siamese_core.engine.run import RunState", {"engine"}),
         ("def later():\n    from siamese_core import losses, runs", {"runs"}),
         ("from siamese_core.runs.layouts import Layouts", {"runs"}),
         ("from siamese_core.training.loss_curves import curve", set()),

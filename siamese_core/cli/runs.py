@@ -129,7 +129,7 @@ class _Recorder:
     def wants_state(self) -> bool:
         return self._writer.is_due()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Record a step; the last one is saved by `end`."""
         if not snapshot.halted:
             self._loss.append(snapshot.loss)
@@ -154,10 +154,10 @@ class _Recorder:
             self._warned = True
 
 
-def _transformed(view: str, images: np.ndarray) -> np.ndarray:
+def _transformed(input_transform: str, images: np.ndarray) -> np.ndarray:
     import torch
 
-    second: np.ndarray = INPUT_TRANSFORMS[view].fn(torch.tensor(images)).numpy()
+    second: np.ndarray = INPUT_TRANSFORMS[input_transform].fn(torch.tensor(images)).numpy()
     return second
 
 
@@ -199,7 +199,7 @@ def _run(experiment: Experiment, machine: Machine, recorder: _Recorder | None = 
             bar.set_postfix(loss=f"{last.loss:.4g}", refresh=False)
             bar.update()
             if recorder is not None:
-                recorder.take(last)
+                recorder.add(last)
     return last
 
 

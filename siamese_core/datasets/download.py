@@ -1,4 +1,4 @@
-"""Fetches the published files of a dataset, and never leaves one under its name before its checksum matched."""
+"""Downloads the published files of a dataset, and never leaves one under its name before its checksum matched."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AGAIN = "press Download again and it goes on where it stopped"
 
 
 class DownloadFailed(Rejected):
-    """The set was not fetched, or the fetching was cancelled: the message has set, cause and next step."""
+    """The set was not downloaded, or the download was cancelled: the message has set, cause and next step."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class _AddressFailed(_Stopped):
     """Ends the try of one address; the next may work."""
 
 
-def fetch(
+def download_files(
     download: Download,
     folder: Path,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> None:
-    """Fetch all files of `download` into `folder`; those that are there and whole stay as they are.
+    """Download all files of `download` into `folder`; those that are there and whole stay as they are.
 
     Blocks. `progress(bytes_done, bytes_total)` is called after every piece, `cancelled` asked before the next.
     A piece lies in NAME.part until the file is whole. Raises DownloadFailed.
@@ -104,7 +104,7 @@ def fetch(
         for file in download.files:
             arrived(0)
             if not is_whole(folder / file.name, file.checksum):
-                _fetch_file(file, folder, arrived)
+                _download_file(file, folder, arrived)
             done += file.size_bytes
         progress(total, total)
         return
@@ -142,7 +142,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2f} MB"
 
 
-def _fetch_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None]) -> None:
+def _download_file(file: RemoteFile, folder: Path, arrived: Callable[[int], None]) -> None:
     part = folder / f"{file.name}.part"
     failures: list[_AddressFailed] = []
     for url in file.urls:

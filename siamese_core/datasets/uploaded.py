@@ -21,7 +21,7 @@ from siamese_core.errors import Rejected
 from siamese_core.formats.files import write_atomic
 from siamese_core.formats.wire import pack, unpack
 
-FOLDER = "SIAMESE_OWN_IMAGES"
+FOLDER = "SIAMESE_UPLOADED_IMAGES"
 
 RAW_SIDE = 160
 """Pixels a side of an image between reading and preparing: the largest that can be chosen."""

@@ -67,6 +67,7 @@ class LiveUmap:
         self._layout: Doubles | None = None
 
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
+        """Return float32 (n, dim) of (n, D). Raises NotProjectable."""
         points = _checked(embeddings)
         if not np.ptp(points, axis=0).any():
             # A collapsed embedding is one dot. UMAP would blow it up into a disc that means nothing.
@@ -132,6 +133,7 @@ class Pca:
         self._layout: Doubles | None = None
 
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
+        """Return float32 (n, dim) of (n, D). Raises NotProjectable."""
         layout = _principal(_checked(embeddings), self._dim)
         previous = self._layout
         if previous is not None and len(previous) == len(layout):
@@ -146,6 +148,7 @@ class Identity:
     """A 2-D embedding as it is."""
 
     def frame(self, embeddings: npt.ArrayLike) -> Floats:
+        """Return float32 (n, dim) of (n, D). Raises NotProjectable."""
         points = _checked(embeddings)
         if points.shape[1] != 2:
             raise NotProjectable("Raw shows embeddings of dimension 2, and these have {dim}.", dim=points.shape[1])

@@ -231,9 +231,9 @@ class Engine:
         """Return why no run can be trained, or laid out, any more; "" where nothing is wrong."""
         return self._problem or self.projector.problem
 
-    def _transformed(self, view: str, images: np.ndarray) -> np.ndarray:
+    def _transformed(self, input_transform: str, images: np.ndarray) -> np.ndarray:
         """Return images as second inputs, for the thread that saves."""
-        return self.trainer.transformed(view, images).result(TRANSFORM_TIMEOUT)["images"]
+        return self.trainer.transformed(input_transform, images).result(TRANSFORM_TIMEOUT)["images"]
 
     def _owned(self, owner: str, run_id: str) -> RunState | None:
         run = self._runs.get(run_id)

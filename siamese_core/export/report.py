@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LAYOUTS_SHOWN = 4
 """The first frame, about a third and two thirds of the way, and the last one."""
-SHEET = 10
+GRID_COLUMNS = 10
 """Images of a class, and of as many classes as `MOST_CLASSES`, at most `THUMBNAIL` pixels a side."""
 MOST_CLASSES, THUMBNAIL = 40, 64
 
@@ -53,7 +53,7 @@ TEXT: Table = {
     "where": "{device}, threads: {threads}, {precision}",
     "link": "Open this experiment", "settings": "Settings",
     "unreadable": "This version of the app cannot use all of them: {why}.",
-    "own": "somebody’s own pictures", "all": "all", "none": "none", "unknown": "not known",
+    "uploaded": "somebody’s own pictures", "all": "all", "none": "none", "unknown": "not known",
     "units": {"batch_size": "{} images", "embedding_dim": "{} numbers", "train_per_class": "{} images"},
     "scores": "How good it is", "no_scores": "This run has no scores.", "held_out": "classes held out: {value}",
     "scores_note": "On test images of the classes trained on, at step {step}.",
@@ -85,11 +85,11 @@ TEXT: Table = {
         "no_pairs": "no finite distance", "frame": "Share of the pairs at step {step}",
     },
     "axes": {"distance": "{measure} distance", "similarity": "p: {measure}", "unknown": "Distance"},
-    "sheet_title": "Some of the test images", "sheet_alt": "{count} test images of the class {name}",
+    "grid_title": "Some of the test images", "grid_alt": "{count} test images of the class {name}",
     "more_classes": "And {count} more classes.",
     "repeat_title": "How to repeat it", "repeat": "In the folder of Siamese Playground:",
     "repeat_note": "The same versions, machine and threads give the same run bit for bit; others about the same.",
-    "repeat_own": "It was trained on somebody’s own pictures: only where these are can it be repeated.",
+    "repeat_uploaded": "It was trained on somebody’s own pictures: only where these are can it be repeated.",
     "repeat_unreadable": "As not all settings can be used here, the command may be refused.",
 }  # fmt: skip
 """Every word of a report, by its name in `templates/report.html.j2` or in a figure."""
@@ -116,7 +116,7 @@ def report_html(
         history=_plot(_history(run_history), "history", "22rem"),
         **_layouts(run_history, layouts_xy),
         pairs=_pairs(run_history),
-        **_sheet(run_history),
+        **_grid(run_history),
         command=_command(run_history, where),
         uploaded=is_uploaded(run_history.settings.get("dataset", "")),
     )
@@ -174,7 +174,7 @@ def _in_words(run_history: RunHistory, field: Any, value: str) -> str:
     read = field.read(value) if field else None
     match field:
         case ChoiceField():
-            return str(TEXT["own"] if is_uploaded(value) else field.choices.get(read, value))
+            return str(TEXT["uploaded"] if is_uploaded(value) else field.choices.get(read, value))
         case KeysField() | ClassesField() if read is not None:
             names = field.choices if isinstance(field, KeysField) else dict(enumerate(run_history.eval_images.classes))
             return ", ".join(str(names.get(key, key)) for key in read) or str(TEXT["none"])
@@ -265,22 +265,22 @@ def _pairs(run_history: RunHistory) -> list[str]:
     return plots
 
 
-def _sheet(run_history: RunHistory) -> dict[str, Any]:
+def _grid(run_history: RunHistory) -> dict[str, Any]:
     """Return a row of test images for each class, once for each branch."""
     eval_images, rows = run_history.eval_images, []
     images = len(eval_images.labels) // eval_images.branches
     present = np.unique(eval_images.labels[:images]).tolist()
     for c in present[:MOST_CLASSES]:
-        indices = np.flatnonzero(eval_images.labels[:images] == c)[:SHEET]
+        indices = np.flatnonzero(eval_images.labels[:images] == c)[:GRID_COLUMNS]
         thumbnails = [eval_images.thumbnails[indices + branch * images] for branch in range(eval_images.branches)]
         pngs = [atlas_png(reduced(shown, THUMBNAIL), len(indices)) for shown in thumbnails]
         name, count = eval_images.classes[c], len(indices)
         rows.append({
-            "name": name, "alt": TEXT["sheet_alt"].format(count=count, name=name), "width": 40 * count,
+            "name": name, "alt": TEXT["grid_alt"].format(count=count, name=name), "width": 40 * count,
             "pngs": [b64encode(png).decode() for png in pngs],
         })  # fmt: skip
     more = len(present) - MOST_CLASSES
-    return {"sheet": rows, "more_classes": TEXT["more_classes"].format(count=more) if more > 0 else ""}
+    return {"grid": rows, "more_classes": TEXT["more_classes"].format(count=more) if more > 0 else ""}
 
 
 def _command(run_history: RunHistory, machine: Table) -> str:

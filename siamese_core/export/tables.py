@@ -125,7 +125,7 @@ def frames_npz(run_history: RunHistory) -> bytes:
 def tensorboard_zip(run_history: RunHistory) -> bytes:
     """Return what TensorBoard's Embedding Projector reads, without the points that are not finite: it stops at them.
 
-    Its sprites are square, and so is the sheet of them.
+    Its sprites are square, and so is the grid of them.
     """
     numbers = embeddings_of(run_history)
     finite = np.flatnonzero(np.isfinite(numbers).all(axis=1) & bool(numbers.shape[1]))

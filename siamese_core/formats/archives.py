@@ -70,8 +70,8 @@ SKIPPED: dict[str, str] = {
 class ArchiveRejected(Rejected):
     """Nothing of an archive or a folder is used. `reason` is a key of `REASONS`."""
 
-    def __init__(self, reason: str, limit: int = MAX_PICTURES) -> None:
-        super().__init__(REASONS[reason], limit=limit)
+    def __init__(self, reason: str) -> None:
+        super().__init__(REASONS[reason], limit=MAX_PICTURES)
         self.reason = reason
 
 
@@ -146,15 +146,15 @@ def folders(root: Path) -> list[str]:
     return sorted(name for name in names if name.isprintable() and not _is_junk(name))
 
 
-def folder_pictures(root: Path, name: str, skipped: Counter[str], limit: int = MAX_PICTURES) -> Iterator[Picture]:
+def folder_pictures(root: Path, name: str, skipped: Counter[str]) -> Iterator[Picture]:
     """Yield the pictures below `root`/`name`, folder by folder in sorted order; links are not followed.
 
-    Raises ArchiveRejected before the first picture: for a `name` that is not in `folders(root)`, for more than `limit`.
+    Raises ArchiveRejected before the first picture: for a `name` that is not in `folders(root)`, for too many.
     """
     if name not in folders(root):
         raise ArchiveRejected("folder")
     labels: dict[str, str] = {}
-    for path in _files(root / name, skipped, limit):
+    for path in _files(root / name, skipped):
         try:
             # The file may have been exchanged since it was listed: for a link, or for a pipe that never answers.
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -310,7 +310,7 @@ def _impossible(entry: Entry, path: str, parts: Sequence[str]) -> str | None:
 # In a folder of the server
 
 
-def _files(top: Path, skipped: Counter[str], limit: int) -> list[Path]:
+def _files(top: Path, skipped: Counter[str]) -> list[Path]:
     found: list[Path] = []
     pending = [top]
     while pending:
@@ -335,7 +335,7 @@ def _files(top: Path, skipped: Counter[str], limit: int) -> list[Path]:
                 skipped[reason] += 1
             else:
                 found.append(path)
-                if len(found) > limit:
-                    raise ArchiveRejected("pictures", limit)
+                if len(found) > MAX_PICTURES:
+                    raise ArchiveRejected("pictures")
         pending += reversed(inner)
     return found

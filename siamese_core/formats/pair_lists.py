@@ -69,7 +69,7 @@ class _RowRejected(Rejected):
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedPair:
     """A pair as somebody lists it: names to show, indices into `files`, whether it is the same (None: not said).
 
     Names have 1 to 60 printable characters; not escaped.
@@ -90,7 +90,7 @@ class PairList:
     """
 
     files: tuple[bytes, ...]
-    pairs: tuple[Listed, ...]
+    pairs: tuple[ListedPair, ...]
     problems: tuple[str, ...] = ()
 
 
@@ -165,7 +165,7 @@ def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: 
         return indices.setdefault(data, len(indices))
 
     listed = tuple(
-        Listed(_shown(first), _shown(second), index(first_data), index(second_data), same)
+        ListedPair(_shown(first), _shown(second), index(first_data), index(second_data), same)
         for (first, first_data), (second, second_data), same in pairs
     )
     more = len(problems) - MAX_PROBLEMS

@@ -29,7 +29,6 @@ class Measure:
     """
 
     title: str
-    formula: str
     between: Callable[..., Tensor]
     within: Callable[..., Tensor]
     kind: Literal["distance", "similarity"] = "distance"
@@ -128,13 +127,12 @@ def _all_exponential(h: Tensor) -> Tensor:
 
 
 MEASURES: dict[str, Measure] = {
-    "euclidean": Measure("Euclidean", r"\lVert h_1 - h_2 \rVert_2", euclidean, _all_euclidean),
-    "squared_euclidean": Measure("Squared Euclidean", r"\lVert h_1 - h_2 \rVert_2^2", squared_euclidean, _all_squared),
-    "manhattan": Measure("Manhattan (L1)", r"\lVert h_1 - h_2 \rVert_1", manhattan, _all_manhattan),
-    "cosine": Measure("Cosine", r"1 - \cos(h_1, h_2)", cosine, _all_cosine),
+    "euclidean": Measure("Euclidean", euclidean, _all_euclidean),
+    "squared_euclidean": Measure("Squared Euclidean", squared_euclidean, _all_squared),
+    "manhattan": Measure("Manhattan (L1)", manhattan, _all_manhattan),
+    "cosine": Measure("Cosine", cosine, _all_cosine),
     "similarity_head": Measure(
         "Similarity head (trained)",
-        r"\sigma(w \cdot \lvert h_1 - h_2 \rvert + b)",
         similarity_head,
         _all_heads,
         "similarity",
@@ -142,7 +140,6 @@ MEASURES: dict[str, Measure] = {
     ),
     "exponential_similarity": Measure(
         "Exponential similarity",
-        r"e^{-\lVert h_1 - h_2 \rVert_1}",
         exponential_similarity,
         _all_exponential,
         "similarity",

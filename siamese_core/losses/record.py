@@ -90,14 +90,6 @@ class Loss:
         """Return the parameter of this name; None where the loss has no such parameter."""
         return next((param for param in self.params if param.name == name), None)
 
-    @property
-    def formula(self) -> str:
-        """Return it as LaTeX, both branches in one where it has two."""
-        if isinstance(self.written, str):
-            return self.written
-        same, different = self.written
-        return rf"\begin{{cases}}{same} & \text{{same}}\\ {different} & \text{{different}}\end{{cases}}"
-
     def with_labels(self, one_is_similar: bool) -> str:
         """Return the formula with a label y in {0, 1}, in either convention; as it is for a loss without pairs."""
         if isinstance(self.written, str):

@@ -151,12 +151,12 @@ def run_history_of(files: Mapping[str, bytes], name: str) -> RunHistory:
 
 def eval_images_of(
     dataset: Dataset,
-    view: str,
+    input_transform: str,
     branches: int,
     transform: Callable[[str, np.ndarray], np.ndarray],
     side: int = THUMBNAIL,
 ) -> EvalImages:
-    """Return the points of every frame of a run; `transform(view, images)` shows images as second inputs.
+    """Return the points of every frame of a run; `transform(input_transform, images)` shows images as second inputs.
 
     Raises DatasetMissing.
     """
@@ -164,7 +164,7 @@ def eval_images_of(
     chosen = select_eval_subset(images)
     shown = images.test_images[chosen]
     if branches == 2:
-        shown = np.concatenate([shown, shown if view == "none" else transform(view, shown)])
+        shown = np.concatenate([shown, shown if input_transform == "none" else transform(input_transform, shown)])
     labels = np.tile(images.test_labels[chosen].astype(np.int32), branches)
     return EvalImages(dataset.classes, labels, reduced(shown, side), branches)
 

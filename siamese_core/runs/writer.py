@@ -38,9 +38,9 @@ class RunWriter:
     """Writes one run into a folder that the caller has locked.
 
     A full disk stops nothing: `problem` says so until it is over. `saved` is the checkpoint on disk.
-    `transform(view, images)` shows images as second inputs. `threshold_of(model)` measures the threshold of a finished
-    model, which takes torch and the test images: the command line does it at once; the server, which has no torch,
-    writes its models without, and the Compare page measures it when it is asked for.
+    `transform(input_transform, images)` shows images as second inputs. `threshold_of(model)` measures the threshold of
+    a finished model, which takes torch and the test images: the command line does it at once; the server, which has no
+    torch, writes its models without, and the Compare page measures it when it is asked for.
     """
 
     def __init__(

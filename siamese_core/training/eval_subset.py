@@ -183,12 +183,14 @@ def pixels_map_at_r(experiment: Experiment) -> Scores:
 
 
 @lru_cache(maxsize=64)
-def _pixels(data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], view: str, branches: int) -> Scores:
+def _pixels(
+    data: Dataset, seen: tuple[int, ...], held_out: tuple[int, ...], input_transform: str, branches: int
+) -> Scores:
     images = data.load()
     eval_subset = _eval_subset(images, seen, held_out, branches, EVAL_PER_CLASS)
     shown = torch.tensor(images.test_images[eval_subset.indices])
     if branches == 2:
-        shown = torch.cat([shown, shown if view == "none" else INPUT_TRANSFORMS[view].fn(shown)])
+        shown = torch.cat([shown, shown if input_transform == "none" else INPUT_TRANSFORMS[input_transform].fn(shown)])
     pixels = shown.flatten(1).float() / 255
     found = {name: _retrieval_scores(pixels, group) for name, group in eval_subset.groups.items()}
     return _by_metric(found, ("map_at_r",))["map_at_r"]

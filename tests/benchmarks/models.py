@@ -1,4 +1,4 @@
-"""Comparing pairs and evaluating a model, as the pages ask for it: by the process that examines models."""
+"""Comparing pairs and evaluating a model, as the pages ask for it: by the process that evaluates models."""
 
 from __future__ import annotations
 

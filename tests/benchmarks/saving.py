@@ -40,7 +40,7 @@ def _share(experiment: Experiment, machine: Machine) -> tuple[float, int]:
     loss: list[float] = []
     with tempfile.TemporaryDirectory() as name, locked(folder := Path(name)):
         info = RunInfo(experiment.to_query(), machine, 0.0, 0.0, "running", total=experiment.steps)
-        writer = RunWriter(folder, info, lambda view, images: images)
+        writer = RunWriter(folder, info, lambda input_transform, images: images)
         started = time.perf_counter()
         for snapshot in train(experiment, machine=machine, wants_frame=never, wants_state=writer.is_due):
             loss.append(snapshot.loss)

@@ -96,7 +96,7 @@ def test_the_keyboard_walks_zooms_and_resets(scene: Scene) -> None:
     for key in ("n", "n", "n", "p"):
         canvas.press(key)
     assert scene.data("pinned") == "1"
-    assert scene.page.locator(".said").inner_text() == (
+    assert scene.page.locator(".announcer").inner_text() == (
         "Image 1, Trouser. Nearest: Trouser, Trouser, Trouser, Pullover, Dress."
     )
     canvas.press("+")

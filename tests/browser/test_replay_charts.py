@@ -78,7 +78,7 @@ def test_runs_share_the_scales_of_their_charts(film: Film) -> None:
 def test_the_history_has_a_cursor_and_the_values_there(film: Film) -> None:
     film.serve(a=run_history())
     film.show("a")
-    values = film.page.locator(".key .value")
+    values = film.page.locator(".legend-entry .value")
     assert values.all_inner_texts() == [REPLAY["no_value"]] * 3
     film.press("ArrowRight")
     film.press("ArrowRight")

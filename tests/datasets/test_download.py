@@ -1,4 +1,4 @@
-"""Fetching promises: whole files by their checksum or none, and going on where it stopped."""
+"""A download promises: whole files by their checksum or none, and going on where it stopped."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_whole_file_arrives_under_its_name_with_all_its_bytes(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT)) as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
         assert [path.name for path in tiny.folder.iterdir()] == [NAME]
 
 
 def test_an_md5_is_a_checksum_too(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT), checksum=f"md5:{hashlib.md5(CONTENT).hexdigest()}") as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
@@ -39,7 +39,7 @@ def test_progress_grows_from_nothing_to_all_bytes_of_all_files(tmp_path: Path) -
     with attempt(tmp_path, Served(CONTENT)) as tiny:
         second = replace(tiny.download.files[0], name="labels.bin")
         tiny.download = replace(tiny.download, files=(*tiny.download.files, second))
-        tiny.fetch()
+        tiny.download_files()
     done = [done for done, _ in tiny.progress]
     assert {total for _, total in tiny.progress} == {512_000}
     assert done == sorted(done) and done[0] == 0 and done[-1] == 512_000
@@ -49,14 +49,14 @@ def test_progress_grows_from_nothing_to_all_bytes_of_all_files(tmp_path: Path) -
 def test_a_file_of_unpublished_size_arrives_by_its_checksum(tmp_path: Path) -> None:
     for size in (200_000, 300_000):
         with attempt(tmp_path / str(size), Served(CONTENT), size_bytes=size, approximate=True) as tiny:
-            tiny.fetch()
+            tiny.download_files()
             assert tiny.path.read_bytes() == CONTENT
             assert tiny.progress[-1] == (size, size) and all(done <= size for done, _ in tiny.progress)
 
 
 def test_a_server_that_tells_no_length_is_read_to_its_end(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT, tells_length=False)) as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_there_and_whole_is_not_asked_for(tmp_path: Path) -> None
     with attempt(tmp_path, Served(CONTENT)) as tiny:
         tiny.folder.mkdir()
         tiny.path.write_bytes(CONTENT)
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.server.files["mirror0"].ranges == []
         assert tiny.progress[-1] == (256_000, 256_000)
 
@@ -73,7 +73,7 @@ def test_a_damaged_file_that_is_there_is_replaced(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT)) as tiny:
         tiny.folder.mkdir()
         tiny.path.write_bytes(CONTENT[:-1] + b"x")
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
@@ -84,7 +84,7 @@ def test_the_rest_of_a_part_is_asked_for_and_appended(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT)) as tiny:
         tiny.folder.mkdir()
         tiny.part.write_bytes(CONTENT[:1000])
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT and not tiny.part.exists()
         assert tiny.server.files["mirror0"].ranges == ["bytes=1000-"]
         assert tiny.progress[1][0] > 1000
@@ -94,7 +94,7 @@ def test_a_server_without_ranges_sends_it_all_again(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT, knows_range=False)) as tiny:
         tiny.folder.mkdir()
         tiny.part.write_bytes(b"y" * 1000)
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
@@ -102,7 +102,7 @@ def test_a_complete_part_is_only_checked_and_renamed(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT)) as tiny:
         tiny.folder.mkdir()
         tiny.part.write_bytes(CONTENT)
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT and tiny.server.files["mirror0"].ranges == []
 
 
@@ -121,7 +121,7 @@ def test_a_part_that_is_no_beginning_of_the_file_is_written_anew(
     with attempt(tmp_path, Served(CONTENT), **changes) as tiny:
         tiny.folder.mkdir()
         tiny.part.write_bytes(bytes(lies))
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT and tiny.server.files["mirror0"].ranges == asked
 
 
@@ -131,20 +131,20 @@ def test_another_part_than_asked_for_is_not_appended(tmp_path: Path) -> None:
         tiny.part.write_bytes(CONTENT[:1000])
         assert "127.0.0.1 sent another part of images.bin than asked for" in tiny.failure()
         assert not tiny.part.exists()
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
 def test_the_second_mirror_goes_on_where_the_first_broke_off(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT, sends=100_000), Served(CONTENT)) as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
         assert tiny.server.files["mirror1"].ranges == ["bytes=100000-"]
 
 
 def test_the_second_mirror_is_not_asked_when_the_first_delivers(tmp_path: Path) -> None:
     with attempt(tmp_path, Served(CONTENT), Served(CONTENT)) as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.server.files["mirror1"].ranges == []
 
 
@@ -154,7 +154,7 @@ def test_cancelling_keeps_a_part_that_the_next_press_goes_on_from(tmp_path: Path
         assert "because you cancelled it: press Download and it goes on where it stopped" in message
         got = tiny.part.read_bytes()
         assert 0 < len(got) < len(CONTENT) and CONTENT.startswith(got)
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
         assert tiny.server.files["mirror0"].ranges == [None, f"bytes={len(got)}-"]
 
@@ -179,5 +179,5 @@ def test_a_trickle_is_seen_piece_by_piece(tmp_path: Path, monkeypatch: pytest.Mo
     """A read that waited for a full piece would hide a trickle from the clock and from a cancel."""
     monkeypatch.setattr(HTTPResponse, "read", lambda *_: pytest.fail("read waits for all that it was asked for"))
     with attempt(tmp_path, Served(CONTENT)) as tiny:
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT

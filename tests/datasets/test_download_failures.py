@@ -72,7 +72,7 @@ def test_a_slow_download_stops_at_the_limit_and_goes_on_later(tmp_path: Path, mo
             message = tiny.failure()
         assert "it took longer than 2 s: press Download again and it goes on where it stopped" in message
         assert CONTENT.startswith(tiny.part.read_bytes()) and tiny.part.stat().st_size > 0
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT
 
 
@@ -173,6 +173,6 @@ def test_a_redirection_is_looked_at_and_keeps_the_part_that_was_asked_for(
         download = Download("tiny", "Tiny", "digits", (remote(CONTENT, server.address("moved")),))
         tiny = Attempt(server, tmp_path, download)
         tiny.part.write_bytes(CONTENT[:1000])
-        tiny.fetch()
+        tiny.download_files()
         assert tiny.path.read_bytes() == CONTENT and server.files["whole"].ranges == ["bytes=1000-"]
         assert looked_at == [server.address("moved")]

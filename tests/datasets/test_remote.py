@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from siamese_core.datasets import DATASETS, Dataset, DatasetMissing, Images, formats
-from siamese_core.datasets.download import Download, RemoteFile, fetch
+from siamese_core.datasets.download import Download, RemoteFile, download_files
 from siamese_core.datasets.full import FASHION_MNIST_FULL_SET, MNIST_FULL_SET
 from siamese_core.datasets.prepared import cached
 from siamese_core.datasets.published import DOWNLOADS
@@ -213,7 +213,7 @@ def test_what_is_downloaded_can_be_loaded(cache: Path, monkeypatch: pytest.Monke
 
         download = small("kmnist", contents)
         download = replace(download, files=tuple(map(local, download.files)))
-        fetch(download, cache / "kmnist", lambda *_: None, lambda: False)
+        download_files(download, cache / "kmnist", lambda *_: None, lambda: False)
     assert load_remote(download, formats.idx_images).train_labels.tolist() == [9, 0]
 
 

@@ -31,7 +31,7 @@ FIRST, SECOND = TEST[:12], TEST[12:24]
 RUNS = {
     "distance": "encoder=mlp",
     "head": "loss=log&encoder=mlp",
-    "two views": "encoder=mlp&view=inverted&measure=manhattan",
+    "two inputs": "encoder=mlp&view=inverted&measure=manhattan",
     "two networks": "encoder=mlp&shared=false&view=edges&loss=log&measure=exponential_similarity",
 }
 
@@ -219,9 +219,9 @@ def test_without_a_reference_there_is_the_value_alone() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_an_explanation_is_of_what_the_network_is_shown(name: str) -> None:
     trained, _ = run(name)
-    view = trained.model.experiment.view
+    transform = trained.model.experiment.view
     second = torch.tensor(SECOND[:1])
-    pair = torch.tensor(FIRST[0]), (second if view == "none" else INPUT_TRANSFORMS[view].fn(second))[0]
+    pair = torch.tensor(FIRST[0]), (second if transform == "none" else INPUT_TRANSFORMS[transform].fn(second))[0]
     found = explain(trained, FIRST[0], SECOND[0])
     np.testing.assert_array_equal(found["shown"], torch.stack(pair))
     assert found["shown"].dtype == np.uint8

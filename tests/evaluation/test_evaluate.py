@@ -33,7 +33,7 @@ from tests.support.small_models import few_digits, gallery_of, report_of, saved_
 RUNS = {
     "distance": "encoder=mlp",
     "head": "loss=log&encoder=lenet",
-    "two views": "encoder=mlp&view=inverted&loss=log&measure=exponential_similarity",
+    "two inputs": "encoder=mlp&view=inverted&loss=log&measure=exponential_similarity",
     "two networks": "encoder=mlp&shared=false&view=edges&measure=manhattan",
 }
 
@@ -162,7 +162,7 @@ def test_a_threshold_asked_for_by_itself_is_that_of_the_report(run: Run, name: s
 
 @GROUPS
 def test_a_row_is_an_image_as_first_input_or_after_all_of_these_as_second_one(run: Run, name: str) -> None:
-    """Neighbours by Euclidean distance, each row's own images and their views among them, against a loop."""
+    """Neighbours by Euclidean distance, each row's own images and their second inputs among them, against a loop."""
     group, rows = run.report.groups[name], run.rows(name)
     assert len(group.neighbours) == len(group.distances) == len(rows) == run.branches * len(group.indices)
     for row, (near, distances) in enumerate(zip(group.neighbours, group.distances, strict=True)):
@@ -251,12 +251,11 @@ def test_an_image_as_first_and_as_second_input_is_one_image_to_an_interval(run: 
 def test_pixels_are_a_baseline_on_the_same_pairs(run: Run, name: str) -> None:
     """Against scikit-learn, over all pairs of what each branch is shown."""
     group = run.report.groups[name]
-    views = [run.images.test_images, run.images.test_images]
+    inputs = [run.images.test_images, run.images.test_images]
     if run.branches == 2:
-        view = run.trained.model.experiment.view
-        views[1] = evaluation.branch_input(run.trained, torch.tensor(views[1]), True).numpy()
-        assert view != "none"
-    first, second = (images[group.indices].reshape(len(group.indices), -1) / 255 for images in views)
+        inputs[1] = evaluation.branch_input(run.trained, torch.tensor(inputs[1]), True).numpy()
+        assert run.trained.model.experiment.view != "none"
+    first, second = (images[group.indices].reshape(len(group.indices), -1) / 255 for images in inputs)
     rows = np.concatenate([first, second]) if run.branches == 2 else first
     listed = list(run.pairs(name))
     d = [np.linalg.norm(rows[i] - rows[j]) for i, j, _, _ in listed]

@@ -63,8 +63,8 @@ def test_a_model_out_of_its_file_embeds_as_its_run_did(name: str) -> None:
     np.testing.assert_array_equal(np.concatenate(found), frame.embeddings)
 
 
-def test_with_one_network_for_two_views_it_does_so_up_to_rounding() -> None:
-    """The run embeds both views of an image in one batch, and this each in its own."""
+def test_with_one_network_for_two_inputs_it_does_so_up_to_rounding() -> None:
+    """The run embeds both inputs of an image in one batch, and this each in its own."""
     experiment = Experiment(dataset="digits", encoder="mlp", embedding_dim=6, view="edges", batch_size=24, steps=3)
     *_, last = train(experiment, wants_frame=never)
     assert last.state is not None

@@ -17,7 +17,7 @@ from PIL import Image
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.settings import FIELDS
-from siamese_core.export.report import MARKS, MOST_CLASSES, SHEET, TEXT, report_html
+from siamese_core.export.report import GRID_COLUMNS, MARKS, MOST_CLASSES, TEXT, report_html
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.runs.history import NO_FILM, RunHistory
 from tests.export.test_tables import DAMAGED, HOSTILE, Page, assert_asks_nobody, numbers, plots, run_history
@@ -203,7 +203,7 @@ def test_pairs_are_shown_at_the_first_and_at_the_last_frame() -> None:
 
 
 @pytest.mark.parametrize("branches", [1, 2])
-def test_the_sheet_shows_the_images_of_each_class(branches: int) -> None:
+def test_the_grid_shows_the_images_of_each_class(branches: int) -> None:
     found = run_history(branches)
     images = [attributes for tag, attributes in Page(report(found)).tags if tag == "img"]
     places = [[0, 1], [2, 3], [4]] if branches == 1 else [[0, 1], [5, 6], [2, 3], [7, 8], [4], [9]]
@@ -216,7 +216,7 @@ def test_the_sheet_shows_the_images_of_each_class(branches: int) -> None:
 
 def test_many_classes_and_images_are_shown_by_their_number() -> None:
     found, classes = run_history(), MOST_CLASSES + 3
-    labels = np.repeat(np.arange(classes, dtype=np.int32), SHEET + 2)
+    labels = np.repeat(np.arange(classes, dtype=np.int32), GRID_COLUMNS + 2)
     eval_images = replace(
         found.eval_images,
         classes=tuple(f"kind {c}" for c in range(classes)),
@@ -227,7 +227,7 @@ def test_many_classes_and_images_are_shown_by_their_number() -> None:
     assert page.count("img") == MOST_CLASSES
     assert "And 3 more classes." in page.all("p")
     with Image.open(io.BytesIO(b64decode(page.tags[[t for t, _ in page.tags].index("img")][1]["src"][22:]))) as strip:
-        assert strip.size == (2 * SHEET, 2)
+        assert strip.size == (2 * GRID_COLUMNS, 2)
 
 
 def test_the_command_repeats_the_experiment() -> None:

@@ -37,9 +37,9 @@ def read(data: bytes) -> tuple[list[Picture], dict[str, int]]:
     return list(pictures(io.BytesIO(data), skipped)), dict(skipped)
 
 
-def read_folder(root: Path, name: str = "set", limit: int = MAX_PICTURES) -> tuple[list[Picture], dict[str, int]]:
+def read_folder(root: Path, name: str = "set") -> tuple[list[Picture], dict[str, int]]:
     skipped: Counter[str] = Counter()
-    return list(folder_pictures(root, name, skipped, limit)), dict(skipped)
+    return list(folder_pictures(root, name, skipped)), dict(skipped)
 
 
 def fill(root: Path, **files: bytes) -> Path:
@@ -60,7 +60,7 @@ def test_a_refusal_is_one_message_that_says_what_to_do(reason: str) -> None:
 
 
 def test_a_limit_stands_in_the_message() -> None:
-    assert str(ArchiveRejected("pictures", 1_234)).startswith("There are more than 1,234 pictures here")
+    assert str(ArchiveRejected("pictures")).startswith(f"There are more than {MAX_PICTURES:,} pictures here")
 
 
 def test_what_was_left_out_is_counted_in_the_order_of_the_table() -> None:
@@ -194,7 +194,7 @@ def test_a_file_that_is_exchanged_after_it_was_listed_is_not_read(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = fill(tmp_path, **{"secret": b"secret", "set/Anna/1.png": b"ok"}) / "set" / "Anna" / "1.png"
-    listed = archives._files(tmp_path / "set", Counter(), 9)
+    listed = archives._files(tmp_path / "set", Counter())
     monkeypatch.setattr(archives, "_files", lambda *_: listed)
     path.unlink()
     if kind == "link":
@@ -220,11 +220,15 @@ def test_what_may_not_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_folder(tmp_path) == ([Picture("Anna", b"2")], {"damaged": 2})
 
 
-def test_a_folder_with_more_pictures_than_the_limit_is_refused_before_one_is_read(tmp_path: Path) -> None:
+def test_a_folder_with_more_pictures_than_the_limit_is_refused_before_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(tmp_path / "set", **{f"Anna/{n}.png": b"" for n in range(4)})
-    assert len(read_folder(tmp_path, limit=4)[0]) == 4
+    monkeypatch.setattr(archives, "MAX_PICTURES", 4)
+    assert len(read_folder(tmp_path)[0]) == 4
+    monkeypatch.setattr(archives, "MAX_PICTURES", 3)
     with pytest.raises(ArchiveRejected, match="more than 3 pictures") as caught:
-        next(folder_pictures(tmp_path, "set", Counter(), limit=3))
+        next(folder_pictures(tmp_path, "set", Counter()))
     assert caught.value.reason == "pictures"
 
 

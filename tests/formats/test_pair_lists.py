@@ -22,7 +22,7 @@ from siamese_core.formats.pair_lists import (
     NO_ROW,
     SAME,
     TWICE,
-    Listed,
+    ListedPair,
     PairList,
     PairsRejected,
     example_zip,
@@ -67,7 +67,7 @@ def test_stacks_are_paired_in_the_order_of_their_numbers() -> None:
         (b"s2.png", b"p2.png", None),
         (b"s10.png", b"p10.png", None),
     ]
-    assert found.pairs[0] == Listed("s1.png", "p1.png", 0, 1, None)
+    assert found.pairs[0] == ListedPair("s1.png", "p1.png", 0, 1, None)
     assert found.problems == ()
 
 
@@ -137,9 +137,9 @@ def test_a_list_becomes_pairs_with_what_it_says_of_them() -> None:
     found = listed("first,second,same\na.png,b.png,1\nb.png,c.png,0\na.png,c.png,\n")
     assert found.files == (b"a", b"b", b"c")
     assert found.pairs == (
-        Listed("a.png", "b.png", 0, 1, True),
-        Listed("b.png", "c.png", 1, 2, False),
-        Listed("a.png", "c.png", 0, 2, None),
+        ListedPair("a.png", "b.png", 0, 1, True),
+        ListedPair("b.png", "c.png", 1, 2, False),
+        ListedPair("a.png", "c.png", 0, 2, None),
     )
     assert found.problems == ()
 

@@ -1,4 +1,4 @@
-"""A view changes an image in one way, always the same one."""
+"""An input transform changes an image in one way, always the same one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 15, 9), (3, 40, 160)]
 
-every_view = pytest.mark.parametrize("view", INPUT_TRANSFORMS)
+every_input_transform = pytest.mark.parametrize("input_transform", INPUT_TRANSFORMS)
 
 
 def images(shape: tuple[int, int, int] = (1, 28, 28), count: int = 5) -> Tensor:
@@ -25,38 +25,42 @@ def picture(*rows: list[int]) -> Tensor:
     return torch.tensor([[rows]], dtype=torch.uint8)
 
 
-def test_there_are_five_views_known_by_their_keys_and_explained() -> None:
+def test_there_are_five_input_transforms_known_by_their_keys_and_explained() -> None:
     assert list(INPUT_TRANSFORMS) == ["edges", "inverted", "low_resolution", "rotated", "noisy"]
-    for view in INPUT_TRANSFORMS.values():
-        assert view.title
-        assert view.help.endswith(".")
+    for transform in INPUT_TRANSFORMS.values():
+        assert transform.title
+        assert transform.help.endswith(".")
 
 
-@every_view
+@every_input_transform
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_view_has_the_shape_of_the_image_and_differs_from_it(view: str, shape: tuple[int, int, int]) -> None:
-    seen = INPUT_TRANSFORMS[view].fn(images(shape))
+def test_it_has_the_shape_of_the_image_and_differs_from_it(input_transform: str, shape: tuple[int, int, int]) -> None:
+    seen = INPUT_TRANSFORMS[input_transform].fn(images(shape))
     assert seen.shape == (5, *shape)
     assert seen.dtype == torch.uint8
     assert seen.is_contiguous()
     assert not torch.equal(seen, images(shape))
 
 
-@every_view
-def test_a_view_leaves_its_images_and_the_global_generator_alone_and_repeats_itself(view: str) -> None:
+@every_input_transform
+def test_it_leaves_its_images_and_the_global_generator_alone_and_repeats_itself(
+    input_transform: str,
+) -> None:
     before, x = torch.random.get_rng_state(), images()
-    first = INPUT_TRANSFORMS[view].fn(x)
+    first = INPUT_TRANSFORMS[input_transform].fn(x)
     assert torch.equal(x, images())
-    assert torch.equal(first, INPUT_TRANSFORMS[view].fn(x))
+    assert torch.equal(first, INPUT_TRANSFORMS[input_transform].fn(x))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@every_view
+@every_input_transform
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_an_image_looks_the_same_wherever_it_stands_in_a_batch(view: str, shape: tuple[int, int, int]) -> None:
+def test_an_image_looks_the_same_wherever_it_stands_in_a_batch(
+    input_transform: str, shape: tuple[int, int, int]
+) -> None:
     x = images(shape)
-    assert torch.equal(INPUT_TRANSFORMS[view].fn(x).flip(0), INPUT_TRANSFORMS[view].fn(x.flip(0)))
-    assert torch.equal(INPUT_TRANSFORMS[view].fn(x)[2:3], INPUT_TRANSFORMS[view].fn(x[2:3]))
+    assert torch.equal(INPUT_TRANSFORMS[input_transform].fn(x).flip(0), INPUT_TRANSFORMS[input_transform].fn(x.flip(0)))
+    assert torch.equal(INPUT_TRANSFORMS[input_transform].fn(x)[2:3], INPUT_TRANSFORMS[input_transform].fn(x[2:3]))
 
 
 def test_the_edge_of_a_step_is_white_on_both_sides_and_all_else_black() -> None:
@@ -137,7 +141,7 @@ def test_different_images_get_different_noise() -> None:
     assert len(elsewhere.unique(dim=0)) == 31
 
 
-def test_listing_the_views_does_not_import_torch() -> None:
+def test_listing_the_input_transforms_does_not_import_torch() -> None:
     code = (
         "import sys, siamese_core.networks.input_transforms as v; v.INPUT_TRANSFORMS; sys.exit('torch' in sys.modules)"
     )

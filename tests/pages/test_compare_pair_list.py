@@ -19,7 +19,7 @@ from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.formats.images import ImageRejected
-from siamese_core.formats.pair_lists import Listed, PairList, of_zip, to_csv
+from siamese_core.formats.pair_lists import ListedPair, PairList, of_zip, to_csv
 from siamese_core.runs.model import Model
 from tests.pages.app import click, ran, words
 from tests.support.waiting import PATIENCE, until
@@ -211,7 +211,7 @@ def test_an_example_is_a_list_that_the_page_reads() -> None:
     assert listed.pairs[0].first_name == "T_shirt_top_0_1.png"
 
 
-A, B, C = (Listed("a", "b", 0, 1, True), Listed("=a", "c", 0, 2, False), Listed("b", "c", 1, 2, None))
+A, B, C = (ListedPair("a", "b", 0, 1, True), ListedPair("=a", "c", 0, 2, False), ListedPair("b", "c", 1, 2, None))
 COMPARED = {"value": np.array([0.5, 0.4, 0.6], np.float32), "unlike": np.array([[0, 0], [1, 0], [1, 1]], bool)}
 
 
@@ -224,7 +224,7 @@ class TestSortedOut:
         assert problems == ["Row 9: no.", f"c: {ImageRejected('empty')}"]
 
     def test_after_twenty_it_says_how_many_more(self) -> None:
-        pairs = tuple(Listed(f"{2 * n}", f"{2 * n + 1}", 2 * n, 2 * n + 1, None) for n in range(11))
+        pairs = tuple(ListedPair(f"{2 * n}", f"{2 * n + 1}", 2 * n, 2 * n + 1, None) for n in range(11))
         listed = PairList(tuple(bytes([n]) for n in range(22)), pairs)
         usable, problems = pair_list.sorted_out(listed, [ImageRejected("empty")] * 22)
         assert usable == ()

@@ -77,8 +77,8 @@ def uploaded(content: bytes) -> AppTest:
     token = app.session_state["owner"]
 
     def is_read() -> bool:
-        reading = uploads().poll(token)
-        return reading is not None and reading.status != "reading"
+        upload = uploads().poll(token)
+        return upload is not None and upload.status != "reading"
 
     until(is_read, "the upload")
     app.run()
@@ -166,13 +166,13 @@ class TestPairs:
 
 
 class TestInputs:
-    def test_every_view_has_its_words_and_its_button(self) -> None:
+    def test_every_input_transform_has_its_words_and_its_button(self) -> None:
         app = opened("inputs", Experiment(dataset="digits"))
         until(lambda: bool(engine().devices), "the worker")
         app.run()
         assert not app.exception
-        assert all(view.help in words(app) for view in INPUT_TRANSFORMS.values())
-        app = button(app, text.USE_VIEW.format(view="edges"))
+        assert all(transform.help in words(app) for transform in INPUT_TRANSFORMS.values())
+        app = button(app, text.USE_INPUT_TRANSFORM.format(input_transform="edges"))
         assert app.session_state["experiment"].view == "edges"
         assert address(app, "view") == "edges"
 
@@ -182,7 +182,7 @@ class TestOwn:
         app = uploaded(zip_of({"Anna": 4, "Ben": 3, "Cleo": 5}, {"__MACOSX/Anna/x.png": b"junk"}))
         assert text.READY.format(count=12, classes=3) in words(app)
         assert "1 hidden or system file" in words(app)
-        app.multiselect(key="own_held_out").set_value([2]).run()
+        app.multiselect(key="upload_held_out").set_value([2]).run()
         assert text.TOO_MANY_HELD_OUT not in words(app)
         app = button(app, text.USE)
         experiment = app.session_state["experiment"]
@@ -220,7 +220,7 @@ class TestOwn:
 
     def test_two_classes_must_be_left(self) -> None:
         app = uploaded(zip_of({"a": 2, "b": 2}))
-        app.multiselect(key="own_held_out").set_value([0]).run()
+        app.multiselect(key="upload_held_out").set_value([0]).run()
         assert text.TOO_MANY_HELD_OUT in words(app)
         (use,) = [b for b in app.button if b.label == text.USE]
         assert use.disabled

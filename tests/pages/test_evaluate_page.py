@@ -43,8 +43,12 @@ def picture(seed: int, brightness: int) -> bytes:
 @pytest.fixture(scope="module")
 def run() -> str:
     """A run on pictures whose classes are named to be taken for Markdown and HTML."""
+    return run_on_upload(seed=0)
+
+
+def run_on_upload(seed: int) -> str:
     files = [
-        File(f"{name}/{number}.png", picture(100 * label + number, 100 * label))
+        File(f"{name}/{number}.png", picture(100 * label + number + 10_000 * seed, 100 * label))
         for label, name in enumerate(NAMES)
         for number in range(EACH)
     ]
@@ -118,10 +122,12 @@ def test_the_hardest_pairs_as_csv_have_the_names_of_the_classes(run: str) -> Non
     assert {row["first_class"] for row in rows} | {row["second_class"] for row in rows} == set(NAMES)
 
 
-def test_a_deleted_set_takes_its_evaluation_with_it(run: str) -> None:
+def test_a_deleted_set_takes_its_evaluation_with_it() -> None:
+    before = uploads().sets(OWNER)
+    run = run_on_upload(seed=1)
     app = opened(EVALUATE, run)
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
-    (key,) = uploads().sets(OWNER)
+    (key,) = uploads().sets(OWNER).keys() - before.keys()
     uploads().discard(OWNER, key)
     assert model_picker.text.GONE in raw(ran(app))
     assert f"**{text.SAVE}**" not in raw(app)

@@ -121,7 +121,7 @@ def test_a_hand_moves_it_anywhere() -> None:
 @pytest.mark.parametrize(
     ("part", "shown_text"),
     [
-        ("retrieval", text.SHEET_TITLE),
+        ("retrieval", text.GRID_TITLE),
         ("few_shot", "5-way 1-shot"),
         ("hardest", text.HARDEST_HELP),
         ("baselines", text.BASELINES),

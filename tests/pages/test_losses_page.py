@@ -226,7 +226,7 @@ def with_a_run(app: AppTest, **settings: str) -> None:
 def test_the_pairs_of_the_latest_run_are_laid_under_any_loss(loss: str, group: str, measure: str) -> None:
     app = opened(group=group)
     with_a_run(app, loss=loss)
-    wanted = text.MINE_OF.format(loss=LOSSES[loss].title, dataset=DATASETS["digits"].title, step=5, measure=measure)
+    wanted = text.LATEST_RUN.format(loss=LOSSES[loss].title, dataset=DATASETS["digits"].title, step=5, measure=measure)
     assert wanted in words(app)
 
 

@@ -111,7 +111,7 @@ def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
     app = opened(ANN, run=run)
     assert {text.OPEN, text.PIN, text.DELETE} <= set(labels(app))
     assert text.GO_ON not in labels(app), "it is at its end"
-    assert text.TAKE in words(app)
+    assert text.DOWNLOAD in words(app)
     click(app, text.PIN)
     assert text.UNPIN in labels(app)
     info = engine().store.find(hashed(ANN), run)
@@ -260,12 +260,12 @@ def test_a_run_is_downloaded_and_imported_again(run: str) -> None:
     files = engine().store.files(hashed(ANN), run)
     assert files is not None
     app = opened(carla, section="bring")
-    app.file_uploader(key="runs_brought").set_value(("run.zip", zipped_run(files), "application/zip"))
+    app.file_uploader(key="runs_import").set_value(("run.zip", zipped_run(files), "application/zip"))
     assert text.SHOW in labels(ran(app))
     (info,) = engine().store.infos(hashed(carla))
     assert (info.status, info.query) == ("finished", SHORT.to_query())
     until(lambda: isinstance(engine().replays.poll(hashed(carla), info.id), Layouts), "its film")
-    assert text.TAKE in words(click(app, text.SHOW))
+    assert text.DOWNLOAD in words(click(app, text.SHOW))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_run_is_downloaded_and_imported_again(run: str) -> None:
 )
 def test_what_is_no_run_is_refused_with_one_message(name: str, content: bytes, message: str) -> None:
     app = opened("somebody who brings something else", section="bring")
-    app.file_uploader(key="runs_brought").set_value((name, content, "application/octet-stream"))
+    app.file_uploader(key="runs_import").set_value((name, content, "application/octet-stream"))
     assert message in words(ran(app))
     assert engine().store.infos(hashed("somebody who brings something else")) == []
 
@@ -310,7 +310,7 @@ def test_runs_on_uploaded_pictures_are_saved_only_when_asked() -> None:
     assert not engine().saver.is_writing(hashed(elsa))
     assert engine().store.infos(hashed(elsa)) == []
     app = ran(app)
-    app.toggle(key="keep_own").set_value(True)
+    app.toggle(key="save_uploaded").set_value(True)
     click(ran(app), train_text.BUTTONS["train"][0])
     until(lambda: [r.status for r in engine().store.infos(hashed(elsa))] == ["finished"], "the saved run")
 

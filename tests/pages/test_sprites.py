@@ -16,7 +16,7 @@ from siamese_core.engine.rpc.client import PendingReply, Reply
 def test_second_inputs_of_two_datasets_of_one_shape_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor cached for the one that asks later, in the same tab."""
 
-    def transformed(view: str, images: np.ndarray) -> PendingReply:
+    def transformed(input_transform: str, images: np.ndarray) -> PendingReply:
         reply = PendingReply()
         reply.set_result(Reply({"images": 255 - images}))
         return reply

@@ -29,7 +29,7 @@ def _no_eval_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def writer_in(folder: Path, clock: Clock, total: int = TOTAL) -> RunWriter:
     info = RunInfo("", Machine(), 0, 0, "running", total=total)
-    return RunWriter(folder, info, lambda view, images: images, EVERY, clock)
+    return RunWriter(folder, info, lambda input_transform, images: images, EVERY, clock)
 
 
 def test_a_frame_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: Path) -> None:
@@ -99,7 +99,9 @@ THRESHOLD = Threshold(0.25, "eer", "seen", 0.01, 0.125, 90, 10)
 def test_the_model_of_the_command_line_and_of_the_server_differ_in_the_threshold_only(tmp_path: Path) -> None:
     models = []
     for name, options in (("line", {"threshold_of": lambda model: THRESHOLD}), ("server", {})):
-        run = RunWriter(tmp_path / name, new_info(EXPERIMENT, Machine()), lambda view, images: images, **options)
+        run = RunWriter(
+            tmp_path / name, new_info(EXPERIMENT, Machine()), lambda input_transform, images: images, **options
+        )
         run.folder.mkdir()
         run.save(saved_at(TOTAL), "finished")
         assert (run.problem, run.info.status) == ("", "finished")

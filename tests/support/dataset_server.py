@@ -1,4 +1,4 @@
-"""A server on this machine that hands out files, well or badly, and a set of one file to fetch from it."""
+"""A server on this machine that hands out files, well or badly, and a set of one file to download from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from siamese_core.datasets.download import Download, DownloadFailed, RemoteFile, fetch
+from siamese_core.datasets.download import Download, DownloadFailed, RemoteFile, download_files
 
 CONTENT = bytes(range(256)) * 1000
 """256,000 bytes: several pieces, so that there is a middle to stop in."""
@@ -124,13 +124,13 @@ class Attempt:
     def part(self) -> Path:
         return self.folder / f"{NAME}.part"
 
-    def fetch(self, cancelled: Callable[[], bool] = lambda: False) -> None:
-        fetch(self.download, self.folder, lambda done, total: self.progress.append((done, total)), cancelled)
+    def download_files(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        download_files(self.download, self.folder, lambda done, total: self.progress.append((done, total)), cancelled)
 
     def failure(self, cancelled: Callable[[], bool] = lambda: False) -> str:
         """The message of the DownloadFailed, which must name the set, end with the bundled one and be one sentence."""
         with pytest.raises(DownloadFailed) as caught:
-            self.fetch(cancelled)
+            self.download_files(cancelled)
         message = str(caught.value)
         assert message.startswith("Tiny: not downloaded, because ")
         assert message.endswith("; until then there is the bundled digits.")

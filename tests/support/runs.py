@@ -137,7 +137,7 @@ class Disk:
         self._write(path, content)
 
 
-def transformed(view: str, images: np.ndarray) -> np.ndarray:
+def transformed(input_transform: str, images: np.ndarray) -> np.ndarray:
     return images
 
 

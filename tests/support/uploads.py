@@ -14,7 +14,7 @@ import pytest
 
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.uploaded import Pictures
-from siamese_core.engine.uploads.uploads import FORGET_AFTER, Reading, Uploads
+from siamese_core.engine.uploads.uploads import FORGET_AFTER, UploadProgress, Uploads
 from siamese_core.formats import archives
 from siamese_core.formats.zip_format import Entry
 from tests.support.hostile_images import GREY, png
@@ -68,7 +68,7 @@ def files(uploads: Uploads) -> list[str]:
     return sorted(path.name for path in uploads.folder.iterdir())
 
 
-def until_read(uploads: Uploads, owner: str = ANN) -> Reading:
+def until_read(uploads: Uploads, owner: str = ANN) -> UploadProgress:
     return until(lambda: (r := uploads.poll(owner)) is not None and r.status != "reading" and r, "the end of reading")
 
 
@@ -78,9 +78,9 @@ def until_nobody_reads() -> None:
 
 def read(uploads: Uploads, owner: str = ANN, **folders: int) -> Pictures:
     uploads.read_zip(owner, a_zip(**folders or {"Anna": 2, "Ben": 2}))
-    reading = until_read(uploads, owner)
-    assert reading.pictures is not None, reading.message
-    return reading.pictures
+    upload = until_read(uploads, owner)
+    assert upload.pictures is not None, upload.message
+    return upload.pictures
 
 
 def prepared(uploads: Uploads, owner: str = ANN, title: str = "t") -> str:

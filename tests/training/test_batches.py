@@ -75,7 +75,7 @@ def test_triplets_are_the_anchors_the_positives_and_the_negatives() -> None:
     ids=["batch", "pairs", "triplets"],
 )
 def test_nothing_but_the_images_is_drawn(settings: dict[str, Any]) -> None:
-    """What comes from the generator afterwards is what came before there were views, miners and augmentations."""
+    """What comes from the generator afterwards is what came before input transforms, miners and augmentations."""
     generator, alone = seeded(), seeded()
     draw(small(**settings), INDEX, generator)
     if settings.get("loss"):

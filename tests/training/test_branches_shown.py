@@ -75,7 +75,7 @@ def test_a_view_that_changes_nothing_puts_both_inputs_in_one_place(monkeypatch: 
     np.testing.assert_array_equal(unshared.embeddings, bare.embeddings)
 
 
-def test_a_view_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
+def test_an_input_transform_of_everything_in_one_colour_puts_all_second_inputs_in_one_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(INPUT_TRANSFORMS, "edges", replace(INPUT_TRANSFORMS["edges"], fn=torch.zeros_like))
@@ -176,14 +176,14 @@ def test_a_batch_of_two_branches_has_an_images_two_embeddings_side_by_side() -> 
     assert frame_of(h, experiment, eval_subset).metrics["loss"]["seen"] == pytest.approx(np.mean(each), rel=1e-5)
 
 
-@pytest.mark.parametrize(("view", "shared"), [("inverted", True), ("inverted", False), ("none", False)])
-def test_pixels_of_two_branches_are_searched_among_both(view: str, shared: bool) -> None:
+@pytest.mark.parametrize(("input_transform", "shared"), [("inverted", True), ("inverted", False), ("none", False)])
+def test_pixels_of_two_branches_are_searched_among_both(input_transform: str, shared: bool) -> None:
     """Without a network there are no weights to share: two branches on the same images are each image twice."""
     pixels = DIGITS.test_images.reshape(N, -1)
-    second = 255 - pixels if view == "inverted" else pixels
+    second = 255 - pixels if input_transform == "inverted" else pixels
     expected = retrieval_metrics(np.concatenate([pixels, second]), np.concatenate([LABELS, LABELS]))
     assert expected is not None
-    found = pixels_map_at_r(Experiment(dataset="digits", view=view, shared=shared))
+    found = pixels_map_at_r(Experiment(dataset="digits", view=input_transform, shared=shared))
     assert found["seen"] == pytest.approx(expected.map_at_r, abs=1e-4)
     assert found["held_out"] is None
 

@@ -78,7 +78,7 @@ def test_a_head_is_drawn_from_the_generator_of_the_run_and_from_no_other(
     assert not np.array_equal(drawn(0, elsewhere=1), drawn(1, elsewhere=1))
 
 
-def test_a_loss_without_parts_has_no_head() -> None:
+def test_a_loss_without_head_params_has_no_head() -> None:
     assert head_of(last_of(small(loss="contrastive", steps=1)).state) == {}
 
 

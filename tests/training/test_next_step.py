@@ -118,11 +118,11 @@ def test_neither_the_state_nor_the_run_that_goes_on_from_it_is_changed(kind: dic
     assert bits(again.state) == bits(untouched.state)
 
 
-@pytest.mark.parametrize("view", INPUT_TRANSFORMS)
-def test_second_inputs_are_shown_where_they_look_different(view: str) -> None:
-    upcoming = next_step(small(view=view, augment=("rotate",)), None)
+@pytest.mark.parametrize("input_transform", INPUT_TRANSFORMS)
+def test_second_inputs_are_shown_where_they_look_different(input_transform: str) -> None:
+    upcoming = next_step(small(view=input_transform, augment=("rotate",)), None)
     np.testing.assert_array_equal(
-        upcoming["second"], INPUT_TRANSFORMS[view].fn(torch.tensor(upcoming["pixels"])).numpy()
+        upcoming["second"], INPUT_TRANSFORMS[input_transform].fn(torch.tensor(upcoming["pixels"])).numpy()
     )
     assert "second" not in next_step(small(shared=False), None)
 

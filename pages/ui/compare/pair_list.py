@@ -26,7 +26,7 @@ from siamese_core.engine.evaluations import EvaluationProgress, ModelFile
 from siamese_core.engine.rpc.client import PendingReply, RequestRejected
 from siamese_core.formats import pair_lists
 from siamese_core.formats.images import ImageRejected
-from siamese_core.formats.pair_lists import Listed, PairList, PairsRejected
+from siamese_core.formats.pair_lists import ListedPair, PairList, PairsRejected
 from siamese_core.runs.model import Model
 
 PART = 250
@@ -185,7 +185,7 @@ def _opened(key: Hashable, listed: PairList, model: Model, progress: DeltaGenera
     return widgets.once("many_opened", key, opened)
 
 
-def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], list[str]]:
+def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[ListedPair, ...], list[str]]:
     """Return the pairs of which both images could be decoded, and a message for each row and image that could not."""
     broken = {n: outcome for n, outcome in enumerate(opened) if isinstance(outcome, ImageRejected)}
     names: dict[int, str] = {}
@@ -201,7 +201,7 @@ def sorted_out(listed: PairList, opened: Opened) -> tuple[tuple[Listed, ...], li
 
 
 def _compared(
-    file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[Listed], images: Mapping[int, Pixels],
+    file: ModelFile, key: tuple[Hashable, ...], pairs: Sequence[ListedPair], images: Mapping[int, Pixels],
     work: EvaluationProgress | None, progress: DeltaGenerator,
 ) -> Arrays | None:  # fmt: skip
     """`value` (P,) and, where the training images are known, `unlike` (P, 2); None where a reply takes too long."""

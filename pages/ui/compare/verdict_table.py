@@ -15,7 +15,7 @@ from pages.ui.shims.images import data_uri
 from pages.ui.text import compare as text
 from siamese_core.datasets.atlas import atlas_png, reduced
 from siamese_core.embeddings.thresholds import Threshold
-from siamese_core.formats.pair_lists import Listed, to_csv
+from siamese_core.formats.pair_lists import ListedPair, to_csv
 from siamese_core.runs.model import Model
 
 SIDE, SMALL_SIDE, FEW = 32, 16, 250
@@ -26,7 +26,7 @@ ROW_HEIGHT = 44
 
 def draw_verdicts(
     model: Model,
-    pairs: Sequence[Listed],
+    pairs: Sequence[ListedPair],
     compared: Arrays,
     threshold: Threshold | None,
     shown: Mapping[int, str],
@@ -49,7 +49,7 @@ def draw_verdicts(
     widgets.download(text.SAVE_CSV, lambda: to_csv(found).encode("utf-8-sig"), "pairs.csv")
 
 
-def rows(model: Model, pairs: Sequence[Listed], compared: Arrays, threshold: float | None) -> list[dict[str, Any]]:
+def rows(model: Model, pairs: Sequence[ListedPair], compared: Arrays, threshold: float | None) -> list[dict[str, Any]]:
     """Return a row of the CSV for each of P pairs, of their `value` (P,) and, where it is known which image is like no
     training image, `unlike` (P, 2) bool; None is what nobody knows."""
     values, unknown = compared["value"], [None] * len(pairs)
@@ -82,7 +82,7 @@ def summary(found: list[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def table(pairs: Sequence[Listed], found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
+def table(pairs: Sequence[ListedPair], found: list[dict[str, Any]], shown: Mapping[int, str]) -> dict[str, list[Any]]:
     """Return column → cells, without columns that are empty."""
     columns = {
         "first_image": [shown[pair.first] for pair in pairs],

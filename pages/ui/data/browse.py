@@ -44,13 +44,13 @@ def _images(record: Dataset, images: Images) -> None:
         text.CLASS, range(len(record.classes)), default=None, placeholder=text.EVERY_CLASS,
         format_func=record.classes.__getitem__, key=f"class_of_{record.key}",
     )  # fmt: skip
-    show_png(_sheet(record, images, chosen), width="content")
+    show_png(_grid(record, images, chosen), width="content")
     if st.button(text.TRAIN_WITH, type="primary", icon=":material/play_circle:"):
         train_with(record.key)
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS, hash_funcs={Dataset: hash})
-def _sheet(record: Dataset, _images: Images, chosen: int | None) -> bytes:
+def _grid(record: Dataset, _images: Images, chosen: int | None) -> bytes:
     """The first training images of a class; of every class, a row or more each."""
     labels = _images.train_labels
     if chosen is not None:

@@ -10,7 +10,7 @@ from pages.ui.text import data as text
 from siamese_core.datasets import DATASETS, DOWNLOADS
 from siamese_core.datasets.download import megabytes
 from siamese_core.datasets.full import cache_root
-from siamese_core.engine.uploads.downloads import Fetching
+from siamese_core.engine.uploads.downloads import DownloadProgress
 
 POLL_EVERY = 0.5
 
@@ -30,14 +30,14 @@ def _sets(was_busy: bool) -> None:
 
 
 def _set(key: str) -> None:
-    record, download, fetching = DATASETS[key], DOWNLOADS[key], downloads().poll(key)
+    record, download, progress = DATASETS[key], DOWNLOADS[key], downloads().poll(key)
     here = record.find()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text.GET_SET.format(title=record.title, size=megabytes(download.size_bytes)), width="stretch")
         if here:
             st.badge(text.HERE, icon=":material/check:", color="green")
-        elif fetching is not None and fetching.status == "fetching":
-            if datasets.may_cancel(fetching):
+        elif progress is not None and progress.status == "downloading":
+            if datasets.may_cancel(progress):
                 st.button(text.CANCEL, key=f"cancel_{key}", on_click=datasets.cancel_download, args=(key,))
         elif st.button(text.DOWNLOAD, key=f"get_{key}", icon=":material/download:", help=record.source):
             datasets.start_download(key)
@@ -50,15 +50,15 @@ def _set(key: str) -> None:
     )  # fmt: skip
     if not here:
         st.caption(text.GET_FILES.format(files=", ".join(file.name for file in download.files), key=key))
-        if fetching is not None:
-            _state(fetching)
+        if progress is not None:
+            _state(progress)
 
 
-def _state(fetching: Fetching) -> None:
-    if fetching.status == "fetching":
-        line = text.FETCHED.format(done=megabytes(fetching.done), total=megabytes(fetching.total))
-        st.progress(min(1.0, fetching.done / max(1, fetching.total)), text=line)
-    elif fetching.status == "cancelled":
+def _state(progress: DownloadProgress) -> None:
+    if progress.status == "downloading":
+        line = text.DOWNLOADED.format(done=megabytes(progress.done), total=megabytes(progress.total))
+        st.progress(min(1.0, progress.done / max(1, progress.total)), text=line)
+    elif progress.status == "cancelled":
         st.info(text.CANCELLED, icon=":material/info:")
-    elif fetching.message:
-        st.warning(fetching.message, icon=":material/warning:")
+    elif progress.message:
+        st.warning(progress.message, icon=":material/warning:")

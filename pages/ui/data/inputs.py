@@ -35,18 +35,18 @@ def section() -> None:
     except DatasetMissing as missing:
         st.info(str(missing), icon=":material/info:")
         return
-    st.markdown(text.VIEWS_INTRO)
+    st.markdown(text.INPUT_TRANSFORMS_INTRO)
     st.markdown(text.PLAIN)
     show_grid(images, SHOWN, width="content")
-    _sheets(INPUT_TRANSFORMS, experiment.data, lambda key: engine().trainer.transformed(key, images))
+    _grids(INPUT_TRANSFORMS, experiment.data, lambda key: engine().trainer.transformed(key, images))
     with st.container(horizontal=True):
-        for key, view in INPUT_TRANSFORMS.items():
-            if st.button(text.USE_VIEW.format(view=view.title.lower()), key=f"view_{key}"):
+        for key, transform in INPUT_TRANSFORMS.items():
+            if st.button(text.USE_INPUT_TRANSFORM.format(input_transform=transform.title.lower()), key=f"use_{key}"):
                 open_train_page(replace(experiment, view=key, miner="all"))
     st.markdown(text.SHARED_INTRO)
     trial("sketch", lambda: int(widgets.number_input(text.SEED, 0, 2**31 - 1, key="sketch_seed", width=140)))
     st.markdown(text.AUGMENT_INTRO)
-    _sheets(AUGMENTATIONS, experiment.data, lambda key: engine().trainer.augmented((key,), images))
+    _grids(AUGMENTATIONS, experiment.data, lambda key: engine().trainer.augmented((key,), images))
 
 
 def _examples(data: Dataset) -> np.ndarray:
@@ -57,7 +57,7 @@ def _examples(data: Dataset) -> np.ndarray:
     return data.load().train_images[turns[:SHOWN]]
 
 
-def _sheets(entries: Mapping[str, Any], data: Dataset, send: Callable[[str], PendingReply]) -> None:
+def _grids(entries: Mapping[str, Any], data: Dataset, send: Callable[[str], PendingReply]) -> None:
     """What each entry of a catalogue, requested by its key, makes of the images."""
     if not engine().devices:
         st.info(text.NOT_YET, icon=":material/hourglass:")

@@ -19,7 +19,7 @@ from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
 from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
-from siamese_core.engine.uploads.uploads import Reading
+from siamese_core.engine.uploads.uploads import UploadProgress
 from siamese_core.errors import reason
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
 from siamese_core.formats import archives
@@ -36,23 +36,23 @@ PREVIEWED_CLASSES, PREVIEWED_EACH = 12, 8
 
 
 def section() -> None:
-    st.markdown(text.OWN_INTRO)
+    st.markdown(text.UPLOAD_INTRO)
     st.caption(text.NO_FACES)
     _source()
-    reading = datasets.poll_reading()
-    if reading is not None:
-        st.fragment(_progress, run_every=POLL_EVERY if reading.status == "reading" else None)(reading.status)
-        if reading.status == "ready":
-            _prepare(reading)
+    upload = datasets.poll_upload()
+    if upload is not None:
+        st.fragment(_progress, run_every=POLL_EVERY if upload.status == "reading" else None)(upload.status)
+        if upload.status == "ready":
+            _prepare(upload)
     _sets()
 
 
 def _source() -> None:
-    given = st.file_uploader(text.ZIP, type=["zip"], key="own_zip")
-    if given is not None and st.session_state.get("own_read") != given.file_id:
-        st.session_state["own_read"] = given.file_id
-        st.session_state["own_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
-        st.session_state.pop("own_held_out", None)
+    given = st.file_uploader(text.ZIP, type=["zip"], key="upload_zip")
+    if given is not None and st.session_state.get("upload_read") != given.file_id:
+        st.session_state["upload_read"] = given.file_id
+        st.session_state["upload_name"] = archives.clean(given.name.removesuffix(".zip"))[:24]
+        st.session_state.pop("upload_held_out", None)
         datasets.read_zip(given)
     if root := os.environ.get(IMAGE_ROOT):
         _server_folder(Path(root))
@@ -63,53 +63,53 @@ def _server_folder(root: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(text.FOLDER, names, index=None, placeholder=text.NO_FOLDER, help=text.FOLDER_HELP)
         if st.button(text.READ_FOLDER, disabled=name is None) and name is not None:
-            st.session_state.pop("own_held_out", None)
-            st.session_state["own_name"] = archives.clean(name)[:24]
+            st.session_state.pop("upload_held_out", None)
+            st.session_state["upload_name"] = archives.clean(name)[:24]
             datasets.read_folder(root, name)
 
 
 def _progress(shown: str) -> None:
     """What is being read, or what came of it; asks for the whole page once when that changes."""
-    reading = datasets.poll_reading()
-    if reading is None or reading.status != shown:
+    upload = datasets.poll_upload()
+    if upload is None or upload.status != shown:
         st.rerun()
-    if reading.status == "reading":
-        line = text.READING.format(done=reading.done, total=reading.total) if reading.total else text.STARTING
-        st.progress(min(1.0, reading.done / max(1, reading.total)), text=line)
-        if st.button(text.CANCEL, key="own_cancel"):
-            datasets.cancel_reading()
+    if upload.status == "reading":
+        line = text.READING.format(done=upload.done, total=upload.total) if upload.total else text.STARTING
+        st.progress(min(1.0, upload.done / max(1, upload.total)), text=line)
+        if st.button(text.CANCEL, key="upload_cancel"):
+            datasets.cancel_upload()
             st.rerun()
-    elif reading.status == "failed":
-        st.error(reading.message, icon=":material/error:")
-        _left_out(reading)
+    elif upload.status == "failed":
+        st.error(upload.message, icon=":material/error:")
+        _left_out(upload)
 
 
-def _left_out(reading: Reading) -> None:
-    reasons = archives.left_out(reading.skipped)
-    reasons += [f"{count} × {REASONS[reason]}" for reason, count in reading.refused.items()]
+def _left_out(upload: UploadProgress) -> None:
+    reasons = archives.left_out(upload.skipped)
+    reasons += [f"{count} × {REASONS[reason]}" for reason, count in upload.refused.items()]
     if reasons:
         st.caption(text.LEFT_OUT.format(reasons="".join(f"\n- {reason}" for reason in reasons)))
-    if reading.alone:
-        st.caption(text.ALONE.format(count=reading.alone))
-    if reading.first_frames:
-        st.caption(text.FIRST_FRAMES.format(count=reading.first_frames))
+    if upload.alone:
+        st.caption(text.ALONE.format(count=upload.alone))
+    if upload.first_frames:
+        st.caption(text.FIRST_FRAMES.format(count=upload.first_frames))
 
 
-def _prepare(reading: Reading) -> None:
-    pictures = reading.pictures
+def _prepare(upload: UploadProgress) -> None:
+    pictures = upload.pictures
     assert pictures is not None
     st.success(
         text.READY.format(count=len(pictures.labels), classes=len(pictures.classes)), icon=":material/check_circle:"
     )
-    _left_out(reading)
+    _left_out(upload)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         side = widgets.slider(
-            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="own_side", help=text.SIDE_HELP, width=260
+            text.SIDE, SMALLEST_SIDE, RAW_SIDE, default=64, step=4, key="upload_side", help=text.SIDE_HELP, width=260
         )
-        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="own_colour")
-        test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="own_test", help=text.TEST_HELP, width=260)
+        colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="upload_colour")
+        test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="upload_test", help=text.TEST_HELP, width=260)
     held_out = widgets.multiselect(
-        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="own_held_out",
+        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="upload_held_out",
         help=text.HELD_OUT_HELP,
     )  # fmt: skip
     too_many = len(pictures.classes) - len(held_out) < 2
@@ -123,7 +123,7 @@ def _prepare(reading: Reading) -> None:
         st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
-        show_png(_preview(reading.id, side, colour == "colour", pictures), width="content")
+        show_png(_preview(upload.id, side, colour == "colour", pictures), width="content")
     with right:
         st.dataframe(
             {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
@@ -131,7 +131,7 @@ def _prepare(reading: Reading) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS)
-def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
+def _preview(upload_id: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
     """The first images of the first classes, a class a row."""
     rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
@@ -142,8 +142,8 @@ def _preview(reading: str, side: int, colour: bool, _pictures: Pictures) -> byte
 
 
 def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
-    title = text.OWN_TITLE.format(
-        name=st.session_state.get("own_name") or text.OWN_NAME,
+    title = text.UPLOAD_TITLE.format(
+        name=st.session_state.get("upload_name") or text.UPLOAD_NAME,
         count=len(pictures.labels), classes=len(pictures.classes), side=side,
         colour=text.COLOURS_OF["colour" if colour else "grey"],
     )  # fmt: skip
@@ -158,14 +158,14 @@ def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple
 
 def train_with(key: str, held_out: tuple[int, ...] = ()) -> None:
     """Open the Train page on this dataset, all else as it was."""
-    other_knobs = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
-    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **other_knobs))
+    shape_settings = {} if key == "shapes" else {name: DEFAULTS[name] for name in SHAPES}
+    open_train_page(replace(current_experiment(), dataset=key, held_out=held_out, **shape_settings))
 
 
 def _sets() -> None:
     here, deleted = datasets.uploaded_sets(), datasets.uploaded_sets(deleted=True)
     if here:
-        st.markdown(f"**{text.KEPT}**")
+        st.markdown(f"**{text.READY_SETS}**")
     for key, title in here.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(escape_markdown(title), width="content")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 QUERIES = 12
 TILE = 52
 """Pixels a side, at least, of an image in the grid."""
-FRAME = 3
+BORDER = 3
 GAP = 2
 RIGHT, WRONG, QUERY = (15, 159, 143), (229, 72, 77), (143, 151, 163)
 
@@ -35,7 +35,7 @@ def part(evaluation: Evaluation) -> None:
     group = evaluation.groups[name]
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _sheet(evaluation, group)
+        _grid(evaluation, group)
     with right:
         st.markdown(f"**{text.CONFUSION_TITLE}**")
         plot_view(
@@ -48,6 +48,7 @@ def part(evaluation: Evaluation) -> None:
 
 
 def score_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Return a row for each group: what its nearest neighbours score."""
     return [
         {"group": text.GROUPS[name]}
         | {score: with_interval(group.scores.get(score), None) for score in text.SCORES if score != "group"}
@@ -61,13 +62,13 @@ def confusion(evaluation: Evaluation, name: str) -> go.Figure:
     return figures.confusion(group.confusion, names, text=text.CONFUSION)
 
 
-def _sheet(evaluation: Evaluation, group: GroupReport) -> None:
-    st.markdown(f"**{text.SHEET_TITLE}**")
+def _grid(evaluation: Evaluation, group: GroupReport) -> None:
+    st.markdown(f"**{text.GRID_TITLE}**")
     kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="spread", key="retrieval_queries")
     queries = spread(group) if kind == "spread" else worst(group)
     images = evaluation.model.experiment.data.load().test_images
-    show_png(sheet(images, group, queries), width="stretch")
-    st.caption(text.SHEET.format(k=group.neighbours.shape[1]))
+    show_png(neighbour_grid(images, group, queries), width="stretch")
+    st.caption(text.GRID.format(k=group.neighbours.shape[1]))
 
 
 def spread(group: GroupReport) -> np.ndarray:
@@ -86,30 +87,30 @@ def worst(group: GroupReport) -> np.ndarray:
     return np.argsort(hits, kind="stable")[:QUERIES]
 
 
-def sheet(images: np.ndarray, group: GroupReport, queries: np.ndarray) -> bytes:
-    """Return a PNG with a row for each query: the image, then its neighbours, in frames that show which are right."""
+def neighbour_grid(images: np.ndarray, group: GroupReport, queries: np.ndarray) -> bytes:
+    """Return a PNG with a row for each query: the image, then its neighbours, in borders that show which are right."""
     n = len(group.indices)
     tiles = []
     for query in queries:
         label = group.labels[query % n]
-        tiles.append(_framed(images[group.indices[query % n]], QUERY, cut=False))
+        tiles.append(_bordered(images[group.indices[query % n]], QUERY, cut=False))
         for row in group.neighbours[query]:
             right = group.labels[row % n] == label
-            tiles.append(_framed(images[group.indices[row % n]], RIGHT if right else WRONG, cut=not right))
+            tiles.append(_bordered(images[group.indices[row % n]], RIGHT if right else WRONG, cut=not right))
     return atlas_png(np.stack(tiles), group.neighbours.shape[1] + 1)
 
 
-def _framed(image: np.ndarray, colour: tuple[int, int, int], cut: bool) -> np.ndarray:
-    """uint8 (3, H', W'): enlarged, in a frame; one that is wrong has a corner cut off, for eyes that see no red."""
+def _bordered(image: np.ndarray, colour: tuple[int, int, int], cut: bool) -> np.ndarray:
+    """uint8 (3, H', W'): enlarged, in a border; one that is wrong has a corner cut off, for eyes that see no red."""
     factor = max(1, -(-TILE // max(image.shape[1:])))
     large = np.broadcast_to(image, (3, *image.shape[1:])).repeat(factor, axis=1).repeat(factor, axis=2)
-    edge = FRAME + GAP
-    framed = np.full((3, large.shape[1] + 2 * edge, large.shape[2] + 2 * edge), 255, np.uint8)
+    edge = BORDER + GAP
+    bordered = np.full((3, large.shape[1] + 2 * edge, large.shape[2] + 2 * edge), 255, np.uint8)
     paint = np.array(colour, np.uint8)[:, None, None]
-    framed[:, GAP:-GAP, GAP:-GAP] = paint
-    framed[:, edge:-edge, edge:-edge] = large
+    bordered[:, GAP:-GAP, GAP:-GAP] = paint
+    bordered[:, edge:-edge, edge:-edge] = large
     if cut:
         size = large.shape[1] // 4
         across = np.add.outer(np.arange(large.shape[1]), np.arange(large.shape[2])) < size
-        framed[:, edge:-edge, edge:-edge] = np.where(across, paint, large)
-    return framed
+        bordered[:, edge:-edge, edge:-edge] = np.where(across, paint, large)
+    return bordered

@@ -143,7 +143,7 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
         yield _figure(retrieval.confusion(evaluation, name))
-        yield _image(retrieval.sheet(images, group, retrieval.spread(group)), text.SHEET_TITLE)
+        yield _image(retrieval.neighbour_grid(images, group, retrieval.spread(group)), text.GRID_TITLE)
         yield _figure(baselines.figure(evaluation, name))
         for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
             indices = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]

@@ -203,6 +203,7 @@ def _summary(evaluation: Evaluation) -> None:
 
 
 def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Return a row for each group: its scores over all its pairs, with intervals, and how many these are."""
     rows = []
     for name, group in evaluation.groups.items():
         scores = {} if group.summary is None else group.summary._asdict()

@@ -35,7 +35,7 @@ def pairs(run: RunView | None, loss: str) -> tuple[np.ndarray, np.ndarray] | Non
             return None
         found = (arrays["same"], arrays["different"])
     trained_by, dataset, by = LOSSES[run.experiment.loss].title, run.experiment.data.title, MEASURES[measure].title
-    st.caption(text.MINE_OF.format(loss=trained_by, dataset=dataset, step=run.frame_step, measure=by))
+    st.caption(text.LATEST_RUN.format(loss=trained_by, dataset=dataset, step=run.frame_step, measure=by))
     return found
 
 
@@ -59,7 +59,7 @@ def shown(run: RunView | None) -> tuple[str, int] | None:
 
 def chosen() -> RunView | None:
     """Return the latest run of this browser, where its toggle is on."""
-    wanted = widgets.persistent(widgets.toggle, text.MINE, key=WANTED, default=False)
+    wanted = widgets.persistent(widgets.toggle, text.SHOW_LATEST_RUN, key=WANTED, default=False)
     run = session.latest_run() if wanted else None
     if wanted and run is None:
         st.caption(text.RUN_MISSING)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.ui.runs.titles import address, title_of
 from pages.ui.session import experiment_form, session
+from pages.ui.session.chrome import TRAIN_PAGE
 from pages.ui.session.engine import engine, film_stem
 from pages.ui.shims import assets, widgets
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -39,7 +40,7 @@ def _one(info: RunInfo, is_owner: bool) -> None:
         if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
             resume(info.id)
             if PROBLEM not in st.session_state:
-                st.switch_page("pages/1_Train.py")
+                st.switch_page(TRAIN_PAGE)
     if st.button(text.OPEN, key="runs_open", icon=":material/tune:", help=text.OPEN_HELP):
         open_settings(info.query)
     if not is_owner:

@@ -24,13 +24,13 @@ from siamese_core.runs.model_file import packed as packed_model
 
 
 def part(info: RunInfo, run_history: RunHistory, layouts: Layouts) -> None:
-    st.markdown(f"**{text.TAKE}**")
+    st.markdown(f"**{text.DOWNLOAD}**")
     stem = f"run-{info.id[:6]}"
     experiment, ignored = Experiment.from_query(info.query)
     has_images = not ignored and may_use(experiment.dataset)
     with st.container(horizontal=True):
         for label, (ending, make) in _files(info, run_history, layouts, experiment if has_images else None).items():
-            widgets.download(label, make, stem + ending, key=f"take_{stem}{ending}")
+            widgets.download(label, make, stem + ending, key=f"download_{stem}{ending}")
         if not has_images:
             why = escape_markdown(str(ignored[0])) if ignored else text.NO_IMAGES
             st.caption(text.NO_SCRIPT.format(why=why))
@@ -61,17 +61,17 @@ def _files(
         return packed_model(model_of(checkpoint.experiment, checkpoint.state))
 
     files = {
-        text.TAKE_RUN: (".zip", lambda: zipped_run(read_files() or {})),
-        text.TAKE_MODEL: (".safetensors", model),
-        text.TAKE_REPORT: (".html", report_page),
-        text.TAKE_FIGURE: ("-embedding.html", figure),
-        text.TAKE_CSV: (".csv", lambda: tables.embeddings_csv(run_history)),
-        text.TAKE_NPZ: (".npz", lambda: tables.embeddings_npz(run_history)),
-        text.TAKE_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
-        text.TAKE_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
+        text.DOWNLOAD_RUN: (".zip", lambda: zipped_run(read_files() or {})),
+        text.DOWNLOAD_MODEL: (".safetensors", model),
+        text.DOWNLOAD_REPORT: (".html", report_page),
+        text.DOWNLOAD_FIGURE: ("-embedding.html", figure),
+        text.DOWNLOAD_CSV: (".csv", lambda: tables.embeddings_csv(run_history)),
+        text.DOWNLOAD_NPZ: (".npz", lambda: tables.embeddings_npz(run_history)),
+        text.DOWNLOAD_FRAMES: ("-pictures.npz", lambda: tables.frames_npz(run_history)),
+        text.DOWNLOAD_PROJECTOR: ("-tensorboard.zip", lambda: tables.tensorboard_zip(run_history)),
     }
     if experiment is None or info.message == NO_WEIGHTS:
-        del files[text.TAKE_MODEL]
+        del files[text.DOWNLOAD_MODEL]
     if experiment is not None:
-        files[text.TAKE_SCRIPT] = ("-pytorch.zip", lambda: script.script_zip(experiment))
+        files[text.DOWNLOAD_SCRIPT] = ("-pytorch.zip", lambda: script.script_zip(experiment))
     return files

@@ -21,9 +21,9 @@ ENDINGS = ["zip", "safetensors"]
 
 
 def section() -> None:
-    st.caption(text.BRING)
+    st.caption(text.IMPORT_INTRO)
     given = st.file_uploader(
-        text.CHOOSE, ENDINGS, accept_multiple_files=True, key="runs_brought", max_upload_size=MAX_PACKED // MB
+        text.CHOOSE, ENDINGS, accept_multiple_files=True, key="runs_import", max_upload_size=MAX_PACKED // MB
     )
     if not given:
         return
@@ -32,7 +32,7 @@ def section() -> None:
     if problem:
         st.error(escape_markdown(problem), icon=":material/error:")
         return
-    st.success(text.BROUGHT, icon=":material/check_circle:")
+    st.success(text.IMPORTED, icon=":material/check_circle:")
     if st.button(text.SHOW, type="primary", icon=":material/movie:"):
         table.show([run])
         st.rerun()

@@ -14,6 +14,7 @@ from pages.ui.runs import differences, downloads
 from pages.ui.runs.actions import open_in_train
 from pages.ui.runs.titles import title_of
 from pages.ui.session import session
+from pages.ui.session.chrome import TRAIN_PAGE
 from pages.ui.session.embedding_message import second_input
 from pages.ui.session.engine import engine, film_stem
 from pages.ui.session.loss_curves import axis_points, exact_arrays, has_arrived, is_waiting
@@ -75,7 +76,7 @@ def _playable(info: RunInfo) -> Playable | None:
         st.info((text.PAUSED if paused else text.STILL_RUNNING).format(name=name), icon=":material/info:")
         if session.is_owner(info) and st.button(text.WATCH, key=f"runs_watch_{info.id}", icon=":material/play_circle:"):
             open_in_train(info.id)
-            st.switch_page("pages/1_Train.py")
+            st.switch_page(TRAIN_PAGE)
         return None
     try:
         run_history, found = session.history_of_run(info.id), session.film_of_run(info.id)

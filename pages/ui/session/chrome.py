@@ -13,9 +13,11 @@ TITLE = "Siamese Playground"
 ICON = str(Path(__file__).with_name("icon.png"))
 IDEA = str(Path(__file__).with_name("idea.svg"))
 
+TRAIN_PAGE = "pages/1_Train.py"
+
 MENU = {
     "app.py": ("Home", ":material/home:"),
-    "pages/1_Train.py": ("Train", ":material/play_circle:"),
+    TRAIN_PAGE: ("Train", ":material/play_circle:"),
     "pages/2_Losses.py": ("Losses", ":material/show_chart:"),
     "pages/3_Data.py": ("Data", ":material/photo_library:"),
     "pages/4_Compare.py": ("Compare", ":material/compare:"),

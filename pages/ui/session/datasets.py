@@ -5,7 +5,7 @@ from __future__ import annotations
 from pages.ui.session.engine import downloads, uploads
 from pages.ui.session.session import of_browser, token
 from siamese_core.datasets import is_uploaded
-from siamese_core.engine.uploads.downloads import Downloads, Fetching
+from siamese_core.engine.uploads.downloads import DownloadProgress, Downloads
 from siamese_core.engine.uploads.uploads import Uploads
 
 # Uploaded sets
@@ -19,11 +19,11 @@ read_zip = of_browser(uploads, token, Uploads.read_zip)
 read_folder = of_browser(uploads, token, Uploads.read_folder)
 """Begin to read a folder of images of the server."""
 
-poll_reading = of_browser(uploads, token, Uploads.poll)
-"""Return what is being read, or was read last, as it is now."""
+poll_upload = of_browser(uploads, token, Uploads.poll)
+"""Return how far the upload of this browser is; None where there is none."""
 
-cancel_reading = of_browser(uploads, token, Uploads.cancel)
-"""Stop reading."""
+cancel_upload = of_browser(uploads, token, Uploads.cancel)
+"""Stop reading, and delete what was read."""
 
 make_dataset = of_browser(uploads, token, Uploads.prepare)
 """Return the key of a set made of the images that were read. Raises OSError."""
@@ -50,6 +50,6 @@ cancel_download = of_browser(downloads, token, Downloads.cancel)
 """Stop a download that this browser has started."""
 
 
-def may_cancel(download: Fetching) -> bool:
+def may_cancel(download: DownloadProgress) -> bool:
     """Return whether this browser has started it."""
     return download.owner == token()

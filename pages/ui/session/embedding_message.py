@@ -47,7 +47,7 @@ def message(
         "held_out": list(experiment.held_out),
         "sprite": shown.sprite,
         "text": text.EMBEDDING
-        | {"second": text.SECOND_POINT.format(view=_view(experiment))}
+        | {"second": text.SECOND_POINT.format(second_input=_second_input(experiment))}
         | ({"empty": layout.problem} if layout.problem else {}),
         "pair": pair,
     }
@@ -58,8 +58,8 @@ def message(
 
 def second_input(experiment: Experiment) -> str:
     """Return what tells first inputs from second ones, where there are such."""
-    return "" if experiment.branches == 1 else text.SECOND_INPUT.format(view=_view(experiment))
+    return "" if experiment.branches == 1 else text.SECOND_INPUT.format(second_input=_second_input(experiment))
 
 
-def _view(experiment: Experiment) -> str:
-    return text.SAME_VIEW if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].title.lower()
+def _second_input(experiment: Experiment) -> str:
+    return text.SAME_INPUT if experiment.view == "none" else INPUT_TRANSFORMS[experiment.view].title.lower()

@@ -55,12 +55,14 @@ def engine() -> Engine:
 
 @st.cache_resource(show_spinner=False)
 def evaluations() -> Evaluations:
+    """Return the evaluations, after the uploads: their process is told where the images lie."""
     uploads()
     return Evaluations()
 
 
 @st.cache_resource(show_spinner=False)
 def downloads() -> Downloads:
+    """Return the downloads of published datasets, which all browsers see."""
     return Downloads()
 
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import streamlit as st
 
 from pages.ui.session import datasets
+from pages.ui.session.chrome import TRAIN_PAGE
 from pages.ui.shims import address_sync, widgets
 from pages.ui.text import train as text
 from siamese_core.datasets import DATASETS, dataset_of
@@ -25,7 +26,7 @@ MORE = {
     "network": ("encoder", "embedding_dim", "output", "measure", "view", "shared", "second_encoder"),
     "training": ("learning_rate", "steps", "seed"),
 }
-PAGE, TRAIN_PAGE = "train", "pages/1_Train.py"
+PAGE = "train"
 
 DEVICE = "machine_device"
 
@@ -117,6 +118,7 @@ def _query(experiment: Experiment) -> dict[str, str]:
 
 
 def write_address(experiment: Experiment, device: str | None) -> None:
+    """Show an experiment in the address bar, and store it for the other pages, as `current_experiment`."""
     query = _query(experiment) | ({} if device is None else {"device": device})
     st.session_state["experiment"] = experiment
     address = urlencode(query)

@@ -117,6 +117,7 @@ def loss_and_dataset(experiment: Experiment) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def bundled(name: str) -> ModelFile:
+    """Return a model that comes with the app, by the name of its folder. Read once for all browsers."""
     data = (FOLDER / name / "model.safetensors").read_bytes()
     return ModelFile(read_model(data), data)
 
@@ -213,6 +214,7 @@ def title(file: ModelFile) -> str:
 
 
 def about(file: ModelFile) -> str:
+    """Return how a model was trained, the classes it never saw among that, in a sentence or two."""
     model = file.model
     words = text.ABOUT.format(**_trained_on(model), steps=f"{model.steps:,}", measure=model.measure.title)
     if model.has_images and model.experiment.held_out:
@@ -249,12 +251,14 @@ def threshold(file: ModelFile) -> Threshold | None:
 
 
 def save_threshold(file: ModelFile, chosen: Threshold) -> None:
+    """Note what this browser has chosen for a model, for every page; the newest of all browsers stay."""
     # Other browsers choose at the same moment.
     with _CHOOSING:
         remember(_thresholds(), (session.owner_hash(), file.key), chosen, MOST_THRESHOLDS)
 
 
 def save_button(file: ModelFile, chosen: Threshold | None) -> None:
+    """Offer a model as a file, with its threshold, where its images are here."""
     if file.model.has_images:
         model = replace(file.model, threshold=chosen)
         widgets.download(text.SAVE, lambda: packed(model), "model.safetensors", help=text.SAVE_HELP)

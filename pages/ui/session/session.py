@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
@@ -58,10 +58,11 @@ def of_browser(
 ) -> Callable[P, T]:
     """Return a method of what all browsers share for this browser: `owner`, its token or its hash, comes first."""
 
-    @wraps(method)
     def call(*args: P.args, **more: P.kwargs) -> T:
         return method(shared(), owner(), *args, **more)
 
+    # Not by `wraps`, of which `help` would show the first two arguments too.
+    call.__doc__ = method.__doc__
     return call
 
 

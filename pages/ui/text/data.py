@@ -21,7 +21,7 @@ COLOURS = {1: "grey", 3: "colour"}
 SOURCE = "**Source.** {source}\n\n**Licence.** {licence}"
 TRAIN_WITH = "Train with these images"
 
-OWN_INTRO = (
+UPLOAD_INTRO = (
     "Upload a **zip** with one folder for each class: a folder of pictures for each person, product or animal. "
     "PNG, JPEG, GIF, BMP and WebP; at most 50 MB, 2,000 pictures of 10 MB and 16 megapixels each. "
     "The pictures stay on this server, only you can use them, and they are deleted 30 minutes after you last did."
@@ -55,9 +55,9 @@ PREVIEW = "As the network will see them"
 COUNTS = {"class": "Class", "pictures": "Pictures"}
 USE = "Use these pictures"
 PREPARING = "Preparing…"
-OWN_TITLE = "{name}: {side} × {side}, {colour}; your {count:,} pictures in {classes} classes"
-OWN_NAME = "pictures"
-KEPT = "Ready to train on"
+UPLOAD_TITLE = "{name}: {side} × {side}, {colour}; your {count:,} pictures in {classes} classes"
+UPLOAD_NAME = "pictures"
+READY_SETS = "Ready to train on"
 TRAIN = "Train"
 DELETE = "Delete"
 TOO_LATE = "Too late: these pictures are deleted. Upload them again."
@@ -78,7 +78,7 @@ GET_SET = "**{title}** · {size}"
 GET_FACTS = "{classes} classes, {width} × {height} pixels, {colours}. Licence: {licence}."
 HERE = "on this machine"
 DOWNLOAD = "Download"
-FETCHED = "{done} of {total}"
+DOWNLOADED = "{done} of {total}"
 CANCELLED = "Cancelled: **Download** goes on where it stopped."
 
 OF_THE_RUN = "What step **{step}** of your run on {title} looks at, exactly as its sampler draws it."
@@ -113,11 +113,11 @@ SHOWN_OF = "Shown, and measured here, are the first {shown} of them."
 SECOND_INPUTS = "The same images as second inputs:"
 
 PLAIN = "**The image itself.** What the first input always sees."
-VIEWS_INTRO = (
+INPUT_TRANSFORMS_INTRO = (
     "**Two kinds of input.** The second image of a pair may be shown in another way than the first: a photo on one "
     "side, a sketch on the other. The network learns to bring both to the same place."
 )
-USE_VIEW = "Train against: {view}"
+USE_INPUT_TRANSFORM = "Train against: {input_transform}"
 SHARED_INTRO = (
     "**Shared or not?** A siamese network has one set of weights for both inputs, a pseudo-siamese one has two. "
     "Which is better for photos against sketches?"

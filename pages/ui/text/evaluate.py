@@ -127,8 +127,8 @@ CONFUSION = {
     "no_images": "No images",
     "label": "Class by class: the image's, and its nearest neighbour's",
 }
-SHEET_TITLE = "Queries and what they find"
-SHEET = "First column: the query. Then its {k} nearest test images; a red frame with a cut corner marks the wrong ones."
+GRID_TITLE = "Queries and what they find"
+GRID = "First column: the query. Then its {k} nearest test images; a red frame with a cut corner marks the wrong ones."
 QUERIES = "Queries"
 QUERY_KINDS = {"spread": "Some of every class", "worst": "Those that find least"}
 SEARCHED_WITH_BOTH = "With two kinds of input, each image is here twice: as a first input and as a second one."

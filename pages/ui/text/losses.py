@@ -35,8 +35,8 @@ RUN_NO_TRIPLETS = "Your latest run was not trained on triplets: train one with t
 RUN_NO_PICTURE = "The latest run has no picture yet: wait for its first one."
 
 PARAM = "{param} · {loss}"
-MINE = "Where am I? Lay the pairs of my latest run under the curves"
-MINE_OF = "Pairs of your latest run ({loss} on {dataset}, step {step}), by {measure}."
+SHOW_LATEST_RUN = "Where am I? Lay the pairs of my latest run under the curves"
+LATEST_RUN = "Pairs of your latest run ({loss} on {dataset}, step {step}), by {measure}."
 AXES = {
     "distance": "Distance d of the two embeddings",
     "similarity": "Similarity p (of a classifier: probability)",

@@ -97,9 +97,9 @@ EMBEDDING = {
     "help": "Drag, + and −: move and zoom · 0: all · n, p: next, previous point · Esc: unpin",
     "announce": "Image {index}, {name}. Nearest: {names}.",
 }
-SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({view})."
-SECOND_POINT = "second input: {view}"
-SAME_VIEW = "the same image"
+SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({second_input})."
+SECOND_POINT = "second input: {second_input}"
+SAME_INPUT = "the same image"
 FIRST_PICTURE = "The first picture is on its way."
 FIRST_STEP = "Training: the first step is on its way; large networks and other people's runs take a while."
 ANEW = "Lay out anew"
@@ -110,8 +110,8 @@ ANEW_HELP = (
 GET_FIRST = "These images are not on this machine: download them on the Data page, or choose another dataset."
 INTERRUPTED = "Interrupted at step {step:,} of {total:,}: {name}."
 GO_ON = "Go on"
-KEEP = "Save runs on these pictures"
-KEEP_HELP = (
+SAVE_RUN = "Save runs on these pictures"
+SAVE_RUN_HELP = (
     "Runs on your own pictures are saved only when you ask for it, small copies of the test pictures with them. When "
     "the pictures are gone, such a run can be replayed, but not gone on with."
 )

@@ -44,7 +44,9 @@ def page() -> None:
     with st.sidebar:
         experiment = experiment_form.controls()
         machine = _machine(asked)
-        keep = not is_uploaded(experiment.dataset) or widgets.toggle(text.KEEP, key="keep_own", help=text.KEEP_HELP)
+        save = not is_uploaded(experiment.dataset) or widgets.toggle(
+            text.SAVE_RUN, key="save_uploaded", help=text.SAVE_RUN_HELP
+        )
     devices = engine().devices
     not_the_first = devices and machine.device != next(iter(devices))
     # The first device goes without saying; what cannot be used stays, and is named.
@@ -52,7 +54,7 @@ def page() -> None:
     experiment_form.write_address(experiment, machine.device if not_the_first else unusable)
     if devices and unusable is not None:
         ignored = [*ignored, Ignored("device", unusable, text.MAY_BE.format(choices=", ".join(devices)))]
-    _buttons(run, experiment, machine, keep)
+    _buttons(run, experiment, machine, save)
     # One place, always there: the views below stay mounted, and a drag goes on, while notices come and go.
     with st.container():
         if ignored:
@@ -124,17 +126,17 @@ def _changed(run: RunView, experiment: Experiment, machine: Machine) -> bool:
     return replace(run.experiment, projection=experiment.projection) != experiment or not same_device
 
 
-def _buttons(run: RunView | None, experiment: Experiment, machine: Machine, keep: bool) -> None:
+def _buttons(run: RunView | None, experiment: Experiment, machine: Machine, save: bool) -> None:
     status = run.status if run else None
     going = status in ("running", "pausing")
     resting = status == "paused"
     second = "resume" if resting else "pause"
     run_id = run.id if run else ""
     with st.container(horizontal=True):
-        _button("train", "t", _train, run, experiment, machine, None, keep, kind="primary")
+        _button("train", "t", _train, run, experiment, machine, None, save, kind="primary")
         _button(second, "p", session.command_run, run_id, second, disabled=not (going or resting))
         if run is None or run.status in ("finished", "halted", "failed", "stopped"):
-            _button("step", "s", _train, run, experiment, machine, 1, keep)
+            _button("step", "s", _train, run, experiment, machine, 1, save)
         else:
             _button("step", "s", session.command_run, run_id, "step", disabled=not resting)
         _button("stop", "x", session.command_run, run_id, "stop", disabled=not (going or resting))
@@ -151,7 +153,7 @@ def _button(
     )  # fmt: skip
 
 
-def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, keep: bool) -> None:
+def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps: int | None, save: bool) -> None:
     begun = st.session_state.get("run")
     if begun and begun != (run.id if run is not None else None) and session.poll_run(begun):
         # Pressed twice, before the page has shown what the first press began.
@@ -159,7 +161,7 @@ def _train(run: RunView | None, experiment: Experiment, machine: Machine, steps:
     if run is not None and run.id == begun:
         # A run that another tab has started is left to it.
         _reset(run)
-    st.session_state["run"] = session.start_run(experiment, machine, steps=steps, save=keep)
+    st.session_state["run"] = session.start_run(experiment, machine, steps=steps, save=save)
 
 
 def _reset(run: RunView | None) -> None:

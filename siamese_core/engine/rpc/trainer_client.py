@@ -53,9 +53,9 @@ class TrainerClient(RpcClient):
             {name: tensors[name] for name in tensors if not name.startswith("optimiser.")},
         )
 
-    def transformed(self, view: str, images: np.ndarray) -> PendingReply:
+    def transformed(self, input_transform: str, images: np.ndarray) -> PendingReply:
         """Return `images`, uint8 (N, C, H, W), as second inputs see them."""
-        return self.call("view", {"view": view}, {"images": images})
+        return self.call("transform", {"input_transform": input_transform}, {"images": images})
 
     def augmented(self, chosen: tuple[str, ...], images: np.ndarray) -> PendingReply:
         """Return `images`, uint8 (N, C, H, W), as augmentations change them."""

@@ -51,9 +51,8 @@ class RunSaver:
         store: RunStore,
         transformed: Callable[[str, np.ndarray], np.ndarray],
         on_end: Callable[[RunInfo], None] = lambda info: None,
-        every: float = SAVE_EVERY,
     ) -> None:
-        self.store, self._transformed, self._on_end, self._every = store, transformed, on_end, every
+        self.store, self._transformed, self._on_end = store, transformed, on_end
         self._open: dict[str, _OpenRun] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -124,7 +123,7 @@ class RunSaver:
 
     def _add(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
         with self._lock:
-            writer = RunWriter(self.store.folder(info.id), info, self._transformed, self._every, saved=saved)
+            writer = RunWriter(self.store.folder(info.id), info, self._transformed, SAVE_EVERY, saved=saved)
             self.store.acquire(info.id)
             self._open[info.id] = _OpenRun(writer, lock)
 

@@ -21,6 +21,7 @@ class SweepRuns:
         self._nobody = secrets.token_urlsafe(24)
 
     def start_cell(self, owner: str, experiment: Experiment, machine: Machine, sweep: str) -> str:
+        """Begin a run of a sweep, and return its id."""
         return self._engine.start(self._nobody, experiment, machine, background=True, sweep=sweep, owner_hash=owner)
 
     def resume_cell(self, owner: str, run: str) -> bool:
@@ -32,9 +33,11 @@ class SweepRuns:
         return True
 
     def stop_cell(self, run: str) -> None:
+        """End a run after its step; what it has come to stays."""
         self._engine.command(self._nobody, run, "stop")
 
     def forget_cell(self, owner: str, run: str) -> None:
+        """Stop a run, and delete what is saved of it as soon as nobody writes it."""
         self._engine.discard(self._nobody, run)
         self._engine.store.delete_when_idle(owner, run)
 

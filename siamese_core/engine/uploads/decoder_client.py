@@ -25,6 +25,9 @@ IN_FLIGHT = 8
 BYTES_IN_FLIGHT = MAX_BYTES
 """No further file is sent ahead while these are on the way: eight large ones would only fill memory."""
 
+FILE_SECONDS = 10.0
+"""A file that takes longer is refused."""
+
 START_SECONDS = 60.0
 """The decoder's start is not counted against the first file."""
 
@@ -47,14 +50,14 @@ class _Request:
 class Decoder:
     """Opens images in a process of its own, which starts with the first one; any number of threads may ask.
 
-    A file that takes longer than `seconds`, or under which the process dies, is refused; the others go to a new one.
+    A file that takes longer than `FILE_SECONDS`, or under which the process dies, is refused; the others go to a new
+    one.
     """
 
-    def __init__(self, seconds: float = 10.0) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         # The oldest first: the process works on that one.
-        self._asked: list[_Request] = []
+        self._open: list[_Request] = []
         self.child: Child | None = None
         self._client: RpcClient | None = None
         self._ready = False
@@ -62,7 +65,7 @@ class Decoder:
 
     def square(self, data: bytes, size: int) -> Square:
         """Return the image's largest centred square, `size` pixels a side. Raises ImageRejected."""
-        outcome = self._outcome(self._ask(data, size))
+        outcome = self._outcome(self._request(data, size))
         if isinstance(outcome, ImageRejected):
             raise outcome
         return outcome
@@ -71,7 +74,7 @@ class Decoder:
         """Yield what `square` returns or raises for each file, in order, several files being on the way at a time."""
         ahead: deque[_Request] = deque()
         for data in files:
-            ahead.append(self._ask(data, size))
+            ahead.append(self._request(data, size))
             while len(ahead) >= IN_FLIGHT or sum(len(request.data) for request in ahead) > BYTES_IN_FLIGHT:
                 yield self._outcome(ahead.popleft())
         while ahead:
@@ -81,22 +84,22 @@ class Decoder:
         """End the process; files that somebody still waits for are refused."""
         with self._changed:
             child, self.child, self._client = self.child, None, None
-            while self._asked:
-                self._settle(self._asked[0], ImageRejected("broke_the_decoder"))
+            while self._open:
+                self._finish(self._open[0], ImageRejected("broke_the_decoder"))
             self._changed.notify_all()
         if child:
             child.close()
 
-    def _ask(self, data: bytes, size: int) -> _Request:
+    def _request(self, data: bytes, size: int) -> _Request:
         try:
             check_length(data)
         except ImageRejected as rejected:
             return _Request(b"", size, rejected)
         request = _Request(data, size)
         with self._changed:
-            if not self._asked:
+            if not self._open:
                 self._since = time.monotonic()
-            self._asked.append(request)
+            self._open.append(request)
             if self._client is None:
                 self._start()
             else:
@@ -107,7 +110,7 @@ class Decoder:
         """Wait; whoever waits watches over the file that the process works on, which may be another one."""
         with self._changed:
             while request.outcome is None:
-                left = self._since + (self._seconds if self._ready else START_SECONDS) - time.monotonic()
+                left = self._since + (FILE_SECONDS if self._ready else START_SECONDS) - time.monotonic()
                 if left > 0:
                     self._changed.wait(left)
                 else:
@@ -125,12 +128,12 @@ class Decoder:
             # It opens what strangers send: it is not told where everybody's pictures lie.
             {name: value for name, value in os.environ.items() if name != FOLDER},
         )
-        for request in self._asked:
+        for request in self._open:
             self._send(client, request)
 
     def _send(self, client: RpcClient, request: _Request) -> None:
         reply = client.call("square", {"size": request.size}, {"file": np.frombuffer(request.data, np.uint8)})
-        reply.add_done_callback(lambda reply: self._settle(request, _read(reply.result())))
+        reply.add_done_callback(lambda reply: self._finish(request, _read(reply.result())))
 
     def _on_message(self, client: RpcClient, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._changed:
@@ -152,15 +155,15 @@ class Decoder:
             # Not here: it waits for the thread that hands us messages, and that one may wait for our lock.
             threading.Thread(target=self.child.close, daemon=True).start()
             self.child = self._client = None
-        if self._asked:
-            self._settle(self._asked[0], ImageRejected(reason))
-        if self._asked:
+        if self._open:
+            self._finish(self._open[0], ImageRejected(reason))
+        if self._open:
             self._start()
         self._changed.notify_all()
 
-    def _settle(self, request: _Request, outcome: Square | ImageRejected) -> None:
+    def _finish(self, request: _Request, outcome: Square | ImageRejected) -> None:
         """Note what came of a file; the next one's time begins."""
-        self._asked.remove(request)
+        self._open.remove(request)
         request.outcome = outcome
         self._since = time.monotonic()
 

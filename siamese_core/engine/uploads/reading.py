@@ -29,7 +29,7 @@ Status = Literal["reading", "ready", "failed", "cancelled"]
 
 
 @dataclass
-class Reading:
+class UploadProgress:
     """An upload that is being read, or has been.
 
     `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
@@ -50,7 +50,7 @@ class Reading:
     message: str = ""
     pictures: Pictures | None = None
 
-    def view(self) -> Reading:
+    def view(self) -> UploadProgress:
         """Return the upload as it is now, which does not change any more."""
         return replace(self, skipped=self.skipped.copy(), refused=self.refused.copy())
 
@@ -59,43 +59,43 @@ Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
 """Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
 
 
-def read(job: Reading, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
-    """Return the pictures of a job, mapped from its raw file; None where it was cancelled meanwhile.
+def read(upload: UploadProgress, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
+    """Return the pictures of a upload, mapped from its raw file; None where it was cancelled meanwhile.
 
     Raises archives.ArchiveRejected, uploaded.TooFew, OSError, and Rejected where they keep the decoder from others.
     """
-    job.total, given = source(job.skipped)
+    upload.total, given = source(upload.skipped)
     waiting: deque[str] = deque()
     labels: list[int] = []
     indices: dict[str, int] = {}
 
     def contents() -> Iterator[bytes]:
         for picture in given:
-            if job.status != "reading":
+            if upload.status != "reading":
                 return
             waiting.append(picture.label)
             yield picture.data
 
     with raw.open("wb") as file:
         for square in decoder.squares(contents(), RAW_SIDE):
-            if job.status != "reading":
+            if upload.status != "reading":
                 return None
             label = waiting.popleft()
-            job.done += 1
+            upload.done += 1
             if isinstance(square, ImageRejected):
-                job.refused[square.reason] += 1
-                if sum(job.refused[reason] for reason in HARD) > MOST_HARD:
+                upload.refused[square.reason] += 1
+                if sum(upload.refused[reason] for reason in HARD) > MOST_HARD:
                     raise Rejected(TOO_HARD)
                 continue
             # The process that made it opens what strangers send.
             assert square.pixels.shape == (3, RAW_SIDE, RAW_SIDE)
-            job.first_frames += square.first_frame_only
+            upload.first_frames += square.first_frame_only
             labels.append(indices.setdefault(label, len(indices)))
             file.write(square.pixels.tobytes())
-    return _pictures(job, raw, np.array(labels, np.int64), list(indices))
+    return _pictures(upload, raw, np.array(labels, np.int64), list(indices))
 
 
-def _pictures(job: Reading, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
+def _pictures(upload: UploadProgress, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
     """Return them with classes in alphabetical order, "person 2" before "person 10"."""
     order = sorted(range(len(names)), key=lambda index: archives.natural_key(names[index]))
     number = np.empty(len(names), np.int64)
@@ -104,7 +104,7 @@ def _pictures(job: Reading, raw: Path, labels: np.ndarray, names: list[str]) -> 
     paired = uploaded.without_singletons(pictures)
     if paired is pictures:
         return pictures
-    job.alone = len(labels) - len(paired.labels)
+    upload.alone = len(labels) - len(paired.labels)
     raw.write_bytes(paired.pixels.tobytes())
     return replace(paired, pixels=_pixels(raw, len(paired.labels)))
 

@@ -22,7 +22,7 @@ from typing import BinaryIO
 from siamese_core.datasets import uploaded
 from siamese_core.engine.repeating import repeat
 from siamese_core.engine.uploads.decoder_client import Decoder, Square
-from siamese_core.engine.uploads.reading import Reading, Source, Status, read
+from siamese_core.engine.uploads.reading import Source, Status, UploadProgress, read
 from siamese_core.errors import Rejected, reason
 from siamese_core.formats import archives
 from siamese_core.formats.files import size_of
@@ -71,7 +71,7 @@ class Uploads:
         self._closed = threading.Event()
         self._on_gone, self._clock = on_gone, clock
         self._lock = threading.RLock()
-        self._jobs: dict[str, Reading] = {}
+        self._uploads: dict[str, UploadProgress] = {}
         self._sets: list[_UploadedSet] = []
         self._decoder = Decoder()
         self.folder = make_folder()
@@ -98,28 +98,28 @@ class Uploads:
         """Yield what `square` returns or raises for each of many files, in their order."""
         return self._decoder.squares(files, uploaded.RAW_SIDE)
 
-    def poll(self, owner: str) -> Reading | None:
+    def poll(self, owner: str) -> UploadProgress | None:
         """Return how far the owner's upload is; None where nothing is read."""
         with self._lock:
-            job = self._jobs.get(owner)
-            if job is None:
+            upload = self._uploads.get(owner)
+            if upload is None:
                 return None
-            job.seen_at = self._clock()
-            return job.view()
+            upload.seen_at = self._clock()
+            return upload.view()
 
     def cancel(self, owner: str) -> None:
         """Stop reading, and delete what was read."""
         with self._lock:
-            job = self._jobs.pop(owner, None)
-            if job is not None:
-                job.status = "cancelled"
-                self._raw(job).unlink(missing_ok=True)
+            upload = self._uploads.pop(owner, None)
+            if upload is not None:
+                upload.status = "cancelled"
+                self._raw(upload).unlink(missing_ok=True)
 
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
         """Make a set to train on of what was read, and return its key. Raises OSError on a full disk."""
-        reading = self.poll(owner)
-        assert reading is not None and reading.pictures is not None, "only what was read can be prepared"
-        pictures = reading.pictures
+        upload = self.poll(owner)
+        assert upload is not None and upload.pictures is not None, "only what was read can be prepared"
+        pictures = upload.pictures
         self._check_room()
         images = uploaded.prepare(pictures, side, colour, test_percent)
         key = uploaded.save(title, pictures.classes, images)
@@ -167,9 +167,9 @@ class Uploads:
     def sweep_expired(self) -> None:
         """Delete what nobody has used for `FORGET_AFTER` seconds. Called every few seconds."""
         with self._lock:
-            for job in list(self._jobs.values()):
-                if self._clock() - job.seen_at > FORGET_AFTER:
-                    self.cancel(job.owner)
+            for upload in list(self._uploads.values()):
+                if self._clock() - upload.seen_at > FORGET_AFTER:
+                    self.cancel(upload.owner)
             for found in list(self._sets):
                 deleted = found.deleted_at is not None and self._clock() - found.deleted_at > UNDO_FOR
                 if deleted or self._clock() - found.seen_at > FORGET_AFTER:
@@ -179,7 +179,7 @@ class Uploads:
         """Stop reading, and delete everything."""
         self._closed.set()
         with self._lock:
-            for owner in list(self._jobs):
+            for owner in list(self._uploads):
                 self.cancel(owner)
         # Then: who still reads would begin a new process.
         self._decoder.close()
@@ -197,32 +197,32 @@ class Uploads:
     def _start(self, owner: str, source: Source) -> None:
         with self._lock:
             self.cancel(owner)
-            job = self._jobs[owner] = Reading(secrets.token_hex(12), owner, self._clock())
-        threading.Thread(target=self._read, args=(job, source), name="reading", daemon=True).start()
+            upload = self._uploads[owner] = UploadProgress(secrets.token_hex(12), owner, self._clock())
+        threading.Thread(target=self._read, args=(upload, source), name="reading", daemon=True).start()
 
-    def _read(self, job: Reading, source: Source) -> None:
+    def _read(self, upload: UploadProgress, source: Source) -> None:
         try:
             self._check_room()
-            pictures = read(job, source, self._decoder, self._raw(job))
+            pictures = read(upload, source, self._decoder, self._raw(upload))
         except Rejected as error:
-            self._end(job, "failed", str(error))
+            self._end(upload, "failed", str(error))
         except OSError as error:
-            self._end(job, "failed", DISK_FULL.format(reason=reason(error)))
+            self._end(upload, "failed", DISK_FULL.format(reason=reason(error)))
         except Exception as error:
             # Whatever it is, the page must not wait for ever.
-            self._end(job, "failed", OUR_ERROR.format(name=type(error).__name__))
+            self._end(upload, "failed", OUR_ERROR.format(name=type(error).__name__))
             raise
         else:
             with self._lock:
-                job.pictures = pictures
-            self._end(job, "ready", "")
+                upload.pictures = pictures
+            self._end(upload, "ready", "")
 
-    def _end(self, job: Reading, status: Status, message: str) -> None:
+    def _end(self, upload: UploadProgress, status: Status, message: str) -> None:
         with self._lock:
-            if job.status == "reading":
-                job.status, job.message = status, message
-            if job.status != "ready":
-                self._raw(job).unlink(missing_ok=True)
+            if upload.status == "reading":
+                upload.status, upload.message = status, message
+            if upload.status != "ready":
+                self._raw(upload).unlink(missing_ok=True)
 
     def _check_room(self) -> None:
         """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
@@ -230,8 +230,8 @@ class Uploads:
         if sum(map(size_of, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")
 
-    def _raw(self, job: Reading) -> Path:
-        return self.folder / f"{job.id}.raw"
+    def _raw(self, upload: UploadProgress) -> Path:
+        return self.folder / f"{upload.id}.raw"
 
     def _sweep(self) -> None:
         self.sweep_expired()

@@ -241,12 +241,17 @@ def _augmented(images: np.ndarray, chosen: tuple[str, ...]) -> np.ndarray:
     return changed
 
 
+def _transformed(images: np.ndarray, input_transform: str) -> np.ndarray:
+    second: np.ndarray = INPUT_TRANSFORMS[input_transform].fn(torch.tensor(images)).numpy()
+    return second
+
+
 HANDLERS: dict[str, Handler] = {
     "curve": lambda meta, arrays: drawn(meta["loss"], meta["params"], arrays["at"]),
     "next_step": lambda meta, arrays: next_step(
         _experiment(meta["query"]), TrainingState(meta["step"], arrays) if arrays else None, meta["ahead"]
     ),
-    "view": lambda meta, arrays: {"images": INPUT_TRANSFORMS[meta["view"]].fn(torch.tensor(arrays["images"])).numpy()},
+    "transform": lambda meta, arrays: {"images": _transformed(arrays["images"], meta["input_transform"])},
     "augment": lambda meta, arrays: {"images": _augmented(arrays["images"], tuple(meta["chosen"]))},
     "pairs": lambda meta, arrays: pairs_by(meta["measure"], arrays["embeddings"], arrays["labels"], meta["branches"]),
 }

@@ -1,7 +1,7 @@
 """An experiment as a PyTorch script that stands alone, with its images: what is exported is what is trained.
 
-Encoder, distance, loss, sampling, mining, views and weights are our source; the loop around them is written for the
-script. One thread of a CPU gives the same bits as `train`.
+Encoder, distance, loss, sampling, mining, input transforms and weights are our source; the loop around them is written
+for the script. One thread of a CPU gives the same bits as `train`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A clock that the test moves, a disk that it fills, and a keeping that ends with it."""
+"""A clock that the test moves, a disk that it fills, and a saver that ends with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from siamese_core.engine.storage import saver as keeping_module
+from siamese_core.engine.storage import saver as saver_module
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
@@ -20,7 +20,8 @@ from tests.support.runs import EVERY, Clock, Disk, eval_images, transformed
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(keeping_module, "RunWriter", partial(RunWriter, clock=clock))
+    monkeypatch.setattr(saver_module, "SAVE_EVERY", EVERY)
+    monkeypatch.setattr(saver_module, "RunWriter", partial(RunWriter, clock=clock))
     # Digits need scikit-learn, and no test here reads their images.
     monkeypatch.setattr(writer, "eval_images_of", lambda *_: eval_images())
     return clock
@@ -43,6 +44,6 @@ def ended() -> list[RunInfo]:
 
 @pytest.fixture
 def saver(store: RunStore, clock: Clock, ended: list[RunInfo]) -> Iterator[RunSaver]:
-    saver = RunSaver(store, transformed, ended.append, EVERY)
+    saver = RunSaver(store, transformed, ended.append)
     yield saver
     saver.close()

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def saver(store: RunStore) -> Iterator[RunSaver]:
-    saver = RunSaver(store, lambda view, images: images)
+    saver = RunSaver(store, lambda input_transform, images: images)
     yield saver
     saver.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from siamese_core.engine.storage import saver as saver_module
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs import writer
@@ -140,10 +141,11 @@ def little_room(folder: Path, results: Connection) -> None:
     """In a process that may write no file of more than a hundred bytes, and then may."""
     import resource
 
+    saver_module.SAVE_EVERY = 0.0
     writer.eval_images_of = lambda *_: eval_images()  # type: ignore[assignment]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    saver = RunSaver(RunStore(folder), transformed, every=0.0)
+    saver = RunSaver(RunStore(folder), transformed)
     begin(saver)
     saver.state("run", saved_at(1))
     results.send(until(lambda: saver.problem("run"), "the problem"))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_core.engine.uploads import decoder_client
 from siamese_core.engine.uploads.decoder_client import BYTES_IN_FLIGHT, Decoder, Square
 from siamese_core.formats.images import REASONS, ImageRejected, decode, square
 from tests.fuzz.images import MOST_MEMORY, forget_the_peak, megabytes
@@ -36,12 +37,13 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture
-def make_decoder() -> Iterator[Callable[[float], Decoder]]:
+def make_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Decoder]]:
     """Decoders that a test may break."""
     made: list[Decoder] = []
 
     def make(seconds: float) -> Decoder:
-        made.append(Decoder(seconds))
+        monkeypatch.setattr(decoder_client, "FILE_SECONDS", seconds)
+        made.append(Decoder())
         return made[-1]
 
     yield make
@@ -148,7 +150,7 @@ def test_a_file_under_which_the_process_dies_is_refused_and_the_others_are_opene
     outcomes = decoder.squares([scan_bomb(), DOTS[5], DOTS[6]], 2)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(lambda: [value(outcome) for outcome in outcomes])
-        until(lambda: decoder._asked, "the bomb to be sent")
+        until(lambda: decoder._open, "the bomb to be sent")
         os.kill(first, signal.SIGKILL)
         assert found.result() == ["broke_the_decoder", 5, 6]
     assert decoder.child is not None and decoder.child.pid != first
@@ -169,7 +171,7 @@ def test_closing_refuses_what_is_waited_for_and_ends_the_process(make_decoder: C
     decoder.square(DOTS[0], 2)
     with ThreadPoolExecutor(1) as pool:
         waited = pool.submit(reason, decoder, scan_bomb())
-        until(lambda: decoder._asked, "the bomb to be sent")
+        until(lambda: decoder._open, "the bomb to be sent")
         decoder.close()
         assert waited.result() == "broke_the_decoder"
     assert decoder.child is None

@@ -65,14 +65,14 @@ def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]
 
 def test_a_zip_of_class_folders_is_ready_with_its_pictures_and_classes(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ben=2, Anna=3))
-    reading = until_read(uploads)
-    assert (reading.status, reading.done, reading.total, reading.message) == ("ready", 5, 5, "")
-    assert (reading.skipped, reading.refused, reading.first_frames) == ({}, {}, 0)
-    assert reading.pictures is not None
-    assert reading.pictures.classes == ("Anna", "Ben")
-    assert reading.pictures.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
-    assert reading.pictures.pixels.dtype == np.uint8 and reading.pictures.labels.dtype == np.int64
-    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+    upload = until_read(uploads)
+    assert (upload.status, upload.done, upload.total, upload.message) == ("ready", 5, 5, "")
+    assert (upload.skipped, upload.refused, upload.first_frames) == ({}, {}, 0)
+    assert upload.pictures is not None
+    assert upload.pictures.classes == ("Anna", "Ben")
+    assert upload.pictures.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
+    assert upload.pictures.pixels.dtype == np.uint8 and upload.pictures.labels.dtype == np.int64
+    assert dict(zip(names(upload.pictures.pixels), upload.pictures.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0, 4: 0,
     }  # fmt: skip
 
@@ -91,38 +91,38 @@ def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(upl
         File("Ben/moving.gif", animated_png(3)), Anna=2, Ben=2,
     )  # fmt: skip
     uploads.read_zip(ANN, file)
-    reading = until_read(uploads)
-    assert reading.status == "ready" and reading.pictures is not None
-    assert reading.skipped == {"hidden": 2, "ending": 1, "no_folder": 1}
-    assert reading.refused == {"not_an_image": 2, "empty": 1}
-    assert reading.first_frames == 1
-    assert (reading.done, reading.total) == (8, 8), "pictures and what claimed to be one"
-    assert names(reading.pictures.pixels) == [0, 1, 2, 3, 7]
-    assert reading.pictures.classes == ("Anna", "Ben"), "Eva has no picture"
+    upload = until_read(uploads)
+    assert upload.status == "ready" and upload.pictures is not None
+    assert upload.skipped == {"hidden": 2, "ending": 1, "no_folder": 1}
+    assert upload.refused == {"not_an_image": 2, "empty": 1}
+    assert upload.first_frames == 1
+    assert (upload.done, upload.total) == (8, 8), "pictures and what claimed to be one"
+    assert names(upload.pictures.pixels) == [0, 1, 2, 3, 7]
+    assert upload.pictures.classes == ("Anna", "Ben"), "Eva has no picture"
 
 
 def test_too_few_pictures_are_a_failure_with_its_counts(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("Ben/a.png", b"no picture"), Anna=2, Ben=1))
-    reading = until_read(uploads)
-    assert (reading.status, reading.pictures, reading.refused) == ("failed", None, {"not_an_image": 1})
-    assert reading.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
+    upload = until_read(uploads)
+    assert (upload.status, upload.pictures, upload.refused) == ("failed", None, {"not_an_image": 1})
+    assert upload.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
     assert files(uploads) == []
 
 
 def test_the_only_picture_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ann=2, Ben=1, Cid=2))
-    reading = until_read(uploads)
-    assert (reading.status, reading.alone) == ("ready", 1)
-    assert reading.pictures is not None
-    assert reading.pictures.classes == ("Ann", "Cid")
-    assert names(reading.pictures.pixels) == [0, 1, 3, 4]
+    upload = until_read(uploads)
+    assert (upload.status, upload.alone) == ("ready", 1)
+    assert upload.pictures is not None
+    assert upload.pictures.classes == ("Ann", "Cid")
+    assert names(upload.pictures.pixels) == [0, 1, 3, 4]
 
 
 def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("readme.txt")))
-    reading = until_read(uploads)
-    assert (reading.status, reading.total, reading.skipped) == ("failed", 0, {"ending": 1})
-    assert reading.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 0:")
+    upload = until_read(uploads)
+    assert (upload.status, upload.total, upload.skipped) == ("failed", 0, {"ending": 1})
+    assert upload.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 0:")
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_a_hostile_zip_fails_with_its_message_and_the_next_upload_works(uploads:
     case = CASES[name]
     assert case.reason is not None
     uploads.read_zip(ANN, io.BytesIO(case.make()))
-    reading = until_read(uploads)
-    assert (reading.status, reading.message) == ("failed", archives.REASONS[case.reason])
-    assert reading.pictures is None and files(uploads) == []
+    upload = until_read(uploads)
+    assert (upload.status, upload.message) == ("failed", archives.REASONS[case.reason])
+    assert upload.pictures is None and files(uploads) == []
     assert len(read(uploads).labels) == 4
 
 
@@ -144,11 +144,11 @@ def test_a_folder_of_the_server_is_read_like_a_zip(uploads: Uploads, tmp_path: P
         (tmp_path / path).write_bytes(dot(place))
     (tmp_path / "faces" / "notes.txt").write_bytes(b"")
     uploads.read_folder(ANN, tmp_path, "faces")
-    reading = until_read(uploads)
-    assert reading.status == "ready" and reading.pictures is not None
-    assert (reading.done, reading.total, reading.skipped) == (4, 0, {"ending": 1}), "nobody knew how many"
-    assert reading.pictures.classes == ("Anna", "Ben")
-    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+    upload = until_read(uploads)
+    assert upload.status == "ready" and upload.pictures is not None
+    assert (upload.done, upload.total, upload.skipped) == (4, 0, {"ending": 1}), "nobody knew how many"
+    assert upload.pictures.classes == ("Anna", "Ben")
+    assert dict(zip(names(upload.pictures.pixels), upload.pictures.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0,
     }  # fmt: skip
 
@@ -158,8 +158,8 @@ def test_a_folder_that_is_not_in_the_list_is_refused(uploads: Uploads, tmp_path:
     (tmp_path / "root" / "faces").mkdir(parents=True)
     (tmp_path / "secret").mkdir()
     uploads.read_folder(ANN, tmp_path / "root", name)
-    reading = until_read(uploads)
-    assert (reading.status, reading.message) == ("failed", archives.REASONS["folder"])
+    upload = until_read(uploads)
+    assert (upload.status, upload.message) == ("failed", archives.REASONS["folder"])
 
 
 def test_nothing_was_read_at_first(uploads: Uploads) -> None:
@@ -187,9 +187,9 @@ def test_a_full_disk_while_reading_is_one_message(uploads: Uploads, monkeypatch:
     with monkeypatch.context() as full:
         full.setattr(Path, "open", on_a_full_disk)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
-        reading = until_read(uploads)
-    assert (reading.status, reading.pictures, files(uploads)) == ("failed", None, [])
-    assert reading.message == (
+        upload = until_read(uploads)
+    assert (upload.status, upload.pictures, files(uploads)) == ("failed", None, [])
+    assert upload.message == (
         "The server has no room for these pictures (No space left on device). Try fewer or wait until others are done."
     )
     assert len(read(uploads).labels) == 4
@@ -218,10 +218,10 @@ def test_an_error_of_ours_ends_the_reading_with_a_message(uploads: Uploads, monk
     with monkeypatch.context() as patch:
         patch.setattr(archives, "pictures", broken)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
-        reading = until_read(uploads)
+        upload = until_read(uploads)
         until_nobody_reads()
-    assert (reading.status, files(uploads)) == ("failed", [])
-    assert reading.message == (
+    assert (upload.status, files(uploads)) == ("failed", [])
+    assert upload.message == (
         "Reading stopped by an error of ours (ZeroDivisionError). Upload the pictures again."
     )  # fmt: skip
     assert len(read(uploads).labels) == 4
@@ -246,9 +246,9 @@ def test_the_directory_of_a_zip_is_read_once(uploads: Uploads, monkeypatch: pyte
 def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
-        reading = until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3 and r, "three pictures")
-        assert (reading.status, reading.total, reading.pictures) == ("reading", 20, None)
-        assert files(uploads) == [f"{reading.id}.raw"]
+        upload = until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3 and r, "three pictures")
+        assert (upload.status, upload.total, upload.pictures) == ("reading", 20, None)
+        assert files(uploads) == [f"{upload.id}.raw"]
         uploads.cancel(ANN)
         assert uploads.poll(ANN) is None and files(uploads) == []
     assert uploads.poll(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
@@ -295,10 +295,10 @@ def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monke
     with held(monkeypatch, after=4):
         uploads.read_zip(ANN, a_zip(Anna=3, Ben=3))
         assert read(uploads, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
-    reading = uploads.poll(ANN)
-    assert reading is not None and reading.pictures is not None
-    assert (reading.status, reading.done, reading.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
-    assert files(uploads) == [f"{reading.id}.raw"]
+    upload = uploads.poll(ANN)
+    assert upload is not None and upload.pictures is not None
+    assert (upload.status, upload.done, upload.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
+    assert files(uploads) == [f"{upload.id}.raw"]
 
 
 def test_a_file_that_goes_while_the_room_is_measured_is_no_full_disk(

@@ -27,10 +27,10 @@ def uploads() -> Iterator[Uploads]:
 
 def message_of(uploads: Uploads, packed: bytes) -> str:
     uploads.read_zip(ANN, io.BytesIO(packed))
-    reading = until_read(uploads)
-    assert reading.status == "failed"
-    assert reading.message[0].isupper() and reading.message[-1] == "." and "\n" not in reading.message
-    return reading.message
+    upload = until_read(uploads)
+    assert upload.status == "failed"
+    assert upload.message[0].isupper() and upload.message[-1] == "." and "\n" not in upload.message
+    return upload.message
 
 
 def assert_the_next_upload_works(uploads: Uploads) -> None:
@@ -57,12 +57,12 @@ def test_hostile_pictures_are_counted_by_their_reason_beside_good_ones(uploads: 
     refused = {name: (data, reason) for name, (data, reason) in corpus().items() if reason in COUNTED}
     hostile = [File(f"Eva/{name}.png", data) for name, (data, _) in refused.items()]
     uploads.read_zip(ANN, a_zip(*hostile, Anna=2, Ben=2))
-    reading = until_read(uploads)
-    assert reading.status == "ready", reading.message
-    assert reading.pictures is not None
-    assert reading.pictures.classes == ("Anna", "Ben")
+    upload = until_read(uploads)
+    assert upload.status == "ready", upload.message
+    assert upload.pictures is not None
+    assert upload.pictures.classes == ("Anna", "Ben")
     reasons = [reason for _, reason in refused.values()]
-    assert reading.refused == {reason: reasons.count(reason) for reason in set(reasons)}
+    assert upload.refused == {reason: reasons.count(reason) for reason in set(reasons)}
     assert len(reasons) > 50
     uploads.cancel(ANN)
     assert files(uploads) == []

@@ -77,10 +77,10 @@ def test_two_owners_read_at_the_same_time(uploads: Uploads, monkeypatch: pytest.
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
         until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3, "three pictures")
         assert read(uploads, BEN, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
-        reading = uploads.poll(ANN)
-        assert reading is not None and (reading.status, reading.done) == ("reading", 3)
-    reading = until_read(uploads)
-    assert reading.pictures is not None and names(reading.pictures.pixels) == list(range(20))
+        upload = uploads.poll(ANN)
+        assert upload is not None and (upload.status, upload.done) == ("reading", 3)
+    upload = until_read(uploads)
+    assert upload.pictures is not None and names(upload.pictures.pixels) == list(range(20))
 
 
 def test_the_same_pictures_of_two_owners_are_one_set_until_the_last_deletes_it(

@@ -75,10 +75,10 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{loss}-random-flipped", {"loss": loss, "labels": "flipped", "sampling": "random_pairs"}
         yield f"{loss}-hardest-flipped", {"loss": loss, "miner": "hardest", "labels": "flipped"}
         yield f"{loss}-miner-random", {"loss": loss, "miner": "random"}
-    for view in ("none", *INPUT_TRANSFORMS):
-        yield f"{view}-not-shared", {"view": view, "shared": False}
-        if view not in ("none", "edges"):
-            yield f"{view}-shared", {"view": view}
+    for transform in ("none", *INPUT_TRANSFORMS):
+        yield f"{transform}-not-shared", {"view": transform, "shared": False}
+        if transform not in ("none", "edges"):
+            yield f"{transform}-shared", {"view": transform}
     for loss in ("triplet", "softmax", "nt_xent"):
         two = {"view": "rotated", "shared": False, "second_encoder": "conv"}
         yield f"{loss}-two-encoders", {"loss": loss, "sampling": "random_pairs", **two}

@@ -50,7 +50,7 @@ small { font-size: 11px; color: var(--soft); }
 .near small { font-size: 10.5px; font-variant-numeric: tabular-nums; margin-top: auto; }
 .thumb { border: 2px solid; border-radius: 4px; image-rendering: pixelated; display: grid; place-items: center;
   flex: none; background-clip: padding-box; }
-.said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.announcer { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 [hidden] { display: none !important; }
 @container (max-width: 480px) {
   .stage { aspect-ratio: 1; }
@@ -69,7 +69,7 @@ export const HTML = `<style>${STYLE}</style>
     ${icon("reset", "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4")}</span></div>
 <div class="stage"><canvas tabindex="0" role="application"></canvas><div class="hint" hidden></div>
   <div class="help" aria-hidden="true"></div><div class="tip" aria-hidden="true" hidden></div></div>
-<div class="legend" role="group"></div><div class="said" role="status"></div>`;
+<div class="legend" role="group"></div><div class="announcer" role="status"></div>`;
 
 // One image out of the atlas, enlarged without blur; the class's marker where there are no images.
 export function thumb(view, i, size) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,11 @@ class _Pending(Exception):
 
 
 @lru_cache(maxsize=16)
-def _published(record: Dataset, view: str, branches: int) -> EvalSprites:
+def _published(record: Dataset, input_transform: str, branches: int) -> EvalSprites:
     """Raises `_Pending`, which is not cached."""
-    found = eval_images_of(record, view, branches, lambda view, images: _transformed(record, view, images), LARGEST)
+    found = eval_images_of(record, input_transform, branches, partial(_transformed, record), LARGEST)
     sprite = publish_sprite(sprites_stem(record.key), found.thumbnails)
-    return EvalSprites(f"{record.key} {view} {branches}", list(record.classes), found.labels, sprite)
+    return EvalSprites(f"{record.key} {input_transform} {branches}", list(record.classes), found.labels, sprite)
 
 
 def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
@@ -64,9 +64,11 @@ def publish_sprite(stem: str, thumbnails: np.ndarray) -> dict[str, Any]:
     return {"url": url, "columns": COLUMNS, "width": width, "height": height}
 
 
-def _transformed(record: Dataset, view: str, images: np.ndarray) -> np.ndarray:
+def _transformed(record: Dataset, input_transform: str, images: np.ndarray) -> np.ndarray:
     """Requested of the worker: the server has no torch."""
-    found = request_once("transformed", (record, view), lambda: engine().trainer.transformed(view, images), WAIT)
+    found = request_once(
+        "transformed", (record, input_transform), lambda: engine().trainer.transformed(input_transform, images), WAIT
+    )
     if found is None:
         raise _Pending
     return found["images"]

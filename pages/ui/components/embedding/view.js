@@ -16,7 +16,7 @@ import { Springs } from "./springs.js";
 import { describe } from "./words.js";
 
 const MEMORY = 13; // frames that the trails remember
-const PARTS = "bar note images trails in out reset stage hint help tip legend said".split(" ");
+const PARTS = "bar note images trails in out reset stage hint help tip legend announcer".split(" ");
 
 export class View {
   constructor(parent) {
@@ -188,7 +188,7 @@ export class View {
       i = (i + by + this.n) % this.n;
       if (!this.shown(i) || !Number.isFinite(this.xy[i * this.dim])) continue;
       const names = this.nearest(i).map(([j]) => this.classes[this.labels[j]]).join(", ");
-      this.said.textContent = fill(this.text.announce, { index: i, name: this.classes[this.labels[i]], names });
+      this.announcer.textContent = fill(this.text.announce, { index: i, name: this.classes[this.labels[i]], names });
       return this.set("pinned", i);
     }
   }

@@ -14,9 +14,9 @@ export function describe(view) {
   view.trails.ariaPressed = view.choices.toggles.trails ?? Boolean(meta.trails);
   view.images.ariaPressed = view.choices.toggles.images ?? false;
   view.images.disabled = !sprite;
-  const look = JSON.stringify([classes, colours, markers, heldOut, text.held_out, meta.key]);
-  if (look !== view.look) {
-    Object.assign(view, { look, classes, colours, heldOut: new Set(heldOut) });
+  const appearance = JSON.stringify([classes, colours, markers, heldOut, text.held_out, meta.key]);
+  if (appearance !== view.appearance) {
+    Object.assign(view, { appearance, classes, colours, heldOut: new Set(heldOut) });
     view.outlines = classes.map((_, c) => MARKERS[markers[c]] ?? MARKERS.circle);
     view.paths = view.outlines.map((d) => new Path2D(d));
     view.painter.stamps.clear();

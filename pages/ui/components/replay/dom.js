@@ -4,7 +4,7 @@ import { icon, make } from "../dom.js";
 import { STYLE } from "../embedding/dom.js";
 import { SPEEDS } from "./clock.js";
 
-const OWN_STYLE = `
+const REPLAY_STYLE = `
 .replay { container: replay / inline-size; }
 .replay > .tools { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-bottom: 8px; }
 .replay > .tools .news { flex: 1 1 120px; text-align: right; color: var(--soft); font-size: 12px; }
@@ -29,9 +29,9 @@ const OWN_STYLE = `
 .chart { margin: 0; }
 .chart figcaption { display: flex; flex-wrap: wrap; gap: 2px 12px; font-size: 12px; margin-bottom: 4px; }
 .chart figcaption b { font-weight: 600; font-size: 13px; flex: 1 0 100%; }
-.key { display: inline-flex; align-items: center; gap: 5px; color: var(--soft); }
-.key path { fill: none; }
-.key .value { color: var(--text); font-variant-numeric: tabular-nums; min-width: 3.2em; }
+.legend-entry { display: inline-flex; align-items: center; gap: 5px; color: var(--soft); }
+.legend-entry path { fill: none; }
+.legend-entry .value { color: var(--text); font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .drawing { width: 100%; overflow: hidden; }
 .drawing > svg { display: block; overflow: visible; }
 .drawing text { font-size: 11px; fill: var(--soft); }
@@ -84,7 +84,7 @@ const REPEAT = "M2.5 7.5V7A2.5 2.5 0 0 1 5 4.5h8M13.5 8.5V9A2.5 2.5 0 0 1 11 11.
 const PLAY = "M4 2.5v11l9.5-5.5z";
 const PAUSE = "M4 2.5h3v11H4zM9 2.5h3v11H9z";
 
-const HTML = `<style>${STYLE}${OWN_STYLE}</style>
+const HTML = `<style>${STYLE}${REPLAY_STYLE}</style>
 <div class="wait" role="status"><span class="news"></span><progress max="1"></progress>
   <button class="retry" type="button" hidden></button></div>
 <div class="tools" role="group" hidden><button class="restless-toggle" type="button" aria-pressed="false"></button>

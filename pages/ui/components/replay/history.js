@@ -3,7 +3,7 @@
 
 import { make, set, svg } from "../dom.js";
 import { latest } from "./message.js";
-import { Chart, EDGE, grown, HEIGHT, highest, key, line, number, Panel } from "./svg.js";
+import { Chart, EDGE, grown, HEIGHT, highest, legendEntry, line, number, Panel } from "./svg.js";
 
 export function historyLimit(runs) {
   const upper = runs.flatMap((run) => run.series().filter(({ panel }) => panel === "loss"));
@@ -14,8 +14,8 @@ export class History extends Chart {
   constructor(run, limits, text, seek) { // seek(step)
     const series = run.series();
     const values = series.map(() => make("span", "value")); // no live region: it would never be quiet
-    const keys = series.map(({ label, colour, dotted }, i) => key(label, colour, dash(dotted), [values[i]]));
-    super(text.history, text.history_label, keys, text.history_step);
+    const entries = series.map(({ label, colour, dotted }, i) => legendEntry(label, colour, dash(dotted), [values[i]]));
+    super(text.history, text.history_label, entries, text.history_step);
     Object.assign(this, { limits, text, series, values, step: null });
     this.panels = { loss: new Panel(text.history_loss, [0, limits.history]) };
     if (series.some(({ panel }) => panel === "score")) {

@@ -2,7 +2,7 @@
 // the frame that is shown.
 
 import { set, svg } from "../dom.js";
-import { Chart, grown, highest, key, line, Panel, percent } from "./svg.js";
+import { Chart, grown, highest, legendEntry, line, Panel, percent } from "./svg.js";
 
 const LEAST_SHARE = 0.2;
 const DASHES = ["6 4", "none"]; // same, different
@@ -22,8 +22,8 @@ export class Pairs extends Chart {
   constructor(run, limits, text) {
     const colours = [run.meta.same_colour, run.meta.different_colour];
     const branches = run.branches();
-    const keys = KINDS.map((kind, i) => key(text[kind], colours[i], DASHES[i]));
-    super(branches ? text.pairs : text.only_pairs, text.pairs_label, keys, run.meta.axis);
+    const entries = KINDS.map((kind, i) => legendEntry(text[kind], colours[i], DASHES[i]));
+    super(branches ? text.pairs : text.only_pairs, text.pairs_label, entries, run.meta.axis);
     Object.assign(this, { run, branches, frame: -1 });
     this.histogram = new Panel(text.share, [0, limits.share], percent);
     this.panels = [this.histogram];

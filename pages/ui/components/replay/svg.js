@@ -67,10 +67,10 @@ function ticks(low, high, most) {
 
 // A figure with its caption and panels over one x, drawn anew by draw(width) when the room for them changes.
 export class Chart {
-  constructor(title, label, keys, axis) {
+  constructor(title, label, entries, axis) {
     this.drawing = svg("svg", { role: "img", "aria-label": label });
     this.axis = svg("text", { class: "axis", "text-anchor": "middle" }, axis);
-    const caption = make("figcaption", "", make("b", "", title), ...keys);
+    const caption = make("figcaption", "", make("b", "", title), ...entries);
     this.element = make("figure", "chart", caption, make("div", "drawing", this.drawing));
     let drawn = 0;
     const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
@@ -96,8 +96,8 @@ export class Chart {
   }
 }
 
-export function key(label, colour, dash, value = []) { // an entry of a legend
+export function legendEntry(label, colour, dash, value = []) {
   const sample = svg("svg", { width: 18, height: 8, "aria-hidden": true });
   sample.append(svg("path", { d: "M1 4H17", stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dash }));
-  return make("span", "key", sample, label, ...value);
+  return make("span", "legend-entry", sample, label, ...value);
 }
