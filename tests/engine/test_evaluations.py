@@ -73,14 +73,14 @@ def evaluations(clock: Clock) -> Iterator[Evaluations]:
 # What is found
 
 
-def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(evaluations: Evaluations) -> None:
-    # A model that no other test has had a reference made of.
+def test_neighbours_and_a_threshold_are_there_once_the_gallery_is_done(evaluations: Evaluations) -> None:
+    # A model that no other test has had a gallery built of.
     model = trained(digits(seed=2))
     file = file_of(model)
     first, second = pictures_of(model), pictures_of(model)[::-1].copy()
     before = evaluations.compare(file, first, second).result(PATIENCE)
     assert set(before) == {"value", "euclidean", "cosine"}
-    done = until_status(evaluations, "reference", file, "done")
+    done = until_status(evaluations, "gallery", file, "done")
     expected = found_by(build_gallery(load(model)), Gallery)
     assert expected.threshold is not None
     assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.indices)}
@@ -186,7 +186,7 @@ def test_a_model_of_uploaded_pictures_is_measured_for_who_has_them_and_for_nobod
     others = read_by(uploaded_file.data)
     assert uploaded_file.uploaded_sets == [key] and others.uploaded_sets == []
     assert uploaded_file.key == read_by(uploaded_file.data, key).key != others.key
-    for kind in ("reference", "evaluate"):
+    for kind in ("gallery", "evaluate"):
         assert until_status(evaluations, kind, uploaded_file, "done").status == "done"
         failed = until_status(evaluations, kind, others, "failed", BEN)
         assert (failed.message, failed.about, failed.arrays) == (NO_IMAGES, None, {})
@@ -196,20 +196,20 @@ def test_a_model_of_uploaded_pictures_is_measured_for_who_has_them_and_for_nobod
     assert evaluations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
 
 
-def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
+def test_what_was_found_goes_with_the_pictures_and_other_galleries_stay(
     evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     key = uploaded_set("to be deleted")
     uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    until_status(evaluations, "reference", uploaded_file, "done")
-    until_status(evaluations, "reference", file, "done")
+    until_status(evaluations, "gallery", uploaded_file, "done")
+    until_status(evaluations, "gallery", file, "done")
     uploaded.delete(key)
     evaluations.forget_images(key)
-    assert evaluations.poll(ANN, "reference", uploaded_file, start=False) is None
+    assert evaluations.poll(ANN, "gallery", uploaded_file, start=False) is None
     assert evaluations.compare(uploaded_file, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
-    assert until_status(evaluations, "reference", uploaded_file, "failed").message == NO_IMAGES
-    assert poll(evaluations, BEN, "reference", file).status == "done"
+    assert until_status(evaluations, "gallery", uploaded_file, "failed").message == NO_IMAGES
+    assert poll(evaluations, BEN, "gallery", file).status == "done"
     assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
 
 
@@ -218,10 +218,10 @@ def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> 
     uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     uploaded.delete(key)
     evaluations.forget_images(key)
-    until_status(evaluations, "reference", uploaded_file, "failed")
+    until_status(evaluations, "gallery", uploaded_file, "failed")
     assert uploaded_set("come and go") == key
-    evaluations.cancel(ANN, "reference", uploaded_file)
-    until_status(evaluations, "reference", uploaded_file, "done")
+    evaluations.cancel(ANN, "gallery", uploaded_file)
+    until_status(evaluations, "gallery", uploaded_file, "done")
 
 
 # A process that dies
@@ -231,29 +231,29 @@ def test_kill_9_ends_what_is_open_and_the_next_poll_is_served_by_a_new_process(
     evaluations: Evaluations, model: Model, file: ModelFile, other: ModelFile
 ) -> None:
     until_status(evaluations, "evaluate", file, "done")
-    until_status(evaluations, "reference", file, "done")
-    until_status(evaluations, "reference", other, "done")
+    until_status(evaluations, "gallery", file, "done")
+    until_status(evaluations, "gallery", other, "done")
     first = evaluations.child.pid
     with held(evaluations):
         working = file_of(replace(model, steps=5))
-        poll(evaluations, ANN, "reference", working)
-        poll(evaluations, BEN, "reference", working)
+        poll(evaluations, ANN, "gallery", working)
+        poll(evaluations, BEN, "gallery", working)
         reply = evaluations.check(file)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(CancelledError):
             reply.result(PATIENCE)
-        assert until_status(evaluations, "reference", working, "failed").message == DIED
-    assert poll(evaluations, BEN, "reference", working).status == "failed"
+        assert until_status(evaluations, "gallery", working, "failed").message == DIED
+    assert poll(evaluations, BEN, "gallery", working).status == "failed"
     assert poll(evaluations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
     assert evaluations.child is None, "polling what is finished needs no process"
 
-    evaluations.cancel(ANN, "reference", working)
-    assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and poll try again"
+    evaluations.cancel(ANN, "gallery", working)
+    assert poll(evaluations, ANN, "gallery", working).status == "waiting", "cancel and poll try again"
     assert evaluations.child is not None and evaluations.child.pid != first
-    until_status(evaluations, "reference", working, "done")
+    until_status(evaluations, "gallery", working, "done")
     assert "near" not in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
-    assert poll(evaluations, ANN, "reference", file).status != "done", "a reference died with its process"
-    until_status(evaluations, "reference", file, "done")
+    assert poll(evaluations, ANN, "gallery", file).status != "done", "a gallery died with its process"
+    until_status(evaluations, "gallery", file, "done")
     assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
 
 
@@ -275,7 +275,7 @@ def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_a
     assert not process.is_running()
     assert poll(evaluations, ANN, "evaluate", file).status == "failed"
     assert evaluations.check(file).cancelled()
-    assert poll(evaluations, ANN, "reference", file).status == "failed"
+    assert poll(evaluations, ANN, "gallery", file).status == "failed"
     assert not evaluations.ready
     assert evaluations.child is None
     evaluations.close()

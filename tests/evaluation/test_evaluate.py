@@ -318,7 +318,7 @@ def test_nothing_of_the_model_changes(run: Run) -> None:
     assert not any(layer.training for layer in run.trained.siamese.network.modules())
 
 
-def test_a_reference_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
+def test_a_gallery_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
     found, seen = gallery_of(run.trained), run.report.groups["seen"]
     learnt = [place for place, label in enumerate(run.images.train_labels) if label not in HELD_OUT]
     assert sorted(found.indices.tolist()) == learnt
@@ -354,7 +354,7 @@ def test_images_are_made_coarse_by_the_mean_of_their_tiles() -> None:
     np.testing.assert_allclose(evaluation.coarse(image)[0], tiles.flatten(), rtol=1e-6)
 
 
-def test_a_reference_says_how_far_it_is(run: Run) -> None:
+def test_a_gallery_says_how_far_it_is(run: Run) -> None:
     progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress)]
     assert list(dict.fromkeys(step.stage for step in progress)) == ["gallery", "test", "threshold"]
     assert all(0 <= step.done < step.total for step in progress)

@@ -385,11 +385,11 @@ def test_rates_that_a_file_claims_are_measured_here() -> None:
     assert "1,000,000,000" not in words(app)
 
 
-def test_few_pairs_and_strangers_are_warned_of_and_a_failed_reference_can_be_tried_again() -> None:
+def test_few_pairs_and_strangers_are_warned_of_and_a_failed_gallery_can_be_tried_again() -> None:
     app = known(opened())
     assert text.STRANGERS in words(app)
     file = model_picker.bundled("fashion_mnist")
-    job = evaluations()._jobs["reference", file.key]
+    job = evaluations()._jobs["gallery", file.key]
     job.shown = replace(job.shown, status="failed")
     known(click(ran(app), text.TRY_AGAIN))
     assert not [button for button in app.button if button.label == text.TRY_AGAIN]
