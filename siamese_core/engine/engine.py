@@ -170,7 +170,7 @@ class Engine:
             if run is not None:
                 self._forget(run)
 
-    def project(self, owner: str, run_id: str, projection: str) -> None:
+    def set_projection(self, owner: str, run_id: str, projection: str) -> None:
         """Lay out this run by another projection from now on."""
         with self._lock:
             run = self._owned(owner, run_id)
@@ -295,7 +295,7 @@ class Engine:
 
     def _request_layout(self, run: RunState) -> None:
         if run.frame is not None:
-            self.projector.draw(run.id, run.projection, run.frame_step, run.frame.embeddings)
+            self.projector.lay_out_live(run.id, run.projection, run.frame_step, run.frame.embeddings)
 
     def _on_layout(self, run_id: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:

@@ -54,7 +54,7 @@ class Layout:
 
 
 def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
-    """Return the layout of a message of the projection process; where it could draw none, one without points."""
+    """Return the layout of a message of the projection process; where it could make none, one without points."""
     empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
     known = {name: meta[name] for name in ("kind", "step", "stand_in", "problem")}
     return Layout(number=number, **known, **(empty | dict(arrays)))

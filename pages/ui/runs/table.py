@@ -72,7 +72,7 @@ def _stands_alone(info: RunInfo) -> bool:
 
 def _is_busy(infos: list[RunInfo]) -> bool:
     """Whether something in the table will change by itself."""
-    return session.is_saving() or any(engine().replays.is_drawing(info.id) for info in infos)
+    return session.is_saving() or any(engine().replays.is_laying_out(info.id) for info in infos)
 
 
 def _signature() -> list[tuple[str, str, bool]]:

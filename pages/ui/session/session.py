@@ -82,8 +82,8 @@ command_run = of_browser(engine, token, Engine.command)
 discard_run = of_browser(engine, token, Engine.discard)
 """Stop a run and forget it."""
 
-project_run = of_browser(engine, token, Engine.project)
-"""Draw a run by another projection from now on."""
+set_projection = of_browser(engine, token, Engine.set_projection)
+"""Lay out a run by another projection from now on."""
 
 lay_out_anew = of_browser(engine, token, Engine.lay_out_anew)
 """Lay out a run's points as if for the first time."""

@@ -68,7 +68,7 @@ def page() -> None:
             st.error(problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
-        _project(run, experiment)
+        _set_projection(run, experiment)
     busy = is_busy(run) or not is_ready
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, changed, busy)
     # A poll of the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
@@ -108,11 +108,11 @@ def _machine(asked: str) -> Machine:
     return Machine(device)
 
 
-def _project(run: RunView, experiment: Experiment) -> None:
-    """Draws the run as this tab's control says when that is moved: another tab may draw it in another way."""
+def _set_projection(run: RunView, experiment: Experiment) -> None:
+    """Lays out the run as this tab's control says when that is moved: another tab may do it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
-        session.project_run(run.id, experiment.projection)
+        session.set_projection(run.id, experiment.projection)
     st.session_state["projection_shown"] = shown
 
 

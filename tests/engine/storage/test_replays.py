@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
-from siamese_core.engine.rpc.projector_client import CANNOT_DRAW, ProjectorClient
+from siamese_core.engine.rpc.projector_client import CANNOT_LAY_OUT, ProjectorClient
 from siamese_core.engine.storage.replays import TOO_HEAVY, LayoutProgress, Replays
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.history import RunHistory
@@ -94,7 +94,7 @@ def test_the_process_has_one_film_at_a_time_in_the_order_of_the_requests(
     assert isinstance(layouts, Layouts)
     assert (layouts.kind, layouts.xy.shape, layouts.xy[0, 0, 0]) == ("umap", (3, IMAGES, 2), 7)
     process.until_received(("film", 1), ("film", 2))
-    assert replays.is_drawing(second.id)
+    assert replays.is_laying_out(second.id)
 
 
 def test_who_asks_for_the_same_film_again_waits_for_the_same_one(
@@ -120,7 +120,7 @@ def test_the_film_of_a_deleted_run_makes_room_and_what_it_still_says_is_nobodys(
     process.until_received(("film", 1))
     replays.forget(first.id)
     process.until_received(("film", 1), ("cancel", 1), ("film", 2))
-    assert not replays.is_drawing(first.id)
+    assert not replays.is_laying_out(first.id)
     assert process.step(1, 3)
     assert process.end(1, mark=1)
     assert replays.poll(ANN, second.id) == LayoutProgress(0, 0)
@@ -140,7 +140,7 @@ def test_a_film_that_waits_is_forgotten_without_a_word_to_the_process(
     replays.forget("nobody's")
     process.end(1)
     assert isinstance(until_found(replays, first), Layouts)
-    assert not replays.is_drawing(second.id)
+    assert not replays.is_laying_out(second.id)
     assert process.received == [("film", 1)]
 
 
@@ -197,9 +197,9 @@ def test_without_a_process_all_films_are_refused_with_the_reason(
 ) -> None:
     replays.prepare(runs[0])
     process.until_received(("film", 1))
-    process.problem = CANNOT_DRAW
+    process.problem = CANNOT_LAY_OUT
     process.die()
-    assert [until_found(replays, info) for info in runs] == [CANNOT_DRAW, CANNOT_DRAW]
+    assert [until_found(replays, info) for info in runs] == [CANNOT_LAY_OUT, CANNOT_LAY_OUT]
 
 
 @pytest.mark.slow
