@@ -213,7 +213,7 @@ def _found(
 
 def _scores(group: GroupReport) -> dict[str, dict[str, float | None]]:
     values = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
-    ends = {score: group.spread.get(score, (None, None)) for score in TITLES}
+    ends = {score: group.score_intervals.get(score, (None, None)) for score in TITLES}
     return {score: {"value": values.get(score), "low": low, "high": high} for score, (low, high) in ends.items()}
 
 

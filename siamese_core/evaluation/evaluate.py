@@ -199,10 +199,10 @@ def _group(
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
     yield Progress(f"intervals {name}", 0, 2)
-    spread = _intervals(d, pairs, n)
+    score_intervals = _intervals(d, pairs, n)
     yield Progress(f"intervals {name}", 1, 2)
     half = _half(images, group, chosen=False)
-    bands = None if half is None else _intervals(*_measured(trained, rows, half), n)
+    rate_intervals = None if half is None else _intervals(*_measured(trained, rows, half), n)
     yield Progress(f"retrieval {name}", 0, 1)
     labels, h = group.labels.numpy(), rows[group.indices].numpy()
     near, distances = neighbours.nearest(h, h, NEIGHBOURS, exclude_self=True)
@@ -225,8 +225,8 @@ def _group(
         chosen_on=chosen_on,
         reported_on=reported_on,
         summary=found,
-        spread={} if spread is None else spread.summary,
-        bands=bands,
+        score_intervals={} if score_intervals is None else score_intervals.summary,
+        rate_intervals=rate_intervals,
         scores=_retrieved(h, labels)
         | {
             "recall_at_5": neighbours.recall_at_k(near, labels, min(5, near.shape[1])),

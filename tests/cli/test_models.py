@@ -107,7 +107,7 @@ def test_json_has_what_the_evaluation_finds_for_both_groups(run: Any, model: Pat
             assert scored["scores"][score] == {"value": group.scores[score], "low": None, "high": None}
         assert group.summary is not None
         assert scored["scores"]["eer"]["value"] == group.summary.eer
-        assert (scored["scores"]["auc"]["low"], scored["scores"]["auc"]["high"]) == tuple(group.spread["auc"])
+        assert (scored["scores"]["auc"]["low"], scored["scores"]["auc"]["high"]) == tuple(group.score_intervals["auc"])
         assert (scored["images"], scored["pairs"], scored["exact"]) == (len(group.indices), group.pairs, True)
         assert scored["baselines"] == group.baselines
         rows = np.isin(report.labels, group.classes)

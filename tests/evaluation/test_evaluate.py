@@ -222,23 +222,26 @@ def test_the_curves_are_of_the_reporting_half_and_the_intervals_of_all_pairs(run
     group = run.report.groups[name]
     assert group.summary is not None
     assert group.curves is not None
-    assert group.bands is not None
+    assert group.rate_intervals is not None
     area = np.trapezoid(1 - group.curves.false_reject, group.curves.false_accept)
     reported = verification_metrics(group.reported_on.same, group.reported_on.different)
     assert reported is not None
     assert area == pytest.approx(reported.auc, abs=0.01)
-    for metric, (low, high) in group.spread.items():
+    for metric, (low, high) in group.score_intervals.items():
         assert low <= getattr(group.summary, metric) <= high, metric
-    assert set(group.spread) == set(group.summary._fields)
+    assert set(group.score_intervals) == set(group.summary._fields)
 
 
 @GROUPS
 def test_an_image_as_first_and_as_second_input_is_one_image_to_an_interval(run: Run, name: str) -> None:
-    """It is drawn once for both; the bands of the reporting half as well."""
+    """It is drawn once for both; the intervals of the reporting half as well."""
     group = run.report.groups[name]
     places = np.tile(group.indices, run.branches)
     judged = set(np.flatnonzero(~halves(run.images.test_labels)).tolist())
-    for among, found in ((None, group.spread), (judged, group.bands.summary if group.bands else None)):
+    for among, found in (
+        (None, group.score_intervals),
+        (judged, group.rate_intervals.summary if group.rate_intervals else None),
+    ):
         first, second, d, same = (np.array(column) for column in zip(*run.pairs(name, among), strict=True))
         expected = intervals(d, same, places[first], places[second])
         assert expected is not None
