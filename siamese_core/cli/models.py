@@ -20,7 +20,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.errors import Rejected
-from siamese_core.evaluation.report import GroupReport, Progress, Report, Scored
+from siamese_core.evaluation.report import GroupReport, MetricValues, Progress, Report
 from siamese_core.experiment.experiment import Experiment, with_loss
 from siamese_core.experiment.settings import SHAPES
 from siamese_core.formats import images
@@ -162,7 +162,7 @@ def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold |
     return choose_threshold(chosen.chosen_on, chosen.reported_on, rule, group, model.is_similarity)
 
 
-def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
+def _classifier(trained: TrainedModel, query: str) -> Mapping[str, MetricValues]:
     """By group, the scores of a softmax classifier that is trained here and now as the model was; empty where its
     training was halted."""
     from tqdm import tqdm
@@ -183,7 +183,11 @@ def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
 
 
 def _found(
-    trained: Model, model: Model, report: Report, threshold: Threshold | None, softmax: Mapping[str, Scored] | None
+    trained: Model,
+    model: Model,
+    report: Report,
+    threshold: Threshold | None,
+    softmax: Mapping[str, MetricValues] | None,
 ) -> dict[str, Any]:
     """What is printed, as one object or as lines, of a model `trained` on its images, evaluated as `model`."""
     known = {name for c, name in enumerate(trained.classes) if c not in trained.experiment.held_out}

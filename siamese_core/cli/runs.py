@@ -22,7 +22,7 @@ from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.disk_format import MODEL, SAVE_EVERY, Checkpoint, load, locked
-from siamese_core.runs.history import MAX_FRAMES, RUN, Scored
+from siamese_core.runs.history import MAX_FRAMES, RUN, ScoreHistory
 from siamese_core.runs.info import new_info
 from siamese_core.runs.model import Model
 from siamese_core.runs.writer import RunWriter, write_model
@@ -113,7 +113,7 @@ class _Recorder:
         self._step = self.state.step if self.state is not None else 0
         self._loss = saved.loss.tolist() if saved is not None else []
         self._active = saved.active.tolist() if saved is not None else []
-        self._scores: Scored = saved.scores if saved is not None else []
+        self._scores: ScoreHistory = saved.scores if saved is not None else []
         self._pixel_baseline = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)

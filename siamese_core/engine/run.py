@@ -12,7 +12,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.runs.disk_format import Checkpoint
-from siamese_core.runs.history import MAX_SCORES, Scored
+from siamese_core.runs.history import MAX_SCORES, ScoreHistory
 from siamese_core.runs.info import RunInfo
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -79,7 +79,7 @@ class RunView:
     steps_per_second: float = 0.0
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     active: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    scores: Scored = field(default_factory=list)
+    scores: ScoreHistory = field(default_factory=list)
     frame: Frame | None = None
     frame_step: int = 0
     layout: Layout | None = None
@@ -142,7 +142,7 @@ class RunState(RunView):
     def rewind(self, step: int) -> None:
         """Forget what came after a step."""
         self.loss, self.active = self.loss[:step], self.active[:step]
-        self.scores = [scored for scored in self.scores if scored[0] <= step]
+        self.scores = [entry for entry in self.scores if entry[0] <= step]
 
     def goes_back(self) -> bool:
         """Return to its last state, for its worker has died; False for a run that killed too many: it has failed."""
@@ -165,7 +165,7 @@ class RunState(RunView):
         """Return the run as it was at its state: what came after that will be made again."""
         assert self.state is not None, "only a run with a state is saved"
         step = self.state.step
-        scores = [scored for scored in self.scores if scored[0] <= step]
+        scores = [entry for entry in self.scores if entry[0] <= step]
         curves = self.loss[:step], self.active[:step]
         return Checkpoint(self.experiment, self.machine, self.state, *curves, scores, self.pixel_baseline)
 

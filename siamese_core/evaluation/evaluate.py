@@ -17,7 +17,7 @@ from siamese_core.embeddings.retrieval import retrieval_metrics, verification_me
 from siamese_core.embeddings.thresholds import EER, Rule, Threshold, choose_threshold
 from siamese_core.embeddings.verification import Distances, Intervals, curves, halves, intervals, summary
 from siamese_core.evaluation.inference import TrainedModel, branch_input, embed
-from siamese_core.evaluation.report import GroupReport, Hardest, Progress, Report, Scored
+from siamese_core.evaluation.report import GroupReport, Hardest, MetricValues, Progress, Report
 from siamese_core.training.eval_subset import Group, Pairs, eval_subset_of, group_of, is_exact, scored_pairs
 from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, encode_both, network_of
@@ -298,7 +298,7 @@ def _untrained(trained: TrainedModel, images: Images) -> TrainedModel:
     return TrainedModel(model, siamese, trained.head_params)
 
 
-def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
+def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> MetricValues:
     """Retrieval, and verification of the same pairs as the model's, or some of them, by Euclidean distance."""
     some = torch.from_numpy(_sampled(pairs.same.numpy(), BASELINE_PAIRS))
     size = max(1, NUMBERS_AT_ONCE // rows.shape[1])
@@ -308,6 +308,6 @@ def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
     return _retrieved(rows[group.indices].numpy(), group.labels.numpy()) | {"auc": verified.auc if verified else None}
 
 
-def _retrieved(rows: np.ndarray, labels: np.ndarray) -> Scored:
+def _retrieved(rows: np.ndarray, labels: np.ndarray) -> MetricValues:
     found = retrieval_metrics(rows, labels)
     return {"precision_at_1": found.precision_at_1 if found else None, "map_at_r": found.map_at_r if found else None}

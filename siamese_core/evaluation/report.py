@@ -10,7 +10,7 @@ import numpy as np
 
 from siamese_core.embeddings.verification import Curves, Distances, Intervals, Summary
 
-Scored = dict[str, float | None]
+MetricValues = dict[str, float | None]
 """Metric → value; None where a group has none."""
 
 
@@ -49,8 +49,8 @@ class GroupReport:
     summary: Summary | None
     score_intervals: Mapping[str, tuple[float, float]]
     rate_intervals: Intervals | None
-    scores: Scored
-    baselines: Mapping[str, Scored]
+    scores: MetricValues
+    baselines: Mapping[str, MetricValues]
     neighbours: np.ndarray
     distances: np.ndarray
     confusion: np.ndarray

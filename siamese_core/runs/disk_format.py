@@ -27,7 +27,7 @@ from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_atomic
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs import history
-from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX, EvalImages, RunHistory, Scored
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX, EvalImages, RunHistory, ScoreHistory
 from siamese_core.runs.info import is_count, is_groups, is_machine, is_query, is_scores
 
 SCHEMA = 1
@@ -64,7 +64,7 @@ class Checkpoint:
     state: TrainingState
     loss: np.ndarray
     active: np.ndarray
-    scores: Scored
+    scores: ScoreHistory
     pixel_baseline: Scores | None = None
 
     @property
@@ -193,7 +193,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
             "pixels": pixels, "schema": int(),
         } if (
             is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
-            and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
+            and all(_is_entry(entry) for entry in scores) and (pixels is None or is_groups(pixels))
         ):  # fmt: skip
             meta["scores"] = list(map(tuple, scores))
         case _:
@@ -207,7 +207,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
     return meta, arrays
 
 
-def _is_scored(entry: Any) -> bool:
+def _is_entry(entry: Any) -> bool:
     match entry:
         case [step, metrics]:
             return is_count(step) and is_scores(metrics)

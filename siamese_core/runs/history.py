@@ -27,8 +27,8 @@ RUN = "run.safetensors"
 FRAMES = "frames/"
 SUFFIX = ".safetensors"
 
-Scored = list[tuple[int, dict[str, Scores]]]
-"""Metrics of steps, in the order of the steps."""
+ScoreHistory = list[tuple[int, dict[str, Scores]]]
+"""Step, and its metrics; in the order of the steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class RunHistory:
     film: Film
     loss: np.ndarray
     active: np.ndarray
-    scores: Scored
+    scores: ScoreHistory
     pixel_baseline: Scores | None
 
     @property
