@@ -1,4 +1,4 @@
-"""Saved models on the command line: evaluate one, compare two pictures. `lines` describes what is printed."""
+"""Saved models on the command line: evaluate one, compare two images. `lines` describes what is printed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def add_to(commands: Any) -> None:
     evaluate.set_defaults(run=_evaluate)
     compare = commands.add_parser("compare", help="are two pictures the same, by a saved model?")
     compare.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors file that train --out has written")
-    compare.add_argument("pictures", type=Path, nargs=2, metavar="PICTURE", help="PNG, JPEG, GIF, BMP or WebP")
+    compare.add_argument("images", type=Path, nargs=2, metavar="PICTURE", help="PNG, JPEG, GIF, BMP or WebP")
     compare.add_argument("--threshold", type=float, metavar="VALUE", help="instead of the model's own")
     compare.add_argument("--invert", action="store_true", help="dark on light, where the model knows light on dark")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
@@ -257,16 +257,16 @@ def _compare(options: argparse.Namespace) -> int:
     if options.threshold is not None and not math.isfinite(options.threshold):
         raise Rejected(f"--threshold={options.threshold}: may be a finite number, such as 0.5")
     trained = _loaded(options.model)
-    pair = [_picture(path, trained.model) for path in options.pictures]
+    pair = [_image(path, trained.model) for path in options.images]
     if options.invert:
-        pair = [255 - picture for picture in pair]
+        pair = [255 - image for image in pair]
     with naming(f"MODEL={options.model}", A_MODEL):
         found = _compared(trained, pair, options.threshold)
     print(json.dumps(found, allow_nan=False) if options.json else "\n".join(comparison_lines(found)))
     return 0
 
 
-def _picture(path: Path, model: Model) -> np.ndarray:
+def _image(path: Path, model: Model) -> np.ndarray:
     with naming(str(path), "name a picture"):
         with path.open("rb") as file:
             data = file.read(images.MAX_BYTES + 1)
@@ -281,7 +281,7 @@ def _compared(trained: TrainedModel, pair: list[np.ndarray], by_hand: float | No
     model = trained.model
     steps = build_gallery(trained) if model.has_images else ()
     known = next((step for step in steps if isinstance(step, Gallery)), None)
-    first, second = (picture[None] for picture in pair)
+    first, second = (image[None] for image in pair)
     compared = compare(trained, first, second, known)
     value = float(compared["value"][0])
     threshold, source = _judging(model, known, by_hand)

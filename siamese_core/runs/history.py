@@ -58,7 +58,7 @@ class Film:
 class RunHistory:
     """`query` is the experiment. `loss`, `active` (S,): of every step; `pixel_baseline`: MAP@R on raw pixels.
 
-    The experiment may be one that this server cannot repeat: on pictures that are gone.
+    The experiment may be one that this server cannot repeat: on images that are gone.
     """
 
     query: str

@@ -20,7 +20,7 @@ ZOE = "zoe" * 8
 
 @pytest.fixture(scope="module", autouse=True)
 def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process gets the folder of the uploaded pictures when it starts."""
+    """The process gets the folder of the uploaded images when it starts."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
@@ -212,7 +212,7 @@ def test_of_finished_works_those_polled_last_stay(
     assert found == [True, False, False] + [True] * (MOST_FINISHED - 1)
 
 
-def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
+def test_images_that_are_deleted_end_works_on_them_and_take_what_was_found(
     evaluations: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = uploaded_set("of Ann")
@@ -231,7 +231,7 @@ def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
     assert poll(evaluations, BEN, "evaluate", named(model, 1)).status == "done"
 
 
-def test_rights_to_the_pictures_are_part_of_what_is_asked(
+def test_rights_to_the_images_are_part_of_what_is_asked(
     evaluations: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = uploaded_set("of Ann")

@@ -91,7 +91,7 @@ def test_the_table_says_what_a_run_was_and_how_it_went(run: str) -> None:
     assert row[text.COLUMNS["params"]] == "margin 1.0"
     assert row[text.COLUMNS["map_at_r"]] == info.score("map_at_r")
     assert row[text.COLUMNS["step"]] == "30 of 30"
-    assert row[text.COLUMNS["picture"]].startswith("data:image/png;base64,")
+    assert row[text.COLUMNS["thumbnail"]].startswith("data:image/png;base64,")
 
 
 def test_a_guessed_id_is_like_an_unknown_one(run: str) -> None:
@@ -296,7 +296,7 @@ def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgott
     assert (picked_run, file.model.steps) == (run, 30)
 
 
-def test_runs_on_uploaded_pictures_are_saved_only_when_asked() -> None:
+def test_runs_on_uploaded_images_are_saved_only_when_asked() -> None:
     elsa = "elsa with uploaded pictures"
     files = [File(f"{name}/{n}.png", png(n)) for name in ("one", "two") for n in range(6)]
     uploads().read_zip(elsa, io.BytesIO(zipped(*files)))

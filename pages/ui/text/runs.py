@@ -16,7 +16,7 @@ NONE_YET = "Nothing is kept yet. Train something: what you train is kept here by
 NONE_FOUND = "No run fits “{words}”: change the filter."
 COLUMNS = {
     "pinned": "Pinned",
-    "picture": "Picture",
+    "thumbnail": "Picture",
     "name": "Name",
     "dataset": "Dataset",
     "loss": "Loss",
@@ -80,7 +80,7 @@ NO_FILM = "{name} left no pictures: it ended before its first one was saved."
 LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
 WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
 CANNOT = "The film of {name} cannot be drawn: {why}"
-OWN_PICTURES = "own pictures"
+OWN_IMAGES = "own pictures"
 TITLE_OF = "{loss}{params}, {dataset}, {steps} steps"
 
 DIFFERENCES = "What is different"

@@ -63,28 +63,28 @@ def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]
     clear(shared, gone, clock)
 
 
-def test_a_zip_of_class_folders_is_ready_with_its_pictures_and_classes(uploads: Uploads) -> None:
+def test_a_zip_of_class_folders_is_ready_with_its_images_and_classes(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ben=2, Anna=3))
     reading = until_read(uploads)
     assert (reading.status, reading.done, reading.total, reading.message) == ("ready", 5, 5, "")
     assert (reading.skipped, reading.refused, reading.first_frames) == ({}, {}, 0)
-    assert reading.pictures is not None
-    assert reading.pictures.classes == ("Anna", "Ben")
-    assert reading.pictures.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
-    assert reading.pictures.pixels.dtype == np.uint8 and reading.pictures.labels.dtype == np.int64
-    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+    assert reading.images is not None
+    assert reading.images.classes == ("Anna", "Ben")
+    assert reading.images.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
+    assert reading.images.pixels.dtype == np.uint8 and reading.images.labels.dtype == np.int64
+    assert dict(zip(names(reading.images.pixels), reading.images.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0, 4: 0,
     }  # fmt: skip
 
 
 def test_classes_are_in_the_order_in_which_people_count(uploads: Uploads) -> None:
     folders = ("person 10", "person 2", "Person 1", "anna", "person 2b", "person")
-    pictures = read(uploads, **dict.fromkeys(folders, 2))
-    assert pictures.classes == ("anna", "person", "Person 1", "person 2", "person 2b", "person 10")
-    assert [pictures.classes[label] for label in pictures.labels] == [name for name in folders for _ in range(2)]
+    images = read(uploads, **dict.fromkeys(folders, 2))
+    assert images.classes == ("anna", "person", "Person 1", "person 2", "person 2b", "person 10")
+    assert [images.classes[label] for label in images.labels] == [name for name in folders for _ in range(2)]
 
 
-def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(uploads: Uploads) -> None:
+def test_what_is_no_image_is_counted_by_its_reason_and_the_others_are_read(uploads: Uploads) -> None:
     file = a_zip(
         File("Anna/.DS_Store"), File("__MACOSX/Anna/1.png"), File("Anna/notes.txt"), File("1.png", dot(9)),
         File("Anna/a.png", b"<html></html>"), File("Anna/b.png", b"no picture"), File("Eva/c.png", b""),
@@ -92,33 +92,33 @@ def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(upl
     )  # fmt: skip
     uploads.read_zip(ANN, file)
     reading = until_read(uploads)
-    assert reading.status == "ready" and reading.pictures is not None
+    assert reading.status == "ready" and reading.images is not None
     assert reading.skipped == {"hidden": 2, "ending": 1, "no_folder": 1}
     assert reading.refused == {"not_an_image": 2, "empty": 1}
     assert reading.first_frames == 1
     assert (reading.done, reading.total) == (8, 8), "pictures and what claimed to be one"
-    assert names(reading.pictures.pixels) == [0, 1, 2, 3, 7]
-    assert reading.pictures.classes == ("Anna", "Ben"), "Eva has no picture"
+    assert names(reading.images.pixels) == [0, 1, 2, 3, 7]
+    assert reading.images.classes == ("Anna", "Ben"), "Eva has no picture"
 
 
-def test_too_few_pictures_are_a_failure_with_its_counts(uploads: Uploads) -> None:
+def test_too_few_images_are_a_failure_with_its_counts(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("Ben/a.png", b"no picture"), Anna=2, Ben=1))
     reading = until_read(uploads)
-    assert (reading.status, reading.pictures, reading.refused) == ("failed", None, {"not_an_image": 1})
+    assert (reading.status, reading.images, reading.refused) == ("failed", None, {"not_an_image": 1})
     assert reading.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
     assert files(uploads) == []
 
 
-def test_the_only_picture_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
+def test_the_only_image_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ann=2, Ben=1, Cid=2))
     reading = until_read(uploads)
     assert (reading.status, reading.alone) == ("ready", 1)
-    assert reading.pictures is not None
-    assert reading.pictures.classes == ("Ann", "Cid")
-    assert names(reading.pictures.pixels) == [0, 1, 3, 4]
+    assert reading.images is not None
+    assert reading.images.classes == ("Ann", "Cid")
+    assert names(reading.images.pixels) == [0, 1, 3, 4]
 
 
-def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
+def test_a_zip_without_any_image_is_a_failure(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("readme.txt")))
     reading = until_read(uploads)
     assert (reading.status, reading.total, reading.skipped) == ("failed", 0, {"ending": 1})
@@ -134,7 +134,7 @@ def test_a_hostile_zip_fails_with_its_message_and_the_next_upload_works(uploads:
     uploads.read_zip(ANN, io.BytesIO(case.make()))
     reading = until_read(uploads)
     assert (reading.status, reading.message) == ("failed", archives.REASONS[case.reason])
-    assert reading.pictures is None and files(uploads) == []
+    assert reading.images is None and files(uploads) == []
     assert len(read(uploads).labels) == 4
 
 
@@ -145,10 +145,10 @@ def test_a_folder_of_the_server_is_read_like_a_zip(uploads: Uploads, tmp_path: P
     (tmp_path / "faces" / "notes.txt").write_bytes(b"")
     uploads.read_folder(ANN, tmp_path, "faces")
     reading = until_read(uploads)
-    assert reading.status == "ready" and reading.pictures is not None
+    assert reading.status == "ready" and reading.images is not None
     assert (reading.done, reading.total, reading.skipped) == (4, 0, {"ending": 1}), "nobody knew how many"
-    assert reading.pictures.classes == ("Anna", "Ben")
-    assert dict(zip(names(reading.pictures.pixels), reading.pictures.labels.tolist(), strict=True)) == {
+    assert reading.images.classes == ("Anna", "Ben")
+    assert dict(zip(names(reading.images.pixels), reading.images.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0,
     }  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_a_full_disk_while_reading_is_one_message(uploads: Uploads, monkeypatch:
         full.setattr(Path, "open", on_a_full_disk)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         reading = until_read(uploads)
-    assert (reading.status, reading.pictures, files(uploads)) == ("failed", None, [])
+    assert (reading.status, reading.images, files(uploads)) == ("failed", None, [])
     assert reading.message == (
         "The server has no room for these pictures (No space left on device). Try fewer or wait until others are done."
     )
@@ -211,12 +211,12 @@ def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_ours_ends_the_reading_with_a_message(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Iterator[archives.Picture]:
-        yield archives.Picture("Anna", dot(0))
+    def broken(*_: Any) -> Iterator[archives.LabelledImage]:
+        yield archives.LabelledImage("Anna", dot(0))
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "pictures", broken)
+        patch.setattr(archives, "zip_images", broken)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         reading = until_read(uploads)
         until_nobody_reads()
@@ -247,14 +247,14 @@ def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
         reading = until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3 and r, "three pictures")
-        assert (reading.status, reading.total, reading.pictures) == ("reading", 20, None)
+        assert (reading.status, reading.total, reading.images) == ("reading", 20, None)
         assert files(uploads) == [f"{reading.id}.raw"]
         uploads.cancel(ANN)
         assert uploads.poll(ANN) is None and files(uploads) == []
     assert uploads.poll(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
 
 
-def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
+def test_an_upload_cancelled_before_its_first_image_leaves_no_file(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed, members = threading.Event(), archives.members
@@ -296,8 +296,8 @@ def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monke
         uploads.read_zip(ANN, a_zip(Anna=3, Ben=3))
         assert read(uploads, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
     reading = uploads.poll(ANN)
-    assert reading is not None and reading.pictures is not None
-    assert (reading.status, reading.done, reading.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
+    assert reading is not None and reading.images is not None
+    assert (reading.status, reading.done, reading.images.classes) == ("ready", 4, ("Cleo", "Dora"))
     assert files(uploads) == [f"{reading.id}.raw"]
 
 

@@ -1,4 +1,4 @@
-"""Uploaded pictures: whose they are, how long they are stored, where they lie, and that they go."""
+"""Uploaded images: whose they are, how long they are stored, where they lie, and that they go."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_prepared_set_is_a_dataset(uploads: Uploads) -> None:
     assert uploads.sets(ANN) == {key: "My pictures"}
 
 
-def test_two_owners_never_see_each_others_pictures(uploads: Uploads) -> None:
+def test_two_owners_never_see_each_others_images(uploads: Uploads) -> None:
     read(uploads)
     key = prepared(uploads)
     assert uploads.poll(BEN) is None
@@ -80,10 +80,10 @@ def test_two_owners_read_at_the_same_time(uploads: Uploads, monkeypatch: pytest.
         reading = uploads.poll(ANN)
         assert reading is not None and (reading.status, reading.done) == ("reading", 3)
     reading = until_read(uploads)
-    assert reading.pictures is not None and names(reading.pictures.pixels) == list(range(20))
+    assert reading.images is not None and names(reading.images.pixels) == list(range(20))
 
 
-def test_the_same_pictures_of_two_owners_are_one_set_until_the_last_deletes_it(
+def test_the_same_images_of_two_owners_are_one_set_until_the_last_deletes_it(
     uploads: Uploads, clock: Clock, gone: list[str]
 ) -> None:
     read(uploads, ANN)
@@ -260,8 +260,8 @@ def folder_of(root: Path, name: str, hours_ago: float) -> Path:
 
 
 def test_everything_lies_in_a_private_folder_under_the_servers_names(uploads: Uploads) -> None:
-    pictures = read(uploads, **{"train/Anna": 2, "<b>|?*": 2})
-    assert pictures.classes == ("<b>|?*", "Anna")
+    images = read(uploads, **{"train/Anna": 2, "<b>|?*": 2})
+    assert images.classes == ("<b>|?*", "Anna")
     key = uploads.prepare(ANN, 28, False, 50, "../../title")
     (raw, images_file) = sorted(files(uploads), key=lambda name: name.endswith(".images"))
     assert re.fullmatch(r"[0-9a-f]{24}\.raw", raw) and images_file == f"{key}.images"
@@ -323,7 +323,7 @@ def test_a_live_server_touches_its_folder(new: Callable[..., Uploads], monkeypat
     assert (uploads.folder / "some.raw").exists()
 
 
-def test_pictures_end_by_themselves_even_where_somebody_removed_the_folder(
+def test_images_end_by_themselves_even_where_somebody_removed_the_folder(
     new: Callable[..., Uploads], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)

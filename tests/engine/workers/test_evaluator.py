@@ -17,12 +17,12 @@ from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
-from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
+from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, images_of, trained, uploaded_set
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process gets the folder of the uploaded pictures when it starts."""
+    """The process gets the folder of the uploaded images when it starts."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
@@ -91,7 +91,7 @@ def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_gallery(
 
 def compared(process: evaluator._Evaluator, model: Model, file: ModelFile) -> Arrays:
     meta, arrays = work(0, file)
-    pair = pictures_of(model, 1)
+    pair = images_of(model, 1)
     return process._compare(meta | {"do": "compare"}, arrays | {"first": pair, "second": pair})
 
 
@@ -127,7 +127,7 @@ def test_a_gallery_outlives_the_model_that_it_was_found_with(
     assert "near" in compared(process, model, file)
 
 
-def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
+def test_images_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
     key = uploaded_set("deleted on the way")
@@ -147,7 +147,7 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
 def test_a_gallery_of_a_work_cancelled_at_its_last_step_is_not_cached(
     server: FakePipe, process: evaluator._Evaluator, file: ModelFile, model: Model
 ) -> None:
-    """Its pictures may be forgotten already."""
+    """Its images may be forgotten already."""
     found = found_by(build_gallery(load(model)), Gallery)
     first, second = work(1, file)[0], work(2, file)[0]
     server.receive(*work(1, file))
