@@ -174,14 +174,15 @@ class RunState(RunView):
         return RunView(**{field.name: getattr(self, field.name) for field in fields(RunView)})
 
 
-def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
+def resumed(info: RunInfo, owner: str, checkpoint: Checkpoint, seen_at: float) -> RunState:
     """Return a run as it was saved, with all that is known of its past."""
-    state = saved.state
+    state = checkpoint.state
     images, seconds = state.tensors["counters"][:2].tolist()
     return RunState(
-        id=info.id, owner=owner, experiment=saved.experiment, machine=saved.machine, seen_at=seen_at,
-        projection=saved.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
+        id=info.id, owner=owner, experiment=checkpoint.experiment, machine=checkpoint.machine, seen_at=seen_at,
+        projection=checkpoint.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
         step=state.step, restarted_at=state.step, images=int(images), seconds=seconds, state=state,
         # Copies: a view would keep the whole file in memory, with all weights.
-        loss=saved.loss.copy(), active=saved.active.copy(), scores=saved.scores, pixel_baseline=saved.pixel_baseline,
+        loss=checkpoint.loss.copy(), active=checkpoint.active.copy(),
+        scores=checkpoint.scores, pixel_baseline=checkpoint.pixel_baseline,
     )  # fmt: skip

@@ -72,24 +72,24 @@ class Checkpoint:
         return self.state.step >= self.experiment.steps
 
 
-def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
+def save(folder: Path, checkpoint: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
     """Replace the run, and add the (step, frame)s since the last save. Raises OSError, the run as it was."""
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
         write_atomic(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", history.packed_film(history.film_of(frames)))
-    write_atomic(folder / RUN, packed_run(saved))
+    write_atomic(folder / RUN, packed_run(checkpoint))
 
 
-def packed_run(saved: Checkpoint) -> bytes:
+def packed_run(checkpoint: Checkpoint) -> bytes:
     """Return the content of run.safetensors."""
     meta = {
-        "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
-        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores,
-        "pixels": saved.pixel_baseline,
+        "schema": SCHEMA, "experiment": checkpoint.experiment.to_query(), "machine": asdict(checkpoint.machine),
+        "step": checkpoint.state.step, "steps": checkpoint.experiment.steps, "scores": checkpoint.scores,
+        "pixels": checkpoint.pixel_baseline,
     }  # fmt: skip
-    tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
-    return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
+    tensors = {f"{TENSOR}{name}": array for name, array in checkpoint.state.tensors.items()}
+    return packed(meta, {"loss": checkpoint.loss, "active": checkpoint.active, **tensors})
 
 
 def load(folder: Path, name: str = "") -> Checkpoint:

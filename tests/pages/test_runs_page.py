@@ -110,7 +110,7 @@ def test_a_link_with_anything_in_it_is_a_message() -> None:
 def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
     app = opened(ANN, run=run)
     assert {text.OPEN, text.PIN, text.DELETE} <= set(labels(app))
-    assert text.GO_ON not in labels(app), "it is at its end"
+    assert text.RESUME not in labels(app), "it is at its end"
     assert text.TAKE in words(app)
     click(app, text.PIN)
     assert text.UNPIN in labels(app)
@@ -149,7 +149,7 @@ def test_a_published_run_is_looked_at_by_others_and_changed_by_none_of_them() ->
     theirs = opened("somebody who was given the link", run=run)
     assert text.NO_RUN.format(asked=run) not in words(theirs)
     assert text.OPEN in labels(theirs)
-    assert not {text.DELETE, text.PIN, text.GO_ON} & set(labels(theirs))
+    assert not {text.DELETE, text.PIN, text.RESUME} & set(labels(theirs))
     ran(theirs).toggle(key="runs_everybody").set_value(True)
     names = ran(theirs).dataframe[0].value[text.COLUMNS["name"]]
     assert list(names) == ["For everybody"]
@@ -168,10 +168,10 @@ def test_two_runs_side_by_side_differ_where_they_differ(run: str) -> None:
     engine().store.delete(hashed(ANN), other)
 
 
-def test_an_interrupted_run_is_gone_on_with_from_the_runs_page() -> None:
+def test_an_interrupted_run_is_resumed_from_the_runs_page() -> None:
     run = interrupted(BEN)
     app = opened(BEN, run=run)
-    (button,) = [b for b in app.button if b.label == text.GO_ON]
+    (button,) = [b for b in app.button if b.label == text.RESUME]
     info = engine().store.find(hashed(BEN), run)
     assert info is not None and info.step > 0
     button.click()
@@ -188,7 +188,7 @@ def test_the_train_page_offers_what_was_interrupted() -> None:
     info = engine().store.find(hashed(carl), run)
     assert info is not None
     assert f"Interrupted at step {info.step:,} of 100,000" in words(app)
-    click(app, train_text.GO_ON)
+    click(app, train_text.RESUME)
     view = engine().poll(carl, run)
     assert view is not None and view.status == "running"
     engine().discard(carl, run)

@@ -188,7 +188,7 @@ def test_a_state_is_not_changed_by_the_run_that_goes_on_from_it() -> None:
     assert bits(state) == before
 
 
-def test_a_finished_run_has_nothing_to_go_on_with() -> None:
+def test_a_finished_run_has_nothing_to_resume() -> None:
     assert list(train(small(), state=last_of(small()).state)) == []
 
 

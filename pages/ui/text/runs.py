@@ -48,8 +48,8 @@ PICK = "Choose a run by the box at its left; up to four can be laid side by side
 NO_RUN = "There is no run “{asked}” here for you: its owner may not have published it, or it is gone."
 TOO_MANY = "At most four runs can be laid side by side: the first four are shown."
 
-GO_ON = "Go on"
-GO_ON_HELP = "Trains on from step {step:,}, bit for bit as if nothing had happened."
+RESUME = "Go on"
+RESUME_HELP = "Trains on from step {step:,}, bit for bit as if nothing had happened."
 OPEN = "Open its settings on Train"
 OPEN_HELP = "A new run with the same settings and the same seed."
 PIN, UNPIN = "Pin", "Unpin"

@@ -109,7 +109,7 @@ ANEW_HELP = (
 )
 GET_FIRST = "These images are not on this machine: download them on the Data page, or choose another dataset."
 INTERRUPTED = "Interrupted at step {step:,} of {total:,}: {name}."
-GO_ON = "Go on"
+RESUME = "Go on"
 KEEP = "Save runs on these pictures"
 KEEP_HELP = (
     "Runs on your own pictures are saved only when you ask for it, small copies of the test pictures with them. When "

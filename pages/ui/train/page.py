@@ -83,7 +83,7 @@ def _offer() -> None:
         message = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(message, icon=":material/schedule:")
-            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
+            st.button(text.RESUME, key="resume_run", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
         st.warning(escape_markdown(problem), icon=":material/info:")
 
