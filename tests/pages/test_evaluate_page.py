@@ -122,6 +122,6 @@ def test_a_deleted_set_takes_its_evaluation_with_it(run: str) -> None:
     app = opened(EVALUATE, run)
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
     (key,) = uploads().sets(OWNER)
-    uploads().discard(OWNER, key)
+    uploads().delete(OWNER, key)
     assert model_picker.text.GONE in raw(ran(app))
     assert f"**{text.SAVE}**" not in raw(app)

@@ -147,7 +147,7 @@ class Uploads:
             found.seen_at = self._clock()
             return True
 
-    def discard(self, owner: str, key: str) -> None:
+    def delete(self, owner: str, key: str) -> None:
         """Delete a set `UNDO_FOR` seconds from now."""
         with self._lock:
             if found := self._find(owner, key):

@@ -64,9 +64,9 @@ def test_two_owners_never_see_each_others_images(uploads: Uploads) -> None:
     assert uploads.poll(BEN) is None
     assert uploads.sets(BEN) == {} and not uploads.use(BEN, key)
     uploads.cancel(BEN)
-    uploads.discard(BEN, key)
+    uploads.delete(BEN, key)
     assert uploads.sets(ANN) == {key: "t"} and uploads.use(ANN, key) and uploads.poll(ANN) is not None
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     uploads.restore(BEN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(BEN, deleted=True) == {}
     assert uploads.sets(ANN, deleted=True) == {key: "t"}
@@ -90,12 +90,12 @@ def test_the_same_images_of_two_owners_are_one_set_until_the_last_deletes_it(
     read(uploads, BEN)
     key = prepared(uploads, ANN)
     assert prepared(uploads, BEN) == key
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert uploads.sets(ANN) == {} and not uploads.use(ANN, key)
     assert uploads.use(BEN, key) and find_uploaded(key) and gone == []
-    uploads.discard(BEN, key)
+    uploads.delete(BEN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert gone == [key] and not find_uploaded(key)
@@ -107,7 +107,7 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
     read(uploads, ANN)
     read(uploads, BEN)
     key = prepared(uploads, ANN)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     deleting = threading.Thread(target=uploads.sweep_expired)
 
@@ -174,7 +174,7 @@ def test_looking_at_what_was_read_renews_its_half_hour(uploads: Uploads, clock: 
 def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key = prepared(uploads)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(ANN, deleted=True) == {key: "t"}
     assert not uploads.use(ANN, key), "what is deleted is not used"
     clock.now += HALF_A_MINUTE
@@ -189,7 +189,7 @@ def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock
 def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key, other = prepared(uploads), prepared(uploads, title="other")
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert gone == [key] and not find_uploaded(key)
@@ -200,7 +200,7 @@ def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Cloc
 def test_a_deleted_set_that_is_prepared_again_stays(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key = prepared(uploads)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     assert prepared(uploads) == key
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
@@ -225,7 +225,7 @@ def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone
 def test_a_deleted_set_makes_room_before_the_oldest(uploads: Uploads, gone: list[str]) -> None:
     read(uploads)
     keys = [prepared(uploads, title=str(n)) for n in range(4)]
-    uploads.discard(ANN, keys[2])
+    uploads.delete(ANN, keys[2])
     fifth = prepared(uploads, title="4")
     assert list(uploads.sets(ANN)) == [keys[0], keys[1], keys[3], fifth]
     assert gone == [keys[2]] and uploads.sets(ANN, deleted=True) == {}
