@@ -1,4 +1,4 @@
-"""Saved runs: played again, laid side by side, gone on with, handed on."""
+"""Saved runs: played again, laid side by side, resumed, handed on."""
 
 from pages.ui.runs import page
 from pages.ui.session import chrome

@@ -19,7 +19,7 @@ from siamese_core.runs.disk_format import files_of, run_history_of
 from siamese_core.runs.history import RunHistory
 from siamese_core.runs.layouts import Layouts, chained
 
-FILM, PICTURES = "film.bin", "film.png"
+FILM, IMAGES = "film.bin", "film.png"
 COLUMNS = 20
 
 PER_CLASS = 30
@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     """Add `film` to the commands of a parser."""
     film = commands.add_parser("film", help="make a small film of a run, as on the home page")
     film.add_argument("folder", type=Path, metavar="DIR", help="what train --out was")
-    film.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"write FOLDER/{FILM} and {PICTURES}")
+    film.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"write FOLDER/{FILM} and {IMAGES}")
     film.add_argument("--per-class", type=int, default=PER_CLASS, metavar="N", help="test images of each class")
     film.set_defaults(run=_film)
 
@@ -52,7 +52,7 @@ def _film(options: argparse.Namespace) -> int:
     frames = list(chained(experiment.projection, run_history.film.embeddings))
     layouts = Layouts(experiment.projection, *(np.stack(arrays) for arrays in zip(*frames, strict=True)))
     height, width = run_history.eval_images.thumbnails.shape[2:]
-    sprite = {"url": PICTURES, "columns": COLUMNS, "width": width, "height": height}
+    sprite = {"url": IMAGES, "columns": COLUMNS, "width": width, "height": height}
     message = replay_message(run_history, layouts, sprite=sprite, key="film", curve=None, text=WORDS)
     png = atlas_png(run_history.eval_images.thumbnails, COLUMNS)
     size = len(message) + len(png)
@@ -61,7 +61,7 @@ def _film(options: argparse.Namespace) -> int:
     with naming(f"--out={options.out}", WRITABLE):
         options.out.mkdir(parents=True, exist_ok=True)
         write_atomic(options.out / FILM, message)
-        write_atomic(options.out / PICTURES, png)
+        write_atomic(options.out / IMAGES, png)
         write_atomic(options.out / "experiment.txt", f"{run_history.query}\n".encode())
     print(f"{len(run_history.film)} pictures of {len(run_history.eval_images.labels)} points, {size:,} bytes")
     return 0

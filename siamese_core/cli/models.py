@@ -1,4 +1,4 @@
-"""Saved models on the command line: evaluate one, compare two pictures. `lines` describes what is printed."""
+"""Saved models on the command line: evaluate one, compare two images. `lines` describes what is printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from siamese_core.datasets import uploaded
 from siamese_core.embeddings import few_shot
 from siamese_core.embeddings.thresholds import Rule, RuleError, Threshold, choose_threshold, rule_of, threshold_at
 from siamese_core.errors import Rejected
-from siamese_core.evaluation.report import GroupReport, Progress, Report, Scored
+from siamese_core.evaluation.report import GroupReport, MetricValues, Progress, Report
 from siamese_core.experiment.experiment import Experiment, with_loss
 from siamese_core.experiment.settings import SHAPES
 from siamese_core.formats import images
@@ -58,7 +58,7 @@ def add_to(commands: Any) -> None:
     evaluate.set_defaults(run=_evaluate)
     compare = commands.add_parser("compare", help="are two pictures the same, by a saved model?")
     compare.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors file that train --out has written")
-    compare.add_argument("pictures", type=Path, nargs=2, metavar="PICTURE", help="PNG, JPEG, GIF, BMP or WebP")
+    compare.add_argument("images", type=Path, nargs=2, metavar="PICTURE", help="PNG, JPEG, GIF, BMP or WebP")
     compare.add_argument("--threshold", type=float, metavar="VALUE", help="instead of the model's own")
     compare.add_argument("--invert", action="store_true", help="dark on light, where the model knows light on dark")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
@@ -162,7 +162,7 @@ def _chosen(report: Report, rule: Rule, group: str, model: Model) -> Threshold |
     return choose_threshold(chosen.chosen_on, chosen.reported_on, rule, group, model.is_similarity)
 
 
-def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
+def _classifier(trained: TrainedModel, query: str) -> Mapping[str, MetricValues]:
     """By group, the scores of a softmax classifier that is trained here and now as the model was; empty where its
     training was halted."""
     from tqdm import tqdm
@@ -183,7 +183,11 @@ def _classifier(trained: TrainedModel, query: str) -> Mapping[str, Scored]:
 
 
 def _found(
-    trained: Model, model: Model, report: Report, threshold: Threshold | None, softmax: Mapping[str, Scored] | None
+    trained: Model,
+    model: Model,
+    report: Report,
+    threshold: Threshold | None,
+    softmax: Mapping[str, MetricValues] | None,
 ) -> dict[str, Any]:
     """What is printed, as one object or as lines, of a model `trained` on its images, evaluated as `model`."""
     known = {name for c, name in enumerate(trained.classes) if c not in trained.experiment.held_out}
@@ -213,7 +217,7 @@ def _found(
 
 def _scores(group: GroupReport) -> dict[str, dict[str, float | None]]:
     values = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
-    ends = {score: group.spread.get(score, (None, None)) for score in TITLES}
+    ends = {score: group.score_intervals.get(score, (None, None)) for score in TITLES}
     return {score: {"value": values.get(score), "low": low, "high": high} for score, (low, high) in ends.items()}
 
 
@@ -253,16 +257,16 @@ def _compare(options: argparse.Namespace) -> int:
     if options.threshold is not None and not math.isfinite(options.threshold):
         raise Rejected(f"--threshold={options.threshold}: may be a finite number, such as 0.5")
     trained = _loaded(options.model)
-    pair = [_picture(path, trained.model) for path in options.pictures]
+    pair = [_image(path, trained.model) for path in options.images]
     if options.invert:
-        pair = [255 - picture for picture in pair]
+        pair = [255 - image for image in pair]
     with naming(f"MODEL={options.model}", A_MODEL):
         found = _compared(trained, pair, options.threshold)
     print(json.dumps(found, allow_nan=False) if options.json else "\n".join(comparison_lines(found)))
     return 0
 
 
-def _picture(path: Path, model: Model) -> np.ndarray:
+def _image(path: Path, model: Model) -> np.ndarray:
     with naming(str(path), "name a picture"):
         with path.open("rb") as file:
             data = file.read(images.MAX_BYTES + 1)
@@ -277,7 +281,7 @@ def _compared(trained: TrainedModel, pair: list[np.ndarray], by_hand: float | No
     model = trained.model
     steps = build_gallery(trained) if model.has_images else ()
     known = next((step for step in steps if isinstance(step, Gallery)), None)
-    first, second = (picture[None] for picture in pair)
+    first, second = (image[None] for image in pair)
     compared = compare(trained, first, second, known)
     value = float(compared["value"][0])
     threshold, source = _judging(model, known, by_hand)

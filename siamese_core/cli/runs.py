@@ -22,7 +22,7 @@ from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.formats.safetensors import ModelRejected
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.runs.disk_format import MODEL, SAVE_EVERY, Checkpoint, load, locked
-from siamese_core.runs.history import MAX_FRAMES, RUN, Scored
+from siamese_core.runs.history import MAX_FRAMES, RUN, ScoreHistory
 from siamese_core.runs.info import new_info
 from siamese_core.runs.model import Model
 from siamese_core.runs.writer import RunWriter, write_model
@@ -70,25 +70,25 @@ def _train(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     with locked(options.folder):
-        saved = load(options.folder)
-        if saved.finished and (options.folder / MODEL).is_file():
+        checkpoint = load(options.folder)
+        if checkpoint.finished and (options.folder / MODEL).is_file():
             raise Rejected(f"{options.folder}: this run is finished; its model is {options.folder / MODEL}")
-        saved.experiment.data.load()
-        if saved.finished:
+        checkpoint.experiment.data.load()
+        if checkpoint.finished:
             # Only its model is missing.
             with naming(f"--out={options.folder}", WRITABLE):
-                write_model(options.folder, saved, _threshold_of)
+                write_model(options.folder, checkpoint, _threshold_of)
             return 0
-        return _record(options.folder, saved.experiment, checked(saved.machine), saved, options)
+        return _record(options.folder, checkpoint.experiment, checked(checkpoint.machine), checkpoint, options)
 
 
 def _record(
-    folder: Path, experiment: Experiment, machine: Machine, saved: Checkpoint | None, options: argparse.Namespace
+    folder: Path, experiment: Experiment, machine: Machine, checkpoint: Checkpoint | None, options: argparse.Namespace
 ) -> int:
     """Train from where a run was saved last, and write into its folder where it is, and its model."""
     if not 1 <= options.frames <= MAX_FRAMES:
         raise Rejected(f"--frames={options.frames}: may be a whole number from 1 to {MAX_FRAMES}")
-    recorder = _Recorder(folder, experiment, machine, saved, options)
+    recorder = _Recorder(folder, experiment, machine, checkpoint, options)
     last = _run(experiment, machine, recorder)
     with naming(f"--out={folder}", WRITABLE):
         recorder.end(last)
@@ -103,18 +103,18 @@ class _Recorder:
         folder: Path,
         experiment: Experiment,
         machine: Machine,
-        saved: Checkpoint | None,
+        checkpoint: Checkpoint | None,
         options: argparse.Namespace,
     ) -> None:
         from siamese_core.training.eval_subset import pixels_map_at_r
 
         self._experiment, self._machine, self._warned = experiment, machine, False
-        self.state = saved.state if saved is not None else None
+        self.state = checkpoint.state if checkpoint is not None else None
         self._step = self.state.step if self.state is not None else 0
-        self._loss = saved.loss.tolist() if saved is not None else []
-        self._active = saved.active.tolist() if saved is not None else []
-        self._scores: Scored = saved.scores if saved is not None else []
-        self._pixel_baseline = saved.pixel_baseline if saved is not None else pixels_map_at_r(experiment)
+        self._loss = checkpoint.loss.tolist() if checkpoint is not None else []
+        self._active = checkpoint.active.tolist() if checkpoint is not None else []
+        self._scores: ScoreHistory = checkpoint.scores if checkpoint is not None else []
+        self._pixel_baseline = checkpoint.pixel_baseline if checkpoint is not None else pixels_map_at_r(experiment)
         self._gap = math.ceil(experiment.steps / options.frames)
         info = new_info(experiment, machine, step=self._step)
         self._writer = RunWriter(folder, info, _transformed, options.save_every, threshold_of=_threshold_of)
@@ -147,8 +147,10 @@ class _Recorder:
 
     def _save(self, state: TrainingState, status: str, message: str) -> None:
         loss, active = np.array(self._loss, np.float32), np.array(self._active, np.float32)
-        saved = Checkpoint(self._experiment, self._machine, state, loss, active, self._scores, self._pixel_baseline)
-        self._writer.save(saved, status, message)
+        checkpoint = Checkpoint(
+            self._experiment, self._machine, state, loss, active, self._scores, self._pixel_baseline
+        )
+        self._writer.save(checkpoint, status, message)
         if self._writer.problem and not self._warned:
             print(self._writer.problem, file=sys.stderr)
             self._warned = True

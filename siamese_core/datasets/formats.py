@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from siamese_core.datasets.record import Images
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as DecodedImage
 
 EMNIST_MEMBERS = tuple(
     f"gzip/emnist-letters-{part}-ubyte.gz"
@@ -196,7 +196,7 @@ def _svhn_part(stream: BinaryIO) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return images.transpose(3, 2, 0, 1), variables["y"].ravel().astype(np.int64) % 10
 
 
-def _decoded(data: bytes) -> Picture:
+def _decoded(data: bytes) -> DecodedImage:
     from siamese_core.formats.images import ImageRejected, decode
 
     try:
@@ -215,6 +215,6 @@ def _ink(png: bytes) -> NDArray[np.uint8]:
 def _face(jpeg: bytes) -> NDArray[np.uint8]:
     from PIL import Image
 
-    picture = _decoded(jpeg)
-    _expect(picture.size == (250, 250), f"a picture is {picture.size[0]} × {picture.size[1]}")
-    return np.asarray(picture.crop(LFW_SQUARE).resize((LFW_SIDE, LFW_SIDE), Image.Resampling.BILINEAR))
+    image = _decoded(jpeg)
+    _expect(image.size == (250, 250), f"a picture is {image.size[0]} × {image.size[1]}")
+    return np.asarray(image.crop(LFW_SQUARE).resize((LFW_SIDE, LFW_SIDE), Image.Resampling.BILINEAR))

@@ -44,7 +44,7 @@ class TooFew(Rejected):
 
 
 @dataclass(frozen=True)
-class Pictures:
+class UploadedImages:
     """`pixels` uint8 (N, 3, RAW_SIDE, RAW_SIDE), `labels` int64 (N,), indices into `classes`."""
 
     pixels: NDArray[np.uint8]
@@ -62,28 +62,28 @@ def find_uploaded(key: str) -> bool:
     return is_uploaded(key) and _path(key).is_file()
 
 
-def prepare(pictures: Pictures, side: int, colour: bool, test_percent: int) -> Images:
+def prepare(given: UploadedImages, side: int, colour: bool, test_percent: int) -> Images:
     """Return images (C, side, side), split class by class: `test_percent` of each, but at least one on either side.
 
     Which are for testing is decided by their content, so the same images are always split in the same way. A class
     with a single one has no test image.
     """
-    images = np.stack([resized(pixels, side, colour) for pixels in pictures.pixels])
-    order = np.array([int.from_bytes(hashlib.sha256(p.tobytes()).digest()[:7], "big") for p in pictures.pixels])
+    images = np.stack([resized(pixels, side, colour) for pixels in given.pixels])
+    order = np.array([int.from_bytes(hashlib.sha256(p.tobytes()).digest()[:7], "big") for p in given.pixels])
     test = np.zeros(len(images), dtype=bool)
-    for label in range(len(pictures.classes)):
-        indices = np.flatnonzero(pictures.labels == label)
+    for label in range(len(given.classes)):
+        indices = np.flatnonzero(given.labels == label)
         count = min(max(1, round(len(indices) * test_percent / 100)), len(indices) - 1)
         test[indices[np.argsort(order[indices], kind="stable")[:count]]] = True
-    return Images(images[~test], pictures.labels[~test], images[test], pictures.labels[test])
+    return Images(images[~test], given.labels[~test], images[test], given.labels[test])
 
 
-def without_singletons(pictures: Pictures) -> Pictures:
+def without_singletons(given: UploadedImages) -> UploadedImages:
     """Return all classes but those of a single image: it has no partner to learn with, and none to be found by.
 
     Raises TooFew where not enough is left to make a pair of the same class, and one of different classes.
     """
-    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    counts = np.bincount(given.labels, minlength=len(given.classes))
     classes = np.flatnonzero(counts >= 2)
     if len(classes) < 2:
         raise TooFew(
@@ -91,10 +91,10 @@ def without_singletons(pictures: Pictures) -> Pictures:
             "put the pictures of each class into a folder of its own, named like the class."
         )
     if len(classes) == len(counts):
-        return pictures
-    chosen = np.isin(pictures.labels, classes)
-    labels = np.searchsorted(classes, pictures.labels[chosen])
-    return Pictures(pictures.pixels[chosen], labels, tuple(pictures.classes[c] for c in classes))
+        return given
+    chosen = np.isin(given.labels, classes)
+    labels = np.searchsorted(classes, given.labels[chosen])
+    return UploadedImages(given.pixels[chosen], labels, tuple(given.classes[c] for c in classes))
 
 
 def save(title: str, classes: tuple[str, ...], images: Images) -> str:
@@ -158,7 +158,7 @@ def _path(key: str) -> Path:
 
 
 def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
-    """Of pixels / 255, from how often each of the 256 values occurs: as floats, many pictures would be gigabytes."""
+    """Of pixels / 255, from how often each of the 256 values occurs: as floats, many images would be gigabytes."""
     shares = np.sum([np.bincount(image.ravel(), minlength=256) for image in images], axis=0) / images.size
     values = np.arange(256) / 255
     mean = float(shares @ values)

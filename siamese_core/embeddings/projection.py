@@ -226,7 +226,7 @@ def warm_up() -> None:
 
 @dataclass(frozen=True)
 class Projection:
-    """`only_dim` is the one embedding dimension it can draw, None where it draws all.
+    """`only_dim` is the one embedding dimension it can lay out, None where it lays out all.
 
     One that `needs_warm_up` has `Pca(dim)` stand in for it until `warm_up` has returned.
     """

@@ -322,7 +322,7 @@ def _replicates(thresholds: Floats, accepted: Doubles, truly_accepted: Doubles) 
             yield _Steps(thresholds, false / false[-1], (true[-1] - true) / true[-1])
 
 
-def band(intervals: Intervals, threshold: float) -> tuple[tuple[float, float], tuple[float, float]]:
+def rate_intervals_at(intervals: Intervals, threshold: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return (low, high) of the false accept and of the false reject rate at a threshold, between its neighbours' in
     line; beyond the last of them, anything from that one's to what accepts no pair, or all."""
     (far_low, far_high), (frr_low, frr_high) = (

@@ -16,7 +16,7 @@ from siamese_core.engine.rpc.client import PendingReply
 from siamese_core.engine.rpc.pipes import Child
 from siamese_core.engine.rpc.projector_client import ProjectorClient
 from siamese_core.engine.rpc.trainer_client import TrainerClient
-from siamese_core.engine.run import COMMANDS, ENDED, LIVE, MAX_DEATHS, RunState, RunView, Status, layout_of, reopened
+from siamese_core.engine.run import COMMANDS, ENDED, LIVE, MAX_DEATHS, RunState, RunView, Status, layout_of, resumed
 from siamese_core.engine.storage.replays import Replays
 from siamese_core.engine.storage.saver import RunSaver
 from siamese_core.engine.storage.store import RunStore, hashed, new_id
@@ -99,16 +99,16 @@ class Engine:
             self._submit(run, steps_left=steps)
             return run.id
 
-    def reopen(self, owner: str, run_id: str, owner_hash: str = "") -> None:
-        """Go on with a saved run from its last state. Raises FolderRejected where that cannot be."""
-        info, saved = self.saver.reopen(owner_hash or hashed(owner), run_id)
+    def resume_saved(self, owner: str, run_id: str, owner_hash: str = "") -> None:
+        """Resume a saved run from its last checkpoint. Raises FolderRejected where that cannot be."""
+        info, checkpoint = self.saver.resume_saved(owner_hash or hashed(owner), run_id)
         with self._lock:
             if self._runs.pop(run_id, None) is not None:
                 # It has been written to its end: `saver` has just said so.
                 self.trainer.command(run_id, "stop")
                 self.projector.forget(run_id)
             self._make_room(owner, background=bool(info.sweep))
-            self._runs[run_id] = reopened(info, owner, saved, self._clock())
+            self._runs[run_id] = resumed(info, owner, checkpoint, self._clock())
             self._submit(self._runs[run_id], steps_left=None)
 
     def command(self, owner: str, run_id: str, command: str) -> bool:
@@ -171,7 +171,7 @@ class Engine:
             if run is not None:
                 self._forget(run)
 
-    def project(self, owner: str, run_id: str, projection: str) -> None:
+    def set_projection(self, owner: str, run_id: str, projection: str) -> None:
         """Lay out this run by another projection from now on."""
         with self._lock:
             run = self._owned(owner, run_id)
@@ -274,10 +274,10 @@ class Engine:
     def _on_run_message(self, run: RunState, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         run.on_message(meta, arrays, self._clock())
         if meta["is"] == "frame" and run.frame is not None:
-            self.saver.frame(run.id, run.frame_step, run.frame)
+            self.saver.add_frame(run.id, run.frame_step, run.frame)
             self._request_layout(run)
         elif meta["is"] == "state":
-            self.saver.state(run.id, run.checkpoint())
+            self.saver.add_checkpoint(run.id, run.checkpoint())
         elif meta["is"] == "end":
             self._ended(run, meta["how"], meta["message"])
 
@@ -296,7 +296,7 @@ class Engine:
 
     def _request_layout(self, run: RunState) -> None:
         if run.frame is not None:
-            self.projector.draw(run.id, run.projection, run.frame_step, run.frame.embeddings)
+            self.projector.lay_out_live(run.id, run.projection, run.frame_step, run.frame.embeddings)
 
     def _on_layout(self, run_id: str, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         with self._lock:

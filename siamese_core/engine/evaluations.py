@@ -26,17 +26,17 @@ LEASE = 60.0
 MOST_FINISHED = 24
 """Finished evaluations that are remembered."""
 
-DIED = "The process that examines models died. Try again; a smaller model may help."
+DIED = "The process that evaluates models died. Try again; a smaller model may help."
 
 MAX_FALSE_STARTS = 3
 
 CANNOT_START = (
-    "The process that examines models does not start on this machine: see the server's log, mend it, start the server "
+    "The process that evaluates models does not start on this machine: see the server's log, mend it, start the server "
     "again."
 )
 
 Status = Literal["waiting", "working", "done", "failed"]
-Kind = Literal["reference", "evaluate"]
+Kind = Literal["gallery", "evaluate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ class Evaluations:
         return self._call("check", file)
 
     def compare(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
-        """Return the arrays of `compare.compare`; neighbours are in it once the model's "reference" is done."""
+        """Return the arrays of `compare.compare`; neighbours are in it once the model's "gallery" is done."""
         return self._call("compare", file, first=first, second=second)
 
     def explain(self, file: ModelFile, first: np.ndarray, second: np.ndarray) -> PendingReply:
@@ -240,9 +240,9 @@ class Evaluations:
 
     def _forget_gallery(self, model: str) -> None:
         """Forget a gallery that the process has no more; one that is still being made is another."""
-        job = self._jobs.get(("reference", model))
+        job = self._jobs.get(("gallery", model))
         if job is not None and job.shown.status == "done":
-            del self._jobs["reference", model]
+            del self._jobs["gallery", model]
 
     def _gone(self) -> None:
         """The process has ended, and with it what it worked on, and the galleries that it had built."""
@@ -253,5 +253,5 @@ class Evaluations:
             self._sent.clear()
             self._client.cancel_all()
             for kind, model in list(self._jobs):
-                if kind == "reference":
+                if kind == "gallery":
                     self._forget_gallery(model)

@@ -12,7 +12,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.machine import Machine
 from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.runs.disk_format import Checkpoint
-from siamese_core.runs.history import MAX_SCORES, Scored
+from siamese_core.runs.history import MAX_SCORES, ScoreHistory
 from siamese_core.runs.info import RunInfo
 
 Status = Literal["running", "pausing", "paused", "parked", "finished", "halted", "failed", "stopped"]
@@ -60,7 +60,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def layout_of(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> Layout:
-    """Return the layout of a message of the projection process; where it could draw none, one without points."""
+    """Return the layout of a message of the projection process; where it could make none, one without points."""
     empty = dict.fromkeys(("xy", "neighbours", "distances"), np.zeros((0, 0), np.float32))
     known = {name: meta[name] for name in ("kind", "step", "stand_in", "problem")}
     return Layout(number=number, **known, **(empty | dict(arrays)))
@@ -85,7 +85,7 @@ class RunView:
     steps_per_second: float = 0.0
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     active: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    scores: Scored = field(default_factory=list)
+    scores: ScoreHistory = field(default_factory=list)
     frame: Frame | None = None
     frame_step: int = 0
     layout: Layout | None = None
@@ -148,7 +148,7 @@ class RunState(RunView):
     def rewind(self, step: int) -> None:
         """Forget what came after a step."""
         self.loss, self.active = self.loss[:step], self.active[:step]
-        self.scores = [scored for scored in self.scores if scored[0] <= step]
+        self.scores = [entry for entry in self.scores if entry[0] <= step]
 
     def goes_back(self) -> bool:
         """Return to its last state, for its worker has died; False for a run that killed too many: it has failed."""
@@ -171,7 +171,7 @@ class RunState(RunView):
         """Return the run as it was at its state: what came after that will be made again."""
         assert self.state is not None, "only a run with a state is saved"
         step = self.state.step
-        scores = [scored for scored in self.scores if scored[0] <= step]
+        scores = [entry for entry in self.scores if entry[0] <= step]
         curves = self.loss[:step], self.active[:step]
         return Checkpoint(self.experiment, self.machine, self.state, *curves, scores, self.pixel_baseline)
 
@@ -180,15 +180,15 @@ class RunState(RunView):
         return RunView(**{field.name: getattr(self, field.name) for field in fields(RunView)})
 
 
-def reopened(info: RunInfo, owner: str, saved: Checkpoint, seen_at: float) -> RunState:
+def resumed(info: RunInfo, owner: str, checkpoint: Checkpoint, seen_at: float) -> RunState:
     """Return a run as it was saved, with all that is known of its past."""
-    state = saved.state
+    state = checkpoint.state
     images, seconds = state.tensors["counters"][:2].tolist()
     return RunState(
-        id=info.id, owner=owner, experiment=saved.experiment, machine=saved.machine, seen_at=seen_at,
-        projection=saved.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
+        id=info.id, owner=owner, experiment=checkpoint.experiment, machine=checkpoint.machine, seen_at=seen_at,
+        projection=checkpoint.experiment.projection, background=bool(info.sweep), sweep=info.sweep,
         step=state.step, restarted_at=state.step, images=int(images), seconds=seconds, state=state,
         # Copies: a view would keep the whole file in memory, with all weights.
-        loss=read_only(saved.loss.copy()), active=read_only(saved.active.copy()), scores=saved.scores,
-        pixel_baseline=saved.pixel_baseline,
+        loss=read_only(checkpoint.loss.copy()), active=read_only(checkpoint.active.copy()),
+        scores=checkpoint.scores, pixel_baseline=checkpoint.pixel_baseline,
     )  # fmt: skip

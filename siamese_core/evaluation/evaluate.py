@@ -17,7 +17,7 @@ from siamese_core.embeddings.retrieval import retrieval_metrics, verification_me
 from siamese_core.embeddings.thresholds import EER, Rule, Threshold, choose_threshold
 from siamese_core.embeddings.verification import Distances, Intervals, curves, halves, intervals, summary
 from siamese_core.evaluation.inference import TrainedModel, branch_input, embed
-from siamese_core.evaluation.report import GroupReport, Hardest, Progress, Report, Scored
+from siamese_core.evaluation.report import GroupReport, Hardest, MetricValues, Progress, Report
 from siamese_core.training.eval_subset import Group, Pairs, eval_subset_of, group_of, is_exact, scored_pairs
 from siamese_core.training.sampling import ClassIndex
 from siamese_core.training.siamese import EVALUATION_BATCH, Siamese, encode_both, network_of
@@ -199,10 +199,10 @@ def _group(
     everything = Distances.of(d, same)
     chosen_on, reported_on = _halves(trained, rows, images, group)
     yield Progress(f"intervals {name}", 0, 2)
-    spread = _intervals(d, pairs, n)
+    score_intervals = _intervals(d, pairs, n)
     yield Progress(f"intervals {name}", 1, 2)
     half = _half(images, group, chosen=False)
-    bands = None if half is None else _intervals(*_measured(trained, rows, half), n)
+    rate_intervals = None if half is None else _intervals(*_measured(trained, rows, half), n)
     yield Progress(f"retrieval {name}", 0, 1)
     labels, h = group.labels.numpy(), rows[group.indices].numpy()
     near, distances = neighbours.nearest(h, h, NEIGHBOURS, exclude_self=True)
@@ -225,8 +225,8 @@ def _group(
         chosen_on=chosen_on,
         reported_on=reported_on,
         summary=found,
-        spread={} if spread is None else spread.summary,
-        bands=bands,
+        score_intervals={} if score_intervals is None else score_intervals.summary,
+        rate_intervals=rate_intervals,
         scores=_retrieved(h, labels)
         | {
             "recall_at_5": neighbours.recall_at_k(near, labels, min(5, near.shape[1])),
@@ -298,7 +298,7 @@ def _untrained(trained: TrainedModel, images: Images) -> TrainedModel:
     return TrainedModel(model, siamese, trained.head_params)
 
 
-def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
+def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> MetricValues:
     """Retrieval, and verification of the same pairs as the model's, or some of them, by Euclidean distance."""
     some = torch.from_numpy(_sampled(pairs.same.numpy(), BASELINE_PAIRS))
     size = max(1, NUMBERS_AT_ONCE // rows.shape[1])
@@ -308,6 +308,6 @@ def _baseline(rows: Tensor, group: Group, pairs: Pairs) -> Scored:
     return _retrieved(rows[group.indices].numpy(), group.labels.numpy()) | {"auc": verified.auc if verified else None}
 
 
-def _retrieved(rows: np.ndarray, labels: np.ndarray) -> Scored:
+def _retrieved(rows: np.ndarray, labels: np.ndarray) -> MetricValues:
     found = retrieval_metrics(rows, labels)
     return {"precision_at_1": found.precision_at_1 if found else None, "map_at_r": found.map_at_r if found else None}

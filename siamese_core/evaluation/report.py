@@ -10,7 +10,7 @@ import numpy as np
 
 from siamese_core.embeddings.verification import Curves, Distances, Intervals, Summary
 
-Scored = dict[str, float | None]
+MetricValues = dict[str, float | None]
 """Metric → value; None where a group has none."""
 
 
@@ -31,8 +31,8 @@ class GroupReport:
     after these, with two branches, as second ones: row r shows image `indices[r % n]`.
 
     Distances are 1 − p for a similarity. `chosen_on` and `reported_on` are those of pairs within one half of the images
-    and within the other; `summary` and `spread`, its intervals, of all `pairs`, which are a sample unless `exact`.
-    `curves`, and `bands`, the intervals of its rates, are of the reporting half, so that a threshold lies on them.
+    and within the other; `summary` and its `score_intervals` of all `pairs`, which are a sample unless `exact`.
+    `curves` and the `rate_intervals` are of the reporting half, so that a threshold lies on them.
     Without same pairs there are none of these.
     `neighbours`, `distances` (rows, k): the nearest other rows. `confusion` (C, C): class by class of
     the nearest neighbour, in the order of `classes`.
@@ -47,10 +47,10 @@ class GroupReport:
     chosen_on: Distances
     reported_on: Distances
     summary: Summary | None
-    spread: Mapping[str, tuple[float, float]]
-    bands: Intervals | None
-    scores: Scored
-    baselines: Mapping[str, Scored]
+    score_intervals: Mapping[str, tuple[float, float]]
+    rate_intervals: Intervals | None
+    scores: MetricValues
+    baselines: Mapping[str, MetricValues]
     neighbours: np.ndarray
     distances: np.ndarray
     confusion: np.ndarray
@@ -81,7 +81,7 @@ class Progress:
 
 
 SHOWN = ("shown", "labels", "embeddings")
-PLAIN = ("classes", "pairs", "exact", "scores", "baselines", "summary", "spread")
+PLAIN = ("classes", "pairs", "exact", "scores", "baselines", "summary", "score_intervals")
 ARRAYS = ("indices", "labels", "neighbours", "distances", "confusion")
 RECORDS: dict[str, Callable[..., Any]] = {
     "chosen_on": Distances,
@@ -99,9 +99,9 @@ def to_wire(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays = {part: getattr(report, part) for part in SHOWN}
     for name, group in report.groups.items():
         meta[name] = {part: getattr(group, part) for part in PLAIN}
-        meta[name]["bands"] = None if group.bands is None else group.bands.summary
+        meta[name]["rate_intervals"] = None if group.rate_intervals is None else group.rate_intervals.summary
         arrays |= {f"{name}/{part}": getattr(group, part) for part in ARRAYS}
-        for part in (*RECORDS, "bands"):
+        for part in (*RECORDS, "rate_intervals"):
             record = getattr(group, part)
             fields = {} if record is None else record._asdict() if part == "curves" else vars(record)
             arrays |= {f"{name}/{part}.{field}": array for field, array in fields.items() if field != "summary"}
@@ -115,14 +115,14 @@ def from_wire(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Repo
 
 
 def _group(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GroupReport:
-    tables = {part: _under(f"{part}.", arrays) for part in (*RECORDS, "bands")}
-    bands = tables.pop("bands")
+    tables = {part: _under(f"{part}.", arrays) for part in (*RECORDS, "rate_intervals")}
+    of_rates = tables.pop("rate_intervals")
     values: dict[str, Any] = {part: meta[part] for part in PLAIN} | {part: arrays[part] for part in ARRAYS}
     values |= {part: RECORDS[part](**table) if table else None for part, table in tables.items()}
     values["classes"] = tuple(meta["classes"])
     values["summary"] = Summary(*meta["summary"]) if meta["summary"] else None
-    values["spread"] = _tuples(meta["spread"])
-    values["bands"] = Intervals(summary=_tuples(meta["bands"]), **bands) if bands else None
+    values["score_intervals"] = _tuples(meta["score_intervals"])
+    values["rate_intervals"] = Intervals(summary=_tuples(meta["rate_intervals"]), **of_rates) if of_rates else None
     return GroupReport(**values)
 
 

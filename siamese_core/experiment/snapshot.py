@@ -30,7 +30,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a run needs to go on bit for bit: weights, buffers, optimiser, generator, counters."""
+    """All that a run needs to be resumed bit for bit: weights, buffers, optimiser, generator, counters."""
 
     step: int
     tensors: Mapping[str, np.ndarray] = field(repr=False)

@@ -28,9 +28,9 @@ MAX_UNPACKED = 200 * MB
 MAX_FILE = 10 * MB
 MAX_RATIO = 100
 RATIO_FROM = 1 * MB
-"""Bytes up to which a file may unpack from however few: blank pictures are small."""
+"""Bytes up to which a file may unpack from however few: blank images are small."""
 MAX_ENTRIES = 20_000
-MAX_PICTURES = 2_000
+MAX_IMAGES = 2_000
 MAX_LABEL = 40
 MAX_PATH, MAX_DEPTH, MAX_NAME = 1_024, 64, 255
 """Bytes of a path, names in it, characters of one: thousands of accents take Unicode quadratic time to order."""
@@ -48,7 +48,7 @@ REASONS: dict[str, str] = {
     "overlap": "Files in this zip share the same bytes, like a zip bomb: pack your class folders again.",
     "entries": f"This zip lists more than {MAX_ENTRIES:,} files: pack only the class folders with their pictures.",
     "encrypted": "This zip is locked with a password: pack your class folders again without one.",
-    "pictures": "There are more than {limit:,} pictures here: leave some of them out.",
+    "images": "There are more than {limit:,} pictures here: leave some of them out.",
     "folder": "This folder cannot be used: choose one from the list.",
 }
 
@@ -71,12 +71,12 @@ class ArchiveRejected(Rejected):
     """Nothing of an archive or a folder is used. `reason` is a key of `REASONS`."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(REASONS[reason], limit=MAX_PICTURES)
+        super().__init__(REASONS[reason], limit=MAX_IMAGES)
         self.reason = reason
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledImage:
     """A file that may be an image. `label`: 1 to 40 printable characters, the folder it lay in; not escaped."""
 
     label: str
@@ -92,18 +92,18 @@ def left_out(skipped: Counter[str]) -> list[str]:
     ]
 
 
-def pictures(
+def zip_images(
     file: BinaryIO, skipped: Counter[str], wanted: Sequence[tuple[Entry, int]] | None = None
-) -> Iterator[Picture]:
-    """Yield the pictures of a zip in its order, each read in its turn; `skipped`, empty at first, counts others.
+) -> Iterator[LabelledImage]:
+    """Yield the images of a zip in its order, each read in its turn; `skipped`, empty at first, counts others.
 
     `wanted` are its `members` where they have been read, and counted, already: it yields at most as many.
-    Raises ArchiveRejected: before the first picture for what the list in the zip shows, or in the middle for what only
+    Raises ArchiveRejected: before the first image for what the list in the zip shows, or in the middle for what only
     the bytes show (too much in all, a zip bomb).
     """
     labels: dict[str, str] = {}
     for entry, data in contents(file, members(file, skipped) if wanted is None else wanted, skipped):
-        yield Picture(_label(split_path(entry.path)[-2], labels), data)
+        yield LabelledImage(_label(split_path(entry.path)[-2], labels), data)
 
 
 def contents(
@@ -115,7 +115,7 @@ def contents(
     for entry, start in wanted:
         content = bytearray()
         try:
-            # A picture that is packed into more than this is larger than one may be.
+            # An image that is packed into more than this is larger than one may be.
             for chunk in unpack(file, entry, start, most + MB):
                 content += chunk
                 total += len(chunk)
@@ -146,10 +146,10 @@ def folders(root: Path) -> list[str]:
     return sorted(name for name in names if name.isprintable() and not _is_junk(name))
 
 
-def folder_pictures(root: Path, name: str, skipped: Counter[str]) -> Iterator[Picture]:
-    """Yield the pictures below `root`/`name`, folder by folder in sorted order; links are not followed.
+def folder_images(root: Path, name: str, skipped: Counter[str]) -> Iterator[LabelledImage]:
+    """Yield the images below `root`/`name`, folder by folder in sorted order; links are not followed.
 
-    Raises ArchiveRejected before the first picture: for a `name` that is not in `folders(root)`, for too many.
+    Raises ArchiveRejected before the first image: for a `name` that is not in `folders(root)`, for too many.
     """
     if name not in folders(root):
         raise ArchiveRejected("folder")
@@ -167,7 +167,7 @@ def folder_pictures(root: Path, name: str, skipped: Counter[str]) -> Iterator[Pi
         elif len(data) > MAX_FILE:
             skipped["big"] += 1
         else:
-            yield Picture(_label(path.parent.name, labels), data)
+            yield LabelledImage(_label(path.parent.name, labels), data)
 
 
 # What every path must be
@@ -192,7 +192,7 @@ def unwanted(parts: Sequence[str], mode: int, endings: tuple[str, ...] = ENDINGS
 
 
 def _not_in_a_class(parts: Sequence[str], mode: int) -> str | None:
-    """The same for a picture that needs a class folder."""
+    """The same for an image that needs a class folder."""
     if reason := unwanted(parts, mode):
         return reason
     if len(parts) < 2 or not any(char.isprintable() and not char.isspace() for char in parts[-2]):
@@ -249,7 +249,7 @@ def members(
     file: BinaryIO,
     skipped: Counter[str],
     why_not: Callable[[Sequence[str], int], str | None] = _not_in_a_class,
-    most: int = MAX_PICTURES,
+    most: int = MAX_IMAGES,
 ) -> list[tuple[Entry, int]]:
     """Return the wanted entries, each with the position of its first packed byte. Raises ArchiveRejected.
 
@@ -279,7 +279,7 @@ def members(
             continue
         wanted[key] = entry
         if len(wanted) > most:
-            raise ArchiveRejected("pictures")
+            raise ArchiveRejected("images")
     if skipped["encrypted"] and not wanted:
         raise ArchiveRejected("encrypted")
     found = []
@@ -335,7 +335,7 @@ def _files(top: Path, skipped: Counter[str]) -> list[Path]:
                 skipped[reason] += 1
             else:
                 found.append(path)
-                if len(found) > MAX_PICTURES:
-                    raise ArchiveRejected("pictures")
+                if len(found) > MAX_IMAGES:
+                    raise ArchiveRejected("images")
         pending += reversed(inner)
     return found

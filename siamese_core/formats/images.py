@@ -100,7 +100,7 @@ def decode(data: bytes) -> Image.Image:
             file = io.BytesIO(data)
             # The stream alone holds the bytes now; whoever is done with it frees ten megabytes.
             del data
-            return _picture(kind, file, exif, frames)
+            return _image(kind, file, exif, frames)
         except Image.DecompressionBombError:
             raise ImageRejected("too_many_pixels") from None
         except MemoryError:
@@ -163,7 +163,7 @@ def _pillow_with_our_limits() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _picture(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.Image:
+def _image(kind: str, stream: io.BytesIO, exif: bytes, frames: int) -> Image.Image:
     file: Any = Image.open(stream, formats=[kind])
     _check_size(*file.size)
     if _memory(file, len(stream.getbuffer())) > MAX_MEMORY:

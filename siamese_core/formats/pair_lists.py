@@ -1,4 +1,4 @@
-"""Pairs of images as people list them: two stacks of files, or a zip with a CSV in it. No picture is decoded here.
+"""Pairs of images as people list them: two stacks of files, or a zip with a CSV in it. No image is decoded here.
 
 A zip is read as `archives` reads it: nothing is written anywhere, no name out of it is ever opened, limits are counted
 on the real bytes. What leaves as CSV begins no formula in a spreadsheet (OWASP, CSV Injection).
@@ -21,7 +21,7 @@ import numpy as np
 
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
-from siamese_core.formats.archives import ENDINGS, MAX_FILE, MAX_NAME, MAX_PICTURES, MAX_UNPACKED, MB, ArchiveRejected
+from siamese_core.formats.archives import ENDINGS, MAX_FILE, MAX_IMAGES, MAX_NAME, MAX_UNPACKED, MB, ArchiveRejected
 from siamese_core.formats.files import zipped
 
 MAX_PAIRS = 1_000
@@ -84,7 +84,7 @@ class ListedPair:
 
 @dataclass(frozen=True, eq=False)
 class PairList:
-    """`files`: each picture once, however many pairs it is in; 1 to `MAX_PAIRS` pairs.
+    """`files`: each image once, however many pairs it is in; 1 to `MAX_PAIRS` pairs.
 
     `problems`: a sentence for each row that was left out, at most 20, then how many more.
     """
@@ -94,11 +94,11 @@ class PairList:
     problems: tuple[str, ...] = ()
 
 
-Picture = tuple[str, bytes]
+NamedImage = tuple[str, bytes]
 """Its name and its bytes."""
 
 
-def of_stacks(first: Sequence[Picture], second: Sequence[Picture]) -> PairList:
+def of_stacks(first: Sequence[NamedImage], second: Sequence[NamedImage]) -> PairList:
     """Pair the first of one stack with the first of the other and so on, each sorted by name, "2" before "10".
 
     Raises PairsRejected for an empty stack, stacks of unequal length, too many pairs or more than 200 MB.
@@ -122,15 +122,15 @@ def of_zip(file: BinaryIO) -> PairList:
     Its columns are `first`, `second` and, if somebody likes, `same`. Raises PairsRejected.
     """
     try:
-        path, table, pictures = _unpacked(file)
+        path, table, images = _unpacked(file)
     except ArchiveRejected as rejected:
         raise PairsRejected(REPACK.get(rejected.reason, str(rejected))) from None
     folder = archives.split_path(path)[:-1]
-    pairs: list[tuple[Picture, Picture, bool | None]] = []
+    pairs: list[tuple[NamedImage, NamedImage, bool | None]] = []
     problems: list[str] = []
     for number, first, second, same in _rows(_text(table)):
         try:
-            pairs.append((_picture(first, folder, pictures), _picture(second, folder, pictures), _same(same)))
+            pairs.append((_image(first, folder, images), _image(second, folder, images), _same(same)))
         except _RowRejected as why:
             problems.append(f"Row {number}: {why}")
     if not pairs:
@@ -152,13 +152,13 @@ def to_csv(pairs: Sequence[Mapping[str, object]]) -> str:
     return text.getvalue()
 
 
-def example_zip(images: Sequence[Picture], rows: Sequence[tuple[str, str, bool | None]]) -> bytes:
+def example_zip(images: Sequence[NamedImage], rows: Sequence[tuple[str, str, bool | None]]) -> bytes:
     """Return a zip that `of_zip` reads: images under their names, and pairs.csv with a row for each pair of names."""
     table = to_csv([{"first": first, "second": second, "same": same} for first, second, same in rows])
     return zipped({"pairs.csv": table.encode("utf-8-sig"), **dict(images)}, zipfile.ZIP_STORED)
 
 
-def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: Sequence[str] = ()) -> PairList:
+def _pair_list(pairs: Iterable[tuple[NamedImage, NamedImage, bool | None]], problems: Sequence[str] = ()) -> PairList:
     indices: dict[bytes, int] = {}
 
     def index(data: bytes) -> int:
@@ -173,8 +173,8 @@ def _pair_list(pairs: Iterable[tuple[Picture, Picture, bool | None]], problems: 
     return PairList(tuple(indices), listed, (*problems[:MAX_PROBLEMS], *rest))
 
 
-def _sorted(stack: Sequence[Picture]) -> list[Picture]:
-    return sorted(stack, key=lambda picture: archives.natural_key(picture[0][:MAX_NAME]))
+def _sorted(stack: Sequence[NamedImage]) -> list[NamedImage]:
+    return sorted(stack, key=lambda image: archives.natural_key(image[0][:MAX_NAME]))
 
 
 def _shown(name: str) -> str:
@@ -186,10 +186,10 @@ def _shown(name: str) -> str:
 
 
 def _unpacked(file: BinaryIO) -> tuple[str, bytes, dict[str, bytes]]:
-    """The path and the bytes of the list, and the pictures by their paths in one spelling."""
+    """The path and the bytes of the list, and the images by their paths in one spelling."""
     skipped: Counter[str] = Counter()
-    # The list may stand beside as many pictures as there can be.
-    members = archives.members(file, skipped, _unwanted, MAX_PICTURES + 1)
+    # The list may stand beside as many images as there can be.
+    members = archives.members(file, skipped, _unwanted, MAX_IMAGES + 1)
     keys = {_key(archives.split_path(entry.path)) for entry, _ in members}
     if skipped["duplicate"] or len(keys) < len(members):
         raise PairsRejected(TWICE)
@@ -199,15 +199,15 @@ def _unpacked(file: BinaryIO) -> tuple[str, bytes, dict[str, bytes]]:
     if len(lists) > 1:
         raise PairsRejected(f"This zip has {len(lists):,} .csv files: leave only the one that lists the pairs.")
     table = None
-    pictures = {}
+    images = {}
     for entry, data in archives.contents(file, members, skipped):
         if entry.path == lists[0]:
             table = data
         else:
-            pictures[_key(archives.split_path(entry.path))] = data
+            images[_key(archives.split_path(entry.path))] = data
     if table is None or len(table) > MAX_CSV:
         raise PairsRejected(BIG_LIST)
-    return lists[0], table, pictures
+    return lists[0], table, images
 
 
 def _unwanted(parts: Sequence[str], mode: int) -> str | None:
@@ -260,7 +260,7 @@ def _rows(text: str) -> list[tuple[int, str, str, str]]:
     return rows
 
 
-def _picture(cell: str, folder: Sequence[str], pictures: Mapping[str, bytes]) -> Picture:
+def _image(cell: str, folder: Sequence[str], images: Mapping[str, bytes]) -> NamedImage:
     if not cell:
         raise _RowRejected("a name is missing: write one under first and one under second.")
     path = cell.replace("\\", "/")
@@ -273,8 +273,8 @@ def _picture(cell: str, folder: Sequence[str], pictures: Mapping[str, bytes]) ->
         if max(map(len, parts), default=0) > MAX_NAME:
             continue
         for key in (_key([*folder, *parts]), _key(parts)):
-            if key in pictures:
-                return "/".join(parts), pictures[key]
+            if key in images:
+                return "/".join(parts), images[key]
     raise _RowRejected(
         f"the zip has no picture “{_shown(path)}” that can be read: correct the name, or add the file as PNG, JPEG, "
         f"GIF, BMP or WebP of at most {MAX_FILE // MB} MB."

@@ -36,7 +36,7 @@ WHY: dict[str, str] = {
     "ratio": "it unpacks to far too much, like a zip bomb",
     "overlap": "its files share the same bytes, like a zip bomb",
     "entries": "it lists far too many files",
-    "pictures": "it lists far too many files",
+    "images": "it lists far too many files",
     "encrypted": "it is locked with a password",
 }
 

@@ -27,7 +27,7 @@ from siamese_core.experiment.snapshot import Frame, Scores, TrainingState
 from siamese_core.formats.files import PART, write_atomic
 from siamese_core.formats.safetensors import Damaged, packed, unpacked
 from siamese_core.runs import history
-from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX, EvalImages, RunHistory, Scored
+from siamese_core.runs.history import EVAL_IMAGES, FRAMES, RUN, SUFFIX, EvalImages, RunHistory, ScoreHistory
 from siamese_core.runs.info import is_count, is_groups, is_machine, is_query, is_scores
 
 SCHEMA = 1
@@ -64,7 +64,7 @@ class Checkpoint:
     state: TrainingState
     loss: np.ndarray
     active: np.ndarray
-    scores: Scored
+    scores: ScoreHistory
     pixel_baseline: Scores | None = None
 
     @property
@@ -72,24 +72,24 @@ class Checkpoint:
         return self.state.step >= self.experiment.steps
 
 
-def save(folder: Path, saved: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
+def save(folder: Path, checkpoint: Checkpoint, frames: Sequence[tuple[int, Frame]] = ()) -> None:
     """Replace the run, and add the (step, frame)s since the last save. Raises OSError, the run as it was."""
     # First the frames: those of a save that got no further lie beyond the state, and are left out by who reads.
     if frames:
         (folder / FRAMES).mkdir(exist_ok=True)
         write_atomic(folder / FRAMES / f"{frames[0][0]:09d}{SUFFIX}", history.packed_film(history.film_of(frames)))
-    write_atomic(folder / RUN, packed_run(saved))
+    write_atomic(folder / RUN, packed_run(checkpoint))
 
 
-def packed_run(saved: Checkpoint) -> bytes:
+def packed_run(checkpoint: Checkpoint) -> bytes:
     """Return the content of run.safetensors."""
     meta = {
-        "schema": SCHEMA, "experiment": saved.experiment.to_query(), "machine": asdict(saved.machine),
-        "step": saved.state.step, "steps": saved.experiment.steps, "scores": saved.scores,
-        "pixels": saved.pixel_baseline,
+        "schema": SCHEMA, "experiment": checkpoint.experiment.to_query(), "machine": asdict(checkpoint.machine),
+        "step": checkpoint.state.step, "steps": checkpoint.experiment.steps, "scores": checkpoint.scores,
+        "pixels": checkpoint.pixel_baseline,
     }  # fmt: skip
-    tensors = {f"{TENSOR}{name}": array for name, array in saved.state.tensors.items()}
-    return packed(meta, {"loss": saved.loss, "active": saved.active, **tensors})
+    tensors = {f"{TENSOR}{name}": array for name, array in checkpoint.state.tensors.items()}
+    return packed(meta, {"loss": checkpoint.loss, "active": checkpoint.active, **tensors})
 
 
 def load(folder: Path, name: str = "") -> Checkpoint:
@@ -193,7 +193,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
             "pixels": pixels, "schema": int(),
         } if (
             is_query(query) and is_machine(machine) and is_count(step) and is_count(steps) and step <= steps
-            and all(_is_scored(entry) for entry in scores) and (pixels is None or is_groups(pixels))
+            and all(_is_entry(entry) for entry in scores) and (pixels is None or is_groups(pixels))
         ):  # fmt: skip
             meta["scores"] = list(map(tuple, scores))
         case _:
@@ -207,7 +207,7 @@ def _run_of(content: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.nda
     return meta, arrays
 
 
-def _is_scored(entry: Any) -> bool:
+def _is_entry(entry: Any) -> bool:
     match entry:
         case [step, metrics]:
             return is_count(step) and is_scores(metrics)

@@ -27,8 +27,8 @@ RUN = "run.safetensors"
 FRAMES = "frames/"
 SUFFIX = ".safetensors"
 
-Scored = list[tuple[int, dict[str, Scores]]]
-"""Metrics of steps, in the order of the steps."""
+ScoreHistory = list[tuple[int, dict[str, Scores]]]
+"""Step, and its metrics; in the order of the steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Film:
 class RunHistory:
     """`query` is the experiment. `loss`, `active` (S,): of every step; `pixel_baseline`: MAP@R on raw pixels.
 
-    The experiment may be one that this server cannot repeat: on pictures that are gone.
+    The experiment may be one that this server cannot repeat: on images that are gone.
     """
 
     query: str
@@ -70,7 +70,7 @@ class RunHistory:
     film: Film
     loss: np.ndarray
     active: np.ndarray
-    scores: Scored
+    scores: ScoreHistory
     pixel_baseline: Scores | None
 
     def __post_init__(self) -> None:

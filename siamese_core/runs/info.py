@@ -19,7 +19,7 @@ SCHEMA = 1
 
 STATUSES = ("running", "interrupted", "finished", "halted", "failed", "stopped")
 ENDED = ("finished", "halted")
-"""With a model; there is nothing to go on with."""
+"""With a model; there is nothing to resume."""
 
 RESUMABLE = ("interrupted", "stopped", "failed")
 

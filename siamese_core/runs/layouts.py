@@ -33,21 +33,21 @@ def chained(kind: str, embeddings: np.ndarray) -> Iterator[tuple[np.ndarray, np.
     """Yield of embeddings (F, N, D), frame after frame, points (N, dim) float32 and their neighbours (N, k) int32.
 
     Each layout starts from the one before it, so that what moved is what the network moved. A frame that cannot be
-    drawn repeats the one before, or is all zeros. Raises NotProjectable in the end where no frame could be drawn.
+    laid out repeats the one before, or is all zeros. Raises NotProjectable in the end where no frame could be.
     """
     _, n, _ = embeddings.shape
     projector = PROJECTIONS[kind].make()
     k = min(NEIGHBOURS, max(n - 1, 0))
     before = np.zeros((n, PROJECTIONS[kind].dim), np.float32), np.full((n, k), -1, np.int32)
-    drawn, problem = False, NotProjectable("There are no frames to draw.")
+    laid_out, problem = False, NotProjectable("There are no frames to draw.")
     for points in embeddings:
         try:
             before = projector.frame(points), neighbours(points, k)[0]
-            drawn = True
+            laid_out = True
         except NotProjectable as why:
             problem = why
         yield before
-    if not drawn:
+    if not laid_out:
         raise problem
 
 

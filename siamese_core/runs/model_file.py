@@ -34,7 +34,7 @@ MAX_QUERY = 4_000
 MAX_CLASSES, MAX_CLASS_NAME = 10_000, 100
 MIN_SIDE, MAX_SIDE = 8, 256
 MIN_STD = 1e-9
-"""Of pixels from 0 to 1. Two thousand large pictures that differ in one pixel, by one grey level, have more."""
+"""Of pixels from 0 to 1. Two thousand large images that differ in one pixel, by one grey level, have more."""
 MAX_STEPS = 10**9
 
 KEYS = {
@@ -123,7 +123,7 @@ def _experiment(query: str, uploaded_sets: Collection[str]) -> tuple[Experiment,
         dataset = None if is_others else experiment.data
     except DatasetMissing:
         return _experiment(query, ())
-    # Pictures may be deleted at any moment, also since they were found a few lines above.
+    # Images may be deleted at any moment, also since they were found a few lines above.
     if uploaded_sets and any(problem.why == GONE for problem in ignored):
         return _experiment(query, ())
     if ignored:

@@ -37,7 +37,7 @@ NOT_SAVED = "Not saved: {why}. The training goes on."
 class RunWriter:
     """Writes one run into a folder that the caller has locked.
 
-    A full disk stops nothing: `problem` says so until it is over. `saved` is the checkpoint on disk.
+    A full disk stops nothing: `problem` says so until it is over. `last_saved` is the checkpoint on disk.
     `transform(input_transform, images)` shows images as second inputs. `threshold_of(model)` measures the threshold of
     a finished model, which takes torch and the test images: the command line does it at once; the server, which has no
     torch, writes its models without, and the Compare page measures it when it is asked for.
@@ -51,10 +51,10 @@ class RunWriter:
         every: float = SAVE_EVERY,
         clock: Callable[[], float] = time.monotonic,
         *,
-        saved: Checkpoint | None = None,
+        last_saved: Checkpoint | None = None,
         threshold_of: Callable[[Model], Threshold | None] = lambda model: None,
     ) -> None:
-        self.folder, self.info, self.saved, self.problem = folder, info, saved, ""
+        self.folder, self.info, self.last_saved, self.problem = folder, info, last_saved, ""
         self._transform, self._threshold_of = transform, threshold_of
         self._every, self._clock = every, clock
         self._frames: list[tuple[int, Frame]] = []
@@ -77,16 +77,16 @@ class RunWriter:
     def save(self, checkpoint: Checkpoint, status: str = "running", message: str = "") -> None:
         """Write the run as it is now, at its end with its model. Raises OSError where that cannot be written."""
         if status in ENDED:
-            # First the model: a run that is killed in between is gone on with, and writes it again.
+            # First the model: a run that is killed in between is resumed, and writes it again.
             write_model(self.folder, checkpoint, self._threshold_of)
         begun = self._clock()
         try:
-            if checkpoint is not self.saved:
+            if checkpoint is not self.last_saved:
                 begun = self._save_files(checkpoint)
             seconds = float(checkpoint.state.tensors["counters"][1])
             scores = checkpoint.scores[-1][1] if checkpoint.scores else {}
             self.write_info(step=checkpoint.state.step, seconds=seconds, scores=scores, status=status, message=message)
-            self.saved, self.problem = checkpoint, ""
+            self.last_saved, self.problem = checkpoint, ""
         except OSError as error:
             self.problem = NOT_SAVED.format(why=reason(error))
         now = self._clock()

@@ -14,23 +14,23 @@ from siamese_core.training.sampling import ClassIndex, pk_batch, random_pairs, r
 
 
 @dataclass(frozen=True)
-class Draw:
+class Batch:
     """`images` (B,): indices among the training images.
 
-    kind "batch": K images of each of P classes, class after class. "pairs": the first inputs, then the second ones,
+    kind "classes": K images of each of P classes, class after class. "pairs": the first inputs, then the second ones,
     with `same` (B/2,). "triplets": the anchors, the positives, the negatives.
     """
 
-    kind: Literal["batch", "pairs", "triplets"]
+    kind: Literal["classes", "pairs", "triplets"]
     images: Tensor
     same: Tensor | None = None
 
 
-def draw(experiment: Experiment, index: ClassIndex, generator: Generator) -> Draw:
+def draw_batch(experiment: Experiment, index: ClassIndex, generator: Generator) -> Batch:
     """Draw the images of the next step."""
     if experiment.sampling == "all_pairs":
-        return Draw("batch", pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator))
+        return Batch("classes", pk_batch(index, experiment.batch_size, IMAGES_PER_CLASS, generator))
     if LOSSES[experiment.loss].input_kind == "triplet":
-        return Draw("triplets", torch.cat(random_triplets(index, experiment.batch_size // 3, generator)))
+        return Batch("triplets", torch.cat(random_triplets(index, experiment.batch_size // 3, generator)))
     first, second, same = random_pairs(index, experiment.batch_size // 2, generator)
-    return Draw("pairs", torch.cat([first, second]), same)
+    return Batch("pairs", torch.cat([first, second]), same)

@@ -93,7 +93,7 @@ def learner_of(experiment: Experiment, machine: Machine) -> Learner:
 
 
 def state_of(learner: Learner) -> TrainingState:
-    """Return a copy of all that the run needs to go on bit for bit, as arrays."""
+    """Return a copy of all that the run needs to be resumed bit for bit, as arrays."""
     tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in learner.head.state_dict().items()}
     for number, moments in learner.optimiser.state_dict()["state"].items():

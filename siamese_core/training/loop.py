@@ -17,7 +17,7 @@ from siamese_core.experiment.snapshot import Frame, Snapshot, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import augmented
 from siamese_core.training import alarms, objective
-from siamese_core.training.batches import draw
+from siamese_core.training.batches import draw_batch
 from siamese_core.training.eval_subset import EvalSubset, final_metrics, frame_of
 from siamese_core.training.learner import Learner, learner_of, restore, state_of
 from siamese_core.training.siamese import embed_both, encode_both
@@ -134,16 +134,16 @@ def _objective(learner: Learner) -> tuple[objective.Objective, int]:
     """The objective of the next batch, and how many images it took."""
     experiment, index, generator = learner.experiment, learner.index, learner.generator
     head_params = tuple(learner.head.parameters())
-    drawn = draw(experiment, index, generator)
-    images = learner.train_images[drawn.images.to(learner.train_images.device)]
+    batch = draw_batch(experiment, index, generator)
+    images = learner.train_images[batch.images.to(learner.train_images.device)]
     h1, h2 = _forward(learner, augmented(images, experiment.augment, generator))
     if LOSSES[experiment.loss].on_classes:
-        labels = learner.train_targets[drawn.images.to(h1.device)]
+        labels = learner.train_targets[batch.images.to(h1.device)]
         if experiment.branches == 2:
             # An image's two embeddings side by side: losses that work in small groups then hold them together.
             h1, labels = torch.stack([h1, h2], dim=1).flatten(0, 1), labels.repeat_interleave(2)
         return objective.of_classes(experiment, h1, labels, head_params), len(images)
-    return objective.of_draw(experiment, drawn, h1, h2, IMAGES_PER_CLASS, head_params, generator), len(images)
+    return objective.of_batch(experiment, batch, h1, h2, IMAGES_PER_CLASS, head_params, generator), len(images)
 
 
 def _forward(learner: Learner, images: Tensor) -> tuple[Tensor, Tensor]:

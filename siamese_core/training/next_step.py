@@ -15,10 +15,10 @@ from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.networks.augment import augmented
-from siamese_core.training.batches import Draw, draw
+from siamese_core.training.batches import Batch, draw_batch
 from siamese_core.training.eval_subset import measure_params
 from siamese_core.training.learner import Learner, learner_of, restore
-from siamese_core.training.objective import of_draw, pair_labels, values
+from siamese_core.training.objective import of_batch, pair_labels, values
 from siamese_core.training.siamese import embed_both, second_input
 
 SHOWN_TRIPLETS = 200
@@ -37,8 +37,8 @@ def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 
     `pixels` uint8 (B, C, H, W) after augmentation; `second` the same as second inputs, where these look different;
     `labels` (B,) their classes. `i`, `j` (P,) indices into the batch, `same` (P,) uint8. `total` (1,): the images of
     the batch, of which B are returned, at most `SHOWN_IMAGES`; `step` (1,) that of the state, 0 without one.
-    Of triplets `drawn` (3, T). Of a batch `counts` (M,), how many triplets each of `MINERS` finds, −1 where it needs
-    distances that nobody knows, and `triplets` (M, 3, T) some of them, padded with −1.
+    Of triplets `drawn` (3, T). Of whole classes `counts` (M,), how many triplets each of `MINERS` finds, −1 where it
+    needs distances that nobody knows, and `triplets` (M, 3, T) some of them, padded with −1.
 
     With a state also `d` (P,), and where a single pair has a loss, `loss` (P,), as the run counts it. `easy` (1,):
     the share of all pairs or triplets, mined or not, whose loss is 0, where they have one each.
@@ -46,57 +46,57 @@ def next_step(experiment: Experiment, state: TrainingState | None, ahead: int = 
     learner = learner_of(experiment, Machine())
     if state is not None:
         restore(learner, state)
-    drawn, images = _drawn(learner)
+    batch, images = _next_batch(learner)
     for _ in range(ahead):
         if experiment.miner != "all":
             # A step's miner draws too: how much, the classes of the batch decide, whatever the distances are.
             nowhere = torch.zeros(len(images), len(images))
-            mine(experiment.miner, nowhere, _labels(experiment, drawn.images), learner.generator)
-        drawn, images = _drawn(learner)
+            mine(experiment.miner, nowhere, _labels(experiment, batch.images), learner.generator)
+        batch, images = _next_batch(learner)
     total = len(images)
-    drawn, images = _first(drawn, images)
-    found = {"pixels": images, "labels": _labels(experiment, drawn.images), "total": torch.tensor([total])}
+    batch, images = _first(batch, images)
+    found = {"pixels": images, "labels": _labels(experiment, batch.images), "total": torch.tensor([total])}
     found["step"] = torch.tensor([state.step if state is not None else 0])
     if experiment.view != "none":
         found["second"] = second_input(experiment, images)
-    i, j, same = _pairs(drawn, found["labels"], experiment.branches)
+    i, j, same = _pairs(batch, found["labels"], experiment.branches)
     found |= {"i": i, "j": j, "same": same.byte()}
-    if drawn.kind == "triplets":
+    if batch.kind == "triplets":
         found["drawn"] = torch.stack(torch.arange(len(images)).chunk(3))
     first, second = (None, None) if state is None else embed_both(learner.siamese, images)
-    if drawn.kind == "batch":
+    if batch.kind == "classes":
         found |= _mined(learner, found["labels"], first, second)
     if first is not None and second is not None:
-        found |= _seen(learner, drawn, first, second, i, j, same)
+        found |= _seen(learner, batch, first, second, i, j, same)
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 
-def _drawn(learner: Learner) -> tuple[Draw, Tensor]:
-    drawn = draw(learner.experiment, learner.index, learner.generator)
-    images = learner.train_images[drawn.images]
-    return drawn, augmented(images, learner.experiment.augment, learner.generator)
+def _next_batch(learner: Learner) -> tuple[Batch, Tensor]:
+    batch = draw_batch(learner.experiment, learner.index, learner.generator)
+    images = learner.train_images[batch.images]
+    return batch, augmented(images, learner.experiment.augment, learner.generator)
 
 
-def _first(drawn: Draw, images: Tensor) -> tuple[Draw, Tensor]:
-    """At most SHOWN_IMAGES: of a batch complete classes, of the others complete pairs and triplets."""
-    roles = {"batch": 1, "pairs": 2, "triplets": 3}[drawn.kind]
+def _first(batch: Batch, images: Tensor) -> tuple[Batch, Tensor]:
+    """At most SHOWN_IMAGES, in complete classes, pairs or triplets."""
+    roles = {"classes": 1, "pairs": 2, "triplets": 3}[batch.kind]
     each = len(images) // roles
     count = min(each, SHOWN_IMAGES // roles)
     indices = torch.cat([torch.arange(count) + role * each for role in range(roles)])
-    same = None if drawn.same is None else drawn.same[:count]
-    return Draw(drawn.kind, drawn.images[indices], same), images[indices]
+    same = None if batch.same is None else batch.same[:count]
+    return Batch(batch.kind, batch.images[indices], same), images[indices]
 
 
 def _labels(experiment: Experiment, indices: Tensor) -> Tensor:
     return torch.tensor(experiment.data.load().train_labels)[indices]
 
 
-def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(batch: Batch, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, Tensor]:
     """(P,), (P,), (P,): the pairs that meet in a step; of triplets the two that each is made of."""
-    if drawn.kind == "batch":
+    if batch.kind == "classes":
         every = torch.ones(len(labels), len(labels), dtype=torch.bool)
         i, j = (every if branches == 2 else every.triu(1)).nonzero().unbind(1)
-    elif drawn.kind == "pairs":
+    elif batch.kind == "pairs":
         i, j = torch.arange(len(labels)).chunk(2)
     else:
         anchor, positive, negative = torch.arange(len(labels)).chunk(3)
@@ -106,7 +106,7 @@ def _pairs(drawn: Draw, labels: Tensor, branches: int) -> tuple[Tensor, Tensor, 
 
 @torch.no_grad()
 def _seen(
-    learner: Learner, drawn: Draw, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
+    learner: Learner, batch: Batch, first: Tensor, second: Tensor, i: Tensor, j: Tensor, same: Tensor
 ) -> dict[str, Tensor]:
     experiment = learner.experiment
     head_params = measure_params(experiment, tuple(learner.head.parameters()))
@@ -116,7 +116,7 @@ def _seen(
         found["loss"] = values(experiment, found["d"], pair_labels(experiment, same))
     if not loss.on_classes:
         unmined = replace(experiment, miner="all")
-        step = of_draw(unmined, drawn, first, second, IMAGES_PER_CLASS, head_params, torch.Generator())
+        step = of_batch(unmined, batch, first, second, IMAGES_PER_CLASS, head_params, torch.Generator())
         found["easy"] = 1 - step.active[None]
     return found
 

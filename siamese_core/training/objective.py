@@ -21,7 +21,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import mine, pairs_of
-from siamese_core.training.batches import Draw
+from siamese_core.training.batches import Batch
 
 
 class Objective(NamedTuple):
@@ -49,9 +49,9 @@ def balanced(each: Tensor, same: Tensor) -> Tensor:
     return (each * weights.to(each.dtype)).sum()
 
 
-def of_draw(
+def of_batch(
     experiment: Experiment,
-    drawn: Draw,
+    batch: Batch,
     h1: Tensor,
     h2: Tensor,
     per_class: int,
@@ -62,10 +62,10 @@ def of_draw(
 
     One and the same tensor where the inputs do not differ. A miner draws from `generator`.
     """
-    if drawn.kind == "pairs":
-        assert drawn.same is not None, "pairs know whether they are of the same class"
-        return of_random_pairs(experiment, h1.chunk(2)[0], h2.chunk(2)[1], drawn.same.to(h1.device), head_params)
-    if drawn.kind == "triplets":
+    if batch.kind == "pairs":
+        assert batch.same is not None, "pairs know whether they are of the same class"
+        return of_random_pairs(experiment, h1.chunk(2)[0], h2.chunk(2)[1], batch.same.to(h1.device), head_params)
+    if batch.kind == "triplets":
         return of_random_triplets(experiment, h1.chunk(3)[0], *h2.chunk(3)[1:])
     if experiment.branches == 2:
         return of_two_branches(experiment, h1, h2, per_class, head_params)

@@ -49,7 +49,7 @@ def _model(dataset: str) -> ModelFile:
 def _compared(evaluations: Evaluations) -> Iterator[Row]:
     file = _model("fashion_mnist")
     images = DATASETS["fashion_mnist"].load().test_images
-    _done(evaluations, "reference", file)
+    _done(evaluations, "gallery", file)
     pairs = [(images[i][None], images[-1 - i][None]) for i in range(REPEATS + 1)]
     verdicts, both = [], []
     for first, second in pairs:

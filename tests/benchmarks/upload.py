@@ -1,4 +1,4 @@
-"""From a zip of two thousand pictures to a set that can be trained on."""
+"""From a zip of two thousand images to a set that can be trained on."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.waiting import until
 
 Row = tuple[str, str, str]
 
-PICTURES, CLASSES, SIDE = 2_000, 40, 300
+IMAGES, CLASSES, SIDE = 2_000, 40, 300
 
 
 def measure() -> Iterator[Row]:
-    packed = pictures()
+    packed = zip_of_images()
     uploads = Uploads(on_gone=lambda key: None)
     try:
         # The decoder is there after the first upload of a server.
-        _ready(uploads, pictures(8))
+        _ready(uploads, zip_of_images(8))
         started = time.perf_counter()
         _ready(uploads, packed)
         read = time.perf_counter() - started
@@ -31,11 +31,11 @@ def measure() -> Iterator[Row]:
         ready = time.perf_counter() - started
     finally:
         uploads.close()
-    size = f"{PICTURES:,} JPEGs of {SIDE} × {SIDE}, {len(packed) / 1e6:.0f} MB"
+    size = f"{IMAGES:,} JPEGs of {SIDE} × {SIDE}, {len(packed) / 1e6:.0f} MB"
     yield f"zip of {size}: read, then ready to train on", f"{read:.1f} s, {ready:.1f} s", "< 10 s"
 
 
-def pictures(count: int = PICTURES) -> bytes:
+def zip_of_images(count: int = IMAGES) -> bytes:
     """Noise over a colour: of about the size of a photograph of as many pixels."""
     random = np.random.default_rng(0)
     packed = io.BytesIO()

@@ -72,8 +72,8 @@ class PilImages(Dataset[tuple[torch.Tensor, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        picture = Image.fromarray(self.images[index, 0])
-        return self.transform(picture), int(self.labels[index])
+        image = Image.fromarray(self.images[index, 0])
+        return self.transform(image), int(self.labels[index])
 
 
 class RandomPairs(Dataset[tuple[torch.Tensor, torch.Tensor, bool]]):

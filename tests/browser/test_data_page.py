@@ -1,4 +1,4 @@
-"""The Data page in a real browser: from a zip of pictures to held-out classes that separate."""
+"""The Data page in a real browser: from a zip of images to held-out classes that separate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = {"Trousers": 1, "Sandals": 5, "Bags": 8, "Boots": 9, "Pullovers": 2, "
 EACH = 40
 
 
-def pictures() -> bytes:
+def zip_of_images() -> bytes:
     """Class folders with photographs of clothes, as somebody would pack them."""
     images = DATASETS["fashion_mnist"].load()
     packed = io.BytesIO()
@@ -47,9 +47,9 @@ def opened(page: Page, server: Server, section: str) -> None:
 
 
 @pytest.mark.slow
-def test_uploaded_pictures_are_trained_on_and_classes_held_out_separate(page: Page, server: Server) -> None:
+def test_uploaded_images_are_trained_on_and_classes_held_out_separate(page: Page, server: Server) -> None:
     opened(page, server, "own")
-    upload(page, pictures())
+    upload(page, zip_of_images())
     ready = text.READY.format(count=EACH * len(CLASSES), classes=len(CLASSES))
     expect(page.get_by_text(ready)).to_be_visible(timeout=PATIENT)
     box = page.get_by_role("combobox", name=text.HELD_OUT)
@@ -67,7 +67,7 @@ def test_uploaded_pictures_are_trained_on_and_classes_held_out_separate(page: Pa
     card = page.get_by_test_id("stMetric").filter(has_text="MAP@R")
     expect(card).to_contain_text("held out", timeout=PATIENT)
     held_out = float(card.get_by_test_id("stMetricDelta").inner_text().rpartition(":")[2])
-    # Two strange classes of twelve pictures each: by chance it would be under a half.
+    # Two strange classes of twelve images each: by chance it would be under a half.
     assert held_out > 0.7
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_zip_is_one_message_and_the_next_one_works(page: Page,
     upload(page, b"GIF89a, but called clothes.zip")
     expect(page.get_by_text("This file is no zip archive")).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Remove").first.click()
-    upload(page, pictures())
+    upload(page, zip_of_images())
     expect(page.get_by_text(text.READY.format(count=EACH * len(CLASSES), classes=len(CLASSES)))).to_be_visible(
         timeout=PATIENT
     )

@@ -1,4 +1,4 @@
-"""A run outlives its server: killed, gone on with, replayed, laid beside another, and repeated from its link."""
+"""A run outlives its server: killed, resumed, replayed, laid beside another, and repeated from its link."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_run_survives_kill_9_is_replayed_compared_and_repeated_from_its_link(
         expect(tab.page.get_by_text(re.compile(f"Interrupted at step {saved:,} of 1,200"))).to_be_visible(
             timeout=PATIENT
         )
-        tab.page.get_by_role("button", name=train_text.GO_ON, exact=True).click()
+        tab.page.get_by_role("button", name=train_text.RESUME, exact=True).click()
         until(lambda: tab.step() > saved, "it to go on")
         ended(tab, folder)
         tab.page.goto(f"{second.url}/Train")

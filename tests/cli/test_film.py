@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from siamese_core.__main__ import main
-from siamese_core.cli.film import FILM, MOST_BYTES, PICTURES, few_points
+from siamese_core.cli.film import FILM, IMAGES, MOST_BYTES, few_points
 from siamese_core.engine.rpc.pipes import ROOT
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.formats.wire import unpack
@@ -36,7 +36,7 @@ def test_the_bundled_film_is_small_and_of_the_experiment_beside_it() -> None:
 
 
 def test_classes_have_parted_at_the_end_of_the_bundled_film() -> None:
-    """A picture's nearest neighbours are of its class more often at the end than at the start."""
+    """An image's nearest neighbours are of its class more often at the end than at the start."""
     _, arrays = unpack((BUNDLED / FILM).read_bytes())
     labels, near = arrays["labels"], arrays["neighbours"].astype(int)
     first, last = ((labels[frame] == labels[:, None]).mean() for frame in (near[0], near[-1]))
@@ -49,7 +49,7 @@ def test_the_command_makes_a_film_of_a_run(folder: Path, tmp_path: Path, capsys:
     meta, arrays = unpack((tmp_path / FILM).read_bytes())
     assert meta["steps"] == [1, 2, 4, 6]
     assert np.bincount(arrays["labels"]).tolist() == [5] * 10
-    assert (tmp_path / PICTURES).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / IMAGES).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_points_of_a_film_are_the_first_of_each_class(folder: Path) -> None:

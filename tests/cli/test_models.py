@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def image_paths(tmp_path: Path) -> list[Path]:
     """Two coats of the test images, as somebody would have them on a disk."""
     images = DATASETS["fashion_mnist"].load()
     coats = images.test_images[images.test_labels == 4][:2, 0]
@@ -67,8 +67,8 @@ def rewritten(path: Path, to: Path, **changed: str | None) -> Path:
 
 
 @pytest.fixture
-def of_uploaded_pictures(tmp_path: Path) -> Path:
-    """A model of pictures that somebody uploaded elsewhere."""
+def of_uploaded_images(tmp_path: Path) -> Path:
+    """A model of images that somebody uploaded elsewhere."""
     query = read_model(CLOTHES.read_bytes()).experiment.to_query()
     query = query.replace("dataset=fashion_mnist", "dataset=own-" + "0123456789abcdef01234567")
     return rewritten(CLOTHES, tmp_path / "uploaded.safetensors", experiment=query, threshold=None)
@@ -107,7 +107,7 @@ def test_json_has_what_the_evaluation_finds_for_both_groups(run: Any, model: Pat
             assert scored["scores"][score] == {"value": group.scores[score], "low": None, "high": None}
         assert group.summary is not None
         assert scored["scores"]["eer"]["value"] == group.summary.eer
-        assert (scored["scores"]["auc"]["low"], scored["scores"]["auc"]["high"]) == tuple(group.spread["auc"])
+        assert (scored["scores"]["auc"]["low"], scored["scores"]["auc"]["high"]) == tuple(group.score_intervals["auc"])
         assert (scored["images"], scored["pairs"], scored["exact"]) == (len(group.indices), group.pairs, True)
         assert scored["baselines"] == group.baselines
         rows = np.isin(report.labels, group.classes)
@@ -218,11 +218,11 @@ def test_of_generated_images_what_is_not_given_stays(run: Any, tmp_path: Path) -
     assert found["groups"]["held_out"]["trained_on"] == []
 
 
-def test_of_pictures_that_are_not_here_it_asks_for_others(run: Any, of_uploaded_pictures: Path) -> None:
+def test_of_images_that_are_not_here_it_asks_for_others(run: Any, of_uploaded_images: Path) -> None:
     for arguments in ([], ["held_out=1"], ["dataset=fashion_mnist", "--softmax"]):
-        done = run("evaluate", of_uploaded_pictures, *arguments)
+        done = run("evaluate", of_uploaded_images, *arguments)
         assert (done.code, done.out) == (2, "")
-        assert done.err.startswith(f"MODEL={of_uploaded_pictures}: the pictures that it was trained on are not here; ")
+        assert done.err.startswith(f"MODEL={of_uploaded_images}: the pictures that it was trained on are not here; ")
         assert done.err.count("\n") == 1
 
 
@@ -297,13 +297,13 @@ def test_ctrl_c_stops_an_evaluation_without_a_traceback(run: Any, model: Path, m
 # compare
 
 
-def test_a_pair_is_judged_as_on_the_page(run: Any, pictures: list[Path]) -> None:
-    done = run("compare", CLOTHES, *pictures, "--json")
+def test_a_pair_is_judged_as_on_the_page(run: Any, image_paths: list[Path]) -> None:
+    done = run("compare", CLOTHES, *image_paths, "--json")
     assert done.code == 0
     found = json.loads(done.out)
     trained = load(read_model(CLOTHES.read_bytes()))
     first, second = (
-        uploaded.fitted(square(decode(path.read_bytes()), uploaded.RAW_SIDE), (1, 28, 28))[None] for path in pictures
+        uploaded.fitted(square(decode(path.read_bytes()), uploaded.RAW_SIDE), (1, 28, 28))[None] for path in image_paths
     )
     assert list(found) == [
         "measure", "kind", "value", "same", "threshold", "threshold_from", "unlike", "neighbours",
@@ -321,35 +321,35 @@ def test_a_pair_is_judged_as_on_the_page(run: Any, pictures: list[Path]) -> None
     assert distances == sorted(distances)
 
 
-def test_a_person_reads_the_verdict(run: Any, pictures: list[Path]) -> None:
-    done = run("compare", CLOTHES, *pictures, "--threshold", "1000")
+def test_a_person_reads_the_verdict(run: Any, image_paths: list[Path]) -> None:
+    done = run("compare", CLOTHES, *image_paths, "--threshold", "1000")
     assert done.code == 0
     assert "the same, by the threshold 1000 (given by hand)" in done.out
     assert "false accepts 100.00%, false rejects 0.00%" in done.out
-    assert "\ndifferent, by" in run("compare", CLOTHES, *pictures, "--threshold", "0").out
+    assert "\ndifferent, by" in run("compare", CLOTHES, *image_paths, "--threshold", "0").out
 
 
 def test_without_a_threshold_of_its_own_the_test_images_give_one(
-    run: Any, pictures: list[Path], tmp_path: Path
+    run: Any, image_paths: list[Path], tmp_path: Path
 ) -> None:
     without = rewritten(CLOTHES, tmp_path / "without.safetensors", threshold=None)
-    found = json.loads(run("compare", without, *pictures, "--json").out)
+    found = json.loads(run("compare", without, *image_paths, "--json").out)
     threshold = threshold_of(load(read_model(without.read_bytes())), rule_of("eer"), "seen")
     assert threshold is not None
     assert (found["threshold"], found["threshold_from"]) == (asdict(threshold), "test images")
 
 
 def test_without_test_images_there_is_no_verdict_but_by_hand(
-    run: Any, pictures: list[Path], of_uploaded_pictures: Path
+    run: Any, image_paths: list[Path], of_uploaded_images: Path
 ) -> None:
-    done = run("compare", of_uploaded_pictures, *pictures)
+    done = run("compare", of_uploaded_images, *image_paths)
     assert done.code == 0
     assert "no verdict: the model has no threshold, and no test images here give one" in done.out
-    found = json.loads(run("compare", of_uploaded_pictures, *pictures, "--json").out)
+    found = json.loads(run("compare", of_uploaded_images, *image_paths, "--json").out)
     assert {name for name, value in found.items() if value is None} == {
         "same", "threshold", "threshold_from", "unlike", "neighbours",
     }  # fmt: skip
-    found = json.loads(run("compare", of_uploaded_pictures, *pictures, "--json", "--threshold", "100").out)
+    found = json.loads(run("compare", of_uploaded_images, *image_paths, "--json", "--threshold", "100").out)
     assert found["same"] is True
     assert (found["threshold"]["value"], found["threshold"]["false_accept"]) == (100, None)
 
@@ -369,29 +369,29 @@ def test_a_similarity_by_hand_has_its_rates_too(run: Any, tmp_path: Path) -> Non
     assert run(*arguments).out.startswith("similarity ")
 
 
-def test_inverted_is_the_negative(run: Any, pictures: list[Path], tmp_path: Path) -> None:
+def test_inverted_is_the_negative(run: Any, image_paths: list[Path], tmp_path: Path) -> None:
     negatives = [tmp_path / f"negative {number}.png" for number in range(2)]
-    for path, negative in zip(pictures, negatives, strict=True):
+    for path, negative in zip(image_paths, negatives, strict=True):
         Image.fromarray(255 - np.asarray(Image.open(path))).save(negative)
-    upright = json.loads(run("compare", CLOTHES, *pictures, "--json").out)
+    upright = json.loads(run("compare", CLOTHES, *image_paths, "--json").out)
     turned = json.loads(run("compare", CLOTHES, *negatives, "--invert", "--json").out)
     assert turned["value"] == pytest.approx(upright["value"], rel=0.05)
     as_they_are = json.loads(run("compare", CLOTHES, *negatives, "--json").out)
     assert as_they_are["value"] != pytest.approx(upright["value"], rel=0.2)
 
 
-def test_no_comparison_ends_in_a_traceback(run: Any, pictures: list[Path], tmp_path: Path) -> None:
+def test_no_comparison_ends_in_a_traceback(run: Any, image_paths: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "large.png").write_bytes(bytes(MAX_BYTES + 1))
     for name, words in [("none.png", "name a picture"), ("text.png", "no PNG"), ("large.png", "larger than")]:
-        done = run("compare", CLOTHES, pictures[0], tmp_path / name)
+        done = run("compare", CLOTHES, image_paths[0], tmp_path / name)
         assert done.code == 2
         assert words in done.err
         assert name in done.err
         assert done.err.count("\n") == 1
-    assert run("compare", tmp_path / "text.png", *pictures).code == 2
+    assert run("compare", tmp_path / "text.png", *image_paths).code == 2
     for value in ("nan", "inf", "1e999", "half"):
-        done = run("compare", CLOTHES, *pictures, "--threshold", value)
+        done = run("compare", CLOTHES, *image_paths, "--threshold", value)
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
         assert "--threshold" in done.err
 

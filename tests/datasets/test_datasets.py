@@ -472,13 +472,13 @@ def decoded(png: bytes) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_image_i_of_an_atlas_is_at_column_i_mod_and_row_i_div_columns(channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, channels, 4, 3), dtype=np.uint8)
-    picture = decoded(atlas_png(images, columns=2))
-    assert picture.shape == ((12, 6) if channels == 1 else (12, 6, 3))
+    atlas = decoded(atlas_png(images, columns=2))
+    assert atlas.shape == ((12, 6) if channels == 1 else (12, 6, 3))
     for i, image in enumerate(images):
         top, left = i // 2 * 4, i % 2 * 3
-        tile = picture[top : top + 4, left : left + 3]
+        tile = atlas[top : top + 4, left : left + 3]
         assert np.array_equal(tile, image[0] if channels == 1 else image.transpose(1, 2, 0))
-    assert not picture[8:, 3:].any(), "the place of a sixth image is black"
+    assert not atlas[8:, 3:].any(), "the place of a sixth image is black"
 
 
 def test_an_atlas_is_as_wide_as_its_columns_even_with_fewer_images() -> None:

@@ -1,4 +1,4 @@
-"""Published formats are read the right way up, and only whole; every picture here can be counted by hand."""
+"""Published formats are read the right way up, and only whole; every image here can be counted by hand."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_lfw_is_a_grey_square_around_the_face_the_last_fifth_to_test() -> None:
     # 6 // 5 = 1 of Ann to test, 4 // 5 = 0 of Bo.
     assert images.train_labels.tolist() == [0] * 5 + [1] * 4 and images.test_labels.tolist() == [0]
     greys = [0, 20, 40, 60, 80, 120, 140, 160, 180]
-    for picture, grey in zip(images.train_images[:, 0], greys, strict=True):
-        assert np.abs(picture[4:-4, 4:-4].astype(int) - grey).max() <= 2, "JPEG keeps a flat grey to about one step"
+    for image, grey in zip(images.train_images[:, 0], greys, strict=True):
+        assert np.abs(image[4:-4, 4:-4].astype(int) - grey).max() <= 2, "JPEG keeps a flat grey to about one step"
     assert abs(int(images.test_images[0, 0, 32, 32]) - 100) <= 2
 
 

@@ -84,7 +84,7 @@ def test_mean_and_std_of_noise_are_numpys() -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 51, 77, 255])
-def test_pictures_all_alike_are_not_divided_by_nothing(grey: int) -> None:
+def test_images_all_alike_are_not_divided_by_nothing(grey: int) -> None:
     dataset = uploaded_dataset(save("t", CLASSES, two(*[grey] * 3_000)))
     assert (dataset.mean, dataset.std) == pytest.approx((grey / 255, 1.0))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from siamese_core.embeddings import verification
-from siamese_core.embeddings.verification import Distances, Summary, band, intervals, rates, summary
+from siamese_core.embeddings.verification import Distances, Summary, intervals, rate_intervals_at, rates, summary
 
 
 def all_pairs(n: int, classes: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -46,7 +46,7 @@ def bootstrapped(pairs: tuple[np.ndarray, ...], thresholds: np.ndarray, replicat
 
 def limits(found: verification.Intervals, thresholds: np.ndarray) -> np.ndarray:
     """(4 + 2T, 2), in the order of `score`."""
-    return np.array([*found.summary.values(), *(limit for t in thresholds for limit in band(found, t))])
+    return np.array([*found.summary.values(), *(limit for t in thresholds for limit in rate_intervals_at(found, t))])
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_pairs_that_share_no_image_get_an_interval_root_three_too_wide() -> None
     same = np.arange(n) % 2 == 0
     found = intervals(rng.random(n), same, np.arange(n), np.arange(n) + n, replicates=500)
     assert found is not None
-    (low, high), _ = band(found, 0.5)
+    (low, high), _ = rate_intervals_at(found, 0.5)
     assert high - low == pytest.approx(3**0.5 * 3.92 * (0.25 / (n / 2)) ** 0.5, rel=0.1)
 
 
@@ -143,7 +143,9 @@ def test_the_scores_of_the_pairs_themselves_lie_within() -> None:
     assert found is not None and scores is not None and tuple(found.summary) == Summary._fields
     assert all(low < value < high for (low, high), value in zip(found.summary.values(), scores, strict=True))
     for threshold in found.thresholds[::16]:
-        for (low, high), rate in zip(band(found, threshold), rates(Distances.of(*pairs[:2]), threshold), strict=True):
+        for (low, high), rate in zip(
+            rate_intervals_at(found, threshold), rates(Distances.of(*pairs[:2]), threshold), strict=True
+        ):
             assert low <= rate <= high
 
 
@@ -161,8 +163,8 @@ def test_thresholds_rise_and_cover_low_rates_of_false_accept() -> None:
 def test_a_band_lies_in_line_between_its_neighbours_and_is_open_beyond_them() -> None:
     at = np.array([1, 2], np.float32)
     found = verification.Intervals({}, at, np.array([[0, 0.2], [0.2, 0.6]]), np.array([[0.5, 0.1], [0.7, 0.2]]))
-    assert band(found, 1.5) == (pytest.approx((0.1, 0.4)), pytest.approx((0.3, 0.45)))
-    assert band(found, 0) == ((0, 0.2), (0.5, 1)) and band(found, 9) == ((0.2, 1), (0, 0.2))
+    assert rate_intervals_at(found, 1.5) == (pytest.approx((0.1, 0.4)), pytest.approx((0.3, 0.45)))
+    assert rate_intervals_at(found, 0) == ((0, 0.2), (0.5, 1)) and rate_intervals_at(found, 9) == ((0.2, 1), (0, 0.2))
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
@@ -228,7 +230,7 @@ def test_beyond_the_last_threshold_of_an_interval_nothing_is_promised() -> None:
     same = np.arange(400) % 2 == 0
     found = intervals(d, same, *rng.integers(0, 40, (2, 400)))
     assert found is not None
-    assert band(found, 0.5)[0][0] == 0
-    assert band(found, 0.5)[1][1] == 1
-    assert band(found, 2.5)[0][1] == 1
-    assert band(found, 2.5)[1][0] == 0
+    assert rate_intervals_at(found, 0.5)[0][0] == 0
+    assert rate_intervals_at(found, 0.5)[1][1] == 1
+    assert rate_intervals_at(found, 2.5)[0][1] == 1
+    assert rate_intervals_at(found, 2.5)[1][0] == 0

@@ -19,7 +19,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="package")
 def _engine(clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Its children get the folder of the uploaded pictures when they start."""
+    """Its children get the folder of the uploaded images when they start."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         engine = Engine(clock)

@@ -83,7 +83,7 @@ def test_a_run_is_reached_only_with_its_owner_and_its_id(engine: Engine) -> None
     assert engine.latest(BEN) is None
     assert not engine.command(BEN, run, "stop")
     engine.discard(BEN, run)
-    engine.project(BEN, run, "pca")
+    engine.set_projection(BEN, run, "pca")
     assert poll(engine, run).status == "running"
     assert poll(engine, run).projection == "umap"
 
@@ -186,7 +186,7 @@ def test_the_layout_has_every_eval_image_and_its_neighbours_in_the_embedding_spa
 
 def test_another_projection_redraws_a_run_that_rests(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
-    engine.project(ANN, run, "pca_3d")
+    engine.set_projection(ANN, run, "pca_3d")
     until(lambda: (layout := poll(engine, run).layout) and layout.xy.shape[1] == 3, "a 3-D layout")
 
 
@@ -205,7 +205,7 @@ def test_an_embedding_can_be_laid_out_anew_by_its_owner_only(engine: Engine) -> 
 
 def test_what_cannot_be_drawn_is_one_message(engine: Engine) -> None:
     run = until_status(engine, engine.start(ANN, SHORT), "finished").id
-    engine.project(ANN, run, "raw")
+    engine.set_projection(ANN, run, "raw")
     layout = until(lambda: (la := poll(engine, run).layout) and la.kind == "raw" and la, "the raw layout")
     assert layout.problem == "Raw shows embeddings of dimension 2, and these have 32."
 

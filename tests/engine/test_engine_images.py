@@ -1,4 +1,4 @@
-"""Runs on uploaded pictures: they train like any others, and end where the pictures go."""
+"""Runs on uploaded images: they train like any others, and end where the images go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = Experiment(dataset="digits", encoder="mlp", steps=LONG)
 
 
 def uploaded_set(title: str) -> str:
-    """The key of an uploaded set of two classes, dark and light, and a third with a single picture."""
+    """The key of an uploaded set of two classes, dark and light, and a third with a single image."""
     noise = np.random.default_rng(0).integers(0, 40, (21, 1, 28, 28), np.uint8)
     labels = np.repeat([0, 1, 2], [10, 10, 1])
     images = noise + (labels * 100).astype(np.uint8)[:, None, None, None]
@@ -43,7 +43,7 @@ def delete(engine: Engine, key: str) -> None:
     engine.forget_images(key)
 
 
-def test_a_run_on_uploaded_pictures_is_like_any_other(engine: Engine) -> None:
+def test_a_run_on_uploaded_images_is_like_any_other(engine: Engine) -> None:
     experiment = on(uploaded_set("a"), steps=20)
     run = until_status(engine, engine.start(ANN, experiment), "finished")
     np.testing.assert_array_equal(run.loss, np.array([s.loss for s in train(experiment)], np.float32))
@@ -51,7 +51,7 @@ def test_a_run_on_uploaded_pictures_is_like_any_other(engine: Engine) -> None:
     assert run.pixel_baseline == {"seen": 1.0, "held_out": None}, "dark and light are told apart by their pixels"
 
 
-def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
+def test_deleted_images_take_every_run_on_them_along_and_no_other(engine: Engine) -> None:
     key, others = uploaded_set("a"), uploaded_set("b")
     ann, ben = engine.start(ANN, on(key)), engine.start(BEN, on(key))
     rested = engine.start(ANN, on(key), steps=1)
@@ -70,7 +70,7 @@ def test_deleted_pictures_take_every_run_on_them_along_and_no_other(engine: Engi
         until_step(engine, run, before.step + 20, owner)
 
 
-def test_a_later_start_on_deleted_pictures_fails_with_the_message(engine: Engine) -> None:
+def test_a_later_start_on_deleted_images_fails_with_the_message(engine: Engine) -> None:
     key = uploaded_set("a")
     experiment = on(key)
     until_step(engine, engine.start(ANN, experiment), 1)
@@ -91,7 +91,7 @@ def test_deleting_what_nobody_trains_on_changes_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_whose_uploaded_pictures_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
+def test_a_run_whose_uploaded_images_have_gone_ends_when_its_worker_begins_again(engine: Engine) -> None:
     key = uploaded_set("a")
     uploaded_run, digits = engine.start(ANN, on(key)), engine.start(ANN, OTHER)
     for run in (uploaded_run, digits):
@@ -118,7 +118,7 @@ def test_a_worker_refuses_a_run_that_it_cannot_read_and_goes_on_with_the_others(
     assert engine.worker.pid == before
 
 
-def test_the_same_pictures_uploaded_again_at_once_are_not_deleted_by_a_worker_that_is_late(engine: Engine) -> None:
+def test_the_same_images_uploaded_again_at_once_are_not_deleted_by_a_worker_that_is_late(engine: Engine) -> None:
     key = uploaded_set("a")
     worker = psutil.Process(engine.worker.pid)
     worker.suspend()

@@ -27,7 +27,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
 from siamese_core.runs.model_file import packed, read_model
 from tests.support.engines import ANN, BEN, Clock
-from tests.support.evaluations import digits, found_by, held, pictures_of, poll, trained, until_status, uploaded_set
+from tests.support.evaluations import digits, found_by, held, images_of, poll, trained, until_status, uploaded_set
 from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="module", autouse=True)
 def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process gets the folder of the uploaded pictures when it starts."""
+    """The process gets the folder of the uploaded images when it starts."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
@@ -73,14 +73,14 @@ def evaluations(clock: Clock) -> Iterator[Evaluations]:
 # What is found
 
 
-def test_neighbours_and_a_threshold_are_there_once_the_reference_is_done(evaluations: Evaluations) -> None:
-    # A model that no other test has had a reference made of.
+def test_neighbours_and_a_threshold_are_there_once_the_gallery_is_done(evaluations: Evaluations) -> None:
+    # A model that no other test has had a gallery built of.
     model = trained(digits(seed=2))
     file = file_of(model)
-    first, second = pictures_of(model), pictures_of(model)[::-1].copy()
+    first, second = images_of(model), images_of(model)[::-1].copy()
     before = evaluations.compare(file, first, second).result(PATIENCE)
     assert set(before) == {"value", "euclidean", "cosine"}
-    done = until_status(evaluations, "reference", file, "done")
+    done = until_status(evaluations, "gallery", file, "done")
     expected = found_by(build_gallery(load(model)), Gallery)
     assert expected.threshold is not None
     assert done.about == {"threshold": vars(expected.threshold), "gallery": len(expected.indices)}
@@ -117,7 +117,7 @@ def test_a_pair_is_explained_beside_a_work(
 ) -> None:
     with held(evaluations):
         poll(evaluations, ANN, "evaluate", other)
-        first, second = pictures_of(model, 2)
+        first, second = images_of(model, 2)
         reply = evaluations.explain(file, first, second)
     shape = first.shape[1:]
     found = reply.result(PATIENCE)
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_used_is_rejected_with_a_message_and_the_next_requ
     with pytest.raises(RequestRejected, match=f"^{message}$"):
         evaluations.check(wrong).result(PATIENCE)
     with pytest.raises(RequestRejected, match=f"^{message}$"):
-        evaluations.compare(wrong, pictures_of(model), pictures_of(model)).result(PATIENCE)
+        evaluations.compare(wrong, images_of(model), images_of(model)).result(PATIENCE)
     failed = until_status(evaluations, "evaluate", wrong, "failed")
     with pytest.raises(RequestRejected) as again:
         evaluations.check(wrong).result(PATIENCE)
@@ -170,23 +170,23 @@ def test_images_of_another_size_get_no_reply_and_the_next_request_is_served(
     assert evaluations.check(file).result(PATIENCE) == {}
 
 
-# Uploaded pictures
+# Uploaded images
 
 
 def read_by(data: bytes, *uploaded_sets: str) -> ModelFile:
     return ModelFile(read_model(data, uploaded_sets), data)
 
 
-def test_a_model_of_uploaded_pictures_is_measured_for_who_has_them_and_for_nobody_else(
+def test_a_model_of_uploaded_images_is_measured_for_who_has_them_and_for_nobody_else(
     evaluations: Evaluations,
 ) -> None:
-    """Its pictures have the default dataset's size, which nothing may be measured on in their place."""
+    """Its images have the default dataset's size, which nothing may be measured on in their place."""
     key = uploaded_set("Ann's")
     uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     others = read_by(uploaded_file.data)
     assert uploaded_file.uploaded_sets == [key] and others.uploaded_sets == []
     assert uploaded_file.key == read_by(uploaded_file.data, key).key != others.key
-    for kind in ("reference", "evaluate"):
+    for kind in ("gallery", "evaluate"):
         assert until_status(evaluations, kind, uploaded_file, "done").status == "done"
         failed = until_status(evaluations, kind, others, "failed", BEN)
         assert (failed.message, failed.about, failed.arrays) == (NO_IMAGES, None, {})
@@ -196,32 +196,32 @@ def test_a_model_of_uploaded_pictures_is_measured_for_who_has_them_and_for_nobod
     assert evaluations.compare(others, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
 
 
-def test_what_was_found_goes_with_the_pictures_and_other_references_stay(
+def test_what_was_found_goes_with_the_images_and_other_galleries_stay(
     evaluations: Evaluations, model: Model, file: ModelFile
 ) -> None:
     key = uploaded_set("to be deleted")
     uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     pair = np.zeros((1, 1, 28, 28), np.uint8)
-    until_status(evaluations, "reference", uploaded_file, "done")
-    until_status(evaluations, "reference", file, "done")
+    until_status(evaluations, "gallery", uploaded_file, "done")
+    until_status(evaluations, "gallery", file, "done")
     uploaded.delete(key)
     evaluations.forget_images(key)
-    assert evaluations.poll(ANN, "reference", uploaded_file, start=False) is None
+    assert evaluations.poll(ANN, "gallery", uploaded_file, start=False) is None
     assert evaluations.compare(uploaded_file, pair, pair).result(PATIENCE).keys() == {"value", "euclidean", "cosine"}
-    assert until_status(evaluations, "reference", uploaded_file, "failed").message == NO_IMAGES
-    assert poll(evaluations, BEN, "reference", file).status == "done"
-    assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    assert until_status(evaluations, "gallery", uploaded_file, "failed").message == NO_IMAGES
+    assert poll(evaluations, BEN, "gallery", file).status == "done"
+    assert "near" in evaluations.compare(file, images_of(model), images_of(model)).result(PATIENCE)
 
 
-def test_pictures_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
+def test_images_that_have_come_back_are_measured(evaluations: Evaluations) -> None:
     key = uploaded_set("come and go")
     uploaded_file = file_of(trained(Experiment(dataset=key, encoder="mlp", steps=4)))
     uploaded.delete(key)
     evaluations.forget_images(key)
-    until_status(evaluations, "reference", uploaded_file, "failed")
+    until_status(evaluations, "gallery", uploaded_file, "failed")
     assert uploaded_set("come and go") == key
-    evaluations.cancel(ANN, "reference", uploaded_file)
-    until_status(evaluations, "reference", uploaded_file, "done")
+    evaluations.cancel(ANN, "gallery", uploaded_file)
+    until_status(evaluations, "gallery", uploaded_file, "done")
 
 
 # A process that dies
@@ -231,30 +231,30 @@ def test_kill_9_ends_what_is_open_and_the_next_poll_is_served_by_a_new_process(
     evaluations: Evaluations, model: Model, file: ModelFile, other: ModelFile
 ) -> None:
     until_status(evaluations, "evaluate", file, "done")
-    until_status(evaluations, "reference", file, "done")
-    until_status(evaluations, "reference", other, "done")
+    until_status(evaluations, "gallery", file, "done")
+    until_status(evaluations, "gallery", other, "done")
     first = evaluations.child.pid
     with held(evaluations):
         working = file_of(replace(model, steps=5))
-        poll(evaluations, ANN, "reference", working)
-        poll(evaluations, BEN, "reference", working)
+        poll(evaluations, ANN, "gallery", working)
+        poll(evaluations, BEN, "gallery", working)
         reply = evaluations.check(file)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(CancelledError):
             reply.result(PATIENCE)
-        assert until_status(evaluations, "reference", working, "failed").message == DIED
-    assert poll(evaluations, BEN, "reference", working).status == "failed"
+        assert until_status(evaluations, "gallery", working, "failed").message == DIED
+    assert poll(evaluations, BEN, "gallery", working).status == "failed"
     assert poll(evaluations, ANN, "evaluate", file).status == "done", "a report is here, whatever died"
     assert evaluations.child is None, "polling what is finished needs no process"
 
-    evaluations.cancel(ANN, "reference", working)
-    assert poll(evaluations, ANN, "reference", working).status == "waiting", "cancel and poll try again"
+    evaluations.cancel(ANN, "gallery", working)
+    assert poll(evaluations, ANN, "gallery", working).status == "waiting", "cancel and poll try again"
     assert evaluations.child is not None and evaluations.child.pid != first
-    until_status(evaluations, "reference", working, "done")
-    assert "near" not in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
-    assert poll(evaluations, ANN, "reference", file).status != "done", "a reference died with its process"
-    until_status(evaluations, "reference", file, "done")
-    assert "near" in evaluations.compare(file, pictures_of(model), pictures_of(model)).result(PATIENCE)
+    until_status(evaluations, "gallery", working, "done")
+    assert "near" not in evaluations.compare(file, images_of(model), images_of(model)).result(PATIENCE)
+    assert poll(evaluations, ANN, "gallery", file).status != "done", "a gallery died with its process"
+    until_status(evaluations, "gallery", file, "done")
+    assert "near" in evaluations.compare(file, images_of(model), images_of(model)).result(PATIENCE)
 
 
 def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_after(
@@ -275,7 +275,7 @@ def test_closing_ends_the_process_and_what_waits_for_it_and_nothing_is_started_a
     assert not process.is_running()
     assert poll(evaluations, ANN, "evaluate", file).status == "failed"
     assert evaluations.check(file).cancelled()
-    assert poll(evaluations, ANN, "reference", file).status == "failed"
+    assert poll(evaluations, ANN, "gallery", file).status == "failed"
     assert not evaluations.ready
     assert evaluations.child is None
     evaluations.close()
@@ -295,7 +295,7 @@ def test_a_model_travels_to_a_process_once_and_to_the_next_one_again(
     monkeypatch.setattr(Child, "send", counted)
     evaluations, file = Evaluations(), file_of(model)
     try:
-        pair = pictures_of(model, 1)
+        pair = images_of(model, 1)
         before = evaluations.compare(file, pair, pair).result(PATIENCE)["value"]
         assert evaluations.check(file).result(PATIENCE) == {}
         assert evaluations.explain(file, pair[0], pair[0]).result(PATIENCE).keys() == {"shown", "occlusion", "gradient"}

@@ -20,7 +20,7 @@ ZOE = "zoe" * 8
 
 @pytest.fixture(scope="module", autouse=True)
 def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process gets the folder of the uploaded pictures when it starts."""
+    """The process gets the folder of the uploaded images when it starts."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
@@ -58,7 +58,7 @@ class FakeProcess:
     @property
     def works(self) -> list[int]:
         """The numbers of the evaluations that it was given and that were not cancelled."""
-        given = [meta["id"] for meta in self.received if meta["do"] in ("reference", "evaluate")]
+        given = [meta["id"] for meta in self.received if meta["do"] in ("gallery", "evaluate")]
         cancelled = {meta["id"] for meta in self.received if meta["do"] == "cancel"}
         return [number for number in given if number not in cancelled]
 
@@ -105,7 +105,7 @@ def test_owners_of_the_same_file_share_one_work(
     (process,) = processes
     assert len(process.works) == 1
     assert poll(evaluations, ANN, "evaluate", named(model, 2)).ahead == 1
-    assert poll(evaluations, ANN, "reference", named(model, 1)).ahead == 2, "another kind is another work"
+    assert poll(evaluations, ANN, "gallery", named(model, 1)).ahead == 2, "another kind is another work"
 
 
 def test_a_work_says_how_far_it_is_and_how_many_come_first(
@@ -212,13 +212,13 @@ def test_of_finished_works_those_polled_last_stay(
     assert found == [True, False, False] + [True] * (MOST_FINISHED - 1)
 
 
-def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
+def test_images_that_are_deleted_end_works_on_them_and_take_what_was_found(
     evaluations: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = uploaded_set("of Ann")
     uploaded_model = replace(model, experiment=replace(model.experiment, dataset=key))
     poll(evaluations, ANN, "evaluate", named(uploaded_model, 1))
-    poll(evaluations, ANN, "reference", named(uploaded_model, 1))
+    poll(evaluations, ANN, "gallery", named(uploaded_model, 1))
     poll(evaluations, BEN, "evaluate", named(model, 1))
     (process,) = processes
     process.reply(1, about={})
@@ -226,12 +226,12 @@ def test_pictures_that_are_deleted_end_works_on_them_and_take_what_was_found(
     evaluations.forget_images(key)
     assert process.works == [1, 3]
     assert process.received[-1] == {"do": "forget_images", "dataset": key}
-    for kind in ("evaluate", "reference"):
+    for kind in ("evaluate", "gallery"):
         assert evaluations.poll(ANN, kind, named(uploaded_model, 1), start=False) is None
     assert poll(evaluations, BEN, "evaluate", named(model, 1)).status == "done"
 
 
-def test_rights_to_the_pictures_are_part_of_what_is_asked(
+def test_rights_to_the_images_are_part_of_what_is_asked(
     evaluations: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
     key = uploaded_set("of Ann")
@@ -242,13 +242,13 @@ def test_rights_to_the_pictures_are_part_of_what_is_asked(
     assert [meta["uploaded_sets"] for meta in processes[0].received] == [[key], [], [key]]
 
 
-def test_a_reference_that_the_process_has_lost_is_looked_for_again(
+def test_a_gallery_that_the_process_has_lost_is_looked_for_again(
     evaluations: Evaluations, processes: list[FakeProcess], model: Model
 ) -> None:
-    poll(evaluations, ANN, "reference", named(model, 1))
+    poll(evaluations, ANN, "gallery", named(model, 1))
     processes[0].reply(1, about={})
     processes[0].lose(named(model, 1))
-    assert poll(evaluations, ANN, "reference", named(model, 1)).status == "waiting"
+    assert poll(evaluations, ANN, "gallery", named(model, 1)).status == "waiting"
     processes[0].lose(named(model, 1))
     assert processes[0].works == [1, 2]
 

@@ -138,12 +138,12 @@ def test_about_one_in_a_hundred_test_images_of_the_seen_classes_is_unlike_the_tr
 
 
 def test_noise_and_clothes_are_unlike_every_digit_to_a_network_that_keeps_them_apart() -> None:
-    trained, reference_of_pixels = pixels_themselves()
+    trained, gallery_of_pixels = pixels_themselves()
     noise = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), np.uint8)
     clothes = DATASETS["fashion_mnist"].load().test_images[:200, :, 6:22:2, 6:22:2]
-    found = compare(trained, noise, noise, reference_of_pixels)
+    found = compare(trained, noise, noise, gallery_of_pixels)
     assert found["unlike"].tolist() == [[1] * 20] * 2
-    assert compare(trained, clothes, clothes, reference_of_pixels)["unlike"].mean() > 0.9
+    assert compare(trained, clothes, clothes, gallery_of_pixels)["unlike"].mean() > 0.9
 
 
 def test_noise_is_unlike_by_its_pixels_though_a_trained_network_draws_most_of_it_among_its_digits() -> None:
@@ -212,7 +212,7 @@ def test_what_is_found_of_pairs_goes_over_a_wire() -> None:
         np.testing.assert_array_equal(arrays[name], array)
 
 
-def test_without_a_reference_there_is_the_value_alone() -> None:
+def test_without_a_gallery_there_is_the_value_alone() -> None:
     assert set(compare(run("distance")[0], FIRST, SECOND, None)) == {"value", "euclidean", "cosine"}
 
 

@@ -222,23 +222,26 @@ def test_the_curves_are_of_the_reporting_half_and_the_intervals_of_all_pairs(run
     group = run.report.groups[name]
     assert group.summary is not None
     assert group.curves is not None
-    assert group.bands is not None
+    assert group.rate_intervals is not None
     area = np.trapezoid(1 - group.curves.false_reject, group.curves.false_accept)
     reported = verification_metrics(group.reported_on.same, group.reported_on.different)
     assert reported is not None
     assert area == pytest.approx(reported.auc, abs=0.01)
-    for metric, (low, high) in group.spread.items():
+    for metric, (low, high) in group.score_intervals.items():
         assert low <= getattr(group.summary, metric) <= high, metric
-    assert set(group.spread) == set(group.summary._fields)
+    assert set(group.score_intervals) == set(group.summary._fields)
 
 
 @GROUPS
 def test_an_image_as_first_and_as_second_input_is_one_image_to_an_interval(run: Run, name: str) -> None:
-    """It is drawn once for both; the bands of the reporting half as well."""
+    """It is drawn once for both; the intervals of the reporting half as well."""
     group = run.report.groups[name]
     places = np.tile(group.indices, run.branches)
     judged = set(np.flatnonzero(~halves(run.images.test_labels)).tolist())
-    for among, found in ((None, group.spread), (judged, group.bands.summary if group.bands else None)):
+    for among, found in (
+        (None, group.score_intervals),
+        (judged, group.rate_intervals.summary if group.rate_intervals else None),
+    ):
         first, second, d, same = (np.array(column) for column in zip(*run.pairs(name, among), strict=True))
         expected = intervals(d, same, places[first], places[second])
         assert expected is not None
@@ -317,7 +320,7 @@ def test_nothing_of_the_model_changes(run: Run) -> None:
     assert not any(layer.training for layer in run.trained.siamese.network.modules())
 
 
-def test_a_reference_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
+def test_a_gallery_has_the_training_images_of_the_seen_classes_and_the_threshold_of_the_report(run: Run) -> None:
     found, seen = gallery_of(run.trained), run.report.groups["seen"]
     learnt = [place for place, label in enumerate(run.images.train_labels) if label not in HELD_OUT]
     assert sorted(found.indices.tolist()) == learnt
@@ -353,7 +356,7 @@ def test_images_are_made_coarse_by_the_mean_of_their_tiles() -> None:
     np.testing.assert_allclose(evaluation.coarse(image)[0], tiles.flatten(), rtol=1e-6)
 
 
-def test_a_reference_says_how_far_it_is(run: Run) -> None:
+def test_a_gallery_says_how_far_it_is(run: Run) -> None:
     progress = [step for step in build_gallery(run.trained) if isinstance(step, Progress)]
     assert list(dict.fromkeys(step.stage for step in progress)) == ["gallery", "test", "threshold"]
     assert all(0 <= step.done < step.total for step in progress)

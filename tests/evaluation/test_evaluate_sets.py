@@ -54,7 +54,7 @@ def test_where_fewer_than_two_classes_have_test_images_it_is_reported() -> None:
 def test_with_one_test_image_a_class_there_is_no_score_and_no_threshold_but_neighbours() -> None:
     trained = untrained(few_digits(4, (1, 1, 1)))
     group = report_of(trained).groups["seen"]
-    assert (group.summary, group.curves, group.bands, group.spread) == (None, None, None, {})
+    assert (group.summary, group.curves, group.rate_intervals, group.score_intervals) == (None, None, None, {})
     assert set(group.scores.values()) == {None}
     assert all(set(scores.values()) == {None} for scores in group.baselines.values())
     assert threshold_of(trained, EER, "seen") is None
@@ -88,7 +88,7 @@ def test_of_too_many_pairs_a_sample_is_taken_always_the_same_one(
     one, two = (report_of(trained).groups["seen"] for _ in range(2))
     assert (everything.exact, one.exact, one.pairs) == (True, False, 200)
     assert one.summary == two.summary
-    assert one.spread == two.spread
+    assert one.score_intervals == two.score_intervals
     for name in ("chosen_on", "reported_on"):
         for kind in ("same", "different"):
             np.testing.assert_array_equal(getattr(getattr(one, name), kind), getattr(getattr(two, name), kind))
@@ -114,7 +114,7 @@ def test_intervals_and_baselines_of_many_pairs_are_of_some_of_each_kind(monkeypa
     monkeypatch.setattr(evaluation, "BASELINE_PAIRS", 100)
     some = report_of(trained).groups["seen"]
     assert some.summary == everything.summary
-    assert some.spread != everything.spread
+    assert some.score_intervals != everything.score_intervals
     for name, scores in some.baselines.items():
         assert scores["auc"] == pytest.approx(everything.baselines[name]["auc"], abs=0.15)
         assert scores["map_at_r"] == everything.baselines[name]["map_at_r"]

@@ -167,7 +167,7 @@ def test_a_loaded_network_does_not_share_its_numbers_with_the_model() -> None:
     np.testing.assert_array_equal(embed(load(model), TEST), frame.embeddings)
 
 
-def test_a_model_of_pictures_that_are_not_here_embeds_all_the_same() -> None:
+def test_a_model_of_images_that_are_not_here_embeds_all_the_same() -> None:
     model, frame = run("contrastive")
     experiment = replace(model.experiment, dataset="fashion_mnist", held_out=())
     elsewhere = replace(model, experiment=experiment, has_images=False)

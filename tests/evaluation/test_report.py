@@ -35,8 +35,8 @@ def group(seed: int, **changed: object) -> GroupReport:
     d, same = rng.random(200, np.float32), rng.random(200) < 0.4
     first, second = rng.integers(0, 12, (2, 200), np.int32)
     distances = Distances.of(d, same)
-    spread = intervals(d, same, first, second, replicates=10)
-    assert spread is not None
+    found_intervals = intervals(d, same, first, second, replicates=10)
+    assert found_intervals is not None
     found = GroupReport(
         indices=np.arange(12, dtype=np.int32) * 3,
         labels=rng.integers(0, 3, 12, np.int32),
@@ -47,8 +47,8 @@ def group(seed: int, **changed: object) -> GroupReport:
         chosen_on=distances,
         reported_on=Distances.of(d[::3], same[::3]),
         summary=summary(distances),
-        spread=spread.summary,
-        bands=spread,
+        score_intervals=found_intervals.summary,
+        rate_intervals=found_intervals,
         scores={"map_at_r": 1 / 3, "recall_at_5": None, "auc": 0.1 + 0.2},
         baselines={"untrained": {"auc": None}, "pixels": {"auc": 2 / 3}},
         neighbours=rng.integers(0, 12, (12, 5), np.int32),
@@ -91,8 +91,8 @@ def assert_same(one: Any, other: Any, where: str = "report") -> None:
     [
         report(seen=group(0), held_out=group(1)),
         report(seen=group(0)),
-        report(seen=group(0), held_out=group(1, bands=None)),
-        report(seen=group(0, curves=None, summary=None, spread={}, bands=None), held_out=group(1)),
+        report(seen=group(0), held_out=group(1, rate_intervals=None)),
+        report(seen=group(0, curves=None, summary=None, score_intervals={}, rate_intervals=None), held_out=group(1)),
         report(seen=group(0, neighbours=np.zeros((12, 0), np.int32), distances=np.zeros((12, 0), np.float32))),
         report(
             seen=group(
@@ -103,7 +103,7 @@ def assert_same(one: Any, other: Any, where: str = "report") -> None:
         ),
         report(),
     ],
-    ids=["both", "seen", "no bands", "no same pairs", "no neighbours", "no pairs in a half", "no group"],
+    ids=["both", "seen", "no intervals", "no same pairs", "no neighbours", "no pairs in a half", "no group"],
 )
 def test_a_report_comes_out_of_a_wire_as_it_went_in(sent: Report, way: Callable[[Wire], Wire]) -> None:
     assert_same(sent, from_wire(*way(to_wire(sent))))

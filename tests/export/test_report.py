@@ -257,7 +257,7 @@ def test_a_hostile_experiment_means_nothing_to_a_shell(query: str) -> None:
     assert set(inside) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~%+=&,")
 
 
-def test_uploaded_pictures_are_named_so() -> None:
+def test_uploaded_images_are_named_so() -> None:
     page = Page(report(replace(run_history(), query=f"dataset=own-{'0' * 24}&steps=30")))
     assert facts(page)["Dataset"] == ["somebody’s own pictures"]
     assert any("only where these are" in note for note in page.all("p"))
@@ -304,10 +304,10 @@ def test_every_word_stands_in_the_one_table_of_words(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-@pytest.mark.parametrize("pictures", [True, False])
-def test_a_damaged_recording_still_gives_a_report(name: str, pictures: bool) -> None:
+@pytest.mark.parametrize("with_layouts", [True, False])
+def test_a_damaged_recording_still_gives_a_report(name: str, with_layouts: bool) -> None:
     found = DAMAGED[name]()
-    xy = layouts(found) if pictures else np.full((len(found.film), 5, 2), np.nan)
+    xy = layouts(found) if with_layouts else np.full((len(found.film), 5, 2), np.nan)
     content = report(found, xy)
     page = Page(content)
     assert_asks_nobody(page)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from siamese_core.formats.archives import MAX_FILE, REASONS, SKIPPED, ArchiveRejected, members, pictures
+from siamese_core.formats.archives import MAX_FILE, REASONS, SKIPPED, ArchiveRejected, members, zip_images
 from tests.fuzz.zips import check, mutations
 from tests.support.hostile_zips import BOMBS, CASES, hundred_thousand
 from tests.support.zip_maker import MB
@@ -39,16 +39,16 @@ def everything_in(folder: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_zip_is_refused_or_gives_exactly_its_pictures(name: str, nothing_opens: Path) -> None:
+def test_a_zip_is_refused_or_gives_exactly_its_images(name: str, nothing_opens: Path) -> None:
     case = CASES[name]
     before = everything_in(nothing_opens)
     file, skipped = io.BytesIO(case.make()), Counter[str]()
     if case.reason is not None:
         with pytest.raises(ArchiveRejected) as caught:
-            list(pictures(file, skipped))
+            list(zip_images(file, skipped))
         assert caught.value.reason == case.reason
     else:
-        assert [picture.label for picture in pictures(file, skipped)] == list(case.labels)
+        assert [image.label for image in zip_images(file, skipped)] == list(case.labels)
         assert dict(skipped) == dict(case.skipped)
     assert everything_in(nothing_opens) == before
 
@@ -59,12 +59,12 @@ def test_the_corpus_meets_every_reason_that_a_zip_can_have() -> None:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_never_takes_more_memory_than_a_few_of_the_largest_pictures(name: str) -> None:
+def test_a_bomb_never_takes_more_memory_than_a_few_of_the_largest_images(name: str) -> None:
     file = io.BytesIO(BOMBS[name].make())
     tracemalloc.start()
     try:
-        for picture in pictures(file, Counter()):
-            assert len(picture.data) <= MAX_FILE
+        for image in zip_images(file, Counter()):
+            assert len(image.data) <= MAX_FILE
     except ArchiveRejected:
         pass
     finally:

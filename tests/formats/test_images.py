@@ -20,8 +20,8 @@ from tests.support.hostile_images import (
     RGB_ALPHA,
     chunk,
     exif,
-    picture,
     png,
+    sample_image,
     saved,
     segment,
     with_segments,
@@ -200,7 +200,7 @@ def test_a_lossless_image_comes_out_with_exactly_its_pixels(name: str) -> None:
 )
 def test_a_lossy_image_comes_out_nearly_with_its_pixels(mode: str, kind: str, how: dict[str, Any], seed: int) -> None:
     width, height = np.random.default_rng(seed).integers(16, 60, 2)
-    image = picture(mode, int(width), int(height))
+    image = sample_image(mode, int(width), int(height))
     expected = np.asarray(image).astype(int)
     if mode == "CMYK":
         # Ink takes light away: cyan red, magenta green, yellow blue, and black all three.
@@ -226,7 +226,7 @@ STORED = {
     7: [[130, 170], [50, 90], [250, 10]],
     8: [[250, 10], [50, 90], [130, 170]],
 }
-"""EXIF 2.32, tag 0x0112: which side of the picture the stored first row and first column are; 6 is row right,
+"""EXIF 2.32, tag 0x0112: which side of the image the stored first row and first column are; 6 is row right,
 column top, and so on."""
 
 
@@ -257,7 +257,7 @@ def test_an_exif_of_either_byte_order_is_read(order: str) -> None:
 def test_nothing_but_pixels_stays() -> None:
     info = {"dpi": (72, 72), "comment": b"secret", "icc_profile": b"profile", "exif": exif(1)}
     for kind in ("PNG", "JPEG", "GIF", "WEBP"):
-        image = decode(saved(picture(), kind, **info))
+        image = decode(saved(sample_image(), kind, **info))
         assert type(image) is Image.Image
         assert image.info == {} and not image.getexif()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from siamese_core.formats.images import MAX_BYTES, MAX_PIXELS, REASONS, ImageRejected, decode
-from tests.support.hostile_images import GREY, corpus, picture, png, saved
+from tests.support.hostile_images import GREY, corpus, png, sample_image, saved
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +65,7 @@ def test_the_limits_themselves_are_let_in() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_a_file_cut_anywhere_is_refused(kind: str) -> None:
-    whole = saved(picture(), kind)
+    whole = saved(sample_image(), kind)
     lengths = range(0, len(whole) - 2, 7)
     assert {reason(whole[:length]) for length in lengths} <= {"empty", "not_an_image", "damaged"}
 

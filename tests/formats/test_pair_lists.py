@@ -1,4 +1,4 @@
-"""Two stacks, or a zip with a list, become pairs of pictures; what leaves as CSV comes back, and begins no formula."""
+"""Two stacks, or a zip with a list, become pairs of images; what leaves as CSV comes back, and begins no formula."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ A, B, C = (File(f"{name}.png", name.encode()) for name in "abc")
 
 
 def listed(table: str | bytes, *files: File, path: str = "pairs.csv") -> PairList:
-    """A zip with a list, read; with pictures a.png, b.png and c.png unless others are given."""
+    """A zip with a list, read; with images a.png, b.png and c.png unless others are given."""
     data = table if isinstance(table, bytes) else table.encode()
     return of_zip(io.BytesIO(zipped(*(files or (A, B, C)), File(path, data))))
 
@@ -71,7 +71,7 @@ def test_stacks_are_paired_in_the_order_of_their_numbers() -> None:
     assert found.problems == ()
 
 
-def test_a_picture_is_stored_once_however_often_it_was_chosen() -> None:
+def test_an_image_is_stored_once_however_often_it_was_chosen() -> None:
     found = of_stacks([("1", b"x"), ("2", b"y"), ("3", b"x")], [("1", b"x"), ("2", b"x"), ("3", b"y")])
     assert found.files == (b"x", b"y")
     assert [(pair.first, pair.second) for pair in found.pairs] == [(0, 0), (1, 0), (0, 1)]
@@ -204,12 +204,12 @@ def test_what_macos_adds_and_other_files_are_not_looked_at() -> None:
     assert listed("first,second\na.png,b.png", A, B, *extras).pairs
 
 
-def test_one_picture_may_be_in_a_thousand_pairs() -> None:
+def test_one_image_may_be_in_a_thousand_pairs() -> None:
     found = listed("first,second\n" + "a.png,b.png\n" * MAX_PAIRS)
     assert len(found.pairs) == MAX_PAIRS and found.files == (b"a", b"b")
 
 
-def test_a_thousand_pairs_of_two_thousand_pictures() -> None:
+def test_a_thousand_pairs_of_two_thousand_images() -> None:
     files = [File(f"{n}.png", b"%d" % n) for n in range(2 * MAX_PAIRS)]
     table = "first,second\n" + "".join(f"{n}.png,{n + MAX_PAIRS}.png\n" for n in range(MAX_PAIRS))
     assert pairs_of(listed(table, *files))[7] == (b"7", b"1007", None)
@@ -301,11 +301,11 @@ def test_a_zip_needs_exactly_one_list() -> None:
 @pytest.mark.parametrize(
     "twin", [File("A.png", b"2"), File("a.png", b"2"), File(".//a.PNG", b"2")], ids=lambda file: str(file.name)
 )
-def test_two_pictures_of_one_name_are_refused_for_nobody_knows_which_is_meant(twin: File) -> None:
+def test_two_images_of_one_name_are_refused_for_nobody_knows_which_is_meant(twin: File) -> None:
     assert rejection("first,second\na.png,b.png\nA.png,b.png", A, B, twin) == TWICE
 
 
-def test_two_normal_forms_of_one_name_are_two_pictures_of_one_name() -> None:
+def test_two_normal_forms_of_one_name_are_two_images_of_one_name() -> None:
     assert rejection("first,second\nb.png,b.png", File("Zo\u00eb.png"), File("Zoe\u0308.png"), B) == TWICE
 
 
@@ -381,7 +381,7 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",), exclude
 
 
 @fuzzed(60, st.lists(names | st.sampled_from(["=1.png", "-a;-b.png", "'a.png", "@'x.png"]), min_size=2, max_size=4))
-def test_whatever_pictures_are_called_the_example_is_read_back(chosen: list[str]) -> None:
+def test_whatever_images_are_called_the_example_is_read_back(chosen: list[str]) -> None:
     assume(len({pair_lists._key([name]) for name in chosen}) == len(chosen))
     assume(not any(name[0] in ". " or name != name.strip() or ":" in name[:2] for name in chosen))
     assume(all(len(name.encode()) <= MAX_PATH / 2 for name in chosen))

@@ -84,7 +84,7 @@ def test_a_hostile_zip_without_a_list_is_refused(name: str) -> None:
 
 
 def beside_a_list(*files: File, total: int | None = None, comment: bytes = b"", shift: int = 0) -> bytes:
-    """As `zipped`, with a list first that names the good picture and every other file."""
+    """As `zipped`, with a list first that names the good image and every other file."""
     rows = b"".join(b'"%s",Anna/1.png\r\n' % file.raw_name.replace(b'"', b'""') for file in files[:900])
     table = File("list.csv", b"first,second\r\nAnna/1.png,Anna/1.png\r\n" + rows.replace(b"\0", b""))
     # More than 65,535 would not stand in this place.
@@ -101,7 +101,7 @@ def _with_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_nothing_opens", "_with_lists")
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_zip_with_a_list_is_refused_for_the_same_reason_or_gives_real_pictures(name: str) -> None:
+def test_a_hostile_zip_with_a_list_is_refused_for_the_same_reason_or_gives_real_images(name: str) -> None:
     case = CASES[name]
     found = outcome(case.make())
     if case.reason == "encrypted":
@@ -115,7 +115,7 @@ def test_a_hostile_zip_with_a_list_is_refused_for_the_same_reason_or_gives_real_
 
 @pytest.mark.usefixtures("_with_lists")
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.skipped and name not in BOMBS])
-def test_what_is_left_out_beside_a_good_picture_costs_it_nothing(name: str) -> None:
+def test_what_is_left_out_beside_a_good_image_costs_it_nothing(name: str) -> None:
     case = CASES[name]
     found = outcome(case.make())
     if "duplicate" in case.skipped:
@@ -127,7 +127,7 @@ def test_what_is_left_out_beside_a_good_picture_costs_it_nothing(name: str) -> N
 
 @pytest.mark.usefixtures("_with_lists")
 @pytest.mark.parametrize("name", [name for name, case in BOMBS.items() if case.reason in ("ratio", "overlap")])
-def test_a_bomb_takes_no_more_memory_than_a_few_of_the_largest_pictures(name: str) -> None:
+def test_a_bomb_takes_no_more_memory_than_a_few_of_the_largest_images(name: str) -> None:
     data = BOMBS[name].make()
     tracemalloc.start()
     try:
@@ -162,13 +162,13 @@ def test_a_list_that_lies_about_itself_is_refused(table: File, message: str) -> 
     assert isinstance(found, str) and found.startswith(message)
 
 
-def test_a_list_that_is_also_a_picture_shares_its_bytes() -> None:
+def test_a_list_that_is_also_an_image_shares_its_bytes() -> None:
     table = b"first,second\na.png,a.png\n"
     twin = File("pairs.png", table, local_name=b"pairs.csv", offset=0)
     assert outcome(zipped(File("pairs.csv", table), twin)) == REPACK["overlap"]
 
 
-def test_a_picture_that_cannot_be_read_costs_its_rows_only() -> None:
+def test_an_image_that_cannot_be_read_costs_its_rows_only() -> None:
     bad = (
         File("big.png", bytes(11 * MB)),
         File("crc.png", b"x", crc=1),
@@ -234,7 +234,7 @@ def test_the_limit_of_cells_that_the_process_has_is_left_alone() -> None:
 @pytest.mark.parametrize(
     "name", ["\u0315\u0300" * 30_000, "\u0315\u0300/" * 15_000, "a/" * 30_000, "9" * 60_000, "'" * 60_000], ids=range(5)
 )
-def test_an_endless_name_is_no_picture_and_shown_short(name: str) -> None:
+def test_an_endless_name_is_no_image_and_shown_short(name: str) -> None:
     """Accents take quadratic time to be put in order, and this is a list of five such names."""
     found = of_table(b"first,second\na.png,b.png\n" + f"{name},a.png\n".encode() * 5)
     assert isinstance(found, PairList) and len(found.problems) == 5

@@ -24,8 +24,8 @@ from tests.support.hostile_images import (
     chunk,
     corpus,
     exif,
-    picture,
     png,
+    sample_image,
     saved,
     segment,
     with_segments,
@@ -43,7 +43,7 @@ EDGES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000,
 def seeds() -> list[bytes]:
     """The small files of the corpus that are images of some kind, and a valid image of each mode and format."""
     small = [f for f, reason in corpus().values() if len(f) <= LARGEST_SEED and reason not in ("empty", "not_an_image")]
-    image = picture()
+    image = sample_image()
     modes = {"PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "BMP": ("1", "L", "P", "RGB", "RGBA")}
     modes |= {"GIF": ("L", "P"), "JPEG": ("L", "RGB", "CMYK"), "WEBP": ("RGB", "RGBA")}
     valid = [saved(image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode), kind)

@@ -1,6 +1,6 @@
 """Small valid zips with random damage: `python -m tests.fuzz.zips --count 100000 --seed 1`.
 
-Only ArchiveRejected or pictures may come out, and a picture that comes out is one of those that went in.
+Only ArchiveRejected or images may come out, and an image that comes out is one of those that went in.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from siamese_core.formats.archives import MAX_LABEL, MAX_PICTURES, SKIPPED, ArchiveRejected, pictures
+from siamese_core.formats.archives import MAX_IMAGES, MAX_LABEL, SKIPPED, ArchiveRejected, zip_images
 from tests.support.zip_maker import File, zipped, zipped64
 
 CONTENTS = (b"", b"stored", b"deflated, deflated, deflated", bytes(2_000))
@@ -61,16 +61,16 @@ def mutations(count: int, seed: int) -> Iterator[bytes]:
 
 
 def check(data: bytes) -> str:
-    """ "read", or the reason of the refusal; any other exception, and any picture that was never put in, is a bug."""
+    """ "read", or the reason of the refusal; any other exception, and any image that was never put in, is a bug."""
     skipped: Counter[str] = Counter()
     try:
-        found = list(pictures(io.BytesIO(data), skipped))
+        found = list(zip_images(io.BytesIO(data), skipped))
     except ArchiveRejected as rejected:
         return rejected.reason
-    assert len(found) <= MAX_PICTURES and set(skipped) <= set(SKIPPED)
-    for picture in found:
-        assert picture.data in CONTENTS
-        assert 1 <= len(picture.label) <= MAX_LABEL and picture.label.isprintable()
+    assert len(found) <= MAX_IMAGES and set(skipped) <= set(SKIPPED)
+    for image in found:
+        assert image.data in CONTENTS
+        assert 1 <= len(image.label) <= MAX_LABEL and image.label.isprintable()
     return "read"
 
 

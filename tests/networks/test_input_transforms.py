@@ -21,7 +21,7 @@ def images(shape: tuple[int, int, int] = (1, 28, 28), count: int = 5) -> Tensor:
     return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
 
 
-def picture(*rows: list[int]) -> Tensor:
+def image_of(*rows: list[int]) -> Tensor:
     return torch.tensor([[rows]], dtype=torch.uint8)
 
 
@@ -64,14 +64,14 @@ def test_an_image_looks_the_same_wherever_it_stands_in_a_batch(
 
 
 def test_the_edge_of_a_step_is_white_on_both_sides_and_all_else_black() -> None:
-    step = picture(*[[10, 10, 10, 90, 90, 90]] * 4)
-    assert torch.equal(INPUT_TRANSFORMS["edges"].fn(step), picture(*[[0, 0, 255, 255, 0, 0]] * 4))
-    assert torch.equal(INPUT_TRANSFORMS["edges"].fn(step.mT), picture(*[[0, 0, 255, 255, 0, 0]] * 4).mT)
+    step = image_of(*[[10, 10, 10, 90, 90, 90]] * 4)
+    assert torch.equal(INPUT_TRANSFORMS["edges"].fn(step), image_of(*[[0, 0, 255, 255, 0, 0]] * 4))
+    assert torch.equal(INPUT_TRANSFORMS["edges"].fn(step.mT), image_of(*[[0, 0, 255, 255, 0, 0]] * 4).mT)
 
 
 def test_a_weaker_edge_is_greyer_and_each_image_has_its_own_white() -> None:
     """Steps of 100 and 20: the second is a fifth of the first."""
-    steps = picture(*[[0, 0, 0, 100, 100, 100, 120, 120, 120]] * 3)
+    steps = image_of(*[[0, 0, 0, 100, 100, 100, 120, 120, 120]] * 3)
     row = [0, 0, 255, 255, 0, 51, 51, 0, 0]
     assert INPUT_TRANSFORMS["edges"].fn(torch.cat([steps, steps // 2]))[:, 0, 1].tolist() == [row, row]
 
@@ -98,7 +98,7 @@ def test_the_edges_of_a_colour_image_are_grey() -> None:
 
 
 def test_inverted_twice_is_the_image() -> None:
-    assert INPUT_TRANSFORMS["inverted"].fn(picture([0, 1, 255])).tolist() == [[[[255, 254, 0]]]]
+    assert INPUT_TRANSFORMS["inverted"].fn(image_of([0, 1, 255])).tolist() == [[[[255, 254, 0]]]]
     assert torch.equal(INPUT_TRANSFORMS["inverted"].fn(INPUT_TRANSFORMS["inverted"].fn(images())), images())
 
 
@@ -113,7 +113,7 @@ def test_low_resolution_puts_the_mean_of_each_tile_in_its_place() -> None:
 
 
 def test_rotated_turns_clockwise() -> None:
-    assert INPUT_TRANSFORMS["rotated"].fn(picture([1, 2], [3, 4])).tolist() == [[[[3, 1], [4, 2]]]]
+    assert INPUT_TRANSFORMS["rotated"].fn(image_of([1, 2], [3, 4])).tolist() == [[[[3, 1], [4, 2]]]]
 
 
 def test_an_image_that_is_not_square_is_turned_into_its_own_frame() -> None:

@@ -75,7 +75,7 @@ def known(app: AppTest) -> AppTest:
 
 
 def give(app: AppTest, *files: bytes) -> AppTest:
-    """Pictures, the first one first."""
+    """Images, the first one first."""
     boxes = [box for box in app.get("file_uploader") if box.key.startswith("pair_file")]
     for box, content in zip(boxes, files, strict=False):
         box.set_value(("picture.png", content, "image/png"))
@@ -100,7 +100,7 @@ def png(image: np.ndarray) -> bytes:
     return atlas_png(image[None], 1)
 
 
-def pictures_of(name: str = "fashion_mnist") -> np.ndarray:
+def images_of(name: str = "fashion_mnist") -> np.ndarray:
     return model_picker.bundled(name).model.experiment.data.load().test_images
 
 
@@ -116,7 +116,7 @@ def bundled_threshold(name: str = "fashion_mnist") -> Threshold:
 
 
 def as_of_strangers(data: bytes) -> bytes:
-    """The same file, trained on pictures that somebody else has uploaded."""
+    """The same file, trained on images that somebody else has uploaded."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header["__metadata__"]
@@ -217,13 +217,13 @@ class TestUploads:
         assert text.SAME_PAIR in [button.label for button in ran(app).button]
         app.session_state["compare_source"] = "upload"
         assert verdict(ran(app))[:2] == (True, 0)
-        give(app, png(pictures_of()[0]))
+        give(app, png(images_of()[0]))
         assert verdict(app)[1] > 0
         app.file_uploader(key="pair_file_0").set_value(None)
         assert text.NEED_OTHER.format(side="first") in words(ran(app))
 
     @pytest.mark.parametrize("side", [0, 1])
-    def test_what_is_no_picture_is_one_message_that_names_its_side_and_the_next_one_works(self, side: int) -> None:
+    def test_what_is_no_image_is_one_message_that_names_its_side_and_the_next_one_works(self, side: int) -> None:
         files = [png(chequered()), png(chequered())]
         app = give(opened(source="upload"), *files[:side], b"<svg onload=alert(1)>", *files[side + 1 :])
         (error,) = app.error
@@ -235,7 +235,7 @@ class TestUploads:
         assert verdict(give(app, *files))[:2] == (True, 0)
         assert not app.error
 
-    def test_why_a_picture_is_refused_is_shown_as_everywhere_else(self) -> None:
+    def test_why_an_image_is_refused_is_shown_as_everywhere_else(self) -> None:
         app = opened(source="upload")
         for name in ("nothing", "html", "png_cut_in_half", "png_50000_square"):
             give(app, png(chequered()), corpus()[name][0])
@@ -244,7 +244,7 @@ class TestUploads:
             )
             assert [error.value for error in app.error] == [rejection], name
 
-    def test_only_the_picture_that_is_like_no_training_image_is_called_so(self) -> None:
+    def test_only_the_image_that_is_like_no_training_image_is_called_so(self) -> None:
         clothes = model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[0]
         app = known(give(opened(source="upload"), png(chequered()), png(clothes)))
         assert text.UNLIKE.format(which=text.WHICH[True, False]) in words(app)
@@ -252,7 +252,7 @@ class TestUploads:
         assert "unlike everything" not in words(app)
 
     def test_dark_on_light_is_noticed_and_turned_round(self) -> None:
-        first, second = pictures_of()[:2]
+        first, second = images_of()[:2]
         expected = verdict(give(opened(source="upload"), png(first), png(second)))
         app = give(opened(source="upload"), png(255 - first), png(255 - second))
         assert text.LOOKS_INVERTED.format(are=text.LIGHT, were=text.DARK) in words(app)
@@ -273,8 +273,8 @@ class TestUploads:
 class TestSavedModels:
     def test_the_bundled_file_is_the_bundled_model(self) -> None:
         file = model_picker.bundled("mnist")
-        app = give(give_model(file.data), *(png(image) for image in pictures_of("mnist")[:2]))
-        expected = give(opened("mnist", "upload"), *(png(image) for image in pictures_of("mnist")[:2]))
+        app = give(give_model(file.data), *(png(image) for image in images_of("mnist")[:2]))
+        expected = give(opened("mnist", "upload"), *(png(image) for image in images_of("mnist")[:2]))
         assert verdict(app) == verdict(expected)
         assert "Trained on MNIST" in words(app)
 
@@ -311,7 +311,7 @@ class TestSavedModels:
         assert [error.value for error in app.error] == [escape_markdown(str(refused.value))]
         assert not app.get("file_uploader")[1:]
 
-    def test_a_model_of_somebody_elses_pictures_compares_uploads_and_tells_nothing_of_them(self, digits: Model) -> None:
+    def test_a_model_of_somebody_elses_images_compares_uploads_and_tells_nothing_of_them(self, digits: Model) -> None:
         threshold = Threshold(0.375, "eer", "seen", 0.25, 0.5, 90, 10)
         app = give_model(as_of_strangers(packed(replace(digits, threshold=threshold))))
         assert model_picker.text.NO_IMAGES.format(remedy=model_picker.text.UPLOAD_AGAIN) in words(app)
@@ -385,11 +385,11 @@ def test_rates_that_a_file_claims_are_measured_here() -> None:
     assert "1,000,000,000" not in words(app)
 
 
-def test_few_pairs_and_strangers_are_warned_of_and_a_failed_reference_can_be_tried_again() -> None:
+def test_few_pairs_and_strangers_are_warned_of_and_a_failed_gallery_can_be_tried_again() -> None:
     app = known(opened())
     assert text.STRANGERS in words(app)
     file = model_picker.bundled("fashion_mnist")
-    job = evaluations()._jobs["reference", file.key]
+    job = evaluations()._jobs["gallery", file.key]
     job.shown = replace(job.shown, status="failed")
     known(click(ran(app), text.TRY_AGAIN))
     assert not [button for button in app.button if button.label == text.TRY_AGAIN]

@@ -32,7 +32,7 @@ SIZE = (28, 28)
 
 
 def png(seed: int) -> bytes:
-    """A picture that no other seed has."""
+    """An image that no other seed has."""
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, SIZE, dtype=np.uint8)).save(file, "PNG")
     return file.getvalue()
@@ -64,7 +64,7 @@ def with_zip(table: str, files: dict[str, bytes]) -> AppTest:
 
 
 def with_stacks(first: list[str], second: list[str]) -> AppTest:
-    """Pictures by name, each its own."""
+    """Images by name, each its own."""
     app = opened()
     for side, names in enumerate((first, second)):
         app.get("file_uploader")[side].set_value([(name, png(100 * side + n), PNG) for n, name in enumerate(names)])
@@ -108,14 +108,14 @@ class TestThePage:
         np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
         assert parts["unlike"].tolist() == whole["unlike"].tolist()
 
-    def test_a_picture_unlike_all_training_images_is_distinguished_from_one_of_them(self) -> None:
+    def test_an_image_unlike_all_training_images_is_distinguished_from_one_of_them(self) -> None:
         known = atlas_png(model_picker.bundled("fashion_mnist").model.experiment.data.load().train_images[:1], 1)
         rows, columns = np.indices(SIZE) // 4
         chequered = atlas_png(((rows + columns) % 2 * 255).astype(np.uint8)[None, None], 1)
         app = judged(with_zip("first,second\na.png,b.png\nb.png,a.png\n", {"a.png": known, "b.png": chequered}))
         assert app.dataframe[0].value["unlike"].tolist() == ["second", "first"]
 
-    def test_a_broken_picture_takes_its_pairs_with_it_and_is_named_as_it_is_written(self) -> None:
+    def test_a_broken_image_takes_its_pairs_with_it_and_is_named_as_it_is_written(self) -> None:
         files = {"a.png": png(1), "b.png": png(2), "*b*.png": png(3)[:60]}
         app = with_zip("first,second\na.png,b.png\na.png,*b*.png\na.png,gone.png\n", files)
         assert "*b*.png: This image is damaged" in words(app)
@@ -138,7 +138,7 @@ class TestThePage:
     def test_one_stack_asks_for_the_other(self) -> None:
         assert text.OTHER_STACK in words(with_stacks(["1.png"], []))
 
-    def test_pictures_are_opened_once_whatever_is_asked_about_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_images_are_opened_once_whatever_is_asked_about_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rounds: list[int] = []
 
         def counted(files: tuple[bytes, ...], model: Model) -> Iterator[np.ndarray]:
@@ -165,7 +165,7 @@ class TestThePage:
         real = pair_list.model_inputs
 
         def cancelled(files: tuple[bytes, ...], model: Model) -> Iterator[np.ndarray | ImageRejected]:
-            """As a click on Cancel while the first picture is opened."""
+            """As a click on Cancel while the first image is opened."""
             rounds.append(len(files))
             if len(rounds) == 1:
                 pair_list._cancel()
@@ -216,7 +216,7 @@ COMPARED = {"value": np.array([0.5, 0.4, 0.6], np.float32), "unlike": np.array([
 
 
 class TestSortedOut:
-    def test_a_picture_is_named_once_however_many_pairs_it_is_in(self) -> None:
+    def test_an_image_is_named_once_however_many_pairs_it_is_in(self) -> None:
         image = np.zeros((1, 2, 2), np.uint8)
         listed = PairList((b"0", b"1", b"2"), (A, B, C), ("Row 9: no.",))
         usable, problems = pair_list.sorted_out(listed, [image, image, ImageRejected("empty")])

@@ -191,7 +191,7 @@ class TestOwn:
         assert experiment.data.shape == (3, 64, 64)
         assert address(app, "dataset") == experiment.dataset
 
-    def test_another_browser_gets_the_settings_but_not_the_pictures(self) -> None:
+    def test_another_browser_gets_the_settings_but_not_the_images(self) -> None:
         app = button(uploaded(zip_of({"a": 2, "b": 2})), text.USE)
         key = app.session_state["experiment"].dataset
         other = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()

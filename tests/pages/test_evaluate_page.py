@@ -1,4 +1,4 @@
-"""What the Evaluate and Compare pages do with the class names of uploaded pictures: show them, and no more."""
+"""What the Evaluate and Compare pages do with the class names of uploaded images: show them, and no more."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EACH = 8
 OWNER = "owner of pictures"
 
 
-def picture(seed: int, brightness: int) -> bytes:
+def grey_png(seed: int, brightness: int) -> bytes:
     noise = np.random.default_rng(seed).integers(0, 100, (40, 40, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise + np.uint8(brightness)).save(file, "PNG")
@@ -42,13 +42,13 @@ def picture(seed: int, brightness: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def run() -> str:
-    """A run on pictures whose classes are named to be taken for Markdown and HTML."""
+    """A run on images whose classes are named to be taken for Markdown and HTML."""
     return run_on_upload(seed=0)
 
 
 def run_on_upload(seed: int) -> str:
     files = [
-        File(f"{name}/{number}.png", picture(100 * label + number + 10_000 * seed, 100 * label))
+        File(f"{name}/{number}.png", grey_png(100 * label + number + 10_000 * seed, 100 * label))
         for label, name in enumerate(NAMES)
         for number in range(EACH)
     ]
@@ -128,6 +128,6 @@ def test_a_deleted_set_takes_its_evaluation_with_it() -> None:
     app = opened(EVALUATE, run)
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
     (key,) = uploads().sets(OWNER).keys() - before.keys()
-    uploads().discard(OWNER, key)
+    uploads().delete(OWNER, key)
     assert model_picker.text.GONE in raw(ran(app))
     assert f"**{text.SAVE}**" not in raw(app)

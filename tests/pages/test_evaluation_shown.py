@@ -182,7 +182,7 @@ def test_the_scores_are_those_of_the_report() -> None:
     by_name = {(row["classes"], row["approach"], row["score"]): row for row in rows}
     for name, group in report().groups.items():
         assert float(by_name[name, "model", "map_at_r"]["value"]) == group.scores["map_at_r"]
-        assert float(by_name[name, "model", "auc"]["low"]) == group.spread["auc"][0]
+        assert float(by_name[name, "model", "auc"]["low"]) == group.score_intervals["auc"][0]
         assert float(by_name[name, "pixels", "auc"]["value"]) == group.baselines["pixels"]["auc"]
         ways = min(5, len(group.classes))
         few = by_name[name, "model", f"{ways}_way_1_shot"]

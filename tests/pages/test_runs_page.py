@@ -91,7 +91,7 @@ def test_the_table_says_what_a_run_was_and_how_it_went(run: str) -> None:
     assert row[text.COLUMNS["params"]] == "margin 1.0"
     assert row[text.COLUMNS["map_at_r"]] == info.score("map_at_r")
     assert row[text.COLUMNS["step"]] == "30 of 30"
-    assert row[text.COLUMNS["picture"]].startswith("data:image/png;base64,")
+    assert row[text.COLUMNS["thumbnail"]].startswith("data:image/png;base64,")
 
 
 def test_a_guessed_id_is_like_an_unknown_one(run: str) -> None:
@@ -110,7 +110,7 @@ def test_a_link_with_anything_in_it_is_a_message() -> None:
 def test_the_owner_of_a_run_looks_at_it_and_may_change_it(run: str) -> None:
     app = opened(ANN, run=run)
     assert {text.OPEN, text.PIN, text.DELETE} <= set(labels(app))
-    assert text.GO_ON not in labels(app), "it is at its end"
+    assert text.RESUME not in labels(app), "it is at its end"
     assert text.DOWNLOAD in words(app)
     click(app, text.PIN)
     assert text.UNPIN in labels(app)
@@ -149,7 +149,7 @@ def test_a_published_run_is_looked_at_by_others_and_changed_by_none_of_them() ->
     theirs = opened("somebody who was given the link", run=run)
     assert text.NO_RUN.format(asked=run) not in words(theirs)
     assert text.OPEN in labels(theirs)
-    assert not {text.DELETE, text.PIN, text.GO_ON} & set(labels(theirs))
+    assert not {text.DELETE, text.PIN, text.RESUME} & set(labels(theirs))
     ran(theirs).toggle(key="runs_everybody").set_value(True)
     names = ran(theirs).dataframe[0].value[text.COLUMNS["name"]]
     assert list(names) == ["For everybody"]
@@ -168,10 +168,10 @@ def test_two_runs_side_by_side_differ_where_they_differ(run: str) -> None:
     engine().store.delete(hashed(ANN), other)
 
 
-def test_an_interrupted_run_is_gone_on_with_from_the_runs_page() -> None:
+def test_an_interrupted_run_is_resumed_from_the_runs_page() -> None:
     run = interrupted(BEN)
     app = opened(BEN, run=run)
-    (button,) = [b for b in app.button if b.label == text.GO_ON]
+    (button,) = [b for b in app.button if b.label == text.RESUME]
     info = engine().store.find(hashed(BEN), run)
     assert info is not None and info.step > 0
     button.click()
@@ -188,7 +188,7 @@ def test_the_train_page_offers_what_was_interrupted() -> None:
     info = engine().store.find(hashed(carl), run)
     assert info is not None
     assert f"Interrupted at step {info.step:,} of 100,000" in words(app)
-    click(app, train_text.GO_ON)
+    click(app, train_text.RESUME)
     view = engine().poll(carl, run)
     assert view is not None and view.status == "running"
     engine().discard(carl, run)
@@ -296,7 +296,7 @@ def test_a_saved_run_is_a_model_to_compare_with_also_when_the_server_has_forgott
     assert (picked_run, file.model.steps) == (run, 30)
 
 
-def test_runs_on_uploaded_pictures_are_saved_only_when_asked() -> None:
+def test_runs_on_uploaded_images_are_saved_only_when_asked() -> None:
     elsa = "elsa with uploaded pictures"
     files = [File(f"{name}/{n}.png", png(n)) for name in ("one", "two") for n in range(6)]
     uploads().read_zip(elsa, io.BytesIO(zipped(*files)))

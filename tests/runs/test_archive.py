@@ -59,7 +59,7 @@ def test_a_large_network_stays_behind(folder: Path, monkeypatch: pytest.MonkeyPa
     assert info_of(imported).message == NO_WEIGHTS
 
 
-def test_a_run_that_ended_before_its_last_step_is_not_gone_on_with(folder: Path) -> None:
+def test_a_run_that_ended_before_its_last_step_is_not_resumed(folder: Path) -> None:
     files = files_of(folder)
     meta, arrays = unpacked(files["run.safetensors"])
     history = {name: arrays[name][:4] for name in ("loss", "active")}
@@ -101,8 +101,8 @@ def test_a_zip_bomb_is_refused(folder: Path) -> None:
 def test_the_weights_come_along(folder: Path) -> None:
     imported = of_zip(io.BytesIO(zipped_run(files_of(folder))))
     _, arrays = unpacked(imported["run.safetensors"])
-    saved = load(folder)
-    for name, array in islice(model_of(saved.experiment, saved.state).tensors.items(), 3):
+    checkpoint = load(folder)
+    for name, array in islice(model_of(checkpoint.experiment, checkpoint.state).tensors.items(), 3):
         np.testing.assert_array_equal(arrays[f"state/network.{name}"], array)
 
 

@@ -1,4 +1,4 @@
-"""A run on disk: whole or as it was, one writer at a time, and gone on with bit for bit after a kill."""
+"""A run on disk: whole or as it was, one writer at a time, and resumed bit for bit after a kill."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.support.waiting import until
 SHORT = "dataset=digits&encoder=mlp&steps=2"
 
 
-def saved(steps: int = 3) -> Checkpoint:
+def a_checkpoint(steps: int = 3) -> Checkpoint:
     experiment = Experiment(dataset="digits", encoder="mlp", steps=9)
     *_, last = islice(train(experiment, wants_frame=never, wants_state=always), steps)
     assert last.state is not None
@@ -55,7 +55,7 @@ def sha(path: Path) -> str:
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
-    checkpoint = saved()
+    checkpoint = a_checkpoint()
     save(tmp_path, checkpoint)
     found = load(tmp_path)
     assert (found.experiment, found.machine, found.state.step) == (checkpoint.experiment, checkpoint.machine, 3)
@@ -70,7 +70,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
 def test_a_save_that_fails_at_any_step_leaves_the_one_before(
     fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, saved(2))
+    save(tmp_path, a_checkpoint(2))
 
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -81,7 +81,7 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
         else:
             patch.setattr(Path, "open" if fails == "write" else "replace", broken)
         with pytest.raises(OSError, match="No space"):
-            save(tmp_path, saved(3))
+            save(tmp_path, a_checkpoint(3))
     assert load(tmp_path).state.step == 2
     assert [path.name for path in tmp_path.iterdir()] == [RUN]
 
@@ -97,7 +97,7 @@ def test_a_save_that_fails_at_any_step_leaves_the_one_before(
     ],
 )
 def test_a_torn_or_foreign_folder_is_named(content: object, message: str, tmp_path: Path) -> None:
-    save(tmp_path, saved())
+    save(tmp_path, a_checkpoint())
     path = tmp_path / RUN
     if content is None:
         path.unlink()
@@ -125,7 +125,7 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
 def test_as_many_scores_as_are_stored_fit_into_the_file(tmp_path: Path) -> None:
     widest = {name: dict.fromkeys(("seen", "held_out"), -1.2345678901234567e-100) for name in METRICS}
     scores = [(100_000, dict(widest)) for _ in range(MAX_SCORES)]
-    save(tmp_path, replace(saved(), scores=scores))
+    save(tmp_path, replace(a_checkpoint(), scores=scores))
     assert load(tmp_path).scores == scores
 
 
@@ -143,9 +143,7 @@ def test_a_run_goes_on_without_what_a_kill_left(tmp_path: Path) -> None:
 # On the command line
 
 
-def test_a_finished_run_is_not_overwritten_and_not_gone_on_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_run_is_not_overwritten_and_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "dataset=digits&encoder=mlp&steps=3", "--out", str(tmp_path)]
     assert main(arguments) == 0
     before = sha(tmp_path / "model.safetensors")
@@ -231,7 +229,7 @@ def test_a_kill_before_any_step_of_a_save_loses_one_save_at_most(stride: int, tm
         assert Running(train_it, killed_at=n).wait() == -signal.SIGKILL
         saved_before = steps[n]
         assert _step(killed) == saved_before, f"killed before step {n} of writing"
-        # A kill before the first save leaves nothing that could be gone on with.
+        # A kill before the first save leaves nothing that could be resumed.
         is_over = saved_before == 2
         assert main(["resume", str(killed)] if saved_before else train_it) == (2 if is_over else 0)
         _assert_same_end(killed, whole)

@@ -154,7 +154,7 @@ def test_another_version_is_distinguished_from_damage() -> None:
     ],
     ids=["an unknown dataset", "pictures that are gone", "no state", "another length"],
 )
-def test_a_run_that_can_be_looked_at_is_not_always_gone_on_with(
+def test_a_run_that_can_be_looked_at_is_not_always_resumed(
     meta: dict[str, Any], arrays: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     files = hostile(files_at(3), meta, arrays)

@@ -161,10 +161,10 @@ def test_a_model_of_images_that_are_not_here_keeps_its_experiment(
     assert are_equal(read_model(packed(model)), replace(model, has_images=False))
 
 
-# Of uploaded pictures
+# Of uploaded images
 
 
-def of_uploaded_pictures(classes: tuple[str, ...] = ("Anna", "Ben <b>", "Zoë")) -> Model:
+def of_uploaded_images(classes: tuple[str, ...] = ("Anna", "Ben <b>", "Zoë")) -> Model:
     pixels = np.random.default_rng(0).integers(0, 256, (4 * len(classes), 3, 28, 28), np.uint8)
     labels = np.arange(len(pixels)) % len(classes)
     key = uploaded.save("My pictures", classes, Images(pixels, labels, pixels, labels))
@@ -175,15 +175,15 @@ def of_uploaded_pictures(classes: tuple[str, ...] = ("Anna", "Ben <b>", "Zoë"))
 
 
 @pytest.mark.usefixtures("_uploads_folder")
-def test_of_uploaded_pictures_all_is_read() -> None:
-    model = of_uploaded_pictures()
+def test_of_uploaded_images_all_is_read() -> None:
+    model = of_uploaded_images()
     assert are_equal(read_model(packed(model), {model.experiment.dataset}), model)
 
 
 @pytest.mark.usefixtures("_uploads_folder")
 @pytest.mark.parametrize("whose", ["somebody else's", "deleted"])
-def test_pictures_that_are_not_the_readers_are_not_named(whose: str) -> None:
-    model = of_uploaded_pictures()
+def test_images_that_are_not_the_readers_are_not_named(whose: str) -> None:
+    model = of_uploaded_images()
     data = packed(model)
     if whose == "deleted":
         uploaded.delete(model.experiment.dataset)
@@ -193,8 +193,8 @@ def test_pictures_that_are_not_the_readers_are_not_named(whose: str) -> None:
 
 
 @pytest.mark.usefixtures("_uploads_folder")
-def test_pictures_that_are_deleted_while_the_file_is_read_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = of_uploaded_pictures()
+def test_images_that_are_deleted_while_the_file_is_read_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = of_uploaded_images()
     data, key = packed(model), model.experiment.dataset
     uploaded.delete(key)
     # The first check still finds them.
@@ -203,8 +203,8 @@ def test_pictures_that_are_deleted_while_the_file_is_read_are_not_named(monkeypa
 
 
 @pytest.mark.usefixtures("_uploads_folder")
-def test_classes_that_are_not_those_of_uploaded_pictures_are_refused() -> None:
-    model = of_uploaded_pictures()
+def test_classes_that_are_not_those_of_uploaded_images_are_refused() -> None:
+    model = of_uploaded_images()
     with pytest.raises(ModelRejected, match="class Eva, expected Anna as in “My pictures”"):
         read_model(packed(replace(model, classes=("Eva", *model.classes[1:]))), {model.experiment.dataset})
 

@@ -16,7 +16,7 @@ from siamese_core.runs.history import FRAMES, MAX_FRAMES, EvalImages
 from siamese_core.runs.info import INFO, RunInfo, new_info, read_info
 from siamese_core.runs.model_file import packed, read_model
 from siamese_core.runs.writer import RunWriter
-from tests.support.runs import EXPERIMENT, TOTAL, Clock, eval_images, everything, frame_at, saved_at
+from tests.support.runs import EXPERIMENT, TOTAL, Clock, checkpoint_at, eval_images, everything, frame_at
 
 EVERY = 2.0
 
@@ -36,7 +36,7 @@ def test_a_frame_that_is_made_again_after_a_death_is_in_the_film_once(tmp_path: 
     run = writer_in(tmp_path, Clock())
     for step in (1, 5, TOTAL, 5, TOTAL):
         run.add(step, frame_at(step))
-    run.save(saved_at(TOTAL))
+    run.save(checkpoint_at(TOTAL))
     assert [path.stem for path in (tmp_path / FRAMES).iterdir()] == ["000000001"]
     film = disk_format.run_history_of(disk_format.files_of(tmp_path), "").film
     np.testing.assert_array_equal(film.steps, [1, 5, TOTAL])
@@ -64,13 +64,13 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pyt
     assert not run.is_due()
     clock.now += EVERY
     assert run.is_due()
-    run.save(saved_at(1))
+    run.save(checkpoint_at(1))
     clock.now += took / writer.SAVE_SHARE - 0.01
     assert not run.is_due()
     clock.now += 0.02
     assert run.is_due()
     took = 30.0
-    run.save(saved_at(2))
+    run.save(checkpoint_at(2))
     clock.now += writer.SAVE_AT_LEAST_EVERY + 0.01
     assert run.is_due(), "again, however slow the disk is"
 
@@ -86,7 +86,7 @@ def test_the_first_save_which_reads_the_eval_images_puts_off_no_other(
         return eval_images()
 
     monkeypatch.setattr(writer, "eval_images_of", slowly)
-    run.save(saved_at(1))
+    run.save(checkpoint_at(1))
     clock.now += EVERY
     assert run.is_due()
 
@@ -103,7 +103,7 @@ def test_the_model_of_the_command_line_and_of_the_server_differ_in_the_threshold
             tmp_path / name, new_info(EXPERIMENT, Machine()), lambda input_transform, images: images, **options
         )
         run.folder.mkdir()
-        run.save(saved_at(TOTAL), "finished")
+        run.save(checkpoint_at(TOTAL), "finished")
         assert (run.problem, run.info.status) == ("", "finished")
         models.append(read_model((run.folder / disk_format.MODEL).read_bytes()))
     of_line, of_server = models
@@ -115,7 +115,7 @@ def test_a_model_that_cannot_be_written_leaves_the_run_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = writer_in(tmp_path, Clock())
-    run.save(saved_at(3))
+    run.save(checkpoint_at(3))
     before = everything(tmp_path)
 
     def full(*_: object) -> None:
@@ -123,7 +123,7 @@ def test_a_model_that_cannot_be_written_leaves_the_run_as_it_was(
 
     monkeypatch.setattr(writer, "save_model", full)
     with pytest.raises(OSError, match="No space"):
-        run.save(saved_at(TOTAL), "finished")
+        run.save(checkpoint_at(TOTAL), "finished")
     assert everything(tmp_path) == before
     assert run.info.status == "running"
 
@@ -132,7 +132,7 @@ def test_a_run_that_ends_where_it_was_saved_writes_its_model_and_its_record_only
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = writer_in(tmp_path, Clock())
-    run.save(last := saved_at(TOTAL))
+    run.save(last := checkpoint_at(TOTAL))
     monkeypatch.setattr(writer, "save", lambda *_: pytest.fail("saved again"))
     run.save(last, "finished")
     assert read_model((tmp_path / disk_format.MODEL).read_bytes()).steps == TOTAL

@@ -54,9 +54,9 @@ def mat(**variables: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def image_file(picture: Image.Image, kind: str) -> bytes:
+def image_file(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind, **({"quality": 100} if kind == "JPEG" else {}))
+    image.save(stream, kind, **({"quality": 100} if kind == "JPEG" else {}))
     return stream.getvalue()
 
 
@@ -96,9 +96,9 @@ def svhn_files() -> dict[str, bytes]:
 
 def omniglot_files() -> dict[str, bytes]:
     """Each drawing is white but for black ink in its upper left 15 × 15 pixels, 2 × 2 after reduction by 7.5 / 2."""
-    picture = Image.new("1", (105, 105), 1)
-    picture.paste(0, (0, 0, 15, 15))
-    ink, blank = image_file(picture, "PNG"), image_file(Image.new("1", (105, 105), 1), "PNG")
+    image = Image.new("1", (105, 105), 1)
+    image.paste(0, (0, 0, 15, 15))
+    ink, blank = image_file(image, "PNG"), image_file(Image.new("1", (105, 105), 1), "PNG")
     members = {"images_background/": b"", "images_background/Braille/character01/0001_01.png": b"not asked for"}
     for first, (alphabet, characters) in (
         (394, formats.OMNIGLOT_ALPHABETS[1]),
@@ -123,13 +123,13 @@ LFW_TWO = (("Ann_Example", 6), ("Bo_Example", 4))
 
 
 def lfw_files() -> dict[str, bytes]:
-    """Picture i of all ten is as grey as 20 · i inside the square, black around it."""
+    """Image i of all ten is as grey as 20 · i inside the square, black around it."""
     members = {"lfw_funneled/pairs.txt": b"", "lfw_funneled/Cy_Example/Cy_Example_0001.jpg": b"not asked for"}
     names = [f"lfw_funneled/{name}/{name}_{i:04d}.jpg" for name, count in LFW_TWO for i in range(1, count + 1)]
     for i, name in enumerate(names):
-        picture = Image.new("RGB", (250, 250))
-        picture.paste((20 * i,) * 3, (62, 70, 187, 195))
-        members[name] = image_file(picture, "JPEG")
+        image = Image.new("RGB", (250, 250))
+        image.paste((20 * i,) * 3, (62, 70, 187, 195))
+        members[name] = image_file(image, "JPEG")
     return {"lfw-funneled.tgz": tarred(dict(reversed(members.items())))}
 
 

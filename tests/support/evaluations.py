@@ -46,7 +46,7 @@ def until_status(
     return until(lambda: (e := poll(evaluations, owner, kind, file)).status == status and e, f"{kind} to be {status}")
 
 
-def pictures_of(model: Model, count: int = 3) -> np.ndarray:
+def images_of(model: Model, count: int = 3) -> np.ndarray:
     return model.experiment.data.load().test_images[:count]
 
 

@@ -58,7 +58,7 @@ def saved(image: Image.Image, kind: str, **how: Any) -> bytes:
     return file.getvalue()
 
 
-def picture(mode: str = "RGB", width: int = 24, height: int = 16) -> Image.Image:
+def sample_image(mode: str = "RGB", width: int = 24, height: int = 16) -> Image.Image:
     """A smooth slope, different in each channel: a lossy format keeps it nearly."""
     y, x = np.mgrid[0:height, 0:width]
     channels = [x * 200 // width + 20, y * 200 // height + 20, (x + y) * 120 // (width + height) + 40]
@@ -148,7 +148,7 @@ def large_black_png(side: int = 13_000) -> bytes:
 
 
 def no_images() -> Iterator[tuple[str, bytes]]:
-    image = picture()
+    image = sample_image()
     yield "one_byte", b"\x89"
     yield "html", b"<!DOCTYPE html><html><body><script>alert(1)</script></body></html>"
     yield "svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
@@ -169,7 +169,7 @@ def no_images() -> Iterator[tuple[str, bytes]]:
 
 
 def damaged() -> Iterator[tuple[str, bytes]]:
-    image, magic = picture(), b"\x89PNG\r\n\x1a\n"
+    image, magic = sample_image(), b"\x89PNG\r\n\x1a\n"
     good = saved(image, "PNG")
     at = good.index(b"IDAT")
     jpeg, still, webp = saved(image, "JPEG"), saved(image, "GIF"), saved(image, "WEBP")
@@ -207,7 +207,7 @@ def damaged() -> Iterator[tuple[str, bytes]]:
 
 
 def too_large() -> Iterator[tuple[str, bytes, str]]:
-    magic, jpeg = b"\x89PNG\r\n\x1a\n", saved(picture(), "JPEG")
+    magic, jpeg = b"\x89PNG\r\n\x1a\n", saved(sample_image(), "JPEG")
     pixels = chunk(b"IDAT", zlib.compress(bytes(99)))
     yield "png_50000_square", magic + header(50_000, 50_000) + pixels + END, "too_many_pixels"
     yield "png_50000_square_header_only", magic + header(50_000, 50_000), "too_many_pixels"
@@ -221,11 +221,11 @@ def too_large() -> Iterator[tuple[str, bytes, str]]:
     yield "webp_16384_square", webp_header(16_384, 16_384), "too_many_pixels"
     yield "png_1_by_20000", png(np.zeros((20_000, 1), np.uint8), GREY), "too_narrow"
     yield "png_20000_by_1", png(np.zeros((1, 20_000), np.uint8), GREY), "too_narrow"
-    yield "jpeg_5_by_505", saved(picture(width=5, height=505), "JPEG"), "too_narrow"
-    yield "ten_megabytes_and_one_byte", saved(picture(), "PNG").ljust(10_000_001, b"\0"), "too_big"
+    yield "jpeg_5_by_505", saved(sample_image(width=5, height=505), "JPEG"), "too_narrow"
+    yield "ten_megabytes_and_one_byte", saved(sample_image(), "PNG").ljust(10_000_001, b"\0"), "too_big"
     flat, four = Image.new("RGB", (4000, 3000)), saved(Image.new("CMYK", (16, 16)), "JPEG")
     yield "webp_12_megapixels", saved(flat, "WEBP", method=0), "needs_too_much_memory"
-    progressive = saved(picture(), "JPEG", progressive=True, subsampling=0)
+    progressive = saved(sample_image(), "JPEG", progressive=True, subsampling=0)
     yield "jpeg_progressive_16_megapixels", resized(progressive, 4000, 4000), "needs_too_much_memory"
     before, scan = split_scan(resized(four, 4000, 4000))
     alone = before + segment(0xDA, b"\x01" + scan[5:7] + b"\0\x3f\0") + bytes(500)
@@ -233,10 +233,10 @@ def too_large() -> Iterator[tuple[str, bytes, str]]:
 
 
 def harmless() -> Iterator[tuple[str, bytes]]:
-    image, grey = picture(), np.full((8, 8), 7, np.uint8)
+    image, grey = sample_image(), np.full((8, 8), 7, np.uint8)
     jpeg, still = saved(image, "JPEG"), saved(image, "GIF")
     zeros = zlib.compress(bytes(1_000_000), 9)
-    frames = [picture().rotate(turn) for turn in range(5, 100, 5)]
+    frames = [sample_image().rotate(turn) for turn in range(5, 100, 5)]
     yield "png_1_by_1", png(grey[:1, :1], GREY)
     yield "png_1_by_100", png(np.zeros((100, 1), np.uint8), GREY)
     yield "png_text_bomb", png(grey, GREY, 8, *[chunk(b"zTXt", b"k%d\0\0" % i + zeros) for i in range(500)])

@@ -19,7 +19,7 @@ BEN = File("Ben/1.png")
 
 @dataclass(frozen=True)
 class Case:
-    """`reason`: why the zip is refused; else the labels of its pictures in order, and what is skipped."""
+    """`reason`: why the zip is refused; else the labels of its images in order, and what is skipped."""
 
     make: Callable[[], bytes]
     labels: Sequence[str] = ()
@@ -42,7 +42,7 @@ def labelled(*files: File, labels: Sequence[str]) -> Case:
 
 @cache
 def ordinary() -> bytes:
-    """As Python's own zipfile writes it: two classes below a folder, three pictures."""
+    """As Python's own zipfile writes it: two classes below a folder, three images."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.mkdir("train")
@@ -127,7 +127,7 @@ BOMBS = {
     "files that quote each other": refused("overlap", quoting_bomb),
     "100,000 empty files": refused("entries", hundred_thousand),
     "20,001 files, said to be one": refused("entries", lambda: zipped(*empty_files(20_001), total=1)),
-    "2,001 pictures": refused("pictures", lambda: zipped(*empty_files(2_001))),
+    "2,001 images": refused("images", lambda: zipped(*empty_files(2_001))),
     "over 50 MB": refused("packed", lambda: zipped(ANNA, File("a.txt", bytes(50 * MB)))),
     "one file over 10 MB": beside_anna("big", File("Anna/2.png", sparse(60 * MB), 8)),
     "one stored file over 10 MB": beside_anna("big", File("Anna/2.png", bytes(45 * MB))),
@@ -238,11 +238,11 @@ WHOLE = {
     "ordinary": Case(ordinary, ["Anna", "Anna", "Ben"]),
     "streamed": Case(streamed, ["Anna", "Ben"]),
     "one class": labelled(ANNA, File("Anna/2.png"), labels=["Anna", "Anna"]),
-    "one picture a class": labelled(ANNA, BEN, labels=["Anna", "Ben"]),
+    "one image a class": labelled(ANNA, BEN, labels=["Anna", "Ben"]),
     "one class in two places": labelled(File("train/Anna/1.png"), File("test/Anna/1.png"), labels=["Anna", "Anna"]),
     "empty": Case(zipped),
     "only folders": labelled(File("Anna/", b"", mode=stat.S_IFDIR), File("../", b""), labels=[]),
-    "empty pictures": labelled(File("Anna/1.png", b""), File("Ben/1.png", b"", 8), labels=["Anna", "Ben"]),
+    "empty images": labelled(File("Anna/1.png", b""), File("Ben/1.png", b"", 8), labels=["Anna", "Ben"]),
     "some encrypted": beside_anna(
         "encrypted", *(File(f"Anna/f{flags}.png", flags=flags) for flags in (1, 0x40, 0x2000))
     ),

@@ -1,7 +1,7 @@
 """Processes that are killed with SIGKILL: at any moment, and before any single step of a save.
 
 As a program it is a server that is to be killed: `python -m tests.support.kills STORE OWNER QUERY [RUN]` starts a
-run, or goes on with one, and prints its id and then a step that is safe; the run goes on meanwhile.
+run, or resumes one, and prints its id and then a step that is safe; the run goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _serve(root: str, owner: str, query: str, run: str = "") -> None:
     engine = Engine(store=RunStore(Path(root)))
     experiment, _ = Experiment.from_query(query)
     if run:
-        engine.reopen(owner, run)
+        engine.resume_saved(owner, run)
     else:
         run = engine.start(owner, experiment)
     print(run, flush=True)

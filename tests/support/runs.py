@@ -39,7 +39,7 @@ EVERY = 2.0
 IMAGES, CLASSES = 6, ("one", "two")
 
 
-def saved_at(step: int, experiment: Experiment = EXPERIMENT) -> Checkpoint:
+def checkpoint_at(step: int, experiment: Experiment = EXPERIMENT) -> Checkpoint:
     tensors = {
         "network.weight": np.full((3, 2), step, np.float32),
         "generator": np.arange(5, dtype=np.uint8),
@@ -68,7 +68,7 @@ def files_at(step: int) -> dict[str, bytes]:
     """A whole folder, but for its record: name → content."""
     film = film_of([(at, frame_at(at)) for at in range(1, step + 1)])
     return {
-        RUN: packed_run(saved_at(step)),
+        RUN: packed_run(checkpoint_at(step)),
         EVAL_IMAGES: packed_eval_images(eval_images()),
         f"{FRAMES}{1:09d}{SUFFIX}": packed_film(film),
     }
@@ -124,12 +124,12 @@ class Disk:
         for module in (writer, disk_format, "siamese_core.runs.model_file.write_atomic"):
             monkeypatch.setattr(*((module,) if isinstance(module, str) else (module, "write_atomic")), self.write)
 
-    def save(self, folder: Path, saved: Checkpoint, frames: Any) -> None:
+    def save(self, folder: Path, checkpoint: Checkpoint, frames: Any) -> None:
         self.busy.set()
         assert self.free.wait(60)
         self.busy.clear()
-        self._save(folder, saved, frames)
-        self.steps.append(saved.state.step)
+        self._save(folder, checkpoint, frames)
+        self.steps.append(checkpoint.state.step)
 
     def write(self, path: Path, content: bytes) -> None:
         if self.full:

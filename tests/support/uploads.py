@@ -1,4 +1,4 @@
-"""What tests of uploads share: two owners, a clock, zips of tiny pictures, and waiting for what is read."""
+"""What tests of uploads share: two owners, a clock, zips of tiny images, and waiting for what is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from siamese_core.datasets import uploaded
-from siamese_core.datasets.uploaded import Pictures
+from siamese_core.datasets.uploaded import UploadedImages
 from siamese_core.engine.uploads.uploads import FORGET_AFTER, UploadProgress, Uploads
 from siamese_core.formats import archives
 from siamese_core.formats.zip_format import Entry
@@ -54,7 +54,7 @@ def clear(uploads: Uploads, gone: list[str], clock: Clock) -> None:
 
 
 def dot(value: int) -> bytes:
-    """A grey picture of one pixel: its value is its name."""
+    """A grey image of one pixel: its value is its name."""
     return png(np.array([[value]]), GREY)
 
 
@@ -76,11 +76,11 @@ def until_nobody_reads() -> None:
     until(lambda: all(thread.name != "reading" for thread in threading.enumerate()), "the readers to end")
 
 
-def read(uploads: Uploads, owner: str = ANN, **folders: int) -> Pictures:
+def read(uploads: Uploads, owner: str = ANN, **folders: int) -> UploadedImages:
     uploads.read_zip(owner, a_zip(**folders or {"Anna": 2, "Ben": 2}))
     upload = until_read(uploads, owner)
-    assert upload.pictures is not None, upload.message
-    return upload.pictures
+    assert upload.images is not None, upload.message
+    return upload.images
 
 
 def prepared(uploads: Uploads, owner: str = ANN, title: str = "t") -> str:
@@ -88,24 +88,24 @@ def prepared(uploads: Uploads, owner: str = ANN, title: str = "t") -> str:
 
 
 def names(pixels: np.ndarray) -> list[int]:
-    return [int(picture[0, 0, 0]) for picture in pixels]
+    return [int(image[0, 0, 0]) for image in pixels]
 
 
 @contextmanager
 def held(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
-    """Readers get so many pictures of a zip, and the others when this ends."""
-    given, real = threading.Event(), archives.pictures
+    """Readers get so many images of a zip, and the others when this ends."""
+    given, real = threading.Event(), archives.zip_images
 
-    def pictures(
+    def zip_images(
         file: BinaryIO, skipped: Counter[str], wanted: Sequence[tuple[Entry, int]]
-    ) -> Iterator[archives.Picture]:
-        for number, picture in enumerate(real(file, skipped, wanted)):
+    ) -> Iterator[archives.LabelledImage]:
+        for number, image in enumerate(real(file, skipped, wanted)):
             if number >= after:
                 assert given.wait(PATIENCE)
-            yield picture
+            yield image
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "pictures", pictures)
+        patch.setattr(archives, "zip_images", zip_images)
         try:
             yield
         finally:

@@ -18,7 +18,7 @@ from siamese_core.losses import LOSSES
 from siamese_core.networks import build
 from siamese_core.networks.augment import AUGMENTATIONS, augmented
 from siamese_core.training import loop
-from siamese_core.training.batches import draw
+from siamese_core.training.batches import draw_batch
 from siamese_core.training.loop import never, train
 from siamese_core.training.sampling import ClassIndex, pk_batch, random_pairs, random_triplets
 from siamese_core.training.siamese import encode_both
@@ -40,31 +40,31 @@ def small(**settings: Any) -> Experiment:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_batch_is_twelve_images_of_each_class_class_after_class_whatever_the_loss(loss: str) -> None:
-    drawn = draw(small(loss=loss, batch_size=60), INDEX, seeded())
-    assert drawn.kind == "batch"
-    assert drawn.same is None
-    classes = LABELS[drawn.images].view(5, IMAGES_PER_CLASS)
+    batch = draw_batch(small(loss=loss, batch_size=60), INDEX, seeded())
+    assert batch.kind == "classes"
+    assert batch.same is None
+    classes = LABELS[batch.images].view(5, IMAGES_PER_CLASS)
     assert (classes == classes[:, :1]).all()
     assert len(classes[:, 0].unique()) == 5
-    assert torch.equal(drawn.images, pk_batch(INDEX, 60, IMAGES_PER_CLASS, seeded()))
+    assert torch.equal(batch.images, pk_batch(INDEX, 60, IMAGES_PER_CLASS, seeded()))
 
 
 @pytest.mark.parametrize("loss", [key for key, loss in LOSSES.items() if loss.input_kind != "triplet"])
 def test_pairs_are_the_first_inputs_and_then_the_second_ones(loss: str) -> None:
-    drawn = draw(small(loss=loss, sampling="random_pairs"), INDEX, seeded())
+    batch = draw_batch(small(loss=loss, sampling="random_pairs"), INDEX, seeded())
     first, second, same = random_pairs(INDEX, 12, seeded())
-    assert drawn.kind == "pairs"
-    assert drawn.same is not None
-    assert torch.equal(drawn.images, torch.cat([first, second]))
-    assert torch.equal(drawn.same, same)
-    assert torch.equal(LABELS[drawn.images[:12]] == LABELS[drawn.images[12:]], same)
+    assert batch.kind == "pairs"
+    assert batch.same is not None
+    assert torch.equal(batch.images, torch.cat([first, second]))
+    assert torch.equal(batch.same, same)
+    assert torch.equal(LABELS[batch.images[:12]] == LABELS[batch.images[12:]], same)
 
 
 def test_triplets_are_the_anchors_the_positives_and_the_negatives() -> None:
-    drawn = draw(small(loss="triplet", sampling="random_pairs"), INDEX, seeded())
-    assert drawn.kind == "triplets"
-    assert torch.equal(drawn.images, torch.cat(random_triplets(INDEX, 8, seeded())))
-    anchor, positive, negative = LABELS[drawn.images].view(3, 8)
+    batch = draw_batch(small(loss="triplet", sampling="random_pairs"), INDEX, seeded())
+    assert batch.kind == "triplets"
+    assert torch.equal(batch.images, torch.cat(random_triplets(INDEX, 8, seeded())))
+    anchor, positive, negative = LABELS[batch.images].view(3, 8)
     assert torch.equal(anchor, positive)
     assert (anchor != negative).all()
 
@@ -72,12 +72,12 @@ def test_triplets_are_the_anchors_the_positives_and_the_negatives() -> None:
 @pytest.mark.parametrize(
     "settings",
     [{}, {"sampling": "random_pairs"}, {"loss": "triplet", "sampling": "random_pairs"}],
-    ids=["batch", "pairs", "triplets"],
+    ids=["classes", "pairs", "triplets"],
 )
 def test_nothing_but_the_images_is_drawn(settings: dict[str, Any]) -> None:
     """What comes from the generator afterwards is what came before input transforms, miners and augmentations."""
     generator, alone = seeded(), seeded()
-    draw(small(**settings), INDEX, generator)
+    draw_batch(small(**settings), INDEX, generator)
     if settings.get("loss"):
         random_triplets(INDEX, 8, alone)
     elif settings:

@@ -14,7 +14,7 @@ from siamese_core.experiment.experiment import Experiment
 from siamese_core.experiment.snapshot import TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.training import loop
-from siamese_core.training.batches import Draw, draw
+from siamese_core.training.batches import Batch, draw_batch
 from siamese_core.training.loop import never, train
 from tests.training.test_loop import always, exhausted, last_of, small, without_counters
 
@@ -86,12 +86,12 @@ def test_fewer_images_of_each_class_are_the_first_ones(monkeypatch: pytest.Monke
     labels = DATASETS["digits"].load().train_labels
     drawn: list[Tensor] = []
 
-    def spy(*arguments: Any) -> Draw:
-        found = draw(*arguments)
+    def spy(*arguments: Any) -> Batch:
+        found = draw_batch(*arguments)
         drawn.append(found.images)
         return found
 
-    monkeypatch.setattr(loop, "draw", spy)
+    monkeypatch.setattr(loop, "draw_batch", spy)
     last_of(small(train_per_class=5, steps=8))
     used = set(torch.cat(drawn).tolist())
     assert used == {int(i) for c in range(10) for i in np.flatnonzero(labels == c)[:5]}

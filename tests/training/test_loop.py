@@ -20,7 +20,7 @@ from siamese_core.experiment.snapshot import Snapshot, TrainingState
 from siamese_core.losses import LOSSES
 from siamese_core.networks.build import ENCODERS, OUTPUTS
 from siamese_core.training import loop, objective, siamese
-from siamese_core.training.batches import Draw, draw
+from siamese_core.training.batches import Batch, draw_batch
 from siamese_core.training.eval_subset import EVAL_PER_CLASS, METRICS, pixels_map_at_r
 from siamese_core.training.loop import every, never, train
 
@@ -188,7 +188,7 @@ def test_a_state_is_not_changed_by_the_run_that_goes_on_from_it() -> None:
     assert bits(state) == before
 
 
-def test_a_finished_run_has_nothing_to_go_on_with() -> None:
+def test_a_finished_run_has_nothing_to_resume() -> None:
     assert list(train(small(), state=last_of(small()).state)) == []
 
 
@@ -324,12 +324,12 @@ def test_a_class_that_is_held_out_is_never_trained_on(
     labels = torch.tensor(DATASETS["digits"].load().train_labels)
     drawn: list[Tensor] = []
 
-    def spy(*arguments: Any) -> Draw:
-        found = draw(*arguments)
+    def spy(*arguments: Any) -> Batch:
+        found = draw_batch(*arguments)
         drawn.append(labels[found.images])
         return found
 
-    monkeypatch.setattr(loop, "draw", spy)
+    monkeypatch.setattr(loop, "draw_batch", spy)
     last_of(small(loss=loss, sampling=sampling, held_out=(3, 8)))
     assert set(torch.cat(drawn).tolist()) == {0, 1, 2, 4, 5, 6, 7, 9}
 

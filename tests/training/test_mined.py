@@ -14,9 +14,9 @@ from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
 from siamese_core.losses.mining import MINERS, mine
 from siamese_core.training import objective
-from siamese_core.training.batches import Draw
+from siamese_core.training.batches import Batch
 from siamese_core.training.loop import never, train
-from siamese_core.training.objective import of_all_pairs, of_draw, of_mined
+from siamese_core.training.objective import of_all_pairs, of_batch, of_mined
 from tests.training.test_loop import always, bits, small
 
 PER_CLASS = 3
@@ -162,7 +162,7 @@ def test_the_gradient_is_that_of_the_chosen_triplets_alone(miner: str) -> None:
 @every_miner
 def test_only_the_random_miner_draws(miner: str) -> None:
     generator, before = seeded(), seeded().get_state()
-    of_draw(Experiment(miner=miner), Draw("batch", torch.arange(12)), embeddings(), embeddings(), 3, (), generator)
+    of_batch(Experiment(miner=miner), Batch("classes", torch.arange(12)), embeddings(), embeddings(), 3, (), generator)
     assert torch.equal(generator.get_state(), before) == (miner != "random")
 
 

@@ -19,7 +19,7 @@ from siamese_core.networks import build
 from siamese_core.networks.augment import AUGMENTATIONS
 from siamese_core.networks.input_transforms import INPUT_TRANSFORMS
 from siamese_core.training import loop
-from siamese_core.training.batches import Draw, draw
+from siamese_core.training.batches import Batch, draw_batch
 from siamese_core.training.loop import never, train
 from siamese_core.training.next_step import SHOWN_TRIPLETS, next_step
 from siamese_core.training.siamese import Siamese, encode_both
@@ -49,8 +49,8 @@ def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) ->
     indices: list[Tensor] = []
     pixels: list[Tensor] = []
 
-    def spying_draw(*arguments: Any) -> Draw:
-        found = draw(*arguments)
+    def spying_draw(*arguments: Any) -> Batch:
+        found = draw_batch(*arguments)
         indices.append(found.images)
         return found
 
@@ -59,7 +59,7 @@ def used(experiment: Experiment, steps: int, monkeypatch: pytest.MonkeyPatch) ->
         return encode_both(siamese, images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "draw", spying_draw)
+        patch.setattr(loop, "draw_batch", spying_draw)
         patch.setattr(loop, "encode_both", spying_encode)
         state_after(steps, experiment)
     return list(zip(indices, pixels, strict=True))

@@ -12,12 +12,12 @@ from torch import Tensor
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.losses import LOSSES
 from siamese_core.losses.distances import MEASURES
-from siamese_core.training.batches import Draw
+from siamese_core.training.batches import Batch
 from siamese_core.training.objective import (
     all_triplets,
     balanced,
     of_all_pairs,
-    of_draw,
+    of_batch,
     of_random_pairs,
     of_random_triplets,
     of_two_branches,
@@ -176,15 +176,15 @@ NOT_LOOKED_AT = torch.full((12, 3), torch.nan, dtype=torch.float64)
 """What the branch gives for the images that it need not see."""
 
 
-def of(experiment: Experiment, drawn: Draw, h1: Tensor, h2: Tensor) -> Tensor:
-    return of_draw(experiment, drawn, h1, h2, PER_CLASS, (), torch.Generator()).value
+def of(experiment: Experiment, batch: Batch, h1: Tensor, h2: Tensor) -> Tensor:
+    return of_batch(experiment, batch, h1, h2, PER_CLASS, (), torch.Generator()).value
 
 
 def test_of_a_random_pair_the_second_image_goes_through_the_second_branch() -> None:
     experiment, same = Experiment(sampling="random_pairs", shared=False), torch.arange(12) < 6
     first, second = embeddings(seed=1), embeddings(seed=2)
-    drawn = Draw("pairs", torch.arange(24), same)
-    found = of(experiment, drawn, torch.cat([first, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, second]))
+    batch = Batch("pairs", torch.arange(24), same)
+    found = of(experiment, batch, torch.cat([first, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, second]))
     each = [loss_of(experiment, distance(experiment, first[p], second[p]), same[p]) for p in range(12)]
     torch.testing.assert_close(found, mean(each))
 
@@ -192,18 +192,18 @@ def test_of_a_random_pair_the_second_image_goes_through_the_second_branch() -> N
 def test_of_a_random_triplet_the_anchor_goes_through_the_first_branch_alone() -> None:
     experiment = Experiment(loss="triplet", sampling="random_pairs", shared=False)
     a, p, n = (embeddings(seed=seed) for seed in range(3))
-    drawn = Draw("triplets", torch.arange(36))
-    found = of(experiment, drawn, torch.cat([a, NOT_LOOKED_AT, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, p, n]))
+    batch = Batch("triplets", torch.arange(36))
+    found = of(experiment, batch, torch.cat([a, NOT_LOOKED_AT, NOT_LOOKED_AT]), torch.cat([NOT_LOOKED_AT, p, n]))
     each = [loss_of(experiment, *(distance(experiment, a[t], side[t]) for side in (p, n))) for t in range(12)]
     torch.testing.assert_close(found, mean(each))
 
 
 @pytest.mark.parametrize("loss", WITH_PAIRS)
 def test_of_a_batch_one_branch_counts_each_pair_once_and_two_every_pair_of_inputs(loss: str) -> None:
-    drawn, h1, h2 = Draw("batch", torch.arange(12)), embeddings(seed=1), embeddings(seed=2)
+    batch, h1, h2 = Batch("classes", torch.arange(12)), embeddings(seed=1), embeddings(seed=2)
     one, two = Experiment(loss=loss), Experiment(loss=loss, view="edges")
-    assert of(one, drawn, h1, h1) == of_all_pairs(one, h1, PER_CLASS).value
-    assert of(two, drawn, h1, h2) == of_two_branches(two, h1, h2, PER_CLASS).value
+    assert of(one, batch, h1, h1) == of_all_pairs(one, h1, PER_CLASS).value
+    assert of(two, batch, h1, h2) == of_two_branches(two, h1, h2, PER_CLASS).value
 
 
 LINE = torch.tensor([[0.0], [0.25], [1.25], [1.5]])

@@ -43,7 +43,7 @@ def page() -> None:
     chosen = widgets.persistent(
         widgets.segmented_control, text.SOURCE, text.SOURCES, key="compare_source", default=first
     )
-    work = session.poll_evaluation("reference", file) if file.model.has_images else None
+    work = session.poll_evaluation("gallery", file) if file.model.has_images else None
     if chosen == "many":
         pair_list.section(file, threshold_of(file, work))
     else:
@@ -52,11 +52,9 @@ def page() -> None:
             _compared(file, _turned(file, pair), work)
     if work is not None and work.status == "failed":
         st.warning(escape_markdown(work.message), icon=":material/warning:")
-        st.button(
-            text.TRY_AGAIN, icon=":material/refresh:", on_click=session.cancel_evaluation, args=("reference", file)
-        )
+        st.button(text.TRY_AGAIN, icon=":material/refresh:", on_click=session.cancel_evaluation, args=("gallery", file))
     if work is not None and work.status in ("waiting", "working"):
-        st.fragment(model_picker.draw_progress, run_every=POLL_EVERY)("reference", file, text.STAGES)
+        st.fragment(model_picker.draw_progress, run_every=POLL_EVERY)("gallery", file, text.STAGES)
     elif is_waiting():
         # The curve of the loss comes from the training process.
         rerun_when(has_arrived, POLL_EVERY)
@@ -140,7 +138,7 @@ def _compared(file: ModelFile, pair: Pair, work: EvaluationProgress | None) -> N
             maps(explained, model.measure.as_distance(value))
     with near:
         if "near" in found:
-            assert work is not None, "neighbours are known by the reference"
+            assert work is not None, "neighbours are those in the gallery"
             looked_through = f"{work.about['gallery']:,}" if is_known else "…"
             st.markdown(f"**{text.NEIGHBOURS}**", help=text.NEIGHBOURS_HELP.format(count=looked_through))
             neighbours(model, found)

@@ -72,7 +72,7 @@ def section(file: ModelFile, threshold: Threshold | None) -> None:
         images = {n: 255 - image for n, image in images.items()}
     else:
         hint_at_brightness(list(images.values())[:HINTED], file.model)
-    work = session.poll_evaluation("reference", file, start=False) if file.model.has_images else None
+    work = session.poll_evaluation("gallery", file, start=False) if file.model.has_images else None
     found = _compared(file, (ids, inverted), usable, images, work, progress)
     if found is None:
         st.info(text.LATE, icon=":material/hourglass:")

@@ -18,7 +18,7 @@ from pages.ui.shims.images import show_png
 from pages.ui.text import data as text
 from siamese_core.datasets import uploaded
 from siamese_core.datasets.atlas import atlas_png
-from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, Pictures
+from siamese_core.datasets.uploaded import RAW_SIDE, SMALLEST_SIDE, UploadedImages
 from siamese_core.engine.uploads.uploads import UploadProgress
 from siamese_core.errors import reason
 from siamese_core.experiment.settings import DEFAULTS, SHAPES
@@ -96,11 +96,9 @@ def _left_out(upload: UploadProgress) -> None:
 
 
 def _prepare(upload: UploadProgress) -> None:
-    pictures = upload.pictures
-    assert pictures is not None
-    st.success(
-        text.READY.format(count=len(pictures.labels), classes=len(pictures.classes)), icon=":material/check_circle:"
-    )
+    images = upload.images
+    assert images is not None
+    st.success(text.READY.format(count=len(images.labels), classes=len(images.classes)), icon=":material/check_circle:")
     _left_out(upload)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         side = widgets.slider(
@@ -109,42 +107,42 @@ def _prepare(upload: UploadProgress) -> None:
         colour = widgets.segmented_control(text.COLOUR, text.COLOURS_OF, default="colour", key="upload_colour")
         test = widgets.slider(text.TEST, 10, 50, default=30, step=5, key="upload_test", help=text.TEST_HELP, width=260)
     held_out = widgets.multiselect(
-        text.HELD_OUT, range(len(pictures.classes)), format_func=pictures.classes.__getitem__, key="upload_held_out",
+        text.HELD_OUT, range(len(images.classes)), format_func=images.classes.__getitem__, key="upload_held_out",
         help=text.HELD_OUT_HELP,
     )  # fmt: skip
-    too_many = len(pictures.classes) - len(held_out) < 2
+    too_many = len(images.classes) - len(held_out) < 2
     if too_many:
         st.warning(text.TOO_MANY_HELD_OUT, icon=":material/info:")
     if st.button(text.USE, type="primary", disabled=too_many, icon=":material/play_circle:"):
-        _use(pictures, side, colour == "colour", test, tuple(sorted(held_out)))
+        _use(images, side, colour == "colour", test, tuple(sorted(held_out)))
     left, right = st.columns([3, 2], gap="medium")
-    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    counts = np.bincount(images.labels, minlength=len(images.classes))
     if counts.min() < 3:
         st.caption(text.FEW.format(count=int((counts < 3).sum())))
     with left:
         st.markdown(f"**{text.PREVIEW}**")
-        show_png(_preview(upload.id, side, colour == "colour", pictures), width="content")
+        show_png(_preview(upload.id, side, colour == "colour", images), width="content")
     with right:
         st.dataframe(
-            {text.COUNTS["class"]: pictures.classes, text.COUNTS["pictures"]: counts}, hide_index=True, width="stretch"
+            {text.COUNTS["class"]: images.classes, text.COUNTS["images"]: counts}, hide_index=True, width="stretch"
         )
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=CACHED_SECONDS)
-def _preview(upload_id: str, side: int, colour: bool, _pictures: Pictures) -> bytes:
+def _preview(upload_id: str, side: int, colour: bool, _images: UploadedImages) -> bytes:
     """The first images of the first classes, a class a row."""
-    rows = [np.flatnonzero(_pictures.labels == c)[:PREVIEWED_EACH] for c in range(len(_pictures.classes))]
+    rows = [np.flatnonzero(_images.labels == c)[:PREVIEWED_EACH] for c in range(len(_images.classes))]
     tiles = np.zeros((min(len(rows), PREVIEWED_CLASSES), PREVIEWED_EACH, 3 if colour else 1, side, side), np.uint8)
     for row, indices in zip(tiles, rows, strict=False):
         for tile, index in zip(row, indices, strict=False):
-            tile[:] = uploaded.resized(_pictures.pixels[index], side, colour)
+            tile[:] = uploaded.resized(_images.pixels[index], side, colour)
     return atlas_png(tiles.reshape(-1, *tiles.shape[2:]), PREVIEWED_EACH)
 
 
-def _use(pictures: Pictures, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
+def _use(images: UploadedImages, side: int, colour: bool, test: int, held_out: tuple[int, ...]) -> None:
     title = text.UPLOAD_TITLE.format(
         name=st.session_state.get("upload_name") or text.UPLOAD_NAME,
-        count=len(pictures.labels), classes=len(pictures.classes), side=side,
+        count=len(images.labels), classes=len(images.classes), side=side,
         colour=text.COLOURS_OF["colour" if colour else "grey"],
     )  # fmt: skip
     with st.spinner(text.PREPARING):

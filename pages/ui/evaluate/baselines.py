@@ -42,8 +42,9 @@ def figure(evaluation: Evaluation, name: str, run: RunView | None = None) -> go.
     if run is not None and run.scores and run.status == "finished":
         by_approach["softmax"] = {metric: run.scores[-1][1].get(metric, {}).get(name) for metric in METRICS}
     scores = {text.APPROACHES[approach]: each for approach, each in (by_approach | group.baselines).items()}
-    spread = {text.APPROACHES["model"]: {"auc": group.spread["auc"]}} if "auc" in group.spread else {}
-    return figures.baselines(scores, METRICS, spread, text=text.BASELINE_WORDS)
+    auc = group.score_intervals.get("auc")
+    intervals = {} if auc is None else {text.APPROACHES["model"]: {"auc": auc}}
+    return figures.baselines(scores, METRICS, intervals, text=text.BASELINE_WORDS)
 
 
 def _classifier(evaluation: Evaluation) -> RunView | None:

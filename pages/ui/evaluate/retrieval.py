@@ -64,14 +64,14 @@ def confusion(evaluation: Evaluation, name: str) -> go.Figure:
 
 def _grid(evaluation: Evaluation, group: GroupReport) -> None:
     st.markdown(f"**{text.GRID_TITLE}**")
-    kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="spread", key="retrieval_queries")
-    queries = spread(group) if kind == "spread" else worst(group)
+    kind: str = widgets.segmented_control(text.QUERIES, text.QUERY_KINDS, default="evenly", key="retrieval_queries")
+    queries = evenly(group) if kind == "evenly" else worst(group)
     images = evaluation.model.experiment.data.load().test_images
     show_png(neighbour_grid(images, group, queries), width="stretch")
     st.caption(text.GRID.format(k=group.neighbours.shape[1]))
 
 
-def spread(group: GroupReport) -> np.ndarray:
+def evenly(group: GroupReport) -> np.ndarray:
     """Return rows (Q,) of some images of every class, evenly out of each, in turn."""
     rows = [np.flatnonzero(group.labels == c) for c in group.classes]
     each = -(-QUERIES // len(rows))

@@ -56,7 +56,7 @@ def scores(evaluation: Evaluation) -> list[dict[str, object]]:
     rows = []
     for name, group in evaluation.groups.items():
         each = dict(group.scores) | ({} if group.summary is None else group.summary._asdict())
-        rows += [_score(name, "model", score, value, group.spread.get(score)) for score, value in each.items()]
+        rows += [_score(name, "model", score, value, group.score_intervals.get(score)) for score, value in each.items()]
         tried, _ = few_shot.accuracy(evaluation, group, few_shot.WAYS, few_shot.SHOTS)
         if tried is not None:
             score = f"{tried.ways}_way_{tried.shots}_shot"
@@ -143,7 +143,7 @@ def _body(evaluation: Evaluation, about: str, saved: Threshold | None) -> Iterat
     for name, group in evaluation.groups.items():
         yield f"<h3>{html.escape(text.GROUPS[name])}</h3>"
         yield _figure(retrieval.confusion(evaluation, name))
-        yield _image(retrieval.neighbour_grid(images, group, retrieval.spread(group)), text.GRID_TITLE)
+        yield _image(retrieval.neighbour_grid(images, group, retrieval.evenly(group)), text.GRID_TITLE)
         yield _figure(baselines.figure(evaluation, name))
         for kind, pairs in (("same", group.hardest_same), ("different", group.hardest_different)):
             indices = group.indices[np.stack([pairs.first, pairs.second], axis=1).ravel() % len(group.indices)]

@@ -15,7 +15,7 @@ from pages.ui.shims import widgets
 from pages.ui.text import evaluate as text
 from pages.ui.text import train as train_text
 from siamese_core.embeddings.thresholds import FEW, Rule, Threshold, choose_threshold, rule_of, threshold_at
-from siamese_core.embeddings.verification import Distances, band, rates
+from siamese_core.embeddings.verification import Distances, rate_intervals_at, rates
 from siamese_core.export.figures import verification as figures
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def rates_of(
 ) -> Iterator[tuple[str, float, tuple[float, float] | None]]:
     """Yield each error rate of a threshold on the classes of a group, and its interval."""
     group, distance = evaluation.groups[name], evaluation.model.measure.as_distance(value)
-    ends = (None, None) if group.bands is None else band(group.bands, distance)
+    ends = (None, None) if group.rate_intervals is None else rate_intervals_at(group.rate_intervals, distance)
     yield from zip(("false_accept", "false_reject"), rates(group.reported_on, distance), ends, strict=True)
 
 
@@ -208,7 +208,9 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     for name, group in evaluation.groups.items():
         scores = {} if group.summary is None else group.summary._asdict()
         shown = {
-            score: with_interval(scores.get(score), group.spread.get(score), decimal if score == "auc" else percent)
+            score: with_interval(
+                scores.get(score), group.score_intervals.get(score), decimal if score == "auc" else percent
+            )
             for score in ("auc", "eer", "tar_at_1", "tar_at_01")
         }
         pairs = (text.EXACT if group.exact else text.SAMPLED).format(pairs=f"{group.pairs:,}")

@@ -64,7 +64,7 @@ def chosen() -> RunView | None:
     if wanted and run is None:
         st.caption(text.RUN_MISSING)
     elif run is not None and run.frame is None:
-        st.caption(text.RUN_NO_PICTURE)
+        st.caption(text.RUN_NO_LAYOUT)
     return run
 
 

@@ -36,8 +36,8 @@ def bar(chosen: list[RunInfo]) -> None:
 
 def _one(info: RunInfo, is_owner: bool) -> None:
     if is_owner and info.status in RESUMABLE and not engine().store.is_busy(info.id):
-        help_ = text.GO_ON_HELP.format(step=info.step)
-        if st.button(text.GO_ON, key="runs_go_on", type="primary", icon=":material/play_arrow:", help=help_):
+        help_ = text.RESUME_HELP.format(step=info.step)
+        if st.button(text.RESUME, key="runs_resume", type="primary", icon=":material/play_arrow:", help=help_):
             resume(info.id)
             if PROBLEM not in st.session_state:
                 st.switch_page(TRAIN_PAGE)
@@ -74,9 +74,9 @@ def _one(info: RunInfo, is_owner: bool) -> None:
 
 
 def resume(run: str) -> None:
-    """Train on from where a run was saved last, its settings in the widgets: to be called before these are drawn."""
+    """Resume a run from where it was saved last, its settings in the widgets: to be called before these are drawn."""
     try:
-        session.reopen_run(run)
+        session.resume_saved(run)
     except FolderRejected as rejected:
         st.session_state[PROBLEM] = str(rejected)
         return

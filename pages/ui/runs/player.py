@@ -47,7 +47,7 @@ def part(chosen: list[RunInfo], too_many: bool) -> None:
     if too_many:
         st.info(text.TOO_MANY, icon=":material/info:")
     playable = [found for info in chosen if (found := _playable(info)) is not None]
-    if len(playable) < len(chosen) and st.session_state.get("runs_drawing"):
+    if len(playable) < len(chosen) and st.session_state.get("runs_laying_out"):
         st.fragment(_progress, run_every=POLL_EVERY)(chosen)
         return
     if not playable:
@@ -86,7 +86,7 @@ def _playable(info: RunInfo) -> Playable | None:
     if isinstance(found, Layouts) and run_history is not None:
         return Playable(info, run_history, found)
     if isinstance(found, LayoutProgress):
-        st.session_state["runs_drawing"] = True
+        st.session_state["runs_laying_out"] = True
     elif isinstance(found, str):
         st.warning(text.CANNOT.format(name=name, why=escape_markdown(found)), icon=":material/info:")
     else:
@@ -108,7 +108,7 @@ def _progress(chosen: list[RunInfo]) -> None:
             line = text.LAYING_OUT.format(name=name, done=found.done, of=found.of)
             st.progress(found.done / max(1, found.of), text=line if found.of else text.WAITING.format(name=name))
     if not waiting:
-        st.session_state["runs_drawing"] = False
+        st.session_state["runs_laying_out"] = False
         st.rerun()
 
 

@@ -72,7 +72,7 @@ def _stands_alone(info: RunInfo) -> bool:
 
 def _is_busy(infos: list[RunInfo]) -> bool:
     """Whether something in the table will change by itself."""
-    return session.is_saving() or any(engine().replays.is_drawing(info.id) for info in infos)
+    return session.is_saving() or any(engine().replays.is_laying_out(info.id) for info in infos)
 
 
 def _signature() -> list[tuple[str, str, bool]]:
@@ -136,7 +136,7 @@ def _table(infos: list[RunInfo]) -> None:
         selection_mode="multi-row",
         selection_default={"selection": {"rows": st.session_state["runs_table_rows"]}},
         column_config={
-            text.COLUMNS["picture"]: columns.ImageColumn(width=60),
+            text.COLUMNS["thumbnail"]: columns.ImageColumn(width=60),
             text.COLUMNS["pinned"]: columns.CheckboxColumn(width=60),
             text.COLUMNS["seconds"]: columns.NumberColumn(format="%.1f"),
             text.COLUMNS["created"]: columns.DatetimeColumn(format="distance"),
@@ -153,7 +153,7 @@ def _table(infos: list[RunInfo]) -> None:
 
 def _row(info: RunInfo) -> dict[str, object]:
     row = {
-        "picture": _thumbnail(info.id),
+        "thumbnail": _thumbnail(info.id),
         "pinned": info.pinned and session.is_owner(info),
         "name": info.name,
         "loss": loss_title(info),

@@ -36,7 +36,7 @@ def dataset_title(info: RunInfo) -> str:
     dataset = info.settings.get("dataset", "")
     title = title_of_dataset(dataset)
     # The name of an uploaded set says nothing to anybody else, or when it is gone.
-    return text.UPLOADED_PICTURES if title == dataset and is_uploaded(dataset) else title
+    return text.UPLOADED_IMAGES if title == dataset and is_uploaded(dataset) else title
 
 
 def params_of(info: RunInfo) -> str:

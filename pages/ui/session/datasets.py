@@ -28,7 +28,7 @@ cancel_upload = of_browser(uploads, token, Uploads.cancel)
 make_dataset = of_browser(uploads, token, Uploads.prepare)
 """Return the key of a set made of the images that were read. Raises OSError."""
 
-delete_dataset = of_browser(uploads, token, Uploads.discard)
+delete_dataset = of_browser(uploads, token, Uploads.delete)
 """Delete a set, which can be taken back for a while."""
 
 restore_dataset = of_browser(uploads, token, Uploads.restore)

@@ -51,7 +51,7 @@ def message(
         | ({"empty": layout.problem} if layout.problem else {}),
         "pair": pair,
     }
-    # Without points, as where the projection process could draw none, there are no labels either.
+    # Without points, as where the projection process could make none, there are no labels either.
     labels = shown.labels[: len(layout.xy)]
     return pack(meta, xy=layout.xy, labels=labels, neighbours=layout.neighbours, distances=layout.distances)
 

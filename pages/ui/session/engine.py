@@ -68,7 +68,7 @@ def downloads() -> Downloads:
 
 @st.cache_resource(show_spinner=False)
 def sweeps() -> Sweeps:
-    """Return the sweeps, which start the engine, and go on with those that ran when the server was killed."""
+    """Return the sweeps, which start the engine, and resume those that ran when the server was killed."""
     return _closed_at_exit(Sweeps(home() / "sweeps", SweepRuns(engine())))
 
 

@@ -71,8 +71,8 @@ def of_browser(
 start_run = of_browser(engine, token, Engine.start)
 """Return the id of a new run."""
 
-reopen_run = of_browser(engine, token, Engine.reopen)
-"""Go on with a saved run from its last state. Raises FolderRejected where that cannot be."""
+resume_saved = of_browser(engine, token, Engine.resume_saved)
+"""Resume a saved run from its last checkpoint. Raises FolderRejected where that cannot be."""
 
 poll_run = of_browser(engine, token, Engine.poll)
 """Return a run as it is now, which renews its lease."""
@@ -83,8 +83,8 @@ command_run = of_browser(engine, token, Engine.command)
 discard_run = of_browser(engine, token, Engine.discard)
 """Stop a run and forget it."""
 
-project_run = of_browser(engine, token, Engine.project)
-"""Draw a run by another projection from now on."""
+set_projection = of_browser(engine, token, Engine.set_projection)
+"""Lay out a run by another projection from now on."""
 
 lay_out_anew = of_browser(engine, token, Engine.lay_out_anew)
 """Lay out a run's points as if for the first time."""
@@ -115,7 +115,7 @@ def run_of_tab() -> RunView | None:
 
 
 def is_paused(run_id: str) -> bool:
-    """Return whether a run that is under way waits for somebody to go on with it, or to open it; renews no lease."""
+    """Return whether a run that is under way waits for somebody to resume it, or to open it; renews no lease."""
     return engine().status(token(), run_id) in ("pausing", "paused", "parked")
 
 
@@ -191,8 +191,8 @@ def files_reader(run_id: str) -> Callable[[], dict[str, bytes] | None]:
 
 
 def checkpoint_reader(run_id: str) -> Callable[[], Checkpoint | None]:
-    """Return what reads the last state of a saved run, in such threads too. It raises FolderRejected."""
-    return partial(_store().saved, owner_hash(), run_id)
+    """Return what reads the last checkpoint of a saved run, in such threads too. It raises FolderRejected."""
+    return partial(_store().checkpoint, owner_hash(), run_id)
 
 
 # Evaluations of models, which browsers share: this one's part in them

@@ -130,7 +130,7 @@ CONFUSION = {
 GRID_TITLE = "Queries and what they find"
 GRID = "First column: the query. Then its {k} nearest test images; a red frame with a cut corner marks the wrong ones."
 QUERIES = "Queries"
-QUERY_KINDS = {"spread": "Some of every class", "worst": "Those that find least"}
+QUERY_KINDS = {"evenly": "Some of every class", "worst": "Those that find least"}
 SEARCHED_WITH_BOTH = "With two kinds of input, each image is here twice: as a first input and as a second one."
 
 # Few-shot

@@ -32,7 +32,7 @@ WARMING = "Getting ready: the training process is starting, which takes a few se
 NOTHING_SHOWN = "Choose at least one loss to draw."
 RUN_MISSING = "No run yet: train one on the Train page, then its pairs appear here."
 RUN_NO_TRIPLETS = "Your latest run was not trained on triplets: train one with the triplet loss to see its own here."
-RUN_NO_PICTURE = "The latest run has no picture yet: wait for its first one."
+RUN_NO_LAYOUT = "The latest run has no picture yet: wait for its first one."
 
 PARAM = "{param} · {loss}"
 SHOW_LATEST_RUN = "Where am I? Lay the pairs of my latest run under the curves"

@@ -16,7 +16,7 @@ NONE_YET = "Nothing is kept yet. Train something: what you train is kept here by
 NONE_FOUND = "No run fits “{words}”: change the filter."
 COLUMNS = {
     "pinned": "Pinned",
-    "picture": "Picture",
+    "thumbnail": "Picture",
     "name": "Name",
     "dataset": "Dataset",
     "loss": "Loss",
@@ -48,8 +48,8 @@ PICK = "Choose a run by the box at its left; up to four can be laid side by side
 NO_RUN = "There is no run “{asked}” here for you: its owner may not have published it, or it is gone."
 TOO_MANY = "At most four runs can be laid side by side: the first four are shown."
 
-GO_ON = "Go on"
-GO_ON_HELP = "Trains on from step {step:,}, bit for bit as if nothing had happened."
+RESUME = "Go on"
+RESUME_HELP = "Trains on from step {step:,}, bit for bit as if nothing had happened."
 OPEN = "Open its settings on Train"
 OPEN_HELP = "A new run with the same settings and the same seed."
 PIN, UNPIN = "Pin", "Unpin"
@@ -80,7 +80,7 @@ NO_FILM = "{name} left no pictures: it ended before its first one was saved."
 LAYING_OUT = "Laying out the film of {name}: picture {done} of {of}"
 WAITING = "Laying out the film of {name} begins when the projection is ready and other films are done."
 CANNOT = "The film of {name} cannot be drawn: {why}"
-UPLOADED_PICTURES = "own pictures"
+UPLOADED_IMAGES = "own pictures"
 TITLE_OF = "{loss}{params}, {dataset}, {steps} steps"
 
 DIFFERENCES = "What is different"

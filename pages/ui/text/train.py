@@ -100,7 +100,7 @@ EMBEDDING = {
 SECOND_INPUT = "Filled: first inputs. Hollow: second inputs ({second_input})."
 SECOND_POINT = "second input: {second_input}"
 SAME_INPUT = "the same image"
-FIRST_PICTURE = "The first picture is on its way."
+FIRST_LAYOUT = "The first picture is on its way."
 FIRST_STEP = "Training: the first step is on its way; large networks and other people's runs take a while."
 ANEW = "Lay out anew"
 ANEW_HELP = (
@@ -109,7 +109,7 @@ ANEW_HELP = (
 )
 GET_FIRST = "These images are not on this machine: download them on the Data page, or choose another dataset."
 INTERRUPTED = "Interrupted at step {step:,} of {total:,}: {name}."
-GO_ON = "Go on"
+RESUME = "Go on"
 SAVE_RUN = "Save runs on these pictures"
 SAVE_RUN_HELP = (
     "Runs on your own pictures are saved only when you ask for it, small copies of the test pictures with them. When "

@@ -131,7 +131,7 @@ def _number_names(run: RunView | None) -> dict[str, tuple[str, str]]:
 def _embedding(run: RunView | None) -> None:
     if run is None or run.layout is None:
         st.markdown(f"**{text.EMBEDDING_TITLE.format(count='the')}**")
-        words = text.EMBEDDING | ({"empty": text.FIRST_PICTURE} if run is not None and run.live else {})
+        words = text.EMBEDDING | ({"empty": text.FIRST_LAYOUT} if run is not None and run.live else {})
         version = f"none {run is not None and run.live}"
         embedding_view(key="embedding", data=embedding_message.empty(version, words))
         return

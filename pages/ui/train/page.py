@@ -72,7 +72,7 @@ def page() -> None:
             st.error(problem, icon=":material/error:")
     changed = run is not None and _changed(run, experiment, machine)
     if run is not None:
-        _project(run, experiment)
+        _set_projection(run, experiment)
     busy = is_busy(run) or not is_ready
     st.fragment(live, run_every=LIVE_EVERY if busy else REST_EVERY)(run.id if run else None, experiment, changed, busy)
     # A poll of the run that began before all of this is sent would have Streamlit drop what it has not sent of the live
@@ -87,7 +87,7 @@ def _offer() -> None:
         message = text.INTERRUPTED.format(step=newest.step, total=newest.total, name=escape_markdown(title_of(newest)))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(message, icon=":material/schedule:")
-            st.button(text.GO_ON, key="go_on", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
+            st.button(text.RESUME, key="resume_run", icon=":material/play_arrow:", on_click=resume, args=(newest.id,))
     if problem := st.session_state.pop(PROBLEM, ""):
         st.warning(escape_markdown(problem), icon=":material/info:")
 
@@ -112,11 +112,11 @@ def _machine(asked: str | None) -> Machine:
     return Machine(device)
 
 
-def _project(run: RunView, experiment: Experiment) -> None:
-    """Draws the run as this tab's control says when that is moved: another tab may draw it in another way."""
+def _set_projection(run: RunView, experiment: Experiment) -> None:
+    """Lays out the run as this tab's control says when that is moved: another tab may do it in another way."""
     shown = (run.id, experiment.projection)
     if st.session_state.get("projection_shown", shown) != shown:
-        session.project_run(run.id, experiment.projection)
+        session.set_projection(run.id, experiment.projection)
     st.session_state["projection_shown"] = shown
 
 

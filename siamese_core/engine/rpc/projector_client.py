@@ -13,7 +13,7 @@ from siamese_core.engine.rpc.pipes import Child
 
 MAX_DEATHS = 20
 
-CANNOT_DRAW = "The projection process died too often: see the server's log and start the server again."
+CANNOT_LAY_OUT = "The projection process died too often: see the server's log and start the server again."
 
 
 class ProjectorClient:
@@ -32,9 +32,9 @@ class ProjectorClient:
         self._client = RpcClient(lambda meta, **arrays: self.child.send(meta, **arrays))
         self.child = self._new()
 
-    def draw(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
+    def lay_out_live(self, run: str, kind: str, step: int, embeddings: np.ndarray) -> None:
         """Lay out the newest embeddings (N, D) of a live run; those that were not laid out yet are dropped."""
-        self.child.send({"do": "project", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
+        self.child.send({"do": "lay_out_live", "run": run, "kind": kind, "step": step}, embeddings=embeddings)
 
     def forget(self, run: str) -> None:
         """Forget where the points of a live run were."""
@@ -46,7 +46,7 @@ class ProjectorClient:
 
     def lay_out_film(self, embeddings: np.ndarray, kind: str, on_progress: OnProgress) -> PendingReply:
         """Lay out the frames of a film, embeddings (F, N, D), each aligned to the one before, behind all live runs."""
-        return self._call("film", {"kind": kind}, embeddings, on_progress)
+        return self._call("lay_out_film", {"kind": kind}, embeddings, on_progress)
 
     def _call(
         self, do: str, meta: Mapping[str, Any], embeddings: np.ndarray, on_progress: OnProgress = lambda meta: None
@@ -78,7 +78,7 @@ class ProjectorClient:
         self._deaths += 1
         self.is_warm = False
         if self._deaths > MAX_DEATHS:
-            self.problem = CANNOT_DRAW
+            self.problem = CANNOT_LAY_OUT
             self._client.cancel_all()
             return
         self.child = self._new()

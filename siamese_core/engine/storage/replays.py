@@ -110,7 +110,7 @@ class Replays:
             self._asked.notify()
         return LayoutProgress()
 
-    def is_drawing(self, run: str) -> bool:
+    def is_laying_out(self, run: str) -> bool:
         """Return whether its layouts are on their way."""
         with self._lock:
             return (self._current is not None and self._current.id == run) or any(r.id == run for r in self._waiting)

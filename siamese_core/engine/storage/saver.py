@@ -26,7 +26,7 @@ POLL_EVERY = 0.5
 MOST_UNSAVED = 16
 """Runs that have ended and wait for room on a full disk; those after them are lost, for they fill the memory."""
 
-CANNOT_GO_ON = "This run cannot be gone on with: it is running, at its end, or not here any more."
+CANNOT_RESUME = "This run cannot be gone on with: it is running, at its end, or not here any more."
 
 
 @dataclass
@@ -61,43 +61,43 @@ class RunSaver:
         self._thread.start()
 
     def begin(self, run_id: str, owner: str, experiment: Experiment, machine: Machine, sweep: str = "") -> None:
-        """Begin to save a new run; its folder is made with its first state."""
+        """Begin to save a new run; its folder is made with its first checkpoint."""
         self._add(new_info(experiment, machine, id=run_id, owner=owner, sweep=sweep), ExitStack())
 
-    def reopen(self, owner: str, run_id: str) -> tuple[RunInfo, Checkpoint]:
-        """Return what an interrupted run goes on from; from now on it is written again. Raises FolderRejected."""
+    def resume_saved(self, owner: str, run_id: str) -> tuple[RunInfo, Checkpoint]:
+        """Return what an interrupted run is resumed from; from now on it is written again. Raises FolderRejected."""
         info, folder = self.store.owned(owner, run_id), self.store.folder(run_id)
         # Claimed before it is read: reading a large one takes a while, and nobody is to wait for it.
         if info is None or info.status not in RESUMABLE or not self.store.acquire(run_id):
-            raise FolderRejected(CANNOT_GO_ON)
+            raise FolderRejected(CANNOT_RESUME)
         lock = ExitStack()
         try:
             lock.enter_context(locked(folder))
-            saved = load(folder, THIS_RUN)
-            info = replace(info, status="running", step=saved.state.step, message="")
-            self._add(info, lock, saved)
+            checkpoint = load(folder, THIS_RUN)
+            info = replace(info, status="running", step=checkpoint.state.step, message="")
+            self._add(info, lock, checkpoint)
         except (FolderRejected, OSError) as error:
             lock.close()
             self.store.release(run_id)
             raise FolderRejected(str(error).replace(str(folder), THIS_RUN)) from error
         self.store.put(info)
-        return info, saved
+        return info, checkpoint
 
-    def frame(self, run_id: str, step: int, frame: Frame) -> None:
-        """Take a frame of a run into its film; it is written with the next state."""
+    def add_frame(self, run_id: str, step: int, frame: Frame) -> None:
+        """Take a frame of a run into its film; it is written with the next checkpoint."""
         with self._lock:
             if run_id in self._open:
                 self._open[run_id].writer.add(step, frame)
 
-    def state(self, run_id: str, saved: Checkpoint) -> None:
-        """Take the newest state of a run; one that was not written yet is dropped."""
+    def add_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Take the newest checkpoint of a run; one that was not written yet is dropped."""
         with self._changed:
             if run_id in self._open:
-                self._open[run_id].newest = saved
+                self._open[run_id].newest = checkpoint
                 self._changed.notify()
 
     def end(self, run_id: str, status: str, message: str = "") -> None:
-        """Write a run to its end. One that has no state yet leaves nothing."""
+        """Write a run to its end. One that has no checkpoint yet leaves nothing."""
         with self._changed:
             if run_id in self._open and self._open[run_id].ended is None:
                 self._open[run_id].ended = (status, message)
@@ -121,9 +121,9 @@ class RunSaver:
         self._thread.join(timeout=10)
         self.store.close()
 
-    def _add(self, info: RunInfo, lock: ExitStack, saved: Checkpoint | None = None) -> None:
+    def _add(self, info: RunInfo, lock: ExitStack, checkpoint: Checkpoint | None = None) -> None:
         with self._lock:
-            writer = RunWriter(self.store.folder(info.id), info, self._transformed, SAVE_EVERY, saved=saved)
+            writer = RunWriter(self.store.folder(info.id), info, self._transformed, SAVE_EVERY, last_saved=checkpoint)
             self.store.acquire(info.id)
             self._open[info.id] = _OpenRun(writer, lock)
 
@@ -162,7 +162,7 @@ class RunSaver:
         try:
             self._save(run, newest, *(ended or ("running", "")))
             retry = bool(writer.problem)
-            if writer.saved is not None:
+            if writer.last_saved is not None:
                 self.store.put(writer.info)
         except OSError as error:
             writer.problem, retry = NOT_SAVED.format(why=reason(error)), True
@@ -186,21 +186,22 @@ class RunSaver:
             run.lock.close()
             del self._open[run_id]
             self.store.release(run_id)
-        if run.writer.saved is None:
+        if run.writer.last_saved is None:
             shutil.rmtree(self.store.folder(run_id), ignore_errors=True)
             return
         if info.status == "running":
-            # Its end could not be written: what there is can be gone on with.
+            # Its end could not be written: what there is can be resumed.
             info = replace(info, status="interrupted")
             self.store.put(info)
         self._on_end(info)
 
     def _save(self, run: _OpenRun, newest: Checkpoint | None, status: str, message: str) -> None:
-        writer, saved = run.writer, run.writer.saved
-        latest = newest if saved is None or (newest is not None and newest.state.step > saved.state.step) else saved
+        writer, last_saved = run.writer, run.writer.last_saved
+        is_newer = last_saved is None or (newest is not None and newest.state.step > last_saved.state.step)
+        latest = newest if is_newer else last_saved
         if latest is None:
             return
-        if saved is None:
+        if last_saved is None:
             writer.folder.mkdir(parents=True, exist_ok=True)
             run.lock.close()
             run.lock.enter_context(locked(writer.folder))

@@ -102,7 +102,7 @@ class RunStore:
         files = self.files(owner, run)
         return run_history_of(files, THIS_RUN) if files is not None else None
 
-    def saved(self, owner: str, run: str) -> Checkpoint | None:
+    def checkpoint(self, owner: str, run: str) -> Checkpoint | None:
         """Return its newest state, with its weights. Raises FolderRejected also where its images have gone."""
         return load(self.folder(run), THIS_RUN) if self.find(owner, run) is not None else None
 
@@ -258,7 +258,7 @@ class RunStore:
             except (OSError, Damaged):
                 self.skipped.append(folder.name)
                 continue
-            # Nobody writes it now, or its lock says so to who goes on with it.
+            # Nobody writes it now, or its lock says so to who resumes it.
             self._infos[info.id] = replace(info, status="interrupted" if info.status == "running" else info.status)
             self._measure(info.id)
 

@@ -25,9 +25,9 @@ class SweepRuns:
         return self._engine.start(self._nobody, experiment, machine, background=True, sweep=sweep, owner_hash=owner)
 
     def resume_cell(self, owner: str, run: str) -> bool:
-        """Go on from where it was saved last; False where that cannot be."""
+        """Resume it from where it was saved last; False where that cannot be."""
         try:
-            self._engine.reopen(self._nobody, run, owner_hash=owner)
+            self._engine.resume_saved(self._nobody, run, owner_hash=owner)
         except FolderRejected:
             return False
         return True

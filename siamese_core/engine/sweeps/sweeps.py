@@ -234,7 +234,7 @@ class Sweeps:
     def _save(self, sweep: _Sweep) -> None:
         written = {"machine": asdict(sweep.machine), "cells": [_to_table(cell) for cell in sweep.cells]}
         table = {"schema": SCHEMA, **vars(sweep), "grid": sweep.grid.to_table(), **written}
-        # A full disk stops no sweep: after a kill it goes on from what was saved last.
+        # A full disk stops no sweep: after a kill it is resumed from what was saved last.
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomic(self._folder / f"{sweep.id}.json", json.dumps(table, indent=1).encode())

@@ -125,7 +125,7 @@ class Decoder:
             "siamese_core.engine.workers.decoder",
             partial(self._on_message, client),
             partial(self._on_exit, client),
-            # It opens what strangers send: it is not told where everybody's pictures lie.
+            # It opens what strangers send: it is not told where everybody's images lie.
             {name: value for name, value in os.environ.items() if name != FOLDER},
         )
         for request in self._open:

@@ -1,4 +1,4 @@
-"""Read an upload: class folders, picture by picture, into one file of squares."""
+"""Read an upload: class folders, image by image, into one file of squares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from siamese_core.datasets import uploaded
-from siamese_core.datasets.uploaded import RAW_SIDE, Pictures
+from siamese_core.datasets.uploaded import RAW_SIDE, UploadedImages
 from siamese_core.engine.uploads.decoder_client import Decoder
 from siamese_core.errors import Rejected
 from siamese_core.formats import archives
@@ -32,9 +32,9 @@ Status = Literal["reading", "ready", "failed", "cancelled"]
 class UploadProgress:
     """An upload that is being read, or has been.
 
-    `total` is 0 where nobody knows how many pictures there will be. `skipped` counts what was not looked at, by the
-    codes of `archives.SKIPPED`; `refused` what is no picture, by those of `images.REASONS`; `alone`
-    pictures that are the only one of their class; `message` says why all failed.
+    `total` is 0 where nobody knows how many images there will be. `skipped` counts what was not looked at, by the
+    codes of `archives.SKIPPED`; `refused` what is no image, by those of `images.REASONS`; `alone`
+    images that are the only one of their class; `message` says why all failed.
     """
 
     id: str
@@ -48,19 +48,19 @@ class UploadProgress:
     alone: int = 0
     first_frames: int = 0
     message: str = ""
-    pictures: Pictures | None = None
+    images: UploadedImages | None = None
 
     def view(self) -> UploadProgress:
         """Return the upload as it is now, which does not change any more."""
         return replace(self, skipped=self.skipped.copy(), refused=self.refused.copy())
 
 
-Source = Callable[[Counter[str]], tuple[int, Iterator[archives.Picture]]]
-"""Given a counter of what is skipped: how many pictures there will be at most, 0 if nobody knows, and the pictures."""
+Source = Callable[[Counter[str]], tuple[int, Iterator[archives.LabelledImage]]]
+"""Given a counter of what is skipped: how many images there will be at most, 0 if nobody knows, and the images."""
 
 
-def read(upload: UploadProgress, source: Source, decoder: Decoder, raw: Path) -> Pictures | None:
-    """Return the pictures of a upload, mapped from its raw file; None where it was cancelled meanwhile.
+def read(upload: UploadProgress, source: Source, decoder: Decoder, raw: Path) -> UploadedImages | None:
+    """Return the images of a upload, mapped from its raw file; None where it was cancelled meanwhile.
 
     Raises archives.ArchiveRejected, uploaded.TooFew, OSError, and Rejected where they keep the decoder from others.
     """
@@ -70,11 +70,11 @@ def read(upload: UploadProgress, source: Source, decoder: Decoder, raw: Path) ->
     indices: dict[str, int] = {}
 
     def contents() -> Iterator[bytes]:
-        for picture in given:
+        for image in given:
             if upload.status != "reading":
                 return
-            waiting.append(picture.label)
-            yield picture.data
+            waiting.append(image.label)
+            yield image.data
 
     with raw.open("wb") as file:
         for square in decoder.squares(contents(), RAW_SIDE):
@@ -92,24 +92,24 @@ def read(upload: UploadProgress, source: Source, decoder: Decoder, raw: Path) ->
             upload.first_frames += square.first_frame_only
             labels.append(indices.setdefault(label, len(indices)))
             file.write(square.pixels.tobytes())
-    return _pictures(upload, raw, np.array(labels, np.int64), list(indices))
+    return _images(upload, raw, np.array(labels, np.int64), list(indices))
 
 
-def _pictures(upload: UploadProgress, raw: Path, labels: np.ndarray, names: list[str]) -> Pictures:
+def _images(upload: UploadProgress, raw: Path, labels: np.ndarray, names: list[str]) -> UploadedImages:
     """Return them with classes in alphabetical order, "person 2" before "person 10"."""
     order = sorted(range(len(names)), key=lambda index: archives.natural_key(names[index]))
     number = np.empty(len(names), np.int64)
     number[order] = np.arange(len(names))
-    pictures = Pictures(_pixels(raw, len(labels)), number[labels], tuple(names[index] for index in order))
-    paired = uploaded.without_singletons(pictures)
-    if paired is pictures:
-        return pictures
+    images = UploadedImages(_pixels(raw, len(labels)), number[labels], tuple(names[index] for index in order))
+    paired = uploaded.without_singletons(images)
+    if paired is images:
+        return images
     upload.alone = len(labels) - len(paired.labels)
     raw.write_bytes(paired.pixels.tobytes())
     return replace(paired, pixels=_pixels(raw, len(paired.labels)))
 
 
 def _pixels(raw: Path, count: int) -> np.ndarray:
-    """Mapped, not read: thirty people's pictures would be gigabytes."""
+    """Mapped, not read: thirty people's images would be gigabytes."""
     shape = (count, 3, RAW_SIDE, RAW_SIDE)
     return np.memmap(raw, np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)

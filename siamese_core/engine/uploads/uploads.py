@@ -1,4 +1,4 @@
-"""Pictures that somebody uploads: read in the background, saved for their owner, deleted when unused.
+"""Images that somebody uploads: read in the background, saved for their owner, deleted when unused.
 
 They lie in a private folder of this server, under names that the server makes.
 """
@@ -29,12 +29,12 @@ from siamese_core.formats.files import size_of
 from siamese_core.formats.images import ImageRejected
 
 FORGET_AFTER = 1800.0
-"""Seconds without use after which pictures are gone."""
+"""Seconds without use after which images are gone."""
 
 SWEEP_EVERY = 5.0
 
 MOST_BYTES = 8 * 2**30
-"""Of all pictures of all owners together: thirty people with 2,000 pictures each."""
+"""Of all images of all owners together: thirty people with 2,000 images each."""
 
 MAX_SETS = 4
 """Sets that one owner may have at a time; a deleted one makes room, else the one that was used longest ago."""
@@ -80,18 +80,18 @@ class Uploads:
     def read_zip(self, owner: str, file: BinaryIO) -> None:
         """Begin to read class folders out of a zip; this replaces what the owner was reading before."""
 
-        def source(skipped: Counter[str]) -> tuple[int, Iterator[archives.Picture]]:
+        def source(skipped: Counter[str]) -> tuple[int, Iterator[archives.LabelledImage]]:
             wanted = archives.members(file, skipped)
-            return len(wanted), archives.pictures(file, skipped, wanted)
+            return len(wanted), archives.zip_images(file, skipped, wanted)
 
         self._start(owner, source)
 
     def read_folder(self, owner: str, root: Path, name: str) -> None:
         """Begin to read a folder that the operator of this server allowed."""
-        self._start(owner, lambda skipped: (0, archives.folder_pictures(root, name, skipped)))
+        self._start(owner, lambda skipped: (0, archives.folder_images(root, name, skipped)))
 
     def square(self, data: bytes) -> Square:
-        """Return one picture as those of a set are stored. Raises ImageRejected."""
+        """Return one image as those of a set are stored. Raises ImageRejected."""
         return self._decoder.square(data, uploaded.RAW_SIDE)
 
     def squares(self, files: Iterable[bytes]) -> Iterator[Square | ImageRejected]:
@@ -118,15 +118,14 @@ class Uploads:
     def prepare(self, owner: str, side: int, colour: bool, test_percent: int, title: str) -> str:
         """Make a set to train on of what was read, and return its key. Raises OSError on a full disk."""
         upload = self.poll(owner)
-        assert upload is not None and upload.pictures is not None, "only what was read can be prepared"
-        pictures = upload.pictures
+        assert upload is not None and upload.images is not None, "only what was read can be prepared"
         self._check_room()
-        images = uploaded.prepare(pictures, side, colour, test_percent)
-        key = uploaded.save(title, pictures.classes, images)
+        images = uploaded.prepare(upload.images, side, colour, test_percent)
+        key = uploaded.save(title, upload.images.classes, images)
         with self._lock:
             if not uploaded.find_uploaded(key):
                 # The same set of somebody else was deleted at this moment.
-                uploaded.save(title, pictures.classes, images)
+                uploaded.save(title, upload.images.classes, images)
             self._sets = [found for found in self._sets if (found.owner, found.key) != (owner, key)]
             self._sets.append(_UploadedSet(owner, key, title, self._clock()))
             theirs = [found for found in self._sets if found.owner == owner]
@@ -149,7 +148,7 @@ class Uploads:
             found.seen_at = self._clock()
             return True
 
-    def discard(self, owner: str, key: str) -> None:
+    def delete(self, owner: str, key: str) -> None:
         """Delete a set `UNDO_FOR` seconds from now."""
         with self._lock:
             if found := self._find(owner, key):
@@ -203,7 +202,7 @@ class Uploads:
     def _read(self, upload: UploadProgress, source: Source) -> None:
         try:
             self._check_room()
-            pictures = read(upload, source, self._decoder, self._raw(upload))
+            images = read(upload, source, self._decoder, self._raw(upload))
         except Rejected as error:
             self._end(upload, "failed", str(error))
         except OSError as error:
@@ -214,7 +213,7 @@ class Uploads:
             raise
         else:
             with self._lock:
-                upload.pictures = pictures
+                upload.images = images
             self._end(upload, "ready", "")
 
     def _end(self, upload: UploadProgress, status: Status, message: str) -> None:
@@ -225,7 +224,7 @@ class Uploads:
                 self._raw(upload).unlink(missing_ok=True)
 
     def _check_room(self) -> None:
-        """Raise OSError where all pictures together fill the folder; makes it again where somebody emptied /tmp."""
+        """Raise OSError where all images together fill the folder; makes it again where somebody emptied /tmp."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if sum(map(size_of, self.folder.iterdir())) > MOST_BYTES:
             raise OSError(errno.ENOSPC, "its folder for pictures is full")

@@ -139,7 +139,7 @@ class _Evaluator:
 
 
 JOBS: dict[str, Callable[[TrainedModel], Iterator[Progress | Gallery | Report]]] = {
-    "reference": build_gallery,
+    "gallery": build_gallery,
     "evaluate": evaluate,
 }
 

@@ -41,7 +41,7 @@ class _Projector:
             self._turn()
 
     def _turn(self) -> None:
-        """Draw one layout: of a live run where one waits, else the next of a film, for which UMAP must be warm."""
+        """Make one layout: of a live run where one waits, else the next of a film, for which UMAP must be warm."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._newest or (self._films and self._warm.is_set()))
             waits = bool(self._films) and self._warm.is_set()
@@ -53,11 +53,11 @@ class _Projector:
             else:
                 film = next(iter(self._films.values()))
         if not live:
-            self._go_on(film)
+            self._advance(film)
         elif embeddings is None:
             self._projections.pop(meta["run"], None)
         else:
-            self._project(meta, embeddings)
+            self._lay_out(meta, embeddings)
 
     def _warm_up(self) -> None:
         warm_up()
@@ -68,7 +68,7 @@ class _Projector:
 
     def _on_message(self, meta: dict[str, Any], arrays: Arrays) -> None:
         with self._arrived:
-            if meta["do"] == "film":
+            if meta["do"] == "lay_out_film":
                 self._films[meta["id"]] = Task(self._parent, meta, arrays, lay_out_film)
             elif meta["do"] == "cancel":
                 self._films.pop(meta["id"], None)
@@ -78,13 +78,13 @@ class _Projector:
                 self._newest[meta["run"] if "run" in meta else meta["id"]] = (meta, arrays.get("embeddings"))
             self._arrived.notify()
 
-    def _go_on(self, film: Task) -> None:
+    def _advance(self, film: Task) -> None:
         if not film.step():
             with self._arrived:
                 # It may have been cancelled in the meantime.
                 self._films.pop(film.id, None)
 
-    def _project(self, meta: dict[str, Any], embeddings: np.ndarray) -> None:
+    def _lay_out(self, meta: dict[str, Any], embeddings: np.ndarray) -> None:
         head: dict[str, Any] = {name: meta[name] for name in ("run", "id", "step", "kind") if name in meta}
         head |= {"is": "layout" if "run" in meta else "reply", "stand_in": False, "problem": None}
         try:
@@ -94,7 +94,7 @@ class _Projector:
         except NotProjectable as problem:
             self._parent.send(head | {"problem": str(problem)})
         except Exception:
-            # One embedding that cannot be drawn must not take the layouts of all other runs down with it.
+            # One embedding that cannot be laid out must not take the layouts of all other runs down with it.
             traceback.print_exc()
             self._parent.send(head | {"problem": OUR_ERROR})
         else:

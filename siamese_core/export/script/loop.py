@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from siamese_core.experiment.experiment import Experiment
-from siamese_core.export.script.loss import draw_of, loss_of
+from siamese_core.export.script.loss import batch_kind, loss_of
 from siamese_core.export.script.source import Import, SourceSlice, function_text, include, include_function, joined
 from siamese_core.losses import LOSSES
 from siamese_core.networks.augment import AUGMENTATIONS
@@ -133,8 +133,8 @@ def _augmented(experiment: Experiment, code: SourceSlice) -> str:
 
 
 def _sampling(experiment: Experiment, code: SourceSlice) -> str:
-    draws = {"batch": "pk_batch", "triplets": "random_triplets", "pairs": "random_pairs"}
-    for name in ("ClassIndex", draws[draw_of(experiment)]):
+    draws = {"classes": "pk_batch", "triplets": "random_triplets", "pairs": "random_pairs"}
+    for name in ("ClassIndex", draws[batch_kind(experiment)]):
         include("siamese_core.training.sampling", name, code)
     return ""
 
@@ -192,10 +192,10 @@ def _training(experiment: Experiment) -> str:
 
 def _step(experiment: Experiment) -> list[str]:
     """Return the lines of the loop."""
-    networks, kind = _networks(experiment), draw_of(experiment)
+    networks, kind = _networks(experiment), batch_kind(experiment)
     both, with_labels = experiment.branches == 2, LOSSES[experiment.loss].on_classes
     images = "augmented(train_images[chosen], generator)" if experiment.augment else "train_images[chosen]"
-    if kind == "batch":
+    if kind == "classes":
         lines = ["chosen = pk_batch(index, BATCH_SIZE, IMAGES_PER_CLASS, generator)"]
     elif kind == "triplets":
         lines = ["chosen = torch.cat(random_triplets(index, BATCH_SIZE // 3, generator))"]

@@ -17,10 +17,10 @@ Part = tuple[str, str, list[str]]
 """What `loss_of` takes, what it says of itself, and its lines up to the distances."""
 
 
-def draw_of(experiment: Experiment) -> str:
-    """Return what is drawn for a step: the kinds of `batches.Draw`."""
+def batch_kind(experiment: Experiment) -> str:
+    """Return what a step draws: a kind of `batches.Batch`."""
     if experiment.sampling == "all_pairs":
-        return "batch"
+        return "classes"
     return "triplets" if LOSSES[experiment.loss].input_kind == "triplet" else "pairs"
 
 
@@ -44,8 +44,8 @@ def loss_of(experiment: Experiment, code: SourceSlice) -> str:
         d = "p" if MEASURES[experiment.measure].is_similarity else "d"
         inputs, doc, lines = _pairs(experiment, code, d, head)
         each = f"{fn}({d}, {'~' * flipped}same{params})"
-        drawn_in_pairs = draw_of(experiment) == "pairs"
-        value = f"{each}.mean()" if drawn_in_pairs else f"{include(OBJECTIVE, 'balanced', code)}({each}, same)"
+        in_pairs = batch_kind(experiment) == "pairs"
+        value = f"{each}.mean()" if in_pairs else f"{include(OBJECTIVE, 'balanced', code)}({each}, same)"
     if flipped:
         lines.append("# The mistake that this experiment makes: same and different are mixed up.")
     names = inputs.split(", ")
@@ -56,7 +56,7 @@ def loss_of(experiment: Experiment, code: SourceSlice) -> str:
 def _pairs(experiment: Experiment, code: SourceSlice, d: str, head: str) -> Part:
     """Return what is known of pairs: their distances or similarities `d`, and whether they are the `same`."""
     mean = "the mean over those of one class plus the mean over the others."
-    if draw_of(experiment) == "pairs":
+    if batch_kind(experiment) == "pairs":
         doc = "The mean over pairs of embeddings (P, D) and (P, D); same is (P,)."
         return f"h1, h2, same{head}", doc, [f"{d} = {_between(experiment, code)}(h1, h2{head})"]
     if experiment.branches == 2:
@@ -75,7 +75,7 @@ def _pairs(experiment: Experiment, code: SourceSlice, d: str, head: str) -> Part
 
 def _triplets(experiment: Experiment, code: SourceSlice) -> Part:
     """Return what is known of triplets: the distances `d_ap` of anchor and positive, `d_an` of anchor and negative."""
-    if draw_of(experiment) == "triplets":
+    if batch_kind(experiment) == "triplets":
         between = _between(experiment, code)
         lines = [f"d_ap, d_an = {between}(anchor, positive), {between}(anchor, negative)"]
         return "anchor, positive, negative", "The mean over triplets of embeddings, (T, D) each.", lines

@@ -57,7 +57,7 @@ def test_a_live_layout_overtakes_a_film_and_a_cancelled_film_makes_room(projecti
     frames = 2_000
     long = projection.client.lay_out_film(film(frames, n=200), "umap", projection.on_progress)
     until(lambda: (1, frames) in projection.said, "the first layout of the film")
-    projection.client.draw("ann", "umap", 1, film(1, n=200)[0])
+    projection.client.lay_out_live("ann", "umap", 1, film(1, n=200)[0])
     until(lambda: "ann" in projection.said, "the live layout")
     assert not long.done() and (frames, frames) not in projection.said
     assert long.cancel()

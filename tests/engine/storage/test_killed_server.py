@@ -1,4 +1,4 @@
-"""Runs of a real engine, saved as they go: to their end, stopped, gone on with, and through kills of its processes."""
+"""Runs of a real engine, saved as they go: to their end, stopped, resumed, and through kills of its processes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_run_of_two_branches_keeps_both_inputs(engine: Engine) -> None:
     assert run_history.film.embeddings.shape[1] == len(first) + len(second)
 
 
-def test_a_run_that_is_stopped_is_gone_on_with_to_the_same_weights(engine: Engine) -> None:
+def test_a_run_that_is_stopped_is_resumed_to_the_same_weights(engine: Engine) -> None:
     run = engine.start(ANN, SHORT, steps=15)
     step = until_status(engine, run, "paused").step
     assert step == 15
@@ -119,7 +119,7 @@ def test_a_run_that_is_stopped_is_gone_on_with_to_the_same_weights(engine: Engin
     assert (info.status, info.step) == ("stopped", step)
     assert not (engine.store.folder(run) / MODEL).exists()
     other = engine.start(ANN, LONG, steps=1)
-    engine.reopen(ANN, run)
+    engine.resume_saved(ANN, run)
     assert engine.latest(ANN) == run != other
     view = poll(engine, run)
     assert view.step >= step and len(view.loss) >= step and view.seconds > 0
@@ -128,13 +128,13 @@ def test_a_run_that_is_stopped_is_gone_on_with_to_the_same_weights(engine: Engin
     assert sha(engine.store, run) == ended(engine, SHORT)
 
 
-def test_a_run_that_is_discarded_can_be_gone_on_with(engine: Engine) -> None:
+def test_a_run_that_is_discarded_can_be_resumed(engine: Engine) -> None:
     run = engine.start(ANN, LONG, steps=5)
     until_status(engine, run, "paused")
     engine.discard(ANN, run)
     assert until_written(engine, run).status == "interrupted"
     assert load(engine.store.folder(run)).state.step == 5
-    engine.reopen(ANN, run)
+    engine.resume_saved(ANN, run)
     until_step(engine, run, 6)
 
 
@@ -155,7 +155,7 @@ def test_a_run_that_is_not_to_be_saved_is_not(kind: dict[str, bool], engine: Eng
     engine.discard(ANN, run)
 
 
-def test_nobody_ends_a_run_by_asking_to_go_on_with_it(engine: Engine) -> None:
+def test_nobody_ends_a_run_by_asking_to_resume_it(engine: Engine) -> None:
     """Not a stranger, though it is published; not its owner either, from a page that is old."""
     run = engine.start(ANN, LONG, steps=5)
     until_status(engine, run, "paused")
@@ -163,7 +163,7 @@ def test_nobody_ends_a_run_by_asking_to_go_on_with_it(engine: Engine) -> None:
     engine.command(ANN, run, "resume")
     for owner in (BEN, ANN):
         with pytest.raises(FolderRejected, match="cannot be gone on with"):
-            engine.reopen(owner, run)
+            engine.resume_saved(owner, run)
     assert engine.poll(BEN, run) is None
     step = poll(engine, run).step
     assert until_step(engine, run, step + 1).status == "running"
@@ -214,8 +214,8 @@ def test_kill_9_of_the_server_loses_no_run_and_changes_no_bit(engine: Engine, tm
     survivor = Engine(store=RunStore(tmp_path))
     try:
         with pytest.raises(FolderRejected):
-            survivor.reopen(BEN, run)
-        survivor.reopen(ANN, run)
+            survivor.resume_saved(BEN, run)
+        survivor.resume_saved(ANN, run)
         until_status(survivor, run, "finished")
         until_written(survivor, run)
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamese_core.engine.rpc.client import OnProgress, PendingReply, RpcClient
-from siamese_core.engine.rpc.projector_client import CANNOT_DRAW, ProjectorClient
+from siamese_core.engine.rpc.projector_client import CANNOT_LAY_OUT, ProjectorClient
 from siamese_core.engine.storage.replays import TOO_HEAVY, LayoutProgress, Replays
 from siamese_core.engine.storage.store import RunStore
 from siamese_core.runs.history import RunHistory
@@ -33,7 +33,7 @@ class FakeProjector:
 
     def lay_out_film(self, embeddings: np.ndarray, kind: str, on_progress: OnProgress) -> PendingReply:
         assert embeddings.shape == (3, IMAGES, 4)
-        reply = self.client.call("film", {"kind": kind}, {"embeddings": embeddings}, on_progress)
+        reply = self.client.call("lay_out_film", {"kind": kind}, {"embeddings": embeddings}, on_progress)
         if self.problem:
             self.client.cancel_all()
         return reply
@@ -84,7 +84,7 @@ def test_the_process_has_one_film_at_a_time_in_the_order_of_the_requests(
     first, second = runs
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     assert replays.poll(ANN, first.id) == replays.poll(ANN, second.id) == LayoutProgress(0, 0)
     assert process.step(1, 2)
     assert replays.poll(ANN, first.id) == LayoutProgress(2, 3)
@@ -93,8 +93,8 @@ def test_the_process_has_one_film_at_a_time_in_the_order_of_the_requests(
     layouts = until_found(replays, first)
     assert isinstance(layouts, Layouts)
     assert (layouts.kind, layouts.xy.shape, layouts.xy[0, 0, 0]) == ("umap", (3, IMAGES, 2), 7)
-    process.until_received(("film", 1), ("film", 2))
-    assert replays.is_drawing(second.id)
+    process.until_received(("lay_out_film", 1), ("lay_out_film", 2))
+    assert replays.is_laying_out(second.id)
 
 
 def test_who_asks_for_the_same_film_again_waits_for_the_same_one(
@@ -102,13 +102,13 @@ def test_who_asks_for_the_same_film_again_waits_for_the_same_one(
 ) -> None:
     first, second = runs
     replays.poll(ANN, first.id)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     replays.poll(ANN, first.id)
     process.end(1)
     assert isinstance(until_found(replays, first), Layouts)
     assert isinstance(replays.poll(ANN, first.id), Layouts)
     replays.poll(ANN, second.id)
-    process.until_received(("film", 1), ("film", 2))
+    process.until_received(("lay_out_film", 1), ("lay_out_film", 2))
 
 
 def test_the_film_of_a_deleted_run_makes_room_and_what_it_still_says_is_nobodys(
@@ -117,10 +117,10 @@ def test_the_film_of_a_deleted_run_makes_room_and_what_it_still_says_is_nobodys(
     first, second = runs
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     replays.forget(first.id)
-    process.until_received(("film", 1), ("cancel", 1), ("film", 2))
-    assert not replays.is_drawing(first.id)
+    process.until_received(("lay_out_film", 1), ("cancel", 1), ("lay_out_film", 2))
+    assert not replays.is_laying_out(first.id)
     assert process.step(1, 3)
     assert process.end(1, mark=1)
     assert replays.poll(ANN, second.id) == LayoutProgress(0, 0)
@@ -135,13 +135,13 @@ def test_a_film_that_waits_is_forgotten_without_a_word_to_the_process(
     first, second = runs
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     replays.forget(second.id)
     replays.forget("nobody's")
     process.end(1)
     assert isinstance(until_found(replays, first), Layouts)
-    assert not replays.is_drawing(second.id)
-    assert process.received == [("film", 1)]
+    assert not replays.is_laying_out(second.id)
+    assert process.received == [("lay_out_film", 1)]
 
 
 def test_a_run_that_is_deleted_while_it_is_read_is_not_laid_out(
@@ -158,7 +158,7 @@ def test_a_run_that_is_deleted_while_it_is_read_is_not_laid_out(
     monkeypatch.setattr(store, "run_history", deleted)
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     process.end(1)
     assert isinstance(until_found(replays, second), Layouts)
 
@@ -168,9 +168,9 @@ def test_a_problem_is_its_message_and_the_next_one_begins(
 ) -> None:
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     process.reject(1, "There are no points to draw.")
-    process.until_received(("film", 1), ("film", 2))
+    process.until_received(("lay_out_film", 1), ("lay_out_film", 2))
     assert replays.poll(ANN, runs[0].id) == "There are no points to draw."
 
 
@@ -180,13 +180,13 @@ def test_a_new_process_begins_the_film_again_but_not_a_third_time(
     heavy, light = runs
     for info in runs:
         replays.prepare(info)
-    process.until_received(("film", 1))
+    process.until_received(("lay_out_film", 1))
     process.step(1, 2)
     process.die()
-    process.until_received(("film", 1), ("film", 2))
+    process.until_received(("lay_out_film", 1), ("lay_out_film", 2))
     assert replays.poll(ANN, heavy.id) == LayoutProgress(0, 0)
     process.die()
-    process.until_received(("film", 1), ("film", 2), ("film", 3))
+    process.until_received(("lay_out_film", 1), ("lay_out_film", 2), ("lay_out_film", 3))
     assert replays.poll(ANN, heavy.id) == TOO_HEAVY
     process.end(3)
     assert isinstance(until_found(replays, light), Layouts)
@@ -196,10 +196,10 @@ def test_without_a_process_all_films_are_refused_with_the_reason(
     replays: Replays, process: FakeProjector, runs: list[RunInfo]
 ) -> None:
     replays.prepare(runs[0])
-    process.until_received(("film", 1))
-    process.problem = CANNOT_DRAW
+    process.until_received(("lay_out_film", 1))
+    process.problem = CANNOT_LAY_OUT
     process.die()
-    assert [until_found(replays, info) for info in runs] == [CANNOT_DRAW, CANNOT_DRAW]
+    assert [until_found(replays, info) for info in runs] == [CANNOT_LAY_OUT, CANNOT_LAY_OUT]
 
 
 @pytest.mark.slow

@@ -24,10 +24,10 @@ from tests.support.runs import (
     Clock,
     Disk,
     begin,
+    checkpoint_at,
     everything,
     frame_at,
     on_disk,
-    saved_at,
     until_over,
     wake,
 )
@@ -41,12 +41,12 @@ def test_the_newest_state_is_written_when_it_is_due_and_the_last_one_always(
 ) -> None:
     begin(saver)
     for step in (1, 2, 3):
-        saver.state("run", saved_at(step))
+        saver.add_checkpoint("run", checkpoint_at(step))
     clock.now += EVERY
     wake(saver)
     until(lambda: disk.steps, "a save")
     for step in (4, 5):
-        saver.state("run", saved_at(step))
+        saver.add_checkpoint("run", checkpoint_at(step))
     saver.end("run", "stopped", "It was stopped.")
     until_over(saver)
     assert disk.steps == [3, 5], "not more often than it is due, but at the end"
@@ -63,10 +63,10 @@ def test_states_that_come_during_a_save_wait_and_only_the_newest_of_them_is_writ
     begin(saver)
     disk.free.clear()
     clock.now += EVERY
-    saver.state("run", saved_at(1))
+    saver.add_checkpoint("run", checkpoint_at(1))
     until(disk.busy.is_set, "a save")
     for step in (2, 3, 4):
-        saver.state("run", saved_at(step))
+        saver.add_checkpoint("run", checkpoint_at(step))
     saver.end("run", "stopped")
     disk.free.set()
     until_over(saver)
@@ -76,11 +76,11 @@ def test_states_that_come_during_a_save_wait_and_only_the_newest_of_them_is_writ
 def test_an_older_state_never_replaces_a_newer_one(saver: RunSaver, clock: Clock, disk: Disk, store: RunStore) -> None:
     begin(saver)
     clock.now += EVERY
-    saver.state("run", saved_at(5))
+    saver.add_checkpoint("run", checkpoint_at(5))
     until(lambda: disk.steps, "a save")
     clock.now += EVERY
-    # A worker that died goes on from an earlier state.
-    saver.state("run", saved_at(4))
+    # A worker that died is resumed from an earlier state.
+    saver.add_checkpoint("run", checkpoint_at(4))
     saver.end("run", "stopped")
     until_over(saver)
     assert disk.steps == [5]
@@ -90,7 +90,7 @@ def test_an_older_state_never_replaces_a_newer_one(saver: RunSaver, clock: Clock
 def test_a_run_without_a_state_leaves_nothing(saver: RunSaver, store: RunStore, ended: list[RunInfo]) -> None:
     begin(saver)
     assert saver.is_writing(ANN) and not saver.is_writing(BEN)
-    saver.frame("run", 1, frame_at(1))
+    saver.add_frame("run", 1, frame_at(1))
     saver.end("run", "stopped")
     until_over(saver)
     assert not saver.is_writing(ANN)
@@ -108,14 +108,14 @@ def test_a_run_at_its_end_has_its_model_and_the_model_comes_first(
     begin(saver)
     had_model: list[bool] = []
 
-    def save(folder: Path, saved: Checkpoint, frames: Any) -> None:
+    def save(folder: Path, checkpoint: Checkpoint, frames: Any) -> None:
         had_model.append((folder / MODEL).exists())
-        disk.save(folder, saved, frames)
+        disk.save(folder, checkpoint, frames)
 
     monkeypatch.setattr(writer, "save", save)
     if was_saved_before:
         clock.now += EVERY
-    saver.state("run", saved_at(TOTAL))
+    saver.add_checkpoint("run", checkpoint_at(TOTAL))
     if was_saved_before:
         until(lambda: store.infos(ANN), "a save")
     saver.end("run", status, "Why.")
@@ -131,14 +131,14 @@ def test_a_run_at_its_end_has_its_model_and_the_model_comes_first(
 def test_frames_become_a_film_of_the_states_that_were_written(saver: RunSaver, clock: Clock, store: RunStore) -> None:
     begin(saver)
     for step in range(1, TOTAL + 1):
-        saver.frame("run", step, frame_at(step))
+        saver.add_frame("run", step, frame_at(step))
         if step in (4, TOTAL):
-            saver.state("run", saved_at(step))
+            saver.add_checkpoint("run", checkpoint_at(step))
             clock.now += EVERY
             wake(saver)
             until(lambda: store.infos(ANN) and store.infos(ANN)[0].step == step, "a save")  # noqa: B023
     # A worker that died between its last frame and its last state makes both again.
-    saver.frame("run", TOTAL, frame_at(TOTAL))
+    saver.add_frame("run", TOTAL, frame_at(TOTAL))
     saver.end("run", "finished")
     until_over(saver)
     run_history = store.run_history(ANN, "run")
@@ -157,10 +157,10 @@ def test_a_name_that_is_given_during_a_save_is_on_the_disk_after_it(
 ) -> None:
     begin(saver)
     clock.now += EVERY
-    saver.state("run", saved_at(1))
+    saver.add_checkpoint("run", checkpoint_at(1))
     until(lambda: store.infos(ANN), "a save")
     disk.free.clear()
-    saver.state("run", saved_at(2))
+    saver.add_checkpoint("run", checkpoint_at(2))
     saver.end("run", "stopped")
     until(disk.busy.is_set, "another save")
     assert store.change(ANN, "run", name="first try", pinned=True)
@@ -176,7 +176,7 @@ def test_a_name_that_is_given_during_a_save_is_on_the_disk_after_it(
 def test_a_server_that_closes_writes_what_there_is(saver: RunSaver, disk: Disk, store: RunStore) -> None:
     for run in ("one", "two"):
         begin(saver, run)
-        saver.state(run, saved_at(2))
+        saver.add_checkpoint(run, checkpoint_at(2))
     begin(saver, "three")
     saver.close()
     assert disk.steps == [2, 2]

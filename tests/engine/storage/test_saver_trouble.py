@@ -24,10 +24,10 @@ from tests.support.runs import (
     Clock,
     Disk,
     begin,
+    checkpoint_at,
     eval_images,
     everything,
     on_disk,
-    saved_at,
     transformed,
     until_over,
     wake,
@@ -39,7 +39,7 @@ def find_no_room(saver: RunSaver, clock: Clock, disk: Disk) -> None:
     """A run begins, and its first save meets a full disk."""
     begin(saver)
     disk.full = True
-    saver.state("run", saved_at(1))
+    saver.add_checkpoint("run", checkpoint_at(1))
     clock.now += EVERY
     wake(saver)
     until(lambda: saver.problem("run"), "the problem")
@@ -51,7 +51,7 @@ def test_a_full_disk_is_reported_and_the_newest_state_is_saved_when_there_is_roo
     find_no_room(saver, clock, disk)
     assert saver.problem("run") == "Not saved: No space left on device. The training goes on."
     assert store.infos(ANN) == []
-    saver.state("run", saved_at(2))
+    saver.add_checkpoint("run", checkpoint_at(2))
     disk.full = False
     clock.now += EVERY
     wake(saver)
@@ -75,12 +75,12 @@ def test_a_run_that_ends_on_a_full_disk_is_saved_when_there_is_room(
 ) -> None:
     begin(saver)
     if was_saved_before:
-        saver.state("run", saved_at(1))
+        saver.add_checkpoint("run", checkpoint_at(1))
         clock.now += EVERY
         wake(saver)
         until(lambda: store.infos(ANN), "a save")
     disk.full = True
-    saver.state("run", saved_at(TOTAL))
+    saver.add_checkpoint("run", checkpoint_at(TOTAL))
     saver.end("run", "finished")
     until(lambda: saver.problem("run"), "the problem")
     assert store.is_busy("run") and ended == []
@@ -98,7 +98,7 @@ def test_a_server_that_closes_on_a_full_disk_does_close(
 ) -> None:
     begin(saver)
     disk.full = True
-    saver.state("run", saved_at(TOTAL))
+    saver.add_checkpoint("run", checkpoint_at(TOTAL))
     saver.end("run", "finished")
     until(lambda: saver.problem("run"), "the problem")
     saver.close()
@@ -118,10 +118,10 @@ def test_an_error_of_ours_in_one_run_leaves_the_others_alone(
             raise AssertionError("ours")
         put(info)
 
-    def broken_save(folder: Path, saved: Checkpoint, frames: Any) -> None:
+    def broken_save(folder: Path, checkpoint: Checkpoint, frames: Any) -> None:
         if folder.name == "bad":
             raise AssertionError("ours")
-        save(folder, saved, frames)
+        save(folder, checkpoint, frames)
 
     if breaks == "put":
         monkeypatch.setattr(store, "put", broken_put)
@@ -129,7 +129,7 @@ def test_an_error_of_ours_in_one_run_leaves_the_others_alone(
         monkeypatch.setattr(writer, "save", broken_save)
     for run in ("bad", "good"):
         begin(saver, run)
-        saver.state(run, saved_at(1))
+        saver.add_checkpoint(run, checkpoint_at(1))
         saver.end(run, "stopped")
     for run in ("bad", "good"):
         until_over(saver, run)
@@ -147,10 +147,10 @@ def little_room(folder: Path, results: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     saver = RunSaver(RunStore(folder), transformed)
     begin(saver)
-    saver.state("run", saved_at(1))
+    saver.add_checkpoint("run", checkpoint_at(1))
     results.send(until(lambda: saver.problem("run"), "the problem"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    saver.state("run", saved_at(TOTAL))
+    saver.add_checkpoint("run", checkpoint_at(TOTAL))
     saver.end("run", "finished")
     until_over(saver)
     saver.close()

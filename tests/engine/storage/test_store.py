@@ -28,7 +28,7 @@ OF_A_RUN: dict[str, Callable[[RunStore, str, str], Any]] = {
     "owned": lambda store, owner, run: store.owned(owner, run),
     "files": lambda store, owner, run: store.files(owner, run),
     "run_history": lambda store, owner, run: store.run_history(owner, run),
-    "saved": lambda store, owner, run: store.saved(owner, run),
+    "checkpoint": lambda store, owner, run: store.checkpoint(owner, run),
     "change": lambda store, owner, run: store.change(owner, run, name="first try"),
     "delete": lambda store, owner, run: store.delete(owner, run),
     "delete_when_idle": lambda store, owner, run: store.delete_when_idle(owner, run),
@@ -87,9 +87,9 @@ def test_a_published_run_can_be_looked_at_and_not_changed_by_others(tmp_path: Pa
     assert store.change(ANN, run, published=True, name="look")
     assert [info.name for info in store.published()] == ["look"]
     assert store.infos(BEN) == []
-    found, run_history, saved = store.find(BEN, run), store.run_history(BEN, run), store.saved(BEN, run)
-    assert found is not None and run_history is not None and saved is not None
-    assert (found.name, len(run_history.film), saved.state.step) == ("look", 3, 3)
+    found, run_history, checkpoint = store.find(BEN, run), store.run_history(BEN, run), store.checkpoint(BEN, run)
+    assert found is not None and run_history is not None and checkpoint is not None
+    assert (found.name, len(run_history.film), checkpoint.state.step) == ("look", 3, 3)
     assert store.files(BEN, run) == store.files(ANN, run) is not None
     assert store.owned(BEN, run) is None
     assert not store.change(BEN, run, name="first try")
@@ -258,7 +258,7 @@ def test_a_run_whose_record_is_torn_on_the_way_is_still_damage(tmp_path: Path) -
     assert str(tmp_path) not in str(rejected.value)
 
 
-@pytest.mark.parametrize("read", [RunStore.files, RunStore.saved, RunStore.run_history])
+@pytest.mark.parametrize("read", [RunStore.files, RunStore.checkpoint, RunStore.run_history])
 def test_where_a_run_lies_on_the_disk_is_not_revealed(
     read: Callable[[RunStore, str, str], Any], tmp_path: Path
 ) -> None:

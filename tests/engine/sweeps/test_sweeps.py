@@ -222,7 +222,7 @@ def test_a_second_server_leaves_the_sweeps_of_the_first_alone(tmp_path: Path, ru
 def test_a_cell_that_cannot_be_any_more_holds_up_nobody(
     sweeps: Sweeps, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its pictures have gone since, say."""
+    """Its images have gone since, say."""
     broken, sound = sweeps.start(ANN, grid(1), Machine(), ""), sweeps.start(BEN, grid(1), Machine(), "")
     cells = Grid.cells
 
@@ -252,7 +252,7 @@ def test_a_cell_that_gets_on_is_not_given_up_however_often_its_server_is_killed(
     assert len(runs.begun) == 1
 
 
-def test_uploaded_pictures_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploaded_images_are_refused(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_uploaded", lambda dataset: True)
     with pytest.raises(Rejected, match="your own pictures"):
         sweeps.start(ANN, grid(), Machine(), "")

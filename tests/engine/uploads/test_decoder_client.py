@@ -19,7 +19,7 @@ from siamese_core.engine.uploads import decoder_client
 from siamese_core.engine.uploads.decoder_client import BYTES_IN_FLIGHT, Decoder, Square
 from siamese_core.formats.images import REASONS, ImageRejected, decode, square
 from tests.fuzz.images import MOST_MEMORY, forget_the_peak, megabytes
-from tests.support.hostile_images import GREY, animated_png, chunk, corpus, exif, picture, png, saved, scan_bomb
+from tests.support.hostile_images import GREY, animated_png, chunk, corpus, exif, png, sample_image, saved, scan_bomb
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,7 +82,7 @@ def test_after_any_file_the_same_process_opens_the_next_one(decoder: Decoder, na
 
 
 def test_a_square_is_the_one_that_the_core_cuts_and_cannot_be_written_to(decoder: Decoder) -> None:
-    data = saved(picture(width=90, height=70), "PNG")
+    data = saved(sample_image(width=90, height=70), "PNG")
     found = decoder.square(data, 32)
     np.testing.assert_array_equal(found.pixels, square(decode(data), 32))
     assert found.pixels.dtype == np.uint8 and not found.pixels.flags.writeable

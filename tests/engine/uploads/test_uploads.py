@@ -63,28 +63,28 @@ def uploads(shared: Uploads, clock: Clock, gone: list[str]) -> Iterator[Uploads]
     clear(shared, gone, clock)
 
 
-def test_a_zip_of_class_folders_is_ready_with_its_pictures_and_classes(uploads: Uploads) -> None:
+def test_a_zip_of_class_folders_is_ready_with_its_images_and_classes(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ben=2, Anna=3))
     upload = until_read(uploads)
     assert (upload.status, upload.done, upload.total, upload.message) == ("ready", 5, 5, "")
     assert (upload.skipped, upload.refused, upload.first_frames) == ({}, {}, 0)
-    assert upload.pictures is not None
-    assert upload.pictures.classes == ("Anna", "Ben")
-    assert upload.pictures.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
-    assert upload.pictures.pixels.dtype == np.uint8 and upload.pictures.labels.dtype == np.int64
-    assert dict(zip(names(upload.pictures.pixels), upload.pictures.labels.tolist(), strict=True)) == {
+    assert upload.images is not None
+    assert upload.images.classes == ("Anna", "Ben")
+    assert upload.images.pixels.shape == (5, 3, RAW_SIDE, RAW_SIDE)
+    assert upload.images.pixels.dtype == np.uint8 and upload.images.labels.dtype == np.int64
+    assert dict(zip(names(upload.images.pixels), upload.images.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0, 4: 0,
     }  # fmt: skip
 
 
 def test_classes_are_in_the_order_in_which_people_count(uploads: Uploads) -> None:
     folders = ("person 10", "person 2", "Person 1", "anna", "person 2b", "person")
-    pictures = read(uploads, **dict.fromkeys(folders, 2))
-    assert pictures.classes == ("anna", "person", "Person 1", "person 2", "person 2b", "person 10")
-    assert [pictures.classes[label] for label in pictures.labels] == [name for name in folders for _ in range(2)]
+    images = read(uploads, **dict.fromkeys(folders, 2))
+    assert images.classes == ("anna", "person", "Person 1", "person 2", "person 2b", "person 10")
+    assert [images.classes[label] for label in images.labels] == [name for name in folders for _ in range(2)]
 
 
-def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(uploads: Uploads) -> None:
+def test_what_is_no_image_is_counted_by_its_reason_and_the_others_are_read(uploads: Uploads) -> None:
     file = a_zip(
         File("Anna/.DS_Store"), File("__MACOSX/Anna/1.png"), File("Anna/notes.txt"), File("1.png", dot(9)),
         File("Anna/a.png", b"<html></html>"), File("Anna/b.png", b"no picture"), File("Eva/c.png", b""),
@@ -92,33 +92,33 @@ def test_what_is_no_picture_is_counted_by_its_reason_and_the_others_are_read(upl
     )  # fmt: skip
     uploads.read_zip(ANN, file)
     upload = until_read(uploads)
-    assert upload.status == "ready" and upload.pictures is not None
+    assert upload.status == "ready" and upload.images is not None
     assert upload.skipped == {"hidden": 2, "ending": 1, "no_folder": 1}
     assert upload.refused == {"not_an_image": 2, "empty": 1}
     assert upload.first_frames == 1
     assert (upload.done, upload.total) == (8, 8), "pictures and what claimed to be one"
-    assert names(upload.pictures.pixels) == [0, 1, 2, 3, 7]
-    assert upload.pictures.classes == ("Anna", "Ben"), "Eva has no picture"
+    assert names(upload.images.pixels) == [0, 1, 2, 3, 7]
+    assert upload.images.classes == ("Anna", "Ben"), "Eva has no picture"
 
 
-def test_too_few_pictures_are_a_failure_with_its_counts(uploads: Uploads) -> None:
+def test_too_few_images_are_a_failure_with_its_counts(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("Ben/a.png", b"no picture"), Anna=2, Ben=1))
     upload = until_read(uploads)
-    assert (upload.status, upload.pictures, upload.refused) == ("failed", None, {"not_an_image": 1})
+    assert (upload.status, upload.images, upload.refused) == ("failed", None, {"not_an_image": 1})
     assert upload.message.startswith("Pairs need at least 2 classes with 2 pictures each, and here are 1:")
     assert files(uploads) == []
 
 
-def test_the_only_picture_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
+def test_the_only_image_of_a_class_is_left_out_and_counted(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(Ann=2, Ben=1, Cid=2))
     upload = until_read(uploads)
     assert (upload.status, upload.alone) == ("ready", 1)
-    assert upload.pictures is not None
-    assert upload.pictures.classes == ("Ann", "Cid")
-    assert names(upload.pictures.pixels) == [0, 1, 3, 4]
+    assert upload.images is not None
+    assert upload.images.classes == ("Ann", "Cid")
+    assert names(upload.images.pixels) == [0, 1, 3, 4]
 
 
-def test_a_zip_without_any_picture_is_a_failure(uploads: Uploads) -> None:
+def test_a_zip_without_any_image_is_a_failure(uploads: Uploads) -> None:
     uploads.read_zip(ANN, a_zip(File("readme.txt")))
     upload = until_read(uploads)
     assert (upload.status, upload.total, upload.skipped) == ("failed", 0, {"ending": 1})
@@ -134,7 +134,7 @@ def test_a_hostile_zip_fails_with_its_message_and_the_next_upload_works(uploads:
     uploads.read_zip(ANN, io.BytesIO(case.make()))
     upload = until_read(uploads)
     assert (upload.status, upload.message) == ("failed", archives.REASONS[case.reason])
-    assert upload.pictures is None and files(uploads) == []
+    assert upload.images is None and files(uploads) == []
     assert len(read(uploads).labels) == 4
 
 
@@ -145,10 +145,10 @@ def test_a_folder_of_the_server_is_read_like_a_zip(uploads: Uploads, tmp_path: P
     (tmp_path / "faces" / "notes.txt").write_bytes(b"")
     uploads.read_folder(ANN, tmp_path, "faces")
     upload = until_read(uploads)
-    assert upload.status == "ready" and upload.pictures is not None
+    assert upload.status == "ready" and upload.images is not None
     assert (upload.done, upload.total, upload.skipped) == (4, 0, {"ending": 1}), "nobody knew how many"
-    assert upload.pictures.classes == ("Anna", "Ben")
-    assert dict(zip(names(upload.pictures.pixels), upload.pictures.labels.tolist(), strict=True)) == {
+    assert upload.images.classes == ("Anna", "Ben")
+    assert dict(zip(names(upload.images.pixels), upload.images.labels.tolist(), strict=True)) == {
         0: 1, 1: 1, 2: 0, 3: 0,
     }  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_a_full_disk_while_reading_is_one_message(uploads: Uploads, monkeypatch:
         full.setattr(Path, "open", on_a_full_disk)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         upload = until_read(uploads)
-    assert (upload.status, upload.pictures, files(uploads)) == ("failed", None, [])
+    assert (upload.status, upload.images, files(uploads)) == ("failed", None, [])
     assert upload.message == (
         "The server has no room for these pictures (No space left on device). Try fewer or wait until others are done."
     )
@@ -211,12 +211,12 @@ def test_a_full_disk_while_preparing_keeps_no_set(uploads: Uploads, monkeypatch:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_ours_ends_the_reading_with_a_message(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Iterator[archives.Picture]:
-        yield archives.Picture("Anna", dot(0))
+    def broken(*_: Any) -> Iterator[archives.LabelledImage]:
+        yield archives.LabelledImage("Anna", dot(0))
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "pictures", broken)
+        patch.setattr(archives, "zip_images", broken)
         uploads.read_zip(ANN, a_zip(Anna=2, Ben=2))
         upload = until_read(uploads)
         until_nobody_reads()
@@ -247,14 +247,14 @@ def test_a_cancelled_upload_leaves_no_file(uploads: Uploads, monkeypatch: pytest
     with held(monkeypatch, after=IN_FLIGHT + 2):
         uploads.read_zip(ANN, a_zip(Anna=10, Ben=10))
         upload = until(lambda: (r := uploads.poll(ANN)) is not None and r.done == 3 and r, "three pictures")
-        assert (upload.status, upload.total, upload.pictures) == ("reading", 20, None)
+        assert (upload.status, upload.total, upload.images) == ("reading", 20, None)
         assert files(uploads) == [f"{upload.id}.raw"]
         uploads.cancel(ANN)
         assert uploads.poll(ANN) is None and files(uploads) == []
     assert uploads.poll(ANN) is None and files(uploads) == [], "nor does it when its reader ends"
 
 
-def test_an_upload_cancelled_before_its_first_picture_leaves_no_file(
+def test_an_upload_cancelled_before_its_first_image_leaves_no_file(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed, members = threading.Event(), archives.members
@@ -296,8 +296,8 @@ def test_a_second_upload_replaces_one_that_is_still_read(uploads: Uploads, monke
         uploads.read_zip(ANN, a_zip(Anna=3, Ben=3))
         assert read(uploads, Cleo=2, Dora=2).classes == ("Cleo", "Dora")
     upload = uploads.poll(ANN)
-    assert upload is not None and upload.pictures is not None
-    assert (upload.status, upload.done, upload.pictures.classes) == ("ready", 4, ("Cleo", "Dora"))
+    assert upload is not None and upload.images is not None
+    assert (upload.status, upload.done, upload.images.classes) == ("ready", 4, ("Cleo", "Dora"))
     assert files(uploads) == [f"{upload.id}.raw"]
 
 

@@ -41,7 +41,7 @@ def assert_the_next_upload_works(uploads: Uploads) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_zip_is_a_message_and_nothing_stays(uploads: Uploads, name: str) -> None:
-    """What is no picture in it is refused by the decoder: none of these zips holds two classes of two real ones."""
+    """What is no image in it is refused by the decoder: none of these zips holds two classes of two real ones."""
     case = CASES[name]
     message = message_of(uploads, case.make())
     if case.reason is not None:
@@ -52,15 +52,15 @@ def test_a_hostile_zip_is_a_message_and_nothing_stays(uploads: Uploads, name: st
     assert_the_next_upload_works(uploads)
 
 
-def test_hostile_pictures_are_counted_by_their_reason_beside_good_ones(uploads: Uploads) -> None:
-    """All of them in one zip, as good pictures' neighbours; those that keep the decoder busy are tested elsewhere."""
+def test_hostile_images_are_counted_by_their_reason_beside_good_ones(uploads: Uploads) -> None:
+    """All of them in one zip, as good images' neighbours; those that keep the decoder busy are tested elsewhere."""
     refused = {name: (data, reason) for name, (data, reason) in corpus().items() if reason in COUNTED}
     hostile = [File(f"Eva/{name}.png", data) for name, (data, _) in refused.items()]
     uploads.read_zip(ANN, a_zip(*hostile, Anna=2, Ben=2))
     upload = until_read(uploads)
     assert upload.status == "ready", upload.message
-    assert upload.pictures is not None
-    assert upload.pictures.classes == ("Anna", "Ben")
+    assert upload.images is not None
+    assert upload.images.classes == ("Anna", "Ben")
     reasons = [reason for _, reason in refused.values()]
     assert upload.refused == {reason: reasons.count(reason) for reason in set(reasons)}
     assert len(reasons) > 50

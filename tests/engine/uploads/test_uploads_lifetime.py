@@ -1,4 +1,4 @@
-"""Uploaded pictures: whose they are, how long they are stored, where they lie, and that they go."""
+"""Uploaded images: whose they are, how long they are stored, where they lie, and that they go."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def test_a_prepared_set_is_a_dataset(uploads: Uploads) -> None:
     assert uploads.sets(ANN) == {key: "My pictures"}
 
 
-def test_two_owners_never_see_each_others_pictures(uploads: Uploads) -> None:
+def test_two_owners_never_see_each_others_images(uploads: Uploads) -> None:
     read(uploads)
     key = prepared(uploads)
     assert uploads.poll(BEN) is None
     assert uploads.sets(BEN) == {} and not uploads.use(BEN, key)
     uploads.cancel(BEN)
-    uploads.discard(BEN, key)
+    uploads.delete(BEN, key)
     assert uploads.sets(ANN) == {key: "t"} and uploads.use(ANN, key) and uploads.poll(ANN) is not None
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     uploads.restore(BEN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(BEN, deleted=True) == {}
     assert uploads.sets(ANN, deleted=True) == {key: "t"}
@@ -80,22 +80,22 @@ def test_two_owners_read_at_the_same_time(uploads: Uploads, monkeypatch: pytest.
         upload = uploads.poll(ANN)
         assert upload is not None and (upload.status, upload.done) == ("reading", 3)
     upload = until_read(uploads)
-    assert upload.pictures is not None and names(upload.pictures.pixels) == list(range(20))
+    assert upload.images is not None and names(upload.images.pixels) == list(range(20))
 
 
-def test_the_same_pictures_of_two_owners_are_one_set_until_the_last_deletes_it(
+def test_the_same_images_of_two_owners_are_one_set_until_the_last_deletes_it(
     uploads: Uploads, clock: Clock, gone: list[str]
 ) -> None:
     read(uploads, ANN)
     read(uploads, BEN)
     key = prepared(uploads, ANN)
     assert prepared(uploads, BEN) == key
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert uploads.sets(ANN) == {} and not uploads.use(ANN, key)
     assert uploads.use(BEN, key) and find_uploaded(key) and gone == []
-    uploads.discard(BEN, key)
+    uploads.delete(BEN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert gone == [key] and not find_uploaded(key)
@@ -107,7 +107,7 @@ def test_a_set_stays_if_another_owner_prepares_it_while_it_is_deleted(
     read(uploads, ANN)
     read(uploads, BEN)
     key = prepared(uploads, ANN)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     deleting = threading.Thread(target=uploads.sweep_expired)
 
@@ -174,7 +174,7 @@ def test_looking_at_what_was_read_renews_its_half_hour(uploads: Uploads, clock: 
 def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key = prepared(uploads)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     assert uploads.sets(ANN) == {} and uploads.sets(ANN, deleted=True) == {key: "t"}
     assert not uploads.use(ANN, key), "what is deleted is not used"
     clock.now += HALF_A_MINUTE
@@ -189,7 +189,7 @@ def test_a_deleted_set_can_be_had_back_for_half_a_minute(uploads: Uploads, clock
 def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key, other = prepared(uploads), prepared(uploads, title="other")
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
     assert gone == [key] and not find_uploaded(key)
@@ -200,7 +200,7 @@ def test_a_deleted_set_is_gone_after_half_a_minute(uploads: Uploads, clock: Cloc
 def test_a_deleted_set_that_is_prepared_again_stays(uploads: Uploads, clock: Clock, gone: list[str]) -> None:
     read(uploads)
     key = prepared(uploads)
-    uploads.discard(ANN, key)
+    uploads.delete(ANN, key)
     assert prepared(uploads) == key
     clock.now += HALF_A_MINUTE + 1
     uploads.sweep_expired()
@@ -225,7 +225,7 @@ def test_an_owner_has_four_sets_and_the_oldest_makes_room(uploads: Uploads, gone
 def test_a_deleted_set_makes_room_before_the_oldest(uploads: Uploads, gone: list[str]) -> None:
     read(uploads)
     keys = [prepared(uploads, title=str(n)) for n in range(4)]
-    uploads.discard(ANN, keys[2])
+    uploads.delete(ANN, keys[2])
     fifth = prepared(uploads, title="4")
     assert list(uploads.sets(ANN)) == [keys[0], keys[1], keys[3], fifth]
     assert gone == [keys[2]] and uploads.sets(ANN, deleted=True) == {}
@@ -260,8 +260,8 @@ def folder_of(root: Path, name: str, hours_ago: float) -> Path:
 
 
 def test_everything_lies_in_a_private_folder_under_the_servers_names(uploads: Uploads) -> None:
-    pictures = read(uploads, **{"train/Anna": 2, "<b>|?*": 2})
-    assert pictures.classes == ("<b>|?*", "Anna")
+    images = read(uploads, **{"train/Anna": 2, "<b>|?*": 2})
+    assert images.classes == ("<b>|?*", "Anna")
     key = uploads.prepare(ANN, 28, False, 50, "../../title")
     (raw, images_file) = sorted(files(uploads), key=lambda name: name.endswith(".images"))
     assert re.fullmatch(r"[0-9a-f]{24}\.raw", raw) and images_file == f"{key}.images"
@@ -323,7 +323,7 @@ def test_a_live_server_touches_its_folder(new: Callable[..., Uploads], monkeypat
     assert (uploads.folder / "some.raw").exists()
 
 
-def test_pictures_end_by_themselves_even_where_somebody_removed_the_folder(
+def test_images_end_by_themselves_even_where_somebody_removed_the_folder(
     new: Callable[..., Uploads], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)

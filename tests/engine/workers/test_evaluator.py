@@ -17,12 +17,12 @@ from siamese_core.evaluation.evaluate import Gallery, build_gallery
 from siamese_core.evaluation.inference import load
 from siamese_core.experiment.experiment import Experiment
 from siamese_core.runs.model import Model
-from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, pictures_of, trained, uploaded_set
+from tests.support.evaluations import NO_ARRAYS, Arrays, digits, found_by, images_of, trained, uploaded_set
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The process gets the folder of the uploaded pictures when it starts."""
+    """The process gets the folder of the uploaded images when it starts."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         yield
@@ -70,7 +70,7 @@ def process(server: FakePipe) -> evaluator._Evaluator:
     return evaluator._Evaluator(server)  # type: ignore[arg-type]
 
 
-def work(number: int, file: ModelFile, kind: Kind = "reference") -> tuple[dict[str, Any], Arrays]:
+def work(number: int, file: ModelFile, kind: Kind = "gallery") -> tuple[dict[str, Any], Arrays]:
     meta = {"do": kind, "id": number, "model": file.key, "uploaded_sets": file.uploaded_sets}
     return meta, {"file": np.frombuffer(file.data, np.uint8)}
 
@@ -80,7 +80,7 @@ def evaluate(server: FakePipe, process: evaluator._Evaluator, number: int, file:
     process._jobs.serve_next()
 
 
-def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_reference(
+def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_gallery(
     server: FakePipe, process: evaluator._Evaluator, model: Model, file: ModelFile
 ) -> None:
     server.then = lambda meta: server.receive({"do": "cancel", "id": 1}, NO_ARRAYS)
@@ -91,11 +91,11 @@ def test_a_work_that_is_cancelled_on_the_way_says_no_more_and_leaves_no_referenc
 
 def compared(process: evaluator._Evaluator, model: Model, file: ModelFile) -> Arrays:
     meta, arrays = work(0, file)
-    pair = pictures_of(model, 1)
+    pair = images_of(model, 1)
     return process._compare(meta | {"do": "compare"}, arrays | {"first": pair, "second": pair})
 
 
-def test_a_reference_that_makes_room_is_reported_lost(
+def test_a_gallery_that_makes_room_is_reported_lost(
     server: FakePipe,
     process: evaluator._Evaluator,
     model: Model,
@@ -112,7 +112,7 @@ def test_a_reference_that_makes_room_is_reported_lost(
     assert "near" in compared(process, model, other)
 
 
-def test_a_reference_outlives_the_model_that_it_was_found_with(
+def test_a_gallery_outlives_the_model_that_it_was_found_with(
     server: FakePipe,
     process: evaluator._Evaluator,
     model: Model,
@@ -127,7 +127,7 @@ def test_a_reference_outlives_the_model_that_it_was_found_with(
     assert "near" in compared(process, model, file)
 
 
-def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
+def test_images_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     server: FakePipe, process: evaluator._Evaluator, model: Model
 ) -> None:
     key = uploaded_set("deleted on the way")
@@ -144,10 +144,10 @@ def test_pictures_that_are_deleted_during_a_work_leave_nothing_in_the_process(
     assert not process._models and not process._galleries
 
 
-def test_a_reference_of_a_work_cancelled_at_its_last_step_is_not_cached(
+def test_a_gallery_of_a_work_cancelled_at_its_last_step_is_not_cached(
     server: FakePipe, process: evaluator._Evaluator, file: ModelFile, model: Model
 ) -> None:
-    """Its pictures may be forgotten already."""
+    """Its images may be forgotten already."""
     found = found_by(build_gallery(load(model)), Gallery)
     first, second = work(1, file)[0], work(2, file)[0]
     server.receive(*work(1, file))

@@ -52,11 +52,13 @@ def process(server: FakePipe) -> _Projector:
 
 
 def request(number: int = 1, kind: str = "pca", embeddings: np.ndarray | None = None) -> tuple[dict[str, Any], Arrays]:
-    return {"do": "film", "id": number, "kind": kind}, {"embeddings": film() if embeddings is None else embeddings}
+    return {"do": "lay_out_film", "id": number, "kind": kind}, {
+        "embeddings": film() if embeddings is None else embeddings
+    }
 
 
 def live(run: str, step: int = 0) -> tuple[dict[str, Any], Arrays]:
-    return {"do": "project", "run": run, "kind": "pca", "step": step}, {"embeddings": film(1)[0]}
+    return {"do": "lay_out_live", "run": run, "kind": "pca", "step": step}, {"embeddings": film(1)[0]}
 
 
 CANCEL: tuple[dict[str, Any], Arrays] = {"do": "cancel", "id": 1}, {}

@@ -111,7 +111,7 @@ def quick(**settings: Any) -> Experiment:
 
 @pytest.fixture(scope="module")
 def uploaded_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Four coloured pictures of each of seven classes with hostile names, two of them for testing."""
+    """Four coloured images of each of seven classes with hostile names, two of them for testing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(uploaded.FOLDER, str(tmp_path_factory.mktemp("uploads")))
         pixels = np.random.default_rng(0).integers(0, 256, (28, 3, 28, 28), np.uint8)
@@ -413,7 +413,7 @@ def statements(script: str) -> list[ast.stmt]:
     ]
 
 
-def test_the_title_of_uploaded_pictures_stays_in_its_line(folder: Path) -> None:
+def test_the_title_of_uploaded_images_stays_in_its_line(folder: Path) -> None:
     script = (folder / "uploaded" / "train.py").read_text("utf-8")
     assert script.startswith('# A siamese network learns """�# me.\n')
     readme = (folder / "uploaded" / "README.txt").read_text("utf-8")
@@ -428,7 +428,7 @@ def test_names_of_classes_fill_their_lines() -> None:
     assert "\n\n    " not in script.partition("CLASSES")[2].partition(")")[0]
 
 
-def test_pictures_that_have_gone_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_have_gone_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(uploaded.FOLDER, str(tmp_path))
     pixels, labels = np.zeros((4, 1, 28, 28), np.uint8), np.array([0, 0, 1, 1])
     key = uploaded.save("gone", ("a", "b"), Images(pixels, labels, pixels, labels))

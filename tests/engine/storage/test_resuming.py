@@ -1,4 +1,4 @@
-"""Runs that are gone on with: from what was saved, by their owner, and by one process at a time."""
+"""Runs that are resumed: from what was saved, by their owner, and by one process at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from siamese_core.runs.disk_format import MODEL, FolderRejected, locked, packed_
 from siamese_core.runs.history import RUN
 from siamese_core.runs.model_file import read_model
 from tests.support.kills import FORKED
-from tests.support.runs import ANN, BEN, TOTAL, everything, imported, on_disk, saved_at
+from tests.support.runs import ANN, BEN, TOTAL, checkpoint_at, everything, imported, on_disk
 from tests.support.waiting import until
 
 
@@ -40,15 +40,15 @@ def interrupted(store: RunStore, **changes: Any) -> str:
     return imported(store, status="interrupted", **changes)
 
 
-def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunStore) -> None:
+def test_a_run_is_resumed_from_what_was_saved(saver: RunSaver, store: RunStore) -> None:
     run = interrupted(store, name="first try")
-    record, saved = saver.reopen(ANN, run)
+    record, checkpoint = saver.resume_saved(ANN, run)
     assert (record.status, record.name) == ("running", "first try")
-    assert saved.state.step == 3
-    np.testing.assert_array_equal(saved.loss, [1, 2, 3])
+    assert checkpoint.state.step == 3
+    np.testing.assert_array_equal(checkpoint.loss, [1, 2, 3])
     assert store.find(ANN, run).status == "running"  # type: ignore[union-attr]
     assert not store.delete(ANN, run), "it is being written"
-    saver.state(run, saved_at(TOTAL))
+    saver.add_checkpoint(run, checkpoint_at(TOTAL))
     saver.end(run, "finished")
     until_over(saver, run)
     assert on_disk(store, run).step == TOTAL
@@ -57,18 +57,18 @@ def test_a_run_is_gone_on_with_from_what_was_saved(saver: RunSaver, store: RunSt
 
 def test_a_run_that_was_killed_after_its_last_step_gets_its_model(saver: RunSaver, store: RunStore) -> None:
     run = interrupted(store)
-    (store.folder(run) / RUN).write_bytes(packed_run(saved_at(TOTAL)))
-    assert saver.reopen(ANN, run)[1].finished
+    (store.folder(run) / RUN).write_bytes(packed_run(checkpoint_at(TOTAL)))
+    assert saver.resume_saved(ANN, run)[1].finished
     saver.end(run, "finished")
     until_over(saver, run)
     assert read_model((store.folder(run) / MODEL).read_bytes()).steps == TOTAL
 
 
 @pytest.mark.parametrize("status", ["running", "finished", "halted"])
-def test_what_is_at_its_end_is_not_gone_on_with(status: str, saver: RunSaver, store: RunStore) -> None:
+def test_what_is_at_its_end_is_not_resumed(status: str, saver: RunSaver, store: RunStore) -> None:
     run = imported(store, status=status)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):
-        saver.reopen(ANN, run)
+        saver.resume_saved(ANN, run)
 
 
 def test_only_its_owner_goes_on_with_a_run_and_only_once(saver: RunSaver, store: RunStore) -> None:
@@ -76,11 +76,11 @@ def test_only_its_owner_goes_on_with_a_run_and_only_once(saver: RunSaver, store:
     before = everything(store.root)
     for owner, other in ((BEN, run), (ANN, "unknown"), (ANN, "..")):
         with pytest.raises(FolderRejected, match="cannot be gone on with"):
-            saver.reopen(owner, other)
+            saver.resume_saved(owner, other)
     assert everything(store.root) == before
-    saver.reopen(ANN, run)
+    saver.resume_saved(ANN, run)
     with pytest.raises(FolderRejected, match="cannot be gone on with"):
-        saver.reopen(ANN, run)
+        saver.resume_saved(ANN, run)
 
 
 def hold(folder: Path, held: Connection) -> None:
@@ -97,13 +97,13 @@ def test_a_run_that_another_process_writes_is_refused_in_one_message(saver: RunS
     theirs.close()
     assert ours.recv()
     with pytest.raises(FolderRejected, match="another process writes this run") as refused:
-        saver.reopen(ANN, run)
+        saver.resume_saved(ANN, run)
     assert "\n" not in str(refused.value)
     assert not store.is_busy(run)
     assert store.find(ANN, run).status == "interrupted"  # type: ignore[union-attr]
     process.kill()
     process.join()
-    assert saver.reopen(ANN, run)[1].state.step == 3, "a kill lets go of the lock"
+    assert saver.resume_saved(ANN, run)[1].state.step == 3, "a kill lets go of the lock"
     with pytest.raises(FolderRejected, match="another process"), locked(store.folder(run)):
         pass
 
@@ -119,7 +119,7 @@ def test_a_damaged_run_is_refused_and_let_go_of(
     run = interrupted(store)
     spoil(store.folder(run) / RUN)
     with pytest.raises(FolderRejected):
-        saver.reopen(ANN, run)
+        saver.resume_saved(ANN, run)
     assert not store.is_busy(run)
     with locked(store.folder(run)):
         pass
