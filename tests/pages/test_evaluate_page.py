@@ -43,26 +43,26 @@ def grey_png(seed: int, brightness: int) -> bytes:
 @pytest.fixture(scope="module")
 def run() -> str:
     """A run on images whose classes are named to be taken for Markdown and HTML."""
-    return run_on_upload(seed=0)
+    return run_on_upload(OWNER)
 
 
-def run_on_upload(seed: int) -> str:
+def run_on_upload(owner: str) -> str:
     files = [
-        File(f"{name}/{number}.png", grey_png(100 * label + number + 10_000 * seed, 100 * label))
+        File(f"{name}/{number}.png", grey_png(100 * label + number, 100 * label))
         for label, name in enumerate(NAMES)
         for number in range(EACH)
     ]
-    uploads().read_zip(OWNER, io.BytesIO(zipped(*files)))
-    assert until_read(uploads(), OWNER).status == "ready"
-    dataset = uploads().prepare(OWNER, 28, False, 50, "<i>*mine*")
-    run = engine().start(OWNER, Experiment(dataset=dataset, encoder="mlp", steps=4, projection="pca"))
-    until(lambda: (view := engine().poll(OWNER, run)) is not None and view.status == "finished", "the run")
+    uploads().read_zip(owner, io.BytesIO(zipped(*files)))
+    assert until_read(uploads(), owner).status == "ready"
+    dataset = uploads().prepare(owner, 28, False, 50, "<i>*mine*")
+    run = engine().start(owner, Experiment(dataset=dataset, encoder="mlp", steps=4, projection="pca"))
+    until(lambda: (view := engine().poll(owner, run)) is not None and view.status == "finished", "the run")
     return run
 
 
-def opened(page: str, run: str, part: str = "") -> AppTest:
+def opened(page: str, run: str, part: str = "", owner: str = OWNER) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
-    app.session_state["owner"] = OWNER
+    app.session_state["owner"] = owner
     ran(app).switch_page(page)
     app.session_state[model_picker.CHOICE] = run
     if part:
@@ -123,11 +123,10 @@ def test_the_hardest_pairs_as_csv_have_the_names_of_the_classes(run: str) -> Non
 
 
 def test_a_deleted_set_takes_its_evaluation_with_it() -> None:
-    before = uploads().sets(OWNER)
-    run = run_on_upload(seed=1)
-    app = opened(EVALUATE, run)
+    owner = "zoe" * 8
+    app = opened(EVALUATE, run_on_upload(owner), owner=owner)
     until(lambda: f"**{text.SAVE}**" in raw(ran(app)), "the evaluation")
-    (key,) = uploads().sets(OWNER).keys() - before.keys()
-    uploads().delete(OWNER, key)
+    (key,) = uploads().sets(owner)
+    uploads().delete(owner, key)
     assert model_picker.text.GONE in raw(ran(app))
     assert f"**{text.SAVE}**" not in raw(app)
