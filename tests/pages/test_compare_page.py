@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.ui.compare import page
 from pages.ui.session import model_picker
 from pages.ui.session.engine import engine, evaluations
 from pages.ui.shims.escape_markdown import escape_markdown
@@ -278,7 +279,11 @@ class TestSavedModels:
         assert verdict(app) == verdict(expected)
         assert "Trained on MNIST" in words(app)
 
-    def test_the_threshold_of_a_file_is_used_with_the_words_of_how_it_was_chosen(self, digits: Model) -> None:
+    def test_the_threshold_of_a_file_is_used_with_the_words_of_how_it_was_chosen(
+        self, digits: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As long as nothing is measured of it here; how long that takes is the machine's affair.
+        monkeypatch.setattr(page, "_known", lambda work: None)
         threshold = Threshold(0.375, "costs=10:1:0.2", "seen", 0.25, 0.5, 90, 10)
         app = give_model(packed(replace(digits, threshold=threshold)))
         app = give(app, png(chequered()), png(chequered()))
