@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_core.formats import images
 from siamese_core.formats.images import decode, square
 from tests.support.hostile_images import (
     GREY,
@@ -304,3 +305,20 @@ def test_a_steep_edge_stays_in_its_place() -> None:
     half[:, 320:] = 255
     small = square(Image.open(io.BytesIO(saved(Image.fromarray(half), "PNG"))), 64)
     assert small[:, :, :31].max() < 8 and small[:, :, 33:].min() > 247
+
+
+def test_pixels_are_copied_in_bands_so_that_numpy_never_holds_an_image_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "BAND", 64)
+    areas: list[int] = []
+    crop = Image.Image.crop
+
+    def measured(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+        areas.append((box[2] - box[0]) * (box[3] - box[1]))
+        return crop(image, box)
+
+    monkeypatch.setattr(Image.Image, "crop", measured)
+    pixels = np.arange(22 * 16).reshape(22, 16).astype(np.uint8)
+    target = Image.new("L", (16, 22))
+    images._copy_in_bands(Image.fromarray(pixels), target, 7)
+    assert areas == [64, 64, 64, 64, 64, 32]
+    np.testing.assert_array_equal(np.array(target), np.where(pixels == 7, 255, pixels))

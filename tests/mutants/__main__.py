@@ -37,7 +37,17 @@ PYTEST = "-x -q -p no:randomly -p no:cacheprovider -n 0"
 SECONDS = 600
 """A mutant whose tests take longer is killed: it hangs."""
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "siamese_core/losses/batches.py: return total / max(pairs, 1)  →  return total / max(pairs, 2)": (
+        "pairs are counted in both directions, so there are none or at least two, and of none the total is 0"
+    ),
+    'siamese_core/formats/safetensors.py: if length > MAX_HEADER and data.startswith((b"\\x80", b"PK")):  →  '
+    'if length >= MAX_HEADER and data.startswith((b"\\x80", b"PK")):': (
+        "a length of MAX_HEADER begins with neither of these bytes"
+    ),
+    'siamese_core/embeddings/thresholds.py: return Rule("far", wanted=values[0])  →  '
+    'return Rule("far", wanted=values[-1])': "there is one value",
+}
 """File and change → why no test could see it."""
 
 Contexts = dict[str, dict[int, list[str]]]
