@@ -301,6 +301,7 @@ def test_the_unit_of_the_embedding_is_nothing_to_umap() -> None:
 def test_settings_without_meaning_are_refused(n_neighbors: int, dim: int) -> None:
     with pytest.raises(ValueError, match=rf"not {n_neighbors} and {dim}$"):
         LiveUmap(n_neighbors=n_neighbors, dim=dim)
+    LiveUmap(n_neighbors=2, dim=1)
 
 
 # ---- PCA and raw

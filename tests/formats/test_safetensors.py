@@ -175,6 +175,7 @@ HEADERS: dict[str, Callable[[], bytes]] = {
     "an unknown dtype": lambda: forged({"a": _entry("BF16", [4], 0, 8)}, bytes(8)),
     "objects": lambda: forged({"a": _entry("O", [1], 0, 8)}, bytes(8)),
     "overlapping": lambda: forged({"a": _entry("F32", [2], 0, 8), "b": _entry("F32", [1], 4, 8)}, bytes(8)),
+    "a first byte before the first": lambda: forged({"a": _entry("F32", [2], -1, 7)}, bytes(8)),
     "a gap": lambda: forged({"a": _entry("F32", [1], 4, 8)}, bytes(8)),
     "bytes of nobody": lambda: forged({"a": _entry("F32", [1], 0, 4)}, bytes(8)),
     "beyond the end": lambda: forged({"a": _entry("F32", [4], 0, 16)}, bytes(8)),
