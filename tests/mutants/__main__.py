@@ -45,6 +45,10 @@ EQUIVALENT = {
     'if length >= MAX_HEADER and data.startswith((b"\\x80", b"PK")):': (
         "a length of MAX_HEADER begins with neither of these bytes"
     ),
+    "siamese_core/formats/safetensors.py: if not (is_int(begin) and is_int(end) and 0 <= begin <= end):  →  "
+    "if not (is_int(begin) and is_int(end) and -1 <= begin <= end):": (
+        "the first array must begin at 0, each other where the one before ends"
+    ),
     'siamese_core/embeddings/thresholds.py: return Rule("far", wanted=values[0])  →  '
     'return Rule("far", wanted=values[-1])': "there is one value",
 }
