@@ -164,10 +164,8 @@ def test_a_band_lies_in_line_between_its_neighbours_and_is_open_beyond_them() ->
     at = np.array([1, 2], np.float32)
     found = verification.Intervals({}, at, np.array([[0, 0.2], [0.2, 0.6]]), np.array([[0.5, 0.1], [0.7, 0.2]]))
     assert rate_intervals_at(found, 1.5) == (pytest.approx((0.1, 0.4)), pytest.approx((0.3, 0.45)))
-    assert rate_intervals_at(found, 1) == ((0, 0.2), (0.5, 0.7)) and rate_intervals_at(found, 2) == (
-        (0.2, 0.6),
-        (0.1, 0.2),
-    )
+    assert rate_intervals_at(found, 1) == ((0, 0.2), (0.5, 0.7))
+    assert rate_intervals_at(found, 2) == ((0.2, 0.6), (0.1, 0.2))
     assert rate_intervals_at(found, 0) == ((0, 0.2), (0.5, 1)) and rate_intervals_at(found, 9) == ((0.2, 1), (0, 0.2))
 
 
