@@ -249,11 +249,11 @@ def test_a_dataset_that_is_not_here_ends_its_run_with_the_remedy(engine: Engine)
 
 
 SERVER = """
-import sys, time
+import threading
 from siamese_core.engine import Engine
 engine = Engine()
 print(engine.worker.pid, engine.projector.child.pid, flush=True)
-time.sleep(600)
+threading.Event().wait()
 """
 
 

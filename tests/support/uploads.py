@@ -17,21 +17,10 @@ from siamese_core.datasets.uploaded import UploadedImages
 from siamese_core.engine.uploads.uploads import FORGET_AFTER, UploadProgress, Uploads
 from siamese_core.formats import archives
 from siamese_core.formats.zip_format import Entry
+from tests.support.engines import ANN, Clock
 from tests.support.hostile_images import GREY, png
 from tests.support.waiting import PATIENCE, until
 from tests.support.zip_maker import File, zipped
-
-ANN, BEN = "ann" * 8, "ben" * 8
-
-
-class Clock:
-    """Time that only the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @contextmanager

@@ -10,9 +10,10 @@ import pytest
 from siamese_core.engine.uploads.uploads import Uploads
 from siamese_core.formats.archives import REASONS, ArchiveRejected
 from siamese_core.formats.images import REASONS as IMAGE_REASONS
+from tests.support.engines import ANN, Clock
 from tests.support.hostile_images import corpus
 from tests.support.hostile_zips import CASES
-from tests.support.uploads import ANN, Clock, a_zip, files, read, server, until_read
+from tests.support.uploads import a_zip, files, read, server, until_read
 from tests.support.zip_maker import File
 
 COUNTED = set(IMAGE_REASONS) - {"too_slow", "broke_the_decoder", "too_big"}

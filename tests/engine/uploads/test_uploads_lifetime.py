@@ -19,7 +19,8 @@ from siamese_core.datasets.uploaded import uploaded_dataset
 from siamese_core.engine.uploads import uploads as module
 from siamese_core.engine.uploads.decoder_client import IN_FLIGHT
 from siamese_core.engine.uploads.uploads import DEAD_AFTER, FOLDER_PREFIX, MAX_SETS, Uploads
-from tests.support.uploads import ANN, BEN, Clock, a_zip, clear, files, held, names, prepared, read, server, until_read
+from tests.support.engines import ANN, BEN, Clock
+from tests.support.uploads import a_zip, clear, files, held, names, prepared, read, server, until_read
 from tests.support.waiting import until
 
 HALF_AN_HOUR = 1800.0
